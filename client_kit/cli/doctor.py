@@ -1,0 +1,169 @@
+"""`consensus doctor`: is everything there that a participant needs?"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client_kit._version import __version__
+from client_kit.cli.connection import TokenFileOption
+from client_kit.cli.output import Exit, JsonOption, console, print_json
+from client_kit.client import ConsensusClient, RetryPolicy
+from client_kit.errors import ConfigurationError, ConsensusError
+from client_kit.federation.configuration import read_secret
+
+EXTRAS = {
+    "generate": ("torch", "transformers", "openai"),
+    "train": ("torch", "transformers", "trl", "peft", "datasets"),
+    "report": ("plotly", "jinja2"),
+    "server": ("fastapi", "uvicorn", "sqlalchemy", "faiss-cpu", "sentence-transformers"),
+}
+"""Libraries by the extra that brings them."""
+
+ENOUGH_BYTES = 2 * 10**9
+"""Free disk below which a warning is due: a checkpoint of a small model for every round."""
+
+
+class Verdict(StrEnum):
+    """How a check came out."""
+
+    GOOD = "ok"
+    WARNING = "warning"
+    FAULT = "fault"
+    ABSENT = "absent"
+    """Not there, and not needed by everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    subject: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+def doctor(
+    server: Annotated[
+        str | None, typer.Option("--server", envvar="CONSENSUS_SERVER", help="URL of a server to check.")
+    ] = None,
+    token_file: TokenFileOption = None,
+    work: Annotated[Path, typer.Option(help="Folder whose disk is checked.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Check versions, extras, disk, the model hub's setting, and a server with its encoder and token. Exit code 1 on a fault.
+
+    Example: consensus doctor --server http://127.0.0.1:8000 --token-file token
+    """
+    checks = [*_installation(), _hub(), _disk(work), *_service(server, token_file)]
+    if as_json:
+        print_json([asdict(check) for check in checks])
+    else:
+        for check in checks:
+            _show(check)
+    if any(check.verdict is Verdict.FAULT for check in checks):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _installation() -> Iterator[Check]:
+    yield Check("python", Verdict.GOOD, sys.version.split()[0])
+    yield Check("semantic-consensus", Verdict.GOOD, __version__)
+    for extra, libraries in EXTRAS.items():
+        found = {library: _version(library) for library in libraries}
+        if missing := [library for library, number in found.items() if number is None]:
+            remedy = f"if you need it: pip install 'semantic-consensus[{extra}]'"
+            yield Check(f"extra {extra}", Verdict.ABSENT, f"without {', '.join(missing)}", remedy)
+        else:
+            yield Check(f"extra {extra}", Verdict.GOOD, ", ".join(f"{name} {number}" for name, number in found.items()))
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def _hub() -> Check:
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+        return Check("model hub", Verdict.GOOD, "off (HF_HUB_OFFLINE): models come from folders and packages")
+    return Check("model hub", Verdict.GOOD, "on: models named without a folder are downloaded")
+
+
+def _disk(work: Path) -> Check:
+    there = next(folder for folder in (work.absolute(), *work.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{free / 1e9:.1f} GB free at {there}"
+    if free < ENOUGH_BYTES:
+        return Check(
+            "disk", Verdict.WARNING, found, "every round keeps a checkpoint: make room, or choose another work folder"
+        )
+    return Check("disk", Verdict.GOOD, found)
+
+
+def _service(server: str | None, token_file: Path | None) -> Iterator[Check]:
+    if server is None:
+        yield Check("server", Verdict.ABSENT, "not asked", "name one: --server URL")
+        return
+    try:
+        with ConsensusClient(server, _token_if_any(token_file), retry=RetryPolicy(attempts=1)) as client:
+            yield Check("server", Verdict.GOOD, f"{server}, version {client.health().version}")
+            yield from _readiness(client)
+            yield _identity(client, given=_token_if_any(token_file) is not None)
+    except ConsensusError as error:
+        yield Check(
+            "server", Verdict.FAULT, str(error), "check the address, and that `consensus-server serve` runs there"
+        )
+
+
+def _token_if_any(file: Path | None) -> str | None:
+    try:
+        return read_secret(None if file else "CONSENSUS_TOKEN", file, what="the token")
+    except ConfigurationError:
+        if file is not None:
+            raise
+        return None
+
+
+def _readiness(client: ConsensusClient) -> Iterator[Check]:
+    state = client.readiness()
+    verdict = Verdict.GOOD if state.ready else Verdict.FAULT
+    yield Check("readiness", verdict, f"database {state.database}", "" if state.ready else "wait, or ask the operator")
+    if state.encoder is None:
+        yield Check("encoder", Verdict.FAULT, state.encoder_failure or "still loading", "wait, or ask the operator")
+        return
+    card = state.encoder
+    found = f"{card.name}, {card.dimension} dimensions, {card.dtype}, weights {card.weights[:12]}, identity {card.digest[:12]}"
+    if state.stand_in:
+        yield Check("encoder", Verdict.WARNING, found, "this is a stand-in that knows no meaning: for tests only")
+    else:
+        yield Check("encoder", Verdict.GOOD, found)
+
+
+def _identity(client: ConsensusClient, *, given: bool) -> Check:
+    if not given:
+        return Check("token", Verdict.ABSENT, "none given", "set CONSENSUS_TOKEN, or --token-file")
+    try:
+        identity = client.identity()
+    except ConsensusError as error:
+        return Check("token", Verdict.FAULT, str(error), "ask the operator for a new token")
+    where = identity.federation or "every federation"
+    return Check("token", Verdict.GOOD, f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}")
+
+
+_COLOURS = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red", Verdict.ABSENT: "dim"}
+
+
+def _show(check: Check) -> None:
+    console.print(f"{check.verdict.value:>8}", style=_COLOURS[check.verdict], end="  ")
+    console.print(f"{check.subject}: {check.found}", markup=False, highlight=False, soft_wrap=True)
+    if check.remedy:
+        console.print(f"{'':10}{check.remedy}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""`consensus join`: take part in a federation."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from client_kit import wiring
+from client_kit.cli.output import JsonOption, errors, say
+from client_kit.federation.configuration import load_settings
+from client_kit.federation.progress import Progress, Step
+from client_kit.federation.site import take_part
+from client_kit.settings import ParticipantSettings
+
+
+def join(
+    settings: Annotated[Path, typer.Argument(help="YAML file; its fields: consensus schema participant.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Train, answer, submit, fetch and train again, for all rounds of a federation.
+
+    Interrupted or killed, the same command goes on where it was.
+
+    Example: consensus join participant.yaml
+    """
+    chosen = load_settings(settings, ParticipantSettings)
+    if as_json:
+        # Library warnings belong to the log (standard error), never among the records.
+        logging.captureWarnings(capture=True)
+        take_part(chosen, wiring, _print_record)
+        return
+    with _bars() as bars:
+        checkpoint = take_part(chosen, wiring, Screen(bars))
+    say(f"Done. The last checkpoint: {checkpoint}" if checkpoint else f"Done. Pseudo-labels to train on: {chosen.work}")
+
+
+def _print_record(progress: Progress) -> None:
+    sys.stdout.write(progress.to_json() + "\n")
+    sys.stdout.flush()
+
+
+def _bars() -> Bars:
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=errors,
+        transient=True,
+    )
+
+
+class Screen:
+    """Shows steps to a person: a line for what is done, a bar for answers that are being generated."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._answering: TaskID | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Show one step."""
+        if progress.step is Step.ANSWERING:
+            if self._answering is None:
+                self._answering = self._bars.add_task(f"Round {progress.round}: answering", total=progress.total)
+            self._bars.update(self._answering, completed=progress.done)
+            return
+        if self._answering is not None:
+            self._bars.remove_task(self._answering)
+            self._answering = None
+        self._bars.console.print(describe(progress), markup=False, highlight=False, soft_wrap=True)
+
+
+def describe(progress: Progress) -> str:
+    """One step as a line."""
+    training = f"Training {progress.round}" if progress.round else "Training"
+    number, counted = progress.round, f"{progress.done} of {progress.total}"
+    lines = {
+        Step.STARTED: f"{progress.participant} takes part in {progress.detail}",
+        Step.QUEUED: "waits for a free compute slot",
+        Step.TRAINING: f"{training}: {f'{progress.total} steps on ' if progress.total else ''}{progress.detail}",
+        Step.TRAINED: f"{training} done in {progress.seconds:.0f} s"
+        + (f", {progress.detail}" if progress.detail else ""),
+        Step.EVALUATED: f"Evaluated after training {number}: {progress.detail}",
+        Step.ANSWERING: f"Round {number}: {counted} answers",
+        Step.SUBMITTED: f"Round {number}: {progress.done} answers submitted and sealed"
+        + (f" ({progress.detail})" if progress.detail else ""),
+        Step.WAITING: f"Round {number}: waits {progress.detail}",
+        Step.LABELLED: f"Round {number}: pseudo-labels for {counted} prompts",
+        Step.MISSED: f"Round {number} missed, {progress.detail}",
+        Step.FINISHED: "Done",
+    }
+    return lines[progress.step]

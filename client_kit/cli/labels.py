@@ -1,0 +1,52 @@
+"""`consensus labels`: fetch pseudo-labels."""
+
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
+from client_kit.cli.output import JsonOption, print_json, say
+from client_kit.exports import ExportFormat, export_labels
+from client_kit.wire import RoundState
+
+
+def labels(
+    *,
+    server: ServerOption,
+    federation: FederationOption = None,
+    token_file: TokenFileOption = None,
+    number: RoundOption = None,
+    wait_seconds: Annotated[
+        float, typer.Option("--wait", min=0, help="Wait this long for publication, in seconds.")
+    ] = 0.0,
+    out: Annotated[Path | None, typer.Option("--out", help="File to write; by default standard output.")] = None,
+    form: Annotated[ExportFormat, typer.Option("--format", help="For which trainer.")] = ExportFormat.JSONL,
+    minimum_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out labels below it.")] = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the pseudo-labels of a published round, ready to train on. `--json` prints a summary of a written file.
+
+    Example: consensus labels --server http://127.0.0.1:8000 --token-file token --format trl --out labels.jsonl
+    """
+    with connect(server, token_file, federation) as client:
+        chosen = number or client.current_round().number
+        if wait_seconds:
+            client.wait_for(chosen, RoundState.PUBLISHED, wait_seconds)
+        found, prompts = client.pseudo_labels(chosen), client.prompts()
+    with tempfile.TemporaryDirectory() as folder:
+        file = out or Path(folder, "labels")
+        count = export_labels(file, prompts, found, format=form, minimum_confidence=minimum_confidence)
+        if out is None:
+            sys.stdout.write(file.read_text(encoding="utf-8"))
+            return
+    abstentions = Counter(label.abstention.value for label in found if label.abstention is not None)
+    summary = {"round": chosen, "labels": count, "prompts": len(found), "abstentions": abstentions, "file": str(out)}
+    if as_json:
+        print_json(summary)
+    else:
+        why = "".join(f", {count} {reason.replace('_', ' ')}" for reason, count in sorted(abstentions.items()))
+        say(f"{count} pseudo-labels of round {chosen} in {out} ({len(found)} prompts{why}).")

@@ -1,0 +1,39 @@
+"""`consensus schema`: the fields of settings files and prompt sets."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+
+from client_kit.cli.output import print_json
+from client_kit.federation.configuration import FederationSettings
+from client_kit.prompts import prompt_set_schemas
+from client_kit.settings import ParticipantSettings
+from client_kit.wire import Answer
+
+
+class Subject(StrEnum):
+    """What has a schema."""
+
+    PARTICIPANT = "participant"
+    FEDERATION = "federation"
+    ANSWER = "answer"
+    PROMPT = "prompt"
+    MANIFEST = "manifest"
+
+
+_MODELS: dict[Subject, type[BaseModel]] = {
+    Subject.PARTICIPANT: ParticipantSettings,
+    Subject.FEDERATION: FederationSettings,
+    Subject.ANSWER: Answer,
+}
+
+
+def schema(subject: Annotated[Subject, typer.Argument(help="Of what.")]) -> None:
+    """Print the JSON schema of a file: fields, meaning, ranges, defaults. Editors complete and check with it.
+
+    Example: consensus schema participant > participant.schema.json
+    """
+    model = _MODELS.get(subject)
+    print_json(prompt_set_schemas()[subject.value] if model is None else model.model_json_schema())

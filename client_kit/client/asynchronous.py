@@ -1,0 +1,285 @@
+"""The asynchronous client: the blocking one, with `await`."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
+from client_kit.client import calls
+from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
+from client_kit.client.events import EventFeed
+from client_kit.client.operations import Operations
+from client_kit.client.submitting import Answers, Submission
+from client_kit.wire import (
+    Federation,
+    FederationCreate,
+    Health,
+    HeldSubmission,
+    Identity,
+    Manifest,
+    Participant,
+    ParticipantCreate,
+    ParticipantToken,
+    ParticipantUpdate,
+    Prompt,
+    PromptExplanation,
+    PromptSetUpload,
+    PseudoLabel,
+    PseudoLabelPage,
+    Readiness,
+    Role,
+    Round,
+    RoundCard,
+    RoundCreate,
+    RoundEvent,
+    RoundState,
+    SealReceipt,
+    Traffic,
+)
+
+T = TypeVar("T")
+
+
+class AsyncConsensusClient:
+    """A consensus server, for programs built on asyncio. Arguments, methods and errors are those of `ConsensusClient`."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        federation: str | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.AsyncClient(base_url=checked_url(url), headers=headers(token), transport=transport)
+        self._timeout_seconds = timeout_seconds
+        self._operations = Operations(federation, retry)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, those of `in_federation` included."""
+        await self._http.aclose()
+
+    def in_federation(self, name: str) -> "AsyncConsensusClient":
+        """The same server, token and connections, in another federation."""
+        other = object.__new__(type(self))
+        other._http = self._http
+        other._timeout_seconds = self._timeout_seconds
+        other._operations = Operations(name, self._operations.policy)
+        return other
+
+    # The server
+
+    async def health(self) -> Health:
+        """Whether the process answers, and its version."""
+        return await self._run(self._operations.send(calls.health()))
+
+    async def readiness(self) -> Readiness:
+        """Whether it can work, with which encoder; a server that is not ready is an answer, not an error."""
+        return await self._run(self._operations.send(calls.readiness()))
+
+    async def metrics(self) -> str:
+        """Prometheus metrics as text."""
+        return await self._run(self._operations.send(calls.metrics()))
+
+    async def identity(self) -> Identity:
+        """Whose token this is."""
+        return await self._run(self._operations.send(calls.identity()))
+
+    # Prompt sets
+
+    async def upload_prompt_set(self, upload: PromptSetUpload) -> Manifest:
+        """Give the server a prompt set; one that it holds already is no error. Operators of the server only."""
+        return await self._run(self._operations.send(calls.upload_prompt_set(upload)))
+
+    async def prompt_sets(self) -> list[Manifest]:
+        """All prompt sets that the server holds."""
+        return (await self._run(self._operations.send(calls.prompt_sets()))).items
+
+    async def prompt_set(self, digest: str) -> Manifest:
+        """What a prompt set is, beside its prompts."""
+        return await self._run(self._operations.send(calls.prompt_set(digest)))
+
+    async def prompts(self, digest: str | None = None) -> list[Prompt]:
+        """The prompts of a set, verified by its digest; by default of the federation's."""
+        return await self._run(self._operations.prompts(digest))
+
+    # Federations and participants
+
+    async def create_federation(self, federation: FederationCreate) -> Federation:
+        """Begin a federation. Operators of the server only."""
+        return await self._run(self._operations.send(calls.create_federation(federation)))
+
+    async def federations(self) -> list[Federation]:
+        """The federations that the token may see."""
+        return (await self._run(self._operations.send(calls.federations()))).items
+
+    async def federation(self) -> Federation:
+        """What the participants of the federation agreed on."""
+        return await self._run(self._operations.here(calls.federation))
+
+    async def add_participant(self, participant: str, role: Role = Role.PARTICIPANT) -> ParticipantToken:
+        """Add a participant; its token is shown this once. Operators only."""
+        body = ParticipantCreate(participant=participant, role=role)
+        return await self._run(self._operations.here(lambda name: calls.add_participant(name, body)))
+
+    async def participants(self) -> list[Participant]:
+        """All participants of the federation. Operators only."""
+        return (await self._run(self._operations.here(calls.participants))).items
+
+    async def set_active(self, participant: str, *, active: bool) -> Participant:
+        """Let a participant take part, or not. Operators only."""
+        body = ParticipantUpdate(active=active)
+        return await self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
+
+    async def new_token(self, participant: str) -> ParticipantToken:
+        """A new token for a participant; its old one ends. Operators only."""
+        return await self._run(self._operations.here(lambda name: calls.new_token(name, participant)))
+
+    # Rounds
+
+    async def create_round(self, *, draft: bool = False, round_seconds: float | None = None) -> Round:
+        """The next round, open at once unless it is to be a draft. Operators only."""
+        body = RoundCreate(open=not draft, round_seconds=round_seconds)
+        return await self._run(self._operations.here(lambda name: calls.create_round(name, body)))
+
+    async def rounds(self) -> list[Round]:
+        """All rounds of the federation, oldest first."""
+        return (await self._run(self._operations.here(calls.rounds))).items
+
+    async def round(self, number: int) -> Round:
+        """One round as it is now."""
+        return await self._run(self._operations.here(lambda name: calls.round_(name, number)))
+
+    async def current_round(self) -> Round:
+        """The newest round; UnknownRound where there is none yet."""
+        return await self._run(self._operations.current_round())
+
+    async def open_round(self, number: int) -> Round:
+        """Open a draft. Operators only."""
+        return await self._run(self._operations.here(lambda name: calls.open_round(name, number)))
+
+    async def close_round(self, number: int) -> Round:
+        """Close a round before its deadline, or a failed one again. Operators only."""
+        return await self._run(self._operations.here(lambda name: calls.close_round(name, number)))
+
+    async def wait_for(self, number: int, state: RoundState, timeout_seconds: float | None = None) -> Round:
+        """Wait until a round reached or passed a state; it need not exist yet. None waits for ever.
+
+        Raises WaitTimeout, and RoundFailed where the round can no longer reach the state. Once the server has answered,
+        an outage shorter than the time left is waited out.
+        """
+        return await self._run(self._operations.wait_for(number, state, timeout_seconds))
+
+    async def events(self, number: int, *, after: int | None = None) -> AsyncIterator[RoundEvent]:
+        """The events of a round as they happen, until it is published or failed; reconnects by itself.
+
+        after: `event_id` of the last event seen; by default from the beginning.
+        """
+        feed, again = EventFeed(after), False
+        while not feed.ended:
+            response = await self._run(self._operations.event_stream(number, feed, again=again))
+            again = True
+            try:
+                async for line in response.aiter_lines():
+                    if (event := feed.feed(line)) is not None:
+                        yield event
+            except httpx.TransportError:
+                continue  # a quiet or broken connection: go on after the last event
+            finally:
+                await response.aclose()
+
+    async def card(self, number: int) -> RoundCard:
+        """What made a published round."""
+        return await self._run(self._operations.here(lambda name: calls.card(name, number)))
+
+    async def traffic(self, number: int) -> list[Traffic]:
+        """Bytes on the wire so far: an operator sees all participants, a participant itself."""
+        return (await self._run(self._operations.here(lambda name: calls.traffic(name, number)))).items
+
+    # Submissions
+
+    async def submit(self, number: int, answers: Answers, *, replace: bool = False) -> Submission:
+        """Send answers to a round; those that the server holds already are left out, so a repetition resumes.
+
+        answers: texts by prompt_id, or `Answer` records; read once, lazily, and sent in requests below the limit.
+        replace: exchange the text of answers held with another one; else they raise AnswerConflict.
+        """
+        return await self._run(self._operations.submit(number, answers, replace=replace))
+
+    async def held(self, number: int) -> HeldSubmission:
+        """Keys and digests of the caller's answers that the server holds."""
+        return await self._run(self._operations.here(lambda name: calls.held(name, number)))
+
+    async def seal(self, number: int, answers: Answers | Submission) -> SealReceipt:
+        """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
+
+        answers: all answers of this participant in the round, or what `submit` returned for all of them. Raises
+        SealMismatch where the server holds others.
+        """
+        return await self._run(self._operations.seal(number, answers))
+
+    async def submit_and_seal(self, number: int, answers: Answers, *, replace: bool = False) -> SealReceipt:
+        """`submit` all answers, then `seal` them."""
+        return await self._run(self._operations.submit_and_seal(number, answers, replace=replace))
+
+    # Pseudo-labels
+
+    async def pseudo_labels(self, number: int) -> list[PseudoLabel]:
+        """All pseudo-labels of a published round, abstentions included, verified by the round's digest.
+
+        Raises RoundNotPublished before; `wait_for_labels` waits instead.
+        """
+        return await self._run(self._operations.pseudo_labels(number))
+
+    async def pseudo_label_page(
+        self, number: int, *, cursor: str | None = None, limit: int | None = None
+    ) -> PseudoLabelPage:
+        """One page of pseudo-labels, for those who show them; `pseudo_labels` fetches and verifies all."""
+        return await self._run(self._operations.here(lambda name: calls.pseudo_label_page(name, number, cursor, limit)))
+
+    async def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[PseudoLabel]:
+        """`wait_for` publication, then `pseudo_labels`."""
+        return await self._run(self._operations.wait_for_labels(number, timeout_seconds))
+
+    async def explanation(self, number: int, prompt_id: str) -> PromptExplanation:
+        """Why a prompt has the pseudo-label it has."""
+        return await self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
+
+    # Performing steps
+
+    async def _run(self, steps: Steps[T]) -> T:
+        outcome: Outcome = None
+        try:
+            while True:
+                step = steps.send(outcome)
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    outcome = None
+                else:
+                    outcome = await self._exchange(step)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+    async def _exchange(self, call: Call[Any]) -> Outcome:
+        request = self._http.build_request(call.method, call.path, **request_options(call, self._timeout_seconds))
+        try:
+            response = await self._http.send(request, stream=True)
+            if not (call.streamed and response.is_success):
+                await response.aread()
+        except httpx.RequestError as error:
+            return error
+        return response

@@ -1,0 +1,194 @@
+"""What a client can do, as steps without I/O; `blocking` and `asynchronous` perform them."""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import httpx
+
+from client_kit._transport import Call, Pause, RetryPolicy, Steps, complete
+from client_kit.client import calls
+from client_kit.client.events import EventFeed
+from client_kit.client.submitting import Answers, Ledger, Submission, batches
+from client_kit.errors import (
+    ConfigurationError,
+    DigestMismatch,
+    NotReady,
+    RoundFailed,
+    UnknownRound,
+    Unreachable,
+    WaitTimeout,
+)
+from client_kit.wire import (
+    Identity,
+    Prompt,
+    PseudoLabel,
+    Round,
+    RoundState,
+    SealReceipt,
+    prompt_set_digest,
+    rows_digest,
+)
+
+T = TypeVar("T")
+
+POLL_SECONDS = 25.0
+"""Length of one long poll: below the 30 and 60 seconds after which proxies commonly hang up."""
+
+_LIFE = [RoundState.DRAFT, RoundState.OPEN, RoundState.CLOSED, RoundState.AGGREGATING, RoundState.PUBLISHED]
+
+
+class Operations:
+    """Procedures of one client, in one federation."""
+
+    def __init__(
+        self, federation: str | None, policy: RetryPolicy, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._federation = federation
+        self.policy = policy
+        self._clock = clock
+
+    def send(self, call: Call[T]) -> Steps[T]:
+        """One call, with retries."""
+        return complete(call, self.policy, clock=self._clock)
+
+    def name(self) -> Steps[str]:
+        """The federation: as configured, else the one that the token belongs to."""
+        if self._federation is None:
+            identity: Identity = yield from self.send(calls.identity())
+            if identity.federation is None:
+                raise ConfigurationError(
+                    "this token is valid for every federation; say which one: federation='NAME', "
+                    "or client.in_federation('NAME')"
+                )
+            self._federation = identity.federation
+        return self._federation
+
+    def here(self, call: Callable[[str], Call[T]]) -> Steps[T]:
+        """One call in the client's federation."""
+        name = yield from self.name()
+        return (yield from self.send(call(name)))
+
+    def prompts(self, digest: str | None) -> Steps[list[Prompt]]:
+        """The prompts of a set, by default the federation's. Raises DigestMismatch."""
+        if digest is None:
+            digest = (yield from self.here(calls.federation)).prompt_set
+        prompts = yield from self.send(calls.prompts(digest))
+        if prompt_set_digest(prompts) != digest:
+            raise DigestMismatch(
+                f"the prompts received are not the prompt set {digest[:12]}: their digest is "
+                f"{prompt_set_digest(prompts)[:12]}. Do not answer them; ask the operator."
+            )
+        return prompts
+
+    def current_round(self) -> Steps[Round]:
+        """The newest round. Raises UnknownRound where there is none yet."""
+        rounds = (yield from self.here(calls.rounds)).items
+        if not rounds:
+            raise UnknownRound(
+                "the federation has no round yet.", remedy="Wait for the first: wait_for(1, RoundState.OPEN)."
+            )
+        return max(rounds, key=lambda item: item.number)
+
+    def wait_for(self, number: int, state: RoundState, timeout_seconds: float | None) -> Steps[Round]:
+        """Long polls until the round reached or passed a state.
+
+        A round that does not exist yet is waited for. Once the server has answered, an outage is waited out as well.
+        """
+        name = yield from self.name()
+        deadline = None if timeout_seconds is None else self._clock() + timeout_seconds
+        answered = False
+        while True:
+            remaining = POLL_SECONDS if deadline is None else max(0.0, deadline - self._clock())
+            expired = deadline is not None and remaining <= 0.0
+            try:
+                found = yield from self.send(calls.poll_round(name, number, state, min(POLL_SECONDS, remaining)))
+            except UnknownRound:
+                if expired:
+                    raise
+                # A server that answers 404 at once must not be asked again at once.
+                yield Pause(min(1.0, remaining))
+            except (Unreachable, NotReady):
+                if not answered or deadline is None or expired:
+                    raise
+            else:
+                answered = True
+                if _reached(found, state):
+                    return found
+                if expired:
+                    raise _too_late(found, state, timeout_seconds)
+
+    def submit(self, number: int, answers: Answers, *, replace: bool) -> Steps[Submission]:
+        """Send what the server does not hold yet, in as many requests as it takes."""
+        name = yield from self.name()
+        held = yield from self.send(calls.held(name, number))
+        ledger = Ledger({(answer.prompt_id, answer.sample): answer.digest for answer in held.answers})
+        for body in batches(ledger.unsent(answers)):
+            ledger.book((yield from self.send(calls.put_answers(name, number, body, replace=replace))))
+        return ledger.total()
+
+    def seal(self, number: int, answers: Answers | Submission) -> Steps[SealReceipt]:
+        """Close the submission over all answers as this participant counts them."""
+        if not isinstance(answers, Submission):
+            ledger = Ledger({})
+            for _ in ledger.unsent(answers):
+                pass
+            answers = ledger.total()
+        body = answers.seal
+        return (yield from self.here(lambda name: calls.seal(name, number, body)))
+
+    def submit_and_seal(self, number: int, answers: Answers, *, replace: bool) -> Steps[SealReceipt]:
+        """`submit`, then `seal` over the same answers."""
+        submission = yield from self.submit(number, answers, replace=replace)
+        return (yield from self.seal(number, submission))
+
+    def pseudo_labels(self, number: int) -> Steps[list[PseudoLabel]]:
+        """All pseudo-labels of a published round, believed only when their digest is the round's."""
+        name = yield from self.name()
+        lines = yield from self.send(calls.pseudo_labels(name, number))
+        found = yield from self.send(calls.round_(name, number))
+        if _labels_digest(lines) != found.labels:
+            raise DigestMismatch(
+                f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
+                f"({(found.labels or 'none')[:12]}). Fetch them again."
+            )
+        return [PseudoLabel.model_validate_json(line) for line in lines]
+
+    def wait_for_labels(self, number: int, timeout_seconds: float | None) -> Steps[list[PseudoLabel]]:
+        """`wait_for` publication, then `pseudo_labels`."""
+        yield from self.wait_for(number, RoundState.PUBLISHED, timeout_seconds)
+        return (yield from self.pseudo_labels(number))
+
+    def event_stream(self, number: int, feed: EventFeed, *, again: bool) -> Steps[httpx.Response]:
+        """An open event stream that goes on after the last event of `feed`; pauses before a reconnection."""
+        if again:
+            yield Pause(self.policy.first_pause_seconds)
+        feed.restart()
+        return (yield from self.here(lambda name: calls.events(name, number, feed.last_event_id)))
+
+
+def _reached(found: Round, state: RoundState) -> bool:
+    """Whether the round reached or passed a state. Raises RoundFailed where it no longer can."""
+    if found.state is RoundState.FAILED:
+        if state is RoundState.FAILED:
+            return True
+        reason = f"{found.failure.code}: {found.failure.detail.rstrip('.')}" if found.failure else "no reason is given"
+        raise RoundFailed(
+            f"round {found.number} of {found.federation} failed, {reason}.",
+            remedy="An operator may close it again, or open the next one.",
+        )
+    return state in _LIFE and _LIFE.index(found.state) >= _LIFE.index(state)
+
+
+def _too_late(found: Round, state: RoundState, timeout_seconds: float | None) -> WaitTimeout:
+    return WaitTimeout(
+        f"round {found.number} of {found.federation} is {found.state.value}, not {state.value}, after "
+        f"{timeout_seconds:g} seconds ({found.sealed} of {found.active} participants have sealed)"
+    )
+
+
+def _labels_digest(lines: Sequence[bytes]) -> str:
+    """`pseudo_labels_digest` of rows as received, with fields that this version may not know."""
+    rows = (json.loads(line) for line in lines)
+    return rows_digest({key: value for key, value in row.items() if value is not None} for row in rows)

@@ -1,0 +1,382 @@
+"""Everything that the kit raises.
+
+* ConsensusError
+  x ConfigurationError            the caller's settings cannot work (also a ValueError)
+  x MissingExtra                  a library of an optional extra is not installed (also an ImportError)
+  x ServiceError                  talking to the server
+    + Unreachable                 no answer, after all retries (also a ConnectionError)
+    + UnexpectedAnswer            an answer that no consensus server gives: a proxy's page, say
+    + DigestMismatch              what arrived is not what was promised
+    + WaitTimeout                 the wait ended first (also a TimeoutError)
+    + ProblemError                the server says what is wrong (RFC 9457), by code
+      - MalformedRequest          InvalidJson  InvalidUtf8  BrokenEncoding  TruncatedBody  EmptyBody
+                                  MethodNotAllowed  UnsupportedEncoding
+      - Unauthenticated
+      - Forbidden
+      - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
+      - Conflict                  AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch  RoundNotOpen
+                                  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
+      - BodyTooLarge
+      - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
+                                  PromptSetMismatch  UnknownRule
+      - RateLimited
+      - ServerFault               InternalFault  NotReady
+  x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
+  x GenerationError               a model did not answer
+    + EndpointUnreachable  EndpointRefusedKey  UnknownModel  ContextTooLong
+  x TrainingError                 a model was not trained
+  x JournalError                  a participant's journal cannot be used
+  x ExportError                   pseudo-labels could not be written in the wanted format
+"""
+# ruff: noqa: N818  the tree above reads as states of the world (RoundNotOpen), which a suffix would blur
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+
+class ConsensusError(Exception):
+    """Root of all errors of the kit."""
+
+
+class ConfigurationError(ConsensusError, ValueError):
+    """The caller's settings cannot work; the message names the setting and what it must be."""
+
+
+class MissingExtra(ConsensusError, ImportError):
+    """A library of an optional extra is not installed; the message has the command that installs it."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(f"{purpose} needs an optional part: pip install 'semantic-consensus[{extra}]'")
+        self.extra = extra
+
+
+class ServiceError(ConsensusError):
+    """Something went wrong between this client and the server."""
+
+
+class Unreachable(ServiceError, ConnectionError):
+    """No answer after all retries: no connection, a time-out, or a gateway without a server behind it."""
+
+
+class UnexpectedAnswer(ServiceError):
+    """Something answered that is no consensus server, or one of another version."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class DigestMismatch(ServiceError):
+    """What arrived does not have the digest that was promised; it is not used."""
+
+
+class WaitTimeout(ServiceError, TimeoutError):
+    """The round did not reach the state in time. It goes on; wait again."""
+
+
+class ProblemError(ServiceError):
+    """The server says what is wrong. Branch on the class, or on `code` where a newer server has codes unknown here."""
+
+    code: ClassVar[str] = ""
+    """The `ProblemCode` of this class; empty for the groups."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        remedy: str = "",
+        status: int = 0,
+        received_code: str = "",
+        faults: Sequence[tuple[str, str]] = (),
+        request_id: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.remedy = remedy
+        self.status = status
+        self.received_code = received_code or self.code
+        """The code as it came."""
+        self.faults = tuple(faults)
+        """(where, message) of each faulty field or line."""
+        self.request_id = request_id
+        """Names the request in the server's log."""
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        named = [f"{where}: {message}" for where, message in self.faults]
+        faults = "".join(f"\n  {fault}" for fault in named if fault not in self.detail)
+        return " ".join(part for part in (self.detail, self.remedy) if part) + faults
+
+
+class MalformedRequest(ProblemError):
+    """400, 405, 406, 415: the request was damaged on its way, or built wrongly."""
+
+
+class InvalidJson(MalformedRequest):
+    """A body or a line is not JSON."""
+
+    code = "invalid_json"
+
+
+class InvalidUtf8(MalformedRequest):
+    """The body is not UTF-8."""
+
+    code = "invalid_utf8"
+
+
+class BrokenEncoding(MalformedRequest):
+    """The compressed body cannot be decompressed."""
+
+    code = "broken_encoding"
+
+
+class TruncatedBody(MalformedRequest):
+    """The body ended early; nothing of it was stored."""
+
+    code = "truncated_body"
+
+
+class EmptyBody(MalformedRequest):
+    """The body has no content."""
+
+    code = "empty_body"
+
+
+class MethodNotAllowed(MalformedRequest):
+    """The path knows no such method."""
+
+    code = "method_not_allowed"
+
+
+class UnsupportedEncoding(MalformedRequest):
+    """The server does not read this content encoding or media type."""
+
+    code = "unsupported_encoding"
+
+
+class Unauthenticated(ProblemError):
+    """No token, or one that the server does not know."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ProblemError):
+    """The token's role does not allow this."""
+
+    code = "forbidden"
+
+
+class NotFound(ProblemError):
+    """404."""
+
+
+class UnknownRoute(NotFound):
+    """The server has no such path: check the address and both versions."""
+
+    code = "unknown_route"
+
+
+class UnknownFederation(NotFound):
+    """No federation of this name that the token may see."""
+
+    code = "unknown_federation"
+
+
+class UnknownParticipant(NotFound):
+    """No participant of this name in the federation."""
+
+    code = "unknown_participant"
+
+
+class UnknownPromptSet(NotFound):
+    """The server holds no prompt set of this digest."""
+
+    code = "unknown_prompt_set"
+
+
+class UnknownRound(NotFound):
+    """The federation has no round of this number (yet)."""
+
+    code = "unknown_round"
+
+
+class Conflict(ProblemError):
+    """409: the request contradicts what the server holds. Never retried."""
+
+
+class AlreadyExists(Conflict):
+    """The name is taken."""
+
+    code = "already_exists"
+
+
+class AnswerConflict(Conflict):
+    """Another text is held for this prompt and sample; `replace=True` exchanges it before the seal."""
+
+    code = "answer_conflict"
+
+
+class SubmissionSealed(Conflict):
+    """The submission is sealed and can no longer change."""
+
+    code = "submission_sealed"
+
+
+class SealMismatch(Conflict):
+    """The server holds other answers than the participant counted."""
+
+    code = "seal_mismatch"
+
+
+class RoundNotOpen(Conflict):
+    """The round takes no answers: it is a draft still, or closed already."""
+
+    code = "round_not_open"
+
+
+class RoundNotPublished(Conflict):
+    """The pseudo-labels are not there yet; `retry_after_seconds` says when to ask again."""
+
+    code = "round_not_published"
+
+
+class RoundFailed(Conflict):
+    """The round failed; the message says why. An operator may close it again."""
+
+    code = "round_failed"
+
+
+class RoundInProgress(Conflict):
+    """The federation's last round is not over."""
+
+    code = "round_in_progress"
+
+
+class InvalidTransition(Conflict):
+    """The round cannot go from its state to the wanted one."""
+
+    code = "invalid_transition"
+
+
+class BodyTooLarge(ProblemError):
+    """The request exceeds the server's limit."""
+
+    code = "body_too_large"
+
+
+class RefusedContent(ProblemError):
+    """422: well-formed, and not acceptable; `faults` names fields or lines."""
+
+
+class ValidationFailed(RefusedContent):
+    """Fields are missing, misspelt or out of range."""
+
+    code = "validation_failed"
+
+
+class UnknownPrompt(RefusedContent):
+    """An answer names a prompt that is not in the federation's prompt set."""
+
+    code = "unknown_prompt"
+
+
+class AnswerTooLong(RefusedContent):
+    """An answer exceeds the federation's `max_answer_chars`."""
+
+    code = "answer_too_long"
+
+
+class TooManySamples(RefusedContent):
+    """More answers to one prompt than the federation admits."""
+
+    code = "too_many_samples"
+
+
+class PromptSetMismatch(RefusedContent):
+    """Digest, count or topics of a manifest do not match its prompts."""
+
+    code = "prompt_set_mismatch"
+
+
+class UnknownRule(RefusedContent):
+    """The policy names a rule or a confidence score that the server does not know."""
+
+    code = "unknown_rule"
+
+
+class RateLimited(ProblemError):
+    """Too many requests, after all retries."""
+
+    code = "rate_limited"
+
+
+class ServerFault(ProblemError):
+    """5xx: nothing that this client can change."""
+
+
+class InternalFault(ServerFault):
+    """A fault of the server; `request_id` finds it in the log."""
+
+    code = "internal"
+
+
+class NotReady(ServerFault):
+    """The server is starting, or its database or encoder is away."""
+
+    code = "not_ready"
+
+
+class PromptSetError(ConsensusError, ValueError):
+    """A prompt set cannot be used; `faults` has every fault found."""
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__("\n  ".join([message, *faults]))
+        self.faults = tuple(faults)
+
+
+class GenerationError(ConsensusError):
+    """A model did not answer; the message names the prompt and the remedy."""
+
+    def __init__(self, message: str, *, prompt_id: str | None = None) -> None:
+        super().__init__(message if prompt_id is None else f"prompt {prompt_id}: {message}")
+        self.prompt_id = prompt_id
+
+
+class EndpointUnreachable(GenerationError):
+    """The inference API does not answer, is overloaded or fails, after all retries."""
+
+
+class EndpointRefusedKey(GenerationError):
+    """The inference API does not accept the key."""
+
+
+class UnknownModel(GenerationError):
+    """The inference API, or the disk, has no model of this name."""
+
+
+class ContextTooLong(GenerationError):
+    """Prompt and answer do not fit the model's context."""
+
+
+class TrainingError(ConsensusError):
+    """A model was not trained; the message has cause and remedy."""
+
+
+class JournalError(ConsensusError):
+    """A participant's journal is damaged, locked, or belongs to another federation."""
+
+
+class ExportError(ConsensusError):
+    """Pseudo-labels could not be written in the wanted format."""
+
+
+def _with_codes(root: type[ProblemError]) -> Iterator[type[ProblemError]]:
+    for kind in root.__subclasses__():
+        if kind.code:
+            yield kind
+        yield from _with_codes(kind)
+
+
+PROBLEM_ERRORS: dict[str, type[ProblemError]] = {kind.code: kind for kind in _with_codes(ProblemError)}
+"""Problem code -> exception. A test holds it total over `client_kit.wire.ProblemCode`."""

@@ -1,0 +1,316 @@
+"""One site's loop: train, answer, submit, seal, wait, fetch pseudo-labels, and train again.
+
+    training 1 (private data)                       -> answers of round 1 -> pseudo-labels 1
+    training 2 (private data + pseudo-labels 1)     -> answers of round 2 -> pseudo-labels 2
+    ...
+    training N+1 (private data + pseudo-labels N)      what the site keeps
+
+The loop knows neither transport nor model: it is given a client, a way to open a generator, and a trainer. Every step is
+journalled before the next begins, so that a participant killed anywhere goes on where it was: what was generated is
+never generated again, and what is sent again is the same.
+"""
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from client_kit.client import ConsensusClient
+from client_kit.errors import (
+    ConfigurationError,
+    Forbidden,
+    RoundFailed,
+    RoundNotOpen,
+    SubmissionSealed,
+    UnknownRound,
+)
+from client_kit.exports import write_whole
+from client_kit.federation.journal import Journal, Record
+from client_kit.federation.progress import Observer, Progress, Step, ignore
+from client_kit.generation.base import Generation, Generator, Sampling
+from client_kit.generation.cleaning import Dropped, clean
+from client_kit.training.base import Example, Trainer
+from client_kit.training.dataset import Taught, mix
+from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
+
+Evaluate = Callable[[int, Generator], Mapping[str, Any]]
+"""(trainings so far, the model) -> JSON values that are journalled and shown."""
+
+Export = Callable[[Sequence[PseudoLabel], Sequence[Prompt], Path], None]
+"""Writes pseudo-labels for a trainer outside of the kit: (labels, public prompts, folder of the round)."""
+
+Compute = Callable[[Callable[[], None]], AbstractContextManager[object]]
+"""Holds the right to compute while its block runs; calls its argument when it has to wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """How private data and pseudo-labels share a training; see `client_kit.training.dataset.mix`."""
+
+    ratio: float | None = 1.0
+    """Pseudo-labelled examples drawn per private example; None takes each pseudo-label once."""
+    weight: float = 1.0
+    by_confidence: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """What a participant brings along: its model, its private data, and how they are used."""
+
+    open_generator: Callable[[Path | None], Generator]
+    """The model as an inference API; the argument is the newest checkpoint, None where nothing is trained here."""
+    sampling: Sampling = field(default_factory=Sampling)
+    base: Path | None = None
+    """Model that the first training starts from."""
+    trainer: Trainer | None = None
+    """None: a site that is only an API, whose provider trains on what `export` writes."""
+    private: Sequence[Example] = ()
+    mixing: Mixing = field(default_factory=Mixing)
+    steps: Callable[[int], int] = lambda _: 1
+    """Optimiser steps of training 1, 2, ..."""
+    seed: int = 0
+    evaluate: Evaluate | None = None
+    export: Export | None = None
+    compute: Compute = lambda _: nullcontext()
+
+
+class Participant:
+    """One participant of one federation, from its first round to the training after its last."""
+
+    def __init__(
+        self,
+        client: ConsensusClient,
+        site: Site,
+        journal: Journal,
+        *,
+        work: Path,
+        rounds: int,
+        patience_seconds: float | None = None,
+        observe: Observer = ignore,
+    ) -> None:
+        """Nothing is sent and nothing computed before `run`.
+
+        work: folder for checkpoints and pseudo-labels. patience_seconds: longest wait for a round to open or to be
+        published; None waits for ever.
+        """
+        self._client = client
+        self._site = site
+        self._journal = journal
+        self._work = work
+        self._rounds = rounds
+        self._patience_seconds = patience_seconds
+        self._observe = observe
+
+    def run(self) -> Path | None:
+        """Take part in all rounds. Returns the last checkpoint; None for a site that trains nothing.
+
+        Raises ConsensusError. Whatever ended a run, the next one on the same journal goes on where it was.
+        """
+        self._federation = self._client.federation()
+        self._prompts = self._client.prompts()
+        self._check()
+        self._name = self._client.identity().participant or ""
+        self._tell(Step.STARTED, detail=self._federation.federation)
+        self._evaluate(0)
+        for number in range(1, self._rounds + 1):
+            self._train(number)
+            self._take_part(number)
+        self._train(self._rounds + 1)
+        self._tell(Step.FINISHED, self._rounds + 1)
+        return self._checkpoint()
+
+    def _check(self) -> None:
+        allowed = self._federation.samples_per_prompt
+        if self._site.sampling.samples > allowed:
+            raise ConfigurationError(
+                f"sampling.samples is {self._site.sampling.samples}, the federation admits {allowed} per prompt; lower it"
+            )
+
+    # Training
+
+    def _train(self, stage: int) -> None:
+        """Training number `stage`: from the last checkpoint, on private data and the last pseudo-labels."""
+        if self._site.trainer is None:
+            return
+        if self._journal.last("trained", stage=stage) is None:
+            self._train_now(self._site.trainer, stage)
+        self._evaluate(stage)
+
+    def _train_now(self, trainer: Trainer, stage: int) -> None:
+        start = self._checkpoint()
+        if start is None:
+            raise ConfigurationError("a site with a trainer needs a base model")
+        output = self._work / f"training-{stage:03}"
+        # Left by a run that was killed before it could journal it. A trainer's own checkpoints stand beside it and stay:
+        # model, examples, steps and seed are the same again, so that it may go on from them.
+        shutil.rmtree(output, ignore_errors=True)
+        examples = self._examples(stage)
+        with self._computing(stage):
+            self._tell(Step.TRAINING, stage, total=self._site.steps(stage), detail=f"{len(examples)} examples")
+            report = trainer.train(
+                start, examples, steps=self._site.steps(stage), seed=self._site.seed + stage, output=output
+            )
+        self._journal.append(
+            "trained", stage=stage, model=os.path.relpath(report.model, self._work), steps=report.steps, seconds=report.seconds,
+            examples=report.examples, losses=list(report.losses),
+        )  # fmt: skip
+        loss = f"loss {report.losses[-1]:.3f}" if report.losses else ""
+        self._tell(Step.TRAINED, stage, done=report.steps, total=report.steps, detail=loss, seconds=report.seconds)
+
+    def _examples(self, stage: int) -> list[Example]:
+        """Private data and the last pseudo-labels, mixed as this site wants them."""
+        texts, how = {prompt.prompt_id: prompt.prompt for prompt in self._prompts}, self._site.mixing
+        taught = [
+            Taught(texts[label.prompt_id], label.text, label.confidence)
+            for label in self._last_labels()
+            if label.text is not None
+        ]
+        return mix(
+            self._site.private, taught, seed=self._site.seed + stage,
+            ratio=how.ratio, weight=how.weight, by_confidence=how.by_confidence,
+        )  # fmt: skip
+
+    def _checkpoint(self) -> Path | None:
+        trained = self._journal.last("trained")
+        return self._site.base if trained is None else self._work / trained["model"]
+
+    def _evaluate(self, stage: int) -> None:
+        """Once after training `stage`, unless the model has been trained further since: it cannot speak for that stage."""
+        if self._site.evaluate is None or self._journal.last("evaluated", stage=stage) is not None:
+            return
+        if (trained := self._journal.last("trained")) is not None and trained["stage"] > stage:
+            return
+        with self._computing(stage), closing(self._generator()) as generator:
+            result = dict(self._site.evaluate(stage, generator))
+        self._journal.append("evaluated", stage=stage, result=result)
+        self._tell(Step.EVALUATED, stage, detail=", ".join(f"{name} {value}" for name, value in result.items()))
+
+    # One round
+
+    def _take_part(self, number: int) -> None:
+        """Answer, submit and fetch. A round that goes on without this participant, or fails, is no error."""
+        if self._journal.last("labelled", round=number) or self._journal.last("missed", round=number):
+            return
+        try:
+            if self._journal.last("sealed", round=number) is None:
+                self._answer(number)
+                self._submit(number)
+        except (RoundNotOpen, RoundFailed, SubmissionSealed) as error:
+            # Others may have gone on without this participant, or what it sealed before its journal was lost counts:
+            # the pseudo-labels are of use all the same.
+            self._tell(Step.MISSED, number, detail=f"submission: {error}")
+        try:
+            self._fetch(number)
+        except (RoundFailed, Forbidden) as error:
+            self._journal.append("missed", round=number, reason=str(error))
+            self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error}")
+
+    def _answer(self, number: int) -> None:
+        """Generate what is missing, and journal each generation as it comes."""
+        held = {(record["prompt_id"], record["sample"]) for record in self._journal.of("answer", round=number)}
+        samples = range(self._site.sampling.samples)
+        left = [prompt for prompt in self._prompts if any((prompt.prompt_id, sample) not in held for sample in samples)]
+        if not left:
+            return
+        self._refuse_if_over(number)
+        total = len(self._prompts) * len(samples)
+        sampling = replace(self._site.sampling, seed=self._site.seed + number)
+        with self._computing(number), closing(self._generator()) as generator:
+            began = time.monotonic()  # neither the wait for a slot nor the loading of the model
+            for generation in generator.generate(left, sampling):
+                key = (generation.prompt_id, generation.sample)
+                if key not in held:
+                    held.add(key)
+                    self._journal.append("answer", round=number, **_as_fields(generation))
+                    self._tell(Step.ANSWERING, number, done=len(held), total=total)
+        self._journal.append("answered", round=number, seconds=time.monotonic() - began)
+
+    def _refuse_if_over(self, number: int) -> None:
+        """Spare the work of answers that nobody takes any more. Raises RoundNotOpen."""
+        try:
+            state = self._client.round(number).state
+        except UnknownRound:
+            return
+        if state not in {RoundState.DRAFT, RoundState.OPEN}:
+            raise RoundNotOpen(f"round {number} is {state.value}; it ended without this participant")
+
+    def _submit(self, number: int) -> None:
+        """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
+        answers, dropped = self._cleaned(number)
+        self._tell(Step.WAITING, number, detail="for the round to open")
+        self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
+        # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
+        receipt = self._client.submit_and_seal(number, answers, replace=True)
+        self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=dropped)
+        detail = ", ".join(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items()))
+        self._tell(
+            Step.SUBMITTED, number, done=receipt.count, total=receipt.count + sum(dropped.values()), detail=detail
+        )
+
+    def _cleaned(self, number: int) -> tuple[list[Answer], Counter[str]]:
+        """The answers to submit, and how many the federation's policy dropped for which reason."""
+        answers: list[Answer] = []
+        dropped: Counter[str] = Counter()
+        agreed = self._federation
+        for record in self._journal.of("answer", round=number):
+            cleaned = clean(_as_generation(record), agreed.answers, max_chars=agreed.max_answer_chars)
+            if isinstance(cleaned, Dropped):
+                dropped[cleaned.value] += 1
+            else:
+                answers.append(cleaned)
+        return answers, dropped
+
+    def _fetch(self, number: int) -> None:
+        """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""
+        self._tell(Step.WAITING, number, detail="for the others and for the pseudo-labels")
+        began = time.monotonic()
+        labels = self._client.wait_for_labels(number, self._patience_seconds)
+        waited = time.monotonic() - began
+        folder = self._work / f"round-{number:03}"
+        write_whole(folder / "pseudo_labels.jsonl", "".join(label.model_dump_json() + "\n" for label in labels))
+        if self._site.export is not None:
+            self._site.export(labels, self._prompts, folder)
+        count = sum(label.text is not None for label in labels)
+        self._journal.append("labelled", round=number, labels=count, waited_seconds=waited)
+        self._tell(Step.LABELLED, number, done=count, total=len(labels), seconds=waited)
+
+    def _last_labels(self) -> list[PseudoLabel]:
+        labelled = self._journal.last("labelled")
+        if labelled is None:
+            return []
+        path = self._work / f"round-{labelled['round']:03}" / "pseudo_labels.jsonl"
+        return [PseudoLabel.model_validate_json(line) for line in path.read_bytes().splitlines()]
+
+    # What steps share
+
+    def _generator(self) -> Generator:
+        return self._site.open_generator(self._checkpoint())
+
+    def _computing(self, stage: int) -> AbstractContextManager[object]:
+        return self._site.compute(lambda: self._tell(Step.QUEUED, stage))
+
+    def _tell(
+        self, step: Step, stage: int = 0, *, done: int = 0, total: int = 0, detail: str = "", seconds: float = 0.0
+    ) -> None:
+        self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3)))
+
+
+def _as_fields(generation: Generation) -> dict[str, Any]:
+    return {
+        "prompt_id": generation.prompt_id,
+        "sample": generation.sample,
+        "text": generation.text,
+        "finish_reason": generation.finish_reason.value,
+        "prompt_tokens": generation.prompt_tokens,
+        "completion_tokens": generation.completion_tokens,
+    }
+
+
+def _as_generation(record: Record) -> Generation:
+    fields = {name: value for name, value in record.items() if name not in {"kind", "round"}}
+    return Generation(**{**fields, "finish_reason": FinishReason(fields["finish_reason"])})

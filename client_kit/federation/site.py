@@ -1,0 +1,149 @@
+"""From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from client_kit.client import ConsensusClient
+from client_kit.errors import ConfigurationError
+from client_kit.exports import export_labels, write_whole
+from client_kit.federation.configuration import participant_token
+from client_kit.federation.journal import Journal
+from client_kit.federation.participant import Evaluate, Export, Mixing, Participant, Site
+from client_kit.federation.progress import Observer, ignore
+from client_kit.federation.slots import slot
+from client_kit.generation.base import Generator, Sampling
+from client_kit.settings import GeneratorSettings, NoTrainerSettings, ParticipantSettings, SftSettings, TrainerSettings
+from client_kit.training.base import Trainer
+from client_kit.training.dataset import load_examples
+from client_kit.wire import Prompt, PseudoLabel
+
+JOURNAL = "journal.jsonl"
+
+
+class Openers(Protocol):
+    """From names in the settings to implementations: `client_kit.wiring` is one."""
+
+    def open_generator(
+        self, settings: GeneratorSettings, model: Path | None = None, *, threads: int | None = None
+    ) -> Generator: ...
+
+    def open_trainer(self, settings: TrainerSettings, *, threads: int | None = None) -> Trainer | None: ...
+
+
+def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
+    """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
+
+    Raises ConsensusError; the same call goes on where this one ended.
+    """
+    site = open_site(settings, openers)
+    with (
+        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+        Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
+    ):
+        participant = Participant(
+            client, site, journal, work=settings.work, rounds=settings.rounds,
+            patience_seconds=settings.patience_seconds, observe=observe,
+        )  # fmt: skip
+        return participant.run()
+
+
+def open_site(settings: ParticipantSettings, openers: Openers) -> Site:
+    """Model, data and habits of a participant. Reads the private data; loads no model yet."""
+    trainer = settings.trainer
+    return Site(
+        open_generator=partial(openers.open_generator, settings.generator, threads=settings.threads),
+        trainer=openers.open_trainer(trainer, threads=settings.threads),
+        base=Path(settings.generator.model) if settings.generator.kind == "transformers" else None,
+        private=load_examples(settings.private) if settings.private else (),
+        sampling=Sampling(**settings.sampling.model_dump()),
+        mixing=Mixing(**settings.mixing.model_dump()),
+        steps=trainer.steps_of if isinstance(trainer, SftSettings) else lambda _: 0,
+        seed=settings.seed,
+        evaluate=_evaluation(settings),
+        export=_export(trainer),
+        compute=_compute(settings),
+    )
+
+
+def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:
+    """What has to be the same for a journal to be continued."""
+    federation = client.federation()
+    private = sha256(settings.private.read_bytes()).hexdigest() if settings.private else None
+    same = ("generator", "trainer", "sampling", "mixing", "seed")
+    return {
+        "federation": federation.federation,
+        "created_at": federation.created_at.isoformat(),
+        "prompt_set": federation.prompt_set,
+        "participant": client.identity().participant,
+        "private": private,
+        **{name: value for name, value in settings.model_dump(mode="json").items() if name in same},
+    }
+
+
+def _compute(settings: ParticipantSettings) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:
+    if settings.slots is None:
+        return lambda _: nullcontext()
+    folder, count = settings.slots.folder, settings.slots.count
+    return lambda waiting: slot(folder, count, waiting=waiting)
+
+
+def _export(trainer: TrainerSettings) -> Export | None:
+    """Pseudo-labels as files, for a site whose model is trained by somebody else."""
+    if not isinstance(trainer, NoTrainerSettings):
+        return None
+    form, suffix = trainer.export, "json" if trainer.export == "alpaca" else "jsonl"
+
+    def export(labels: Sequence[PseudoLabel], prompts: Sequence[Prompt], folder: Path) -> None:
+        if any(label.text is not None for label in labels):
+            export_labels(folder / f"labels.{form}.{suffix}", prompts, labels, format=form)
+
+    return export
+
+
+def _evaluation(settings: ParticipantSettings) -> Evaluate | None:
+    """Answers to the site's own questions, written to its work folder and sent nowhere."""
+    if settings.evaluation is None:
+        return None
+    questions = read_questions(settings.evaluation)
+    greedy = Sampling(max_tokens=settings.sampling.max_tokens, stop=settings.sampling.stop)
+
+    def evaluate(stage: int, generator: Generator) -> Mapping[str, Any]:
+        file = evaluation_file(settings.work, stage)
+        rows = sorted(
+            (asdict(answer) for answer in generator.generate(questions, greedy)), key=lambda row: row["prompt_id"]
+        )
+        write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        return {"answers": len(rows), "file": str(file.relative_to(settings.work))}
+
+    return evaluate
+
+
+def evaluation_file(work: Path, stage: int) -> Path:
+    """Where the answers to the site's own questions after training `stage` lie; 0 is before any."""
+    return work / "evaluation" / f"training-{stage:03}.jsonl"
+
+
+def read_questions(file: Path) -> list[Prompt]:
+    """Questions of a JSONL file. Raises ConfigurationError that names the line."""
+    try:
+        lines = file.read_bytes().splitlines()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read {file}: {error.strerror}. Give JSONL with prompt_id and prompt"
+        ) from error
+    return [_question(file, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+
+
+def _question(file: Path, number: int, line: bytes) -> Prompt:
+    try:
+        return Prompt.model_validate_json(line)
+    except ValidationError as error:
+        raise ConfigurationError(f"{file} line {number} is no question: {error.errors()[0]['msg']}") from error

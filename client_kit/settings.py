@@ -1,0 +1,247 @@
+"""What one participant is told: its model, its data, its federation (`consensus join`). Pydantic only.
+
+`client_kit.federation.configuration` reads it from YAML. Secrets never stand in settings: a token comes from an
+environment variable or a file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+
+def _from_the_file(path: Path, info: ValidationInfo) -> Path:
+    """A path as meant by the settings file: `~` expanded, relative ones from the file's folder."""
+    return Path((info.context or {}).get("folder", Path.cwd()), path.expanduser()).absolute()
+
+
+def _folder_or_name(given: str, info: ValidationInfo) -> str:
+    """A folder when written like one (`./`, `../`, `/`, `~`), else a name."""
+    return str(_from_the_file(Path(given), info)) if given.startswith((".", "/", "~")) else given
+
+
+def _with_the_prompt(template: str) -> str:
+    if "{prompt}" not in template:
+        raise ValueError("it has no {prompt}, so that every input would be the same; write {prompt} where it belongs")
+    return template
+
+
+LocalPath = Annotated[Path, AfterValidator(_from_the_file)]
+FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
+
+
+class Settings(BaseModel):
+    """Base of all settings. Unknown fields are refused: a misspelt option must not pass unnoticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class TransformersSettings(Settings):
+    """Answers come from a model on this machine, and the trainer fine-tunes this model."""
+
+    kind: Literal["transformers"]
+    model: FolderOrName
+    """Folder (`./base`, `/models/base`); where nothing is trained here, also a name on the model hub."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Answers generated at once."""
+    device: str = "auto"
+    """`auto` (a GPU where there is one), or what torch calls a device: `cpu`, `cuda:1`."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights while they answer; `auto` takes that of the model's files."""
+    prompt_template: Annotated[str, AfterValidator(_with_the_prompt)] | None = None
+    """The model's input, `{prompt}` standing for the prompt; when not set, the tokenizer's chat template, or the bare
+    prompt where it has none. Training does not use it."""
+
+
+class OpenAISettings(Settings):
+    """Answers come from any endpoint that speaks the OpenAI API: a provider, vLLM, Ollama, llama.cpp."""
+
+    kind: Literal["openai"]
+    model: str
+    """Name of the model at the endpoint."""
+    base_url: str
+    """Address of the endpoint up to and including `/v1`."""
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` for models tuned to converse, `completions` for base models."""
+    api_key_env: str | None = None
+    """Environment variable with the key; none where the endpoint asks for none."""
+    concurrency: Annotated[int, Field(ge=1)] = 8
+    """Most requests at the same time."""
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
+    """Longest wait for one request, in seconds."""
+    retries: Annotated[int, Field(ge=0)] = 4
+    """Repetitions of one request after a broken connection or HTTP status 408, 409, 429 or 5xx."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105  a field
+    """Name of the limit on tokens; OpenAI's newer models want `max_completion_tokens`."""
+    extra_body: dict[str, JsonValue] = {}
+    """Further fields of every request, as the endpoint defines them. No secrets: the journal holds settings."""
+
+
+class ScriptedSettings(Settings):
+    """Answers come from a file: for tests, and for generations that exist already."""
+
+    kind: Literal["scripted"]
+    answers: LocalPath
+    """JSONL with `prompt_id`, `text` and, where there are several, `sample`."""
+
+
+GeneratorSettings = Annotated[TransformersSettings | OpenAISettings | ScriptedSettings, Field(discriminator="kind")]
+
+
+class SftSettings(Settings):
+    """Supervised fine-tuning with TRL on this machine, on the completions only."""
+
+    kind: Literal["sft"]
+    method: Literal["full", "lora"] = "full"
+    """`full` trains all weights, `lora` an adapter (arXiv 2106.09685)."""
+    first_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps of the first training, on private data alone; as `steps` when not set."""
+    steps: Annotated[int, Field(ge=1)]
+    """Optimiser steps of every later training."""
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
+    """Highest learning rate, reached after the warm-up."""
+    schedule: Literal["constant", "linear", "cosine"] = "linear"
+    """How the learning rate goes down over the steps of one training; all but `constant` end at 0."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps at the start of every training in which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Decoupled weight decay of AdamW, per unit of learning rate."""
+    max_gradient_norm: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+    """Longer gradients are cut to this L2 norm; 0 cuts none."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Examples that go through the model at once."""
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches per optimiser step, which sees `batch_size * accumulate` examples."""
+    max_length: Annotated[int, Field(ge=8)] | None = 1024
+    """Longest prompt with its completion, in tokens; longer ones are cut at the end. Null: no limit."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Type of the arithmetic and of weights frozen under an adapter; trained weights are float32 either way."""
+    gradient_checkpointing: bool = False
+    """Less memory for about a third more time."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps between checkpoints, from which a training that was killed goes on; when not set, it begins
+    anew."""
+    lora_rank: Annotated[int, Field(ge=1)] = 16
+    """Rank of a new adapter; this and the next three are for method `lora`."""
+    lora_alpha: Annotated[int, Field(ge=1)] = 32
+    """The adapter's output is scaled by `lora_alpha / lora_rank`."""
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs that is dropped in training."""
+    lora_target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
+    """Modules that get an adapter: `all-linear`, a regular expression, or a list of names (`[q_proj, v_proj]`)."""
+
+    @field_validator("lora_rank", "lora_alpha", "lora_dropout", "lora_target_modules")
+    @classmethod
+    def _only_of_an_adapter(cls, value: object, info: ValidationInfo) -> object:
+        default = cls.model_fields[info.field_name or ""].default
+        if info.data.get("method") == "full" and value != default:
+            raise ValueError("method 'full' trains no adapter; write method: lora, or remove this field")
+        return value
+
+    def steps_of(self, stage: int) -> int:
+        """Optimiser steps of training `stage`, from 1."""
+        return self.steps if stage > 1 or self.first_steps is None else self.first_steps
+
+
+class NoTrainerSettings(Settings):
+    """Nothing is trained here (the model is behind an API): pseudo-labels are written for whoever does."""
+
+    kind: Literal["none"]
+    export: Literal["openai", "trl", "alpaca", "jsonl"] = "openai"
+    """Format of the files `work/round-NNN/labels.<format>.jsonl`."""
+
+
+TrainerSettings = Annotated[SftSettings | NoTrainerSettings, Field(discriminator="kind")]
+
+
+class SamplingSettings(Settings):
+    """How answers are drawn. Temperature 0 is greedy."""
+
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    max_tokens: Annotated[int, Field(ge=1)] = 256
+    samples: Annotated[int, Field(ge=1)] = 1
+    """Answers per prompt; the federation says how many it admits."""
+    stop: tuple[str, ...] = ()
+
+
+class MixingSettings(Settings):
+    """How private data and pseudo-labels share a training."""
+
+    ratio: Annotated[float, Field(ge=0)] | None = 1.0
+    """Pseudo-labelled examples drawn per private example; null takes each pseudo-label once."""
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    """Factor on the loss of pseudo-labelled examples."""
+    by_confidence: bool = True
+    """Weight each pseudo-label by its confidence."""
+
+
+class SlotSettings(Settings):
+    """A limit on how many participants of one machine compute at the same time."""
+
+    folder: LocalPath
+    count: Annotated[int, Field(ge=1)]
+
+
+class SiteSettings(Settings):
+    """What one site has and does, wherever the federation is."""
+
+    generator: GeneratorSettings
+    trainer: TrainerSettings
+    private: LocalPath | None = None
+    """Examples to train on, as `client_kit.training.dataset.load_examples` reads them: JSONL with `prompt` and
+    `completion`, chat messages or Alpaca rows, also CSV and parquet. Never leaves the site."""
+    evaluation: LocalPath | None = None
+    """JSONL with `prompt_id` and `prompt`, answered before the first and after every training; answers stay in `work`."""
+    sampling: SamplingSettings = SamplingSettings()
+    mixing: MixingSettings = MixingSettings()
+    seed: int = 0
+    threads: Annotated[int, Field(ge=1)] | None = None
+    """Threads of numeric libraries; theirs when not set."""
+
+    @model_validator(mode="after")
+    def _training_needs_a_model_and_data(self) -> Self:
+        if self.trainer.kind == "sft" and self.generator.kind != "transformers":
+            raise ValueError(
+                "trainer 'sft' fine-tunes the model of generator 'transformers'; "
+                "with another generator write trainer: {kind: none}"
+            )
+        if self.trainer.kind == "sft" and self.private is None:
+            raise ValueError("trainer 'sft' needs private data: set 'private' to a JSONL file")
+        return self
+
+
+class ParticipantSettings(SiteSettings):
+    """One participant of one federation: `consensus join participant.yaml`."""
+
+    server: str
+    """URL of the consensus server."""
+    federation: str
+    token_env: str | None = None
+    """Environment variable that holds the participant's token."""
+    token_file: LocalPath | None = None
+    """File that holds it."""
+    work: LocalPath
+    """Folder for the journal, checkpoints and exports; created when missing."""
+    rounds: Annotated[int, Field(ge=1)]
+    """Rounds to take part in; training follows the last one."""
+    patience_seconds: Annotated[float, Field(gt=0)] = 172_800.0
+    """Longest wait for a round to open or to be published, in seconds."""
+    slots: SlotSettings | None = None
+
+    @model_validator(mode="after")
+    def _one_token(self) -> Self:
+        if (self.token_env is None) == (self.token_file is None):
+            raise ValueError("name the token's source: either 'token_env' or 'token_file'")
+        return self

@@ -1,0 +1,208 @@
+"""What is trained on: private data from files, and its mixture with pseudo-labels."""
+
+import csv
+import gzip
+import io
+import json
+import random
+import zlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from client_kit.errors import MissingExtra, TrainingError
+from client_kit.reasoning import strip_reasoning
+from client_kit.training.base import Example
+
+Row = Mapping[str, Any]
+
+COLUMNS = "'prompt' and 'completion', or 'messages', or 'instruction' and 'output' (with or without 'input')"
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """A pseudo-label with the public prompt that it answers."""
+
+    prompt: str
+    completion: str
+    confidence: float = 1.0
+    """0..1, as the server gave it."""
+
+
+def load_examples(path: Path) -> list[Example]:
+    """The private examples in a file (.jsonl, .json, .csv, .parquet, also .gz of text) or a `datasets` folder.
+
+    Columns are prompt and completion, or messages (a user's turn and the assistant's answer, with or without a system
+    message), or Alpaca's instruction, input and output; `weight` where there is one. Other columns are ignored.
+    Reasoning blocks are taken out of the completions. Raises TrainingError naming the file, the row and the remedy.
+    """
+    if not path.exists():
+        raise TrainingError(f"private data {path} does not exist; give a .jsonl, .json, .csv or .parquet file")
+    rows = _reader(path)(path)
+    if not rows:
+        raise TrainingError(f"private data {path} has no rows; there is nothing to train on")
+    read = _row_reader(rows[0], path)
+    return [_example(read, row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def mix(
+    private: Sequence[Example],
+    taught: Sequence[Taught],
+    *,
+    seed: int,
+    ratio: float | None = 1.0,
+    weight: float = 1.0,
+    by_confidence: bool = True,
+) -> list[Example]:
+    """Private examples and pseudo-labelled ones, shuffled.
+
+    ratio: pseudo-labelled examples per private example. Each pseudo-label is taken equally often, the rest drawn; None
+    takes each once. weight: factor on the loss of pseudo-labelled examples; `by_confidence` multiplies it by each
+    label's confidence. Reasoning blocks are taken out of the pseudo-labels. Raises TrainingError for ratio or weight
+    below 0.
+    """
+    if weight < 0 or (ratio is not None and ratio < 0):
+        raise TrainingError(f"ratio {ratio} and weight {weight} must be 0 or more")
+    draw = random.Random(f"mix {seed}")  # noqa: S311
+    labelled = [
+        Example(label.prompt, strip_reasoning(label.completion), weight * (label.confidence if by_confidence else 1.0))
+        for label in taught
+    ]
+    count = len(labelled) if ratio is None else round(ratio * len(private))
+    mixed = [*private, *_evenly(labelled, count, draw)]
+    draw.shuffle(mixed)
+    return mixed
+
+
+def _evenly(examples: Sequence[Example], count: int, draw: random.Random) -> list[Example]:
+    """`count` of the examples, each taken as often as any other or once more."""
+    if not examples:
+        return []
+    whole, rest = divmod(count, len(examples))
+    return [*examples] * whole + draw.sample(examples, rest)
+
+
+def _reader(path: Path) -> Callable[[Path], list[Row]]:
+    if path.is_dir():
+        return _read_dataset_folder
+    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    readers = {".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".json": _read_json, ".csv": _read_csv}
+    if path.suffix == ".parquet":
+        return _read_parquet
+    if suffix not in readers:
+        raise TrainingError(f"private data {path} is of no known kind; give .jsonl, .json, .csv or .parquet")
+    return readers[suffix]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return data.decode("utf-8-sig")
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
+        raise TrainingError(f"private data {path} cannot be read: {error}; save it as UTF-8 text") from error
+
+
+def _read_jsonl(path: Path) -> list[Row]:
+    lines = _read_text(path).split("\n")  # not splitlines: JSON may hold U+2028
+    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    return [_object(_parse(line, f"{path}, line {number}"), f"{path}, line {number}") for number, line in numbered]
+
+
+def _read_json(path: Path) -> list[Row]:
+    rows = _parse(_read_text(path), str(path))
+    if not isinstance(rows, list):
+        raise TrainingError(f"private data {path} must hold a list of objects; it holds a {type(rows).__name__}")
+    return [_object(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+
+
+def _read_csv(path: Path) -> list[Row]:
+    try:
+        return list(csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True))
+    except csv.Error as error:
+        raise TrainingError(f"private data {path} is not CSV: {error}") from error
+
+
+def _read_parquet(path: Path) -> list[Row]:
+    try:
+        from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `train`
+    except ImportError as error:
+        raise MissingExtra("reading parquet", "train") from error
+    try:
+        rows: list[Row] = parquet.read_table(path).to_pylist()
+    except ArrowInvalid as error:
+        raise TrainingError(f"private data {path} is not parquet: {error}") from error
+    return rows
+
+
+def _read_dataset_folder(path: Path) -> list[Row]:
+    try:
+        from datasets import Dataset  # noqa: PLC0415 - heavy
+    except ImportError as error:
+        raise MissingExtra("reading a folder of `datasets`", "train") from error
+    try:
+        rows: list[Row] = Dataset.load_from_disk(str(path)).to_list()
+    except (FileNotFoundError, ValueError) as error:
+        raise TrainingError(f"private data {path} is no folder of Dataset.save_to_disk: {error}") from error
+    return rows
+
+
+def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise TrainingError(f"{where} is not JSON: {error}") from error
+
+
+def _object(row: object, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise TrainingError(f"{where} must be a JSON object with {COLUMNS}; it is a {type(row).__name__}")
+    return row
+
+
+def _row_reader(first: Row, path: Path) -> Callable[[Row], tuple[Any, Any]]:
+    """What reads (prompt, completion) of a row, by the columns that the first row has."""
+    found = set(first)
+    if {"prompt", "completion"} <= found:
+        return lambda row: (row["prompt"], row["completion"])
+    if "messages" in found:
+        return lambda row: _split_messages(row["messages"])
+    if {"instruction", "output"} <= found:
+        return lambda row: ("\n\n".join(filter(None, (row["instruction"], row.get("input")))), row["output"])
+    names = ", ".join(sorted(map(str, found))) or "none"
+    raise TrainingError(f"private data {path} needs the columns {COLUMNS}; it has {names}")
+
+
+def _split_messages(messages: Any) -> tuple[str, str]:  # noqa: ANN401 - unchecked data
+    """Prompt and completion of one exchange; a system message goes before the prompt."""
+    turns = [(message["role"], message["content"]) for message in messages]
+    roles = [role for role, _ in turns if role != "system"]
+    if roles != ["user", "assistant"]:
+        raise ValueError(f"messages must be one user's turn and the assistant's answer; found {', '.join(roles)}")
+    prompt = "\n\n".join(content for role, content in turns if role != "assistant")
+    return prompt, turns[-1][1]
+
+
+def _example(read: Callable[[Row], tuple[Any, Any]], row: Row, where: str) -> Example:
+    try:
+        prompt, completion = read(row)
+        weight = float(row.get("weight", 1.0))
+    except KeyError as error:
+        raise TrainingError(f"{where} lacks {error}; every row needs the columns of the first") from error
+    except (TypeError, ValueError) as error:
+        raise TrainingError(f"{where}: {error}") from error
+    stripped = strip_reasoning(_text(completion, "completion", where))
+    if not stripped.strip():
+        raise TrainingError(f"{where} has nothing but reasoning as its completion; leave the row out")
+    return Example(_text(prompt, "prompt", where), stripped, weight)
+
+
+def _text(value: object, name: str, where: str) -> str:
+    if isinstance(value, str) and value.strip():
+        return value
+    raise TrainingError(f"{where} has no text as its {name}; fill it in or leave the row out")
+
+
+def as_rows(examples: Iterable[Example]) -> list[dict[str, str | float]]:
+    """Rows for a .jsonl file that `load_examples` reads back."""
+    return [{"prompt": e.prompt, "completion": e.completion, "weight": e.weight} for e in examples]

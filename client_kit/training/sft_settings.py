@@ -1,0 +1,57 @@
+"""Settings of supervised fine-tuning."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from client_kit.errors import ConfigurationError
+
+Schedule = Literal["constant", "linear", "cosine"]
+"""How the learning rate goes down over the steps of one training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """A LoRA adapter (Hu et al., arXiv 2106.09685) in place of a change to all weights."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+    target_modules: str | tuple[str, ...] = "all-linear"
+
+
+@dataclass(frozen=True, slots=True)
+class SFTSettings:
+    """How to fine-tune. The defaults suit a LoRA adapter on a model of about a billion parameters on one GPU."""
+
+    learning_rate: float = 2e-4
+    batch_size: int = 16
+    """Examples that go through the model at once."""
+    accumulate: int = 1
+    """Batches per optimiser step; an optimiser step sees `batch_size * accumulate` examples."""
+    max_length: int | None = 1024
+    """Longest prompt with completion, in tokens; longer ones are cut at the end. None: no limit."""
+    schedule: Schedule = "linear"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    lora: Lora | None = None
+    """None: all weights are trained."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """bfloat16: arithmetic in bfloat16; trained weights are kept and saved in float32."""
+    gradient_checkpointing: bool = False
+    """Less memory for about a third more time."""
+    threads: int | None = None
+    """CPU threads; None leaves torch's choice. Take 1 where several participants train on one machine."""
+    checkpoint_steps: int | None = None
+    """Optimiser steps between checkpoints, from which the same call goes on after a crash; None: none are kept."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot train."""
+        positive = {"learning_rate": self.learning_rate, "batch_size": self.batch_size, "accumulate": self.accumulate}
+        for name, value in positive.items():
+            if value <= 0:
+                raise ConfigurationError(f"{name} is {value}; it must be above 0")
+        for name, limit in {"max_length": self.max_length, "checkpoint_steps": self.checkpoint_steps}.items():
+            if limit is not None and limit < 1:
+                raise ConfigurationError(f"{name} is {limit}; it must be 1 or more, or None")

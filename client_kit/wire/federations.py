@@ -1,0 +1,145 @@
+"""Federations: what a group of participants agreed on before the first round."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from client_kit.wire.base import Request, WireModel
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name
+
+
+class TruncatedAnswers(StrEnum):
+    """What a participant does with an answer that ended because of its length."""
+
+    KEEP = "keep"
+    TRIM = "trim"
+    """Cut after the last whole sentence; dropped if there is none."""
+    DROP = "drop"
+
+
+class Refusals(StrEnum):
+    """What a participant does with an answer in which its model declines to answer."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
+class AnswerPolicy(Request):
+    """What the participants do to their own answers before they submit them. Reasoning blocks always go."""
+
+    truncated: TruncatedAnswers = TruncatedAnswers.TRIM
+    refusals: Refusals = Refusals.KEEP
+
+
+class ConsensusPolicy(Request):
+    """How a pool of answers becomes a pseudo-label."""
+
+    rule: str = "cluster_medoid"
+    """Name of the rule; the server lists those it knows when it refuses one."""
+    confidence: str = "dominant_share"
+    """Name of the confidence score, 0..1."""
+    distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
+    """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
+    distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.40
+    """The same for longer answers."""
+    short_chars: Annotated[int, Field(ge=0)] = 80
+    minimum_support: Annotated[int, Field(ge=1)] = 2
+    """Participants (less redundancy) that must stand behind a pseudo-label; 2 is met from 1.5 votes."""
+    abstain: bool = True
+    """Off: every prompt with an admitted answer gets a pseudo-label, however weak its support."""
+    seed: int = 0
+    """For rules that draw."""
+    guards: bool = False
+    """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
+    reliability: bool = False
+    """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
+
+
+class FederationCreate(Request):
+    """What an operator decides when a federation begins. Nothing of it changes afterwards."""
+
+    federation: Name
+    prompt_set: Digest
+    policy: ConsensusPolicy = ConsensusPolicy()
+    answers: AnswerPolicy = AnswerPolicy()
+    quorum: Annotated[int, Field(ge=1)] = 2
+    """Sealed submissions without which a round fails at its deadline."""
+    round_seconds: Annotated[float, Field(gt=0)] = 86_400.0
+    """Time from the opening of a round to its deadline, in seconds."""
+    samples_per_prompt: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
+    """Most answers of one participant to one prompt."""
+    max_answer_chars: Annotated[int, Field(ge=1, le=MAX_ANSWER_CHARS)] = 32_768
+    contributors_only: bool = False
+    """Only those who sealed a submission in a round may fetch its pseudo-labels."""
+
+
+class Federation(FederationCreate):
+    """A federation as the server holds it."""
+
+    encoder: Digest
+    """Digest of the encoder's identity, pinned when the federation was created."""
+    created_at: datetime
+
+
+class FederationList(WireModel):
+    """The federations that the caller may see."""
+
+    items: list[Federation]
+
+
+class Role(StrEnum):
+    """What a token allows."""
+
+    OPERATOR = "operator"
+    """Opens and closes rounds, adds participants, sees who answered what."""
+    PARTICIPANT = "participant"
+    """Submits, seals, fetches pseudo-labels, sees the fate of its own answers."""
+    OBSERVER = "observer"
+    """Reads rounds, cards and events."""
+
+
+class ParticipantCreate(Request):
+    """A participant to add."""
+
+    participant: Name
+    role: Role = Role.PARTICIPANT
+
+
+class Participant(WireModel):
+    """A participant as the operator sees it."""
+
+    participant: Name
+    role: Role
+    active: bool
+    created_at: datetime
+
+
+class ParticipantToken(WireModel):
+    """Answer to the addition of a participant, or to a new token for it."""
+
+    participant: Participant
+    token: str
+    """Shown this once; the server keeps a hash."""
+
+
+class ParticipantUpdate(Request):
+    """A change to a participant."""
+
+    active: bool
+
+
+class ParticipantList(WireModel):
+    """All participants of a federation."""
+
+    items: list[Participant]
+
+
+class Identity(WireModel):
+    """Whose token this is."""
+
+    federation: Name | None
+    """None for the server's own operator token, which is valid for every federation."""
+    participant: Name | None
+    role: Role

@@ -1,0 +1,66 @@
+"""Public prompt sets: what everybody answers."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from client_kit.wire.base import Request, WireModel
+from client_kit.wire.digests import rows_digest
+from client_kit.wire.limits import MAX_PROMPT_CHARS, MAX_PROMPTS, NUL_FREE, Digest, Name, PromptId
+
+
+class Equivalence(StrEnum):
+    """When two answers mean the same."""
+
+    SEMANTIC = "semantic"
+    """Their embeddings are close (the policy's distance)."""
+
+    EXACT = "exact"
+    """Their texts are equal after trimming and folding of case and white space."""
+
+
+class Prompt(Request):
+    """One public prompt."""
+
+    prompt_id: PromptId
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS), NUL_FREE]
+    topic: str | None = None
+    equivalence: Equivalence | None = None
+    """Overrides the manifest's for this prompt."""
+
+
+class Manifest(Request):
+    """What a prompt set is, beside its prompts."""
+
+    name: Name
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+    digest: Digest
+    """`prompt_set_digest` of its prompts."""
+    prompt_count: Annotated[int, Field(ge=1, le=MAX_PROMPTS)]
+    description: str
+    licence: str
+    """SPDX identifier."""
+    language: str
+    """BCP 47 tag of most of its prompts."""
+    topics: dict[str, int]
+    """Number of prompts by topic."""
+    equivalence: Equivalence = Equivalence.SEMANTIC
+
+
+class PromptSetUpload(Request):
+    """A prompt set as an operator sends it. The server refuses it when digest, count or topics do not match."""
+
+    manifest: Manifest
+    prompts: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_PROMPTS)]
+
+
+class PromptSetList(WireModel):
+    """All prompt sets that the server holds."""
+
+    items: list[Manifest]
+
+
+def prompt_set_digest(prompts: list[Prompt]) -> str:
+    """Digest of the prompts of a set, whatever their order in the file; fields that are not set do not count."""
+    return rows_digest(prompt.model_dump(mode="json", exclude_none=True) for prompt in prompts)

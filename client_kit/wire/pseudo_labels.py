@@ -1,0 +1,91 @@
+"""Pseudo-labels: what a round gives back."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from client_kit.wire.base import WireModel
+from client_kit.wire.digests import rows_digest
+from client_kit.wire.limits import Digest, Name, PromptId
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class Abstention(StrEnum):
+    """Why a prompt has no pseudo-label."""
+
+    NO_ANSWERS = "no_answers"
+    """Nobody answered, or no answer was admitted."""
+    SINGLE_ANSWER = "single_answer"
+    """One answer is nobody's agreement."""
+    TIE = "tie"
+    """Two clusters have the most votes."""
+    LOW_SUPPORT = "low_support"
+    """The dominant cluster has fewer votes than the policy asks for."""
+
+
+class ClusterShare(WireModel):
+    """One meaning in a pool."""
+
+    answers: int
+    votes: float
+    share: Unit
+    """Its part of all votes."""
+
+
+class PseudoLabel(WireModel):
+    """The outcome for one prompt: a text, or an abstention."""
+
+    prompt_id: PromptId
+    text: str | None = None
+    digest: Digest | None = None
+    """Content digest of `text`."""
+    abstention: Abstention | None = None
+    confidence: Unit
+    """0 for an abstention."""
+    confidence_method: str
+    support: float
+    """Votes of the participants in the dominant cluster; 0 where there is none."""
+    share: Unit
+    """The dominant cluster's part of all votes."""
+    clusters: list[ClusterShare]
+    """Most votes first."""
+
+
+class PseudoLabelPage(WireModel):
+    """One page of pseudo-labels, in the order of `prompt_id`."""
+
+    items: list[PseudoLabel]
+    next_cursor: str | None = None
+    """Send as `cursor` to go on; none on the last page."""
+
+
+class AnswerFate(WireModel):
+    """What became of one answer in its pool."""
+
+    participant: Name | None = None
+    """Operators see every participant; a participant sees its own answers only."""
+    sample: int
+    digest: Digest
+    admitted: bool
+    gate: str | None = None
+    """What kept it out."""
+    cluster: int | None = None
+    """Index into the label's `clusters`."""
+    similarity: float | None = None
+    """Cosine to the pseudo-label, -1..1."""
+    chosen: bool = False
+
+
+class PromptExplanation(WireModel):
+    """Why a prompt has the pseudo-label it has."""
+
+    label: PseudoLabel
+    answers: list[AnswerFate]
+
+
+def pseudo_labels_digest(labels: Iterable[PseudoLabel]) -> str:
+    """Digest of the pseudo-labels of a round, their ETag: in any order; fields that are not set do not count."""
+    return rows_digest(label.model_dump(mode="json", exclude_none=True) for label in labels)

@@ -1,0 +1,171 @@
+"""Rounds: their life, their events and the card that says what made them."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from client_kit.wire.base import Request, WireModel
+from client_kit.wire.federations import ConsensusPolicy
+from client_kit.wire.limits import Digest, Name
+
+
+class RoundState(StrEnum):
+    """draft -> open -> closed -> aggregating -> published, or failed."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    CLOSED = "closed"
+    AGGREGATING = "aggregating"
+    PUBLISHED = "published"
+    FAILED = "failed"
+
+
+class RoundFailure(WireModel):
+    """Why a round failed. From here an operator may close it again, so that it is aggregated anew."""
+
+    code: str
+    """`quorum_missed`, or `aggregation_failed`."""
+    detail: str
+
+
+class RoundCreate(Request):
+    """The next round of a federation. Its number is one more than the last, from 1."""
+
+    open: bool = True
+    """False: the round is a draft until an operator opens it."""
+    round_seconds: Annotated[float, Field(gt=0)] | None = None
+    """Overrides the federation's time to the deadline."""
+
+
+class Round(WireModel):
+    """The state of a round."""
+
+    federation: Name
+    number: int
+    state: RoundState
+    opened_at: datetime | None = None
+    deadline: datetime | None = None
+    closed_at: datetime | None = None
+    published_at: datetime | None = None
+    quorum: int
+    active: int
+    """Active participants of role `participant`."""
+    sealed: int
+    """Sealed submissions."""
+    failure: RoundFailure | None = None
+    labels: Digest | None = None
+    """Digest of the pseudo-labels, once published; their ETag."""
+
+
+class RoundList(WireModel):
+    """The rounds of a federation, oldest first."""
+
+    items: list[Round]
+
+
+class EventKind(StrEnum):
+    """What happened to a round."""
+
+    CREATED = "round.created"
+    OPENED = "round.opened"
+    SEALED = "submission.sealed"
+    CLOSED = "round.closed"
+    AGGREGATING = "round.aggregating"
+    PUBLISHED = "round.published"
+    FAILED = "round.failed"
+
+
+class RoundEvent(WireModel):
+    """One line of a round's history, and one server-sent event (`id`, `event` = kind, `data` = this)."""
+
+    event_id: int
+    kind: EventKind
+    at: datetime
+    round: Round
+
+
+class EncoderCard(WireModel):
+    """Everything that a vector depends on."""
+
+    name: str
+    digest: Digest
+    """Digest of all the fields below."""
+    weights: str
+    """SHA-256 of the weights, or a word for an encoder that has none."""
+    pooling: str
+    chunking: str
+    dtype: str
+    backend: str
+    dimension: int
+
+
+class Traffic(WireModel):
+    """Bytes on the wire between one participant and the server in one round, headers and bodies."""
+
+    participant: Name
+    received_bytes: int
+    """From the participant to the server."""
+    sent_bytes: int
+    """From the server to the participant."""
+
+
+class SupportRow(WireModel):
+    """Pseudo-labels of equal support."""
+
+    support: float
+    """Votes behind the label, rounded to one decimal."""
+    labels: int
+    mean_confidence: float
+
+
+class RoundCounts(WireModel):
+    """What went in and what came out."""
+
+    prompts: int
+    submissions: int
+    answers: int
+    admitted: int
+    labels: int
+    abstentions: dict[str, int]
+    """By reason."""
+    encoded: int
+    """Texts embedded for this round."""
+    reused: int
+    """Texts whose stored vector was used."""
+
+
+class RoundTimings(WireModel):
+    """Seconds of wall time of the aggregation."""
+
+    encoding_seconds: float
+    deciding_seconds: float
+    total_seconds: float
+
+
+class RoundCard(WireModel):
+    """What made a published round. `counts`, `policy`, `encoder`, `prompt_set` and `labels` are reproducible."""
+
+    federation: Name
+    number: int
+    prompt_set: Digest
+    policy: ConsensusPolicy
+    encoder: EncoderCard
+    constants: dict[str, float]
+    """Constants of the rule that are no part of the policy."""
+    labels: Digest
+    counts: RoundCounts
+    support: list[SupportRow]
+    traffic: list[Traffic]
+    """As counted when the round was published; `GET .../traffic` has the count of now."""
+    timings: RoundTimings
+    versions: dict[str, str]
+    """Of the software that decided."""
+    published_at: datetime
+
+
+class TrafficList(WireModel):
+    """Traffic of a round as counted so far."""
+
+    items: list[Traffic]

@@ -1,0 +1,61 @@
+"""The paths of the HTTP API: one table for the server's routers, the client and the docs.
+
+    GET    /healthz  /readyz  /metrics  /openapi.json
+    GET    /v1/identity                                        whose token is this
+    POST   /v1/prompt-sets                                     operator of the server; 201, or 200 if held already
+    GET    /v1/prompt-sets                                     manifests
+    GET    /v1/prompt-sets/{digest}                            manifest
+    GET    /v1/prompt-sets/{digest}/prompts                    NDJSON of Prompt, in the order of prompt_id
+    POST   /v1/federations                                     operator of the server
+    GET    /v1/federations            /v1/federations/{f}
+    POST   {f}/participants                                    operator -> ParticipantToken
+    GET    {f}/participants                                    operator
+    PATCH  {f}/participants/{p}                                operator; active: true | false
+    POST   {f}/participants/{p}/token                          operator; a new token, the old one ends
+    POST   {f}/rounds                                          operator -> Round
+    GET    {f}/rounds
+    GET    {f}/rounds/{n}?wait_for=STATE&timeout_seconds=T     long poll: answers when the state is reached or passed,
+                                                               when the round failed, or after T with the round as it is;
+                                                               waits for a round that does not exist yet, then 404
+    POST   {f}/rounds/{n}/open        {f}/rounds/{n}/close     operator -> Round
+    GET    {f}/rounds/{n}/events                               text/event-stream of RoundEvent; Last-Event-ID resumes;
+                                                               ends after round.published or round.failed
+    PUT    {f}/rounds/{n}/submissions?replace=false            participant; application/x-ndjson of Answer,
+                                                               Content-Encoding identity | gzip | zstd
+    GET    {f}/rounds/{n}/submissions                          participant -> HeldSubmission
+    POST   {f}/rounds/{n}/submissions/seal                     participant; Seal -> SealReceipt; repeated: the same receipt
+    GET    {f}/rounds/{n}/pseudo-labels?cursor=&limit=         Accept: application/json -> PseudoLabelPage,
+                                                               application/x-ndjson -> stream; ETag, If-None-Match
+    GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
+    GET    {f}/rounds/{n}/card                                 RoundCard
+    GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
+
+Tokens travel as `Authorization: Bearer TOKEN`.
+"""
+
+NDJSON = "application/x-ndjson"
+EVENT_STREAM = "text/event-stream"
+
+HEALTH = "/healthz"
+READY = "/readyz"
+METRICS = "/metrics"
+IDENTITY = "/v1/identity"
+PROMPT_SETS = "/v1/prompt-sets"
+PROMPT_SET = "/v1/prompt-sets/{digest}"
+PROMPTS = "/v1/prompt-sets/{digest}/prompts"
+FEDERATIONS = "/v1/federations"
+FEDERATION = "/v1/federations/{federation}"
+PARTICIPANTS = FEDERATION + "/participants"
+PARTICIPANT = PARTICIPANTS + "/{participant}"
+TOKEN = PARTICIPANT + "/token"
+ROUNDS = FEDERATION + "/rounds"
+ROUND = ROUNDS + "/{number}"
+OPEN = ROUND + "/open"
+CLOSE = ROUND + "/close"
+EVENTS = ROUND + "/events"
+SUBMISSIONS = ROUND + "/submissions"
+SEAL = SUBMISSIONS + "/seal"
+PSEUDO_LABELS = ROUND + "/pseudo-labels"
+EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
+CARD = ROUND + "/card"
+TRAFFIC = ROUND + "/traffic"

@@ -1,0 +1,85 @@
+"""Submissions: a participant's answers in one round, sent as NDJSON, then sealed."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from client_kit.wire.base import Request, WireModel
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, NUL_FREE, Digest, Name, PromptId
+
+
+class FinishReason(StrEnum):
+    """How a generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    UNKNOWN = "unknown"
+
+
+class Usage(Request):
+    """Tokens that one answer took."""
+
+    prompt_tokens: Annotated[int, Field(ge=0)]
+    completion_tokens: Annotated[int, Field(ge=0)]
+
+
+class Answer(Request):
+    """One generation for one prompt: one line of the NDJSON body."""
+
+    prompt_id: PromptId
+    sample: Annotated[int, Field(ge=0, lt=MAX_SAMPLES)] = 0
+    text: Annotated[str, Field(max_length=MAX_ANSWER_CHARS), NUL_FREE]
+    finish_reason: FinishReason = FinishReason.UNKNOWN
+    usage: Usage | None = None
+
+
+class SubmissionReceipt(WireModel):
+    """What one request changed. A request is stored whole or not at all."""
+
+    stored: int
+    """Answers new with this request."""
+    unchanged: int
+    """Answers that were held already, with the same content."""
+    replaced: int
+    """Answers whose content this request replaced (`?replace=true`)."""
+    held: int
+    """Answers of this participant in this round after the request."""
+
+
+class HeldAnswer(WireModel):
+    """Key and content digest of an answer that the server holds."""
+
+    prompt_id: PromptId
+    sample: int
+    digest: Digest
+
+
+class HeldSubmission(WireModel):
+    """What the server holds of the caller's submission, so that a client can resume."""
+
+    answers: list[HeldAnswer]
+    sealed: bool
+    digest: Digest
+    """`submission_digest` of `answers`."""
+
+
+class Seal(Request):
+    """Closes a submission: it is complete, and enters the pools."""
+
+    count: Annotated[int, Field(ge=0)]
+    digest: Digest
+    """`submission_digest` of all answers, as the participant counts them."""
+
+
+class SealReceipt(WireModel):
+    """Proof of a sealed submission."""
+
+    federation: Name
+    number: int
+    participant: Name
+    count: int
+    digest: Digest
+    sealed_at: datetime

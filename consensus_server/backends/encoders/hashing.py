@@ -1,0 +1,88 @@
+"""A stand-in for tests and dry runs: it counts words and letters and knows no meaning."""
+
+import re
+import unicodedata
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Float32
+
+from consensus_server.ports import EncoderIdentity
+
+_DIMENSION = 1024
+_GRAM = 3
+"""Letters of a character n-gram: catches inflections, and languages without spaces."""
+_OPENING_WORDS = 254
+"""As many as MiniLM's window has tokens."""
+_GRAM_WEIGHT = 0.25
+"""A word has about as many n-grams as letters; together they should weigh about as much as the word itself."""
+
+
+class HashingEncoder:
+    """STAND-IN, not for use: texts are close where they share words, whatever they mean.
+
+    v = sum over words w of e[hash(w)] + 1/4 sum over character 3-grams g of e[hash(g)], divided by its length, with
+    CRC-32 as the hash and 1024 places. Entries are never negative, so that no text with content cancels to zero.
+    Needs numpy only; a thousand answers take about a second.
+    """
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return EncoderIdentity(
+            name="hashing-STAND-IN",
+            weights="none",
+            pooling="sum, normalised",
+            chunking=f"whole text; words and character {_GRAM}-grams x {_GRAM_WEIGHT}",
+            dtype="float32",
+            backend="numpy",
+            dimension=_DIMENSION,
+        )
+
+    @property
+    def stand_in(self) -> bool:
+        """Always true: served answers are grouped by their letters."""
+        return True
+
+    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
+        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
+        vectors = np.zeros((len(texts), _DIMENSION), dtype=np.float32)
+        for row, text in enumerate(texts):
+            vectors[row] = _embed(text)
+        return vectors
+
+    def encode_with_openings(
+        self, texts: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
+        """The same, and the vectors of the first 254 words of each text."""
+        vectors = self.encode(texts)
+        openings = vectors.copy()
+        for row, text in enumerate(texts):
+            words = text.split(maxsplit=_OPENING_WORDS)
+            if len(words) > _OPENING_WORDS:
+                openings[row] = _embed(" ".join(words[:_OPENING_WORDS]))
+        return vectors, openings
+
+
+def _embed(text: str) -> Float32[np.ndarray, " dimension"]:
+    vector = np.zeros(_DIMENSION)
+    for (feature, weight), count in sorted(Counter(_features(_visible(text))).items()):
+        vector[zlib.crc32(feature.encode("utf-8", "surrogatepass")) % _DIMENSION] += weight * count
+    norm = np.linalg.norm(vector)
+    return (vector / norm if norm else vector).astype(np.float32)
+
+
+def _visible(text: str) -> str:
+    """Folded case and white space, without control and format characters (zero-width marks, direction marks)."""
+    kept = (
+        char for char in unicodedata.normalize("NFKC", text) if char.isspace() or unicodedata.category(char)[0] != "C"
+    )
+    return " ".join("".join(kept).casefold().split())
+
+
+def _features(text: str) -> Iterator[tuple[str, float]]:
+    """Words with weight 1; n-grams with less, marked so that they do not meet the words."""
+    yield from ((word, 1.0) for word in re.findall(r"\w+", text))
+    padded = f" {text} " if text else ""
+    yield from (("#" + padded[at : at + _GRAM], _GRAM_WEIGHT) for at in range(len(padded) - _GRAM + 1))

@@ -1,0 +1,8 @@
+"""The store: SQLAlchemy on SQLite or PostgreSQL, migrated by Alembic."""
+
+from consensus_server.backends.store.embeddings import SqlEmbeddingStore
+from consensus_server.backends.store.engine import DatabaseUrlError, make_engine
+from consensus_server.backends.store.migrating import upgrade
+from consensus_server.backends.store.store import SqlStore, open_store
+
+__all__ = ["DatabaseUrlError", "SqlEmbeddingStore", "SqlStore", "make_engine", "open_store", "upgrade"]

@@ -1,0 +1,89 @@
+"""The database itself. Everything that differs between SQLite and PostgreSQL stands in this file."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from sqlite3 import Connection as SqliteConnection
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+BUSY_SECONDS = 30
+"""How long a writer waits for another before it gives up."""
+
+CONNECTIONS = 50
+"""More than the threads that use the store."""
+
+BOUND_VALUES = 500
+"""Values in one IN list: below every database's limit, and few enough forms of a statement to keep compiled."""
+
+_MIGRATION_LOCK = 0x636F_6E73
+"""Number of the advisory lock under which a PostgreSQL schema is changed."""
+
+
+class DatabaseUrlError(ValueError):
+    """The database URL cannot be used. The message names the remedy and keeps passwords to itself."""
+
+
+def make_engine(url: str) -> Engine:
+    """An engine for a SQLite file or a PostgreSQL database; connects when it is first used.
+
+    Raises DatabaseUrlError for any other database, and for SQLite in memory, of which each connection has its own.
+    """
+    kind = make_url(url).get_backend_name()
+    if kind == "postgresql":
+        return create_engine(url, pool_size=CONNECTIONS, pool_pre_ping=True)
+    if kind != "sqlite":
+        raise DatabaseUrlError(
+            f"The database {kind} is not supported; use sqlite:///FILE or postgresql+psycopg://HOST/NAME."
+        )
+    if make_url(url).database in {None, "", ":memory:"}:
+        raise DatabaseUrlError("SQLite in memory cannot be shared between threads and processes; use sqlite:///FILE.")
+    engine = create_engine(url, pool_size=CONNECTIONS, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Generator[Connection]:
+    """One consistent view of the database."""
+    options: dict[str, Any] = {} if _is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """All or nothing. On SQLite writers stand in line from the start, so that none fails half-way."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let one process at a time change the schema. On SQLite `writing` is enough."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+
+
+def insert_unless_held(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT into `table` on which `on_conflict_do_nothing` and `on_conflict_do_update` can be called."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _is_sqlite(engine: Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def _prepare_sqlite(connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: `_begin_sqlite` does
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

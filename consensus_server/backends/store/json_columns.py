@@ -1,0 +1,31 @@
+"""Records that are kept as JSON, because nothing ever asks for a part of them."""
+
+from typing import Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from consensus_server.core.federations import Manifest, Terms
+from consensus_server.core.labels import AnswerFate, RoundCard
+from consensus_server.core.rounds import Round
+
+T = TypeVar("T")
+
+
+class JsonColumn(Generic[T]):
+    """To and from the text in the column. What is read equals what was written."""
+
+    def __init__(self, adapter: TypeAdapter[T]) -> None:
+        self._adapter = adapter
+
+    def write(self, record: T) -> str:
+        return self._adapter.dump_json(record).decode()
+
+    def read(self, text: str) -> T:
+        return self._adapter.validate_json(text)
+
+
+MANIFEST = JsonColumn(TypeAdapter(Manifest))
+TERMS = JsonColumn(TypeAdapter(Terms))
+ROUND = JsonColumn(TypeAdapter(Round))
+FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
+CARD = JsonColumn(TypeAdapter(RoundCard))

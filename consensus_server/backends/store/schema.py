@@ -1,0 +1,203 @@
+"""The tables. A change here needs a migration; a test holds both equal."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment. SQLite has no time zones: there it is kept in UTC without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _name(length: int) -> String:
+    """Text that sorts by code points everywhere: the order of `prompt_id` is part of the labels' digest."""
+    return String(length).with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+def _round_key() -> Column[int]:
+    return Column("round_id", ForeignKey("rounds.id"), primary_key=True)
+
+
+def _participant_key() -> Column[int]:
+    return Column("participant_id", ForeignKey("participants.id"), primary_key=True)
+
+
+prompt_sets = Table(
+    "prompt_sets",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("name", _name(63), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("manifest", Text, nullable=False, comment="JSON"),
+)
+
+prompts = Table(
+    "prompts",
+    metadata,
+    Column("prompt_set", ForeignKey("prompt_sets.digest"), primary_key=True),
+    Column("prompt_id", _name(128), primary_key=True),
+    Column("prompt", Text, nullable=False),
+    Column("topic", Text),
+    Column("equivalence", String(32)),
+)
+
+federations = Table(
+    "federations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _name(63), nullable=False, unique=True),
+    Column("prompt_set", ForeignKey("prompt_sets.digest"), nullable=False),
+    Column("terms", Text, nullable=False, comment="JSON"),
+    Column("encoder", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+participants = Table(
+    "participants",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("federation_id", ForeignKey("federations.id"), nullable=False),
+    Column("name", _name(63), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True, comment="SHA-256"),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("federation_id", "name"),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("federation_id", ForeignKey("federations.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("round_seconds", Float, nullable=False),
+    Column("quorum", Integer, nullable=False),
+    Column("opened_at", UtcDateTime),
+    Column("deadline", UtcDateTime),
+    Column("closed_at", UtcDateTime),
+    Column("published_at", UtcDateTime),
+    Column("failure_code", String(32)),
+    Column("failure_detail", Text),
+    Column("labels", String(64), comment="digest of the pseudo-labels"),
+    Column("lease", String(32), comment="of the worker that aggregates"),
+    Column("lease_until", UtcDateTime),
+    UniqueConstraint("federation_id", "number"),
+    CheckConstraint("(state = 'aggregating') = (lease IS NOT NULL)", name="lease"),
+    CheckConstraint("(state = 'published') = (labels IS NOT NULL)", name="labels"),
+    Index(None, "state"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    _round_key(),
+    Column("event_id", Integer, primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("round", Text, nullable=False, comment="JSON: the round as it was"),
+)
+
+seals = Table(
+    "seals",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("count", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("sealed_at", UtcDateTime, nullable=False),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("prompt_id", _name(128), primary_key=True),
+    Column("sample", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the text"),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String(32), nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    _round_key(),
+    Column("prompt_id", _name(128), primary_key=True),
+    Column("line", Text, nullable=False, comment="canonical JSON: what the digest is made of"),
+    Column("fates", Text, nullable=False, comment="JSON: what became of each answer"),
+)
+
+round_cards = Table(
+    "round_cards",
+    metadata,
+    _round_key(),
+    Column("card", Text, nullable=False, comment="JSON"),
+)
+
+traffic = Table(
+    "traffic",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("received_bytes", BigInteger, nullable=False),
+    Column("sent_bytes", BigInteger, nullable=False),
+)
+
+embeddings = Table(
+    "embeddings",
+    metadata,
+    Column("encoder", String(64), primary_key=True, comment="digest of its identity"),
+    Column("digest", String(64), primary_key=True, comment="SHA-256 of the text"),
+    Column("vector", LargeBinary, nullable=False, comment="float32, little endian"),
+)

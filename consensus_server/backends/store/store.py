@@ -1,0 +1,79 @@
+"""The store of the service on SQLAlchemy: one object, many short transactions."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cached_property
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from consensus_server.backends.store import engine as database
+from consensus_server.backends.store.embeddings import SqlEmbeddingStore
+from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
+from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
+from consensus_server.backends.store.migrating import is_current, upgrade
+from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
+from consensus_server.backends.store.submissions import SqlSubmissions
+
+
+class SqlTransaction:
+    """`ports.Transaction` on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.prompt_sets = SqlPromptSets(connection)
+        self.federations = SqlFederations(connection)
+        self.participants = SqlParticipants(connection)
+        self.rounds = SqlRounds(connection)
+        self.events = SqlEvents(connection)
+        self.submissions = SqlSubmissions(connection)
+        self.labels = SqlLabels(connection)
+        self.traffic = SqlTraffic(connection)
+
+
+class SqlStore:
+    """`ports.Store` on SQLite or PostgreSQL."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @cached_property
+    def embeddings(self) -> SqlEmbeddingStore:
+        """The vectors, in the same database."""
+        return SqlEmbeddingStore(self._engine)
+
+    @contextmanager
+    def reading(self) -> Generator[SqlTransaction]:
+        """One consistent view."""
+        with database.reading(self._engine) as connection:
+            yield SqlTransaction(connection)
+
+    @contextmanager
+    def writing(self) -> Generator[SqlTransaction]:
+        """All or nothing."""
+        with database.writing(self._engine) as connection:
+            yield SqlTransaction(connection)
+
+    def check(self) -> str:
+        """`ok`, or what is wrong, in words fit for everybody."""
+        try:
+            return (
+                "ok"
+                if is_current(self._engine)
+                else "the schema is not the newest; run `consensus-server database upgrade`"
+            )
+        except SQLAlchemyError as error:
+            return f"the database does not answer ({type(error).__name__})"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+
+def open_store(url: str) -> SqlStore:
+    """The store at a database URL, its schema brought to the newest version first.
+
+    Raises DatabaseUrlError for a URL that cannot be used, and SQLAlchemy's errors when the database does not answer.
+    """
+    engine = database.make_engine(url)
+    upgrade(engine)
+    return SqlStore(engine)

@@ -1,0 +1,45 @@
+"""`consensus-server`: runs the service, and lets its operator act on the database directly.
+
+Exit codes:
+    0    done
+    1    refused by a rule of the service, or failed; the message says why
+    2    the command line or a setting cannot be used
+    3    a federation, participant, round or prompt set of that name does not exist
+    4    an input file or folder cannot be used
+    5    the address cannot be listened on
+    130  interrupted
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
+
+    app: typer.Typer
+
+__all__ = ["app", "main"]
+
+INTERRUPTED = 130
+INSTALL_HINT = 'pip install "semantic-consensus[server]"'
+
+
+def __getattr__(name: str) -> "typer.Typer":
+    """`app`, made when it is asked for: without the extra `server` its libraries are missing."""
+    if name != "app":
+        raise AttributeError(name)
+    from consensus_server.cli.application import app  # noqa: PLC0415 - see above
+
+    return app
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app = __getattr__("app")
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(("consensus_server", "client_kit")):
+            raise
+        raise SystemExit(f"{error.name} is not installed. The server needs its extra: {INSTALL_HINT}") from None
+    except KeyboardInterrupt:  # loading the libraries takes seconds
+        raise SystemExit(INTERRUPTED) from None
+    app()

@@ -1,0 +1,179 @@
+"""`consensus-server evaluate-labels`: how good the labels are, on files of judged answers."""
+
+import os
+import shlex
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from consensus_server.backends.encoders import DEFAULT_ENCODER, load_encoder
+from consensus_server.backends.store import open_store
+from consensus_server.cli.operating import failures_translated
+from consensus_server.cli.output import (
+    CommandFailed,
+    Exit,
+    JsonOption,
+    errors,
+    failures_explained,
+    print_json,
+    print_table,
+    say,
+)
+from consensus_server.core.consensus.rules import RULES
+from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
+from consensus_server.evaluation.attacks import ATTACKS
+from consensus_server.evaluation.report import write_reports, write_results
+from consensus_server.evaluation.run import Plan, Row, run
+
+SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(
+        "evaluate-labels",
+        epilog="Example: consensus-server evaluate-labels answers.jsonl.gz --rules hybrid,medoid --out quality",
+    )(evaluate_labels)
+
+
+def evaluate_labels(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSONL (or .gz): prompt_id, prompt, model, output, preference.", metavar="FILE..."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for results.json, report.md and report.html.", metavar="DIR")],
+    panel_size: Annotated[int, typer.Option(min=2, help="Participants that answer together.", metavar="K")] = 8,
+    panels: Annotated[int, typer.Option(min=1, help="Panels drawn from the file's models.", metavar="N")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of panels, attacks and intervals.")] = 7,
+    rules: Annotated[str, typer.Option(help="Names, with commas between; default: all.", metavar="NAMES")] = "",
+    attacks: Annotated[str, typer.Option(help="Names, with commas between, or `all`.", metavar="NAMES")] = "",
+    attackers: Annotated[str, typer.Option(help="Attackers among a panel's members.", metavar="NUMBERS")] = "2,4",
+    abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
+    prompts: Annotated[
+        int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
+    ] = None,
+    encoder: Annotated[str, typer.Option(help="Name of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
+    encoder_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one encoding.", metavar="N")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder that keeps embeddings between runs.", metavar="DIR")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the labels that each rule would give, on panels drawn from judged answers.
+
+    Embeddings are kept by content and encoder, so that only the first run of a file takes long.
+    """
+    with failures_explained(as_json=as_json), failures_translated():
+        plan = Plan(
+            panel_size=panel_size,
+            panels=panels,
+            seed=seed,
+            rules=_names(rules, RULES, "--rules") or tuple(RULES),
+            attacks=tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks"),
+            attackers=_numbers(attackers, panel_size),
+            abstention=abstention,
+        )
+        out.mkdir(parents=True, exist_ok=True)
+        rows = _rows(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
+        write_results(rows, out)
+        _report(rows, out)
+        if as_json:
+            print_json({"rows": [row.as_json() for row in rows]})
+        else:
+            _show(rows)
+
+
+def _rows(  # noqa: PLR0917 - the options of the command
+    files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
+) -> list[Row]:
+    try:
+        answers = [read_judged_answers(file, prompts) for file in files]
+    except AnswerFileError as error:
+        raise CommandFailed(str(error), Exit.BAD_FILE) from None
+    cache.mkdir(parents=True, exist_ok=True)
+    store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
+    try:
+        loaded = load_encoder(encoder, threads=threads)
+        with _bar() as progress:
+            return [row for each in answers for row in run(each, plan, loaded, store.embeddings, progress)]
+    except ValueError as error:
+        raise CommandFailed(str(error), Exit.REFUSED) from None
+    finally:
+        store.close()
+
+
+class _Bars:
+    """One bar for each step, on standard error."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what not in self._tasks:
+            for task in self._tasks.values():
+                self._progress.update(task, visible=False)
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done)
+
+
+@contextmanager
+def _bar() -> Generator[_Bars]:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors) as progress:
+        yield _Bars(progress)
+
+
+def _report(rows: list[Row], out: Path) -> None:
+    command = shlex.join(["consensus-server", *sys.argv[1:]])
+    try:
+        write_reports(rows, out, command)
+    except ImportError as error:
+        raise CommandFailed(
+            f"results.json is written; the reports need the extra `report` ({error}).",
+            Exit.REFUSED,
+            remedy='pip install "semantic-consensus[report]"',
+        ) from None
+
+
+def _show(rows: list[Row]) -> None:
+    cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
+    print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
+    say("Quality is mean preference; the reports have all figures, with intervals and adjusted for length.")
+
+
+def _cell(value: object) -> object:
+    return f"{value:.3f}" if isinstance(value, float) else value
+
+
+def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise CommandFailed(
+            f"{option}: there is no {', '.join(unknown)}.", Exit.USAGE, remedy=f"Known: {', '.join(known)}."
+        )
+    return names
+
+
+def _numbers(text: str, panel_size: int) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        numbers = (0,)
+    if any(not 1 <= number < panel_size for number in numbers):
+        raise CommandFailed(
+            f"--attackers {text}: give numbers from 1 to {panel_size - 1}, with commas between.", Exit.USAGE
+        )
+    return numbers
+
+
+def _cache_folder() -> Path:
+    """Where programs keep what they can make again."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semantic-consensus"

@@ -1,0 +1,152 @@
+"""`consensus-server federation`: created once, never changed."""
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from client_kit import wire
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
+from consensus_server.cli.output import (
+    CommandFailed,
+    Exit,
+    JsonOption,
+    failures_explained,
+    print_json,
+    print_table,
+    say,
+)
+from consensus_server.cli.prompt_sets import find_prompt_set
+from consensus_server.http_api import translate
+from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.wiring import Server
+
+app = typer.Typer(help="Create and show federations.", no_args_is_help=True)
+
+_NEW = wire.FederationCreate(federation="example", prompt_set="0" * 64)
+"""Shows the defaults of the wire in the help."""
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the federation.", metavar="FEDERATION")]
+
+
+@app.command(epilog="Example: consensus-server federation create clinics --prompt-set general --quorum 3")
+def create(
+    name: NameArgument,
+    *,
+    prompt_set: Annotated[
+        str, typer.Option("--prompt-set", help="Name (its newest version), NAME@VERSION, or digest of a prompt set.")
+    ],
+    quorum: Annotated[int, typer.Option(help="Sealed submissions that a round needs.")] = _NEW.quorum,
+    round_seconds: Annotated[float, typer.Option(help="Time of a round to its deadline.")] = _NEW.round_seconds,
+    samples: Annotated[int, typer.Option(help="Most answers per participant and prompt.")] = _NEW.samples_per_prompt,
+    max_answer_chars: Annotated[int, typer.Option(help="Longest answer.")] = _NEW.max_answer_chars,
+    contributors_only: Annotated[
+        bool, typer.Option("--contributors-only", help="Pseudo-labels only for those who sealed a submission.")
+    ] = False,
+    rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
+    confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
+    distance_short: Annotated[
+        float, typer.Option(help="Cosine distance of clusters of short answers.")
+    ] = _NEW.policy.distance_short,
+    distance_long: Annotated[float, typer.Option(help="The same for longer ones.")] = _NEW.policy.distance_long,
+    short_chars: Annotated[int, typer.Option(help="Median length below which answers are short.")] = (
+        _NEW.policy.short_chars
+    ),
+    minimum_support: Annotated[int, typer.Option(help="Participants behind a pseudo-label.")] = (
+        _NEW.policy.minimum_support
+    ),
+    abstain: Annotated[bool, typer.Option(help="Give no label where support is too weak.")] = True,
+    seed: Annotated[int, typer.Option(help="For rules that draw.")] = _NEW.policy.seed,
+    guards: Annotated[bool, typer.Option(help="Refuse abuse; copies share a vote.")] = _NEW.policy.guards,
+    reliability: Annotated[
+        bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
+    ] = _NEW.policy.reliability,
+    truncated: Annotated[
+        wire.TruncatedAnswers, typer.Option(help="What participants do with truncated answers.")
+    ] = _NEW.answers.truncated,
+    refusals: Annotated[
+        wire.Refusals, typer.Option(help="What participants do with refusals.")
+    ] = _NEW.answers.refusals,
+    encoder: EncoderOption = None,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a federation, pinned to a prompt set and to the server's encoder."""
+    with failures_explained(as_json=as_json):
+        checked_name(name)
+    fields = {
+        "federation": name,
+        "quorum": quorum,
+        "round_seconds": round_seconds,
+        "samples_per_prompt": samples,
+        "max_answer_chars": max_answer_chars,
+        "contributors_only": contributors_only,
+        "answers": {"truncated": truncated, "refusals": refusals},
+        "policy": {
+            "rule": rule,
+            "confidence": confidence,
+            "distance_short": distance_short,
+            "distance_long": distance_long,
+            "short_chars": short_chars,
+            "minimum_support": minimum_support,
+            "abstain": abstain,
+            "seed": seed,
+            "guards": guards,
+            "reliability": reliability,
+        },
+    }
+    with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:
+        request = _checked({**fields, "prompt_set": find_prompt_set(server, prompt_set).digest})
+        created = _create(server, request)
+        if as_json:
+            print_json(created)
+        else:
+            say(f"Federation {created.federation} is created. Next: consensus-server participant add {name} NAME")
+
+
+def _checked(fields: dict[str, object]) -> wire.FederationCreate:
+    try:
+        return wire.FederationCreate.model_validate(fields)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy="Correct the options that are named.") from None
+
+
+def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
+    server.encoder.load_now()
+    return translate.federation(server.use_cases.federations.create(SERVER_OPERATOR, translate.terms(request)))
+
+
+@app.command("list", epilog="Example: consensus-server federation list --json")
+def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
+    """All federations of the server."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        found = [translate.federation(each) for each in server.use_cases.federations.all(SERVER_OPERATOR)]
+        if as_json:
+            print_json(wire.FederationList(items=found))
+            return
+        rows = [
+            (each.federation, each.prompt_set[:12], each.quorum, each.policy.rule, each.created_at) for each in found
+        ]
+        print_table(("federation", "prompt set", "quorum", "rule", "created"), rows, empty="There are no federations.")
+
+
+@app.command(epilog="Example: consensus-server federation show clinics")
+def show(
+    name: NameArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a federation agreed on."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        found = translate.federation(server.use_cases.federations.get(SERVER_OPERATOR, name))
+        if as_json:
+            print_json(found)
+            return
+        flat = found.model_dump(mode="json")
+        rows = [(key, value) for key, value in flat.items() if not isinstance(value, dict)]
+        nested = [(f"{key}.{name}", value) for key in ("policy", "answers") for name, value in flat[key].items()]
+        print_table(("term", "value"), rows + nested, empty="")

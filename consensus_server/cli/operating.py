@@ -1,0 +1,112 @@
+"""What every operator's command needs: settings from options, the use cases, and errors in words."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
+
+from client_kit import wire
+from consensus_server.backends.encoders import EncoderError
+from consensus_server.cli.output import CommandFailed, Exit, failures_explained
+from consensus_server.core.errors import DomainError
+from consensus_server.http_api.problems import CATALOG, code_of
+from consensus_server.settings import Settings, SettingsError, load_settings
+from consensus_server.wiring import Server, build_server
+
+DataDirOption = Annotated[Path | None, typer.Option("--data-dir", help="Folder of the server's data.", metavar="DIR")]
+DatabaseOption = Annotated[
+    str | None, typer.Option("--database-url", help="SQLAlchemy URL, in place of the file in the data folder.")
+]
+EncoderOption = Annotated[
+    str | None, typer.Option("--encoder", help="Encoder to pin: the one that the server runs.", metavar="NAME")
+]
+
+
+@contextmanager
+def operating(
+    data_dir: Path | None, database_url: str | None, *, as_json: bool, encoder: str | None = None
+) -> Iterator[Server]:
+    """The parts of a server over the database that the options name; failures end the command with a message."""
+    with failures_explained(as_json=as_json), failures_translated():
+        settings = settings_from(data_dir=data_dir, database_url=database_url, encoder=encoder)
+        _require_database(settings)
+        # Whoever reaches the database is its operator: no token is asked for, and nobody gets this one.
+        server = build_server(settings, secrets.token_urlsafe())
+        try:
+            yield server
+        finally:
+            server.close()
+
+
+def settings_from(**options: object) -> Settings:
+    """Settings of this process. Raises CommandFailed."""
+    try:
+        return load_settings(os.environ, **options)
+    except SettingsError as error:
+        raise CommandFailed(str(error), Exit.USAGE) from None
+
+
+def _require_database(settings: Settings) -> None:
+    """A misspelt folder must not become a new, empty server."""
+    if not settings.database_url and not settings.database_file.exists():
+        raise CommandFailed(
+            f"There is no server's data in {settings.data_dir}.",
+            Exit.USAGE,
+            remedy="Name its folder with --data-dir or CONSENSUS_DATA_DIR, or begin one: "
+            f"consensus-server database upgrade --data-dir {settings.data_dir}",
+        )
+
+
+@contextmanager
+def failures_translated() -> Iterator[None]:
+    """What the service and its backends raise, as CommandFailed."""
+    try:
+        yield
+    except SettingsError as error:
+        raise CommandFailed(str(error), Exit.USAGE) from None
+    except Exception as error:
+        failed = _explained(error)
+        if failed is None:
+            raise
+        raise failed from None
+
+
+def _explained(error: Exception) -> CommandFailed | None:
+    if isinstance(error, DomainError):
+        return _domain_failure(error)
+    if isinstance(error, EncoderError):
+        return CommandFailed(str(error), Exit.REFUSED)
+    if isinstance(error, SQLAlchemyError):
+        return CommandFailed(
+            f"The database cannot be used: {str(error.__cause__ or error).splitlines()[0]}",
+            Exit.REFUSED,
+            remedy="Check --data-dir or --database-url, and that this user may write there.",
+        )
+    return None
+
+
+def _domain_failure(error: DomainError) -> CommandFailed:
+    code = code_of(error)
+    entry = CATALOG[code]
+    named = [f"{fault.where}: {fault.message}" for fault in error.faults]
+    faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
+    exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.REFUSED  # noqa: PLR2004 - HTTP's own number
+    return CommandFailed(error.detail + faults, exit_code, remedy=entry.remedy, problem=code.value)
+
+
+def checked_name(name: str) -> None:
+    """Refuse a name that the API would refuse. Raises CommandFailed."""
+    try:
+        wire.ParticipantCreate(participant=name)
+    except ValidationError:
+        raise CommandFailed(
+            f"{name!r} cannot be a name.",
+            Exit.USAGE,
+            remedy="Use lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63.",
+        ) from None

@@ -1,0 +1,121 @@
+"""`consensus-server participant`: who takes part, and with which token."""
+
+from typing import Annotated
+
+import typer
+
+from client_kit import wire
+from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, checked_name, operating
+from consensus_server.cli.output import JsonOption, note, print_json, print_table, print_value, say
+from consensus_server.core.federations import Role
+from consensus_server.http_api import translate
+from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.service.participants import IssuedToken
+
+app = typer.Typer(help="Add participants and issue their tokens.", no_args_is_help=True)
+
+ParticipantArgument = Annotated[str, typer.Argument(help="Name of the participant.", metavar="PARTICIPANT")]
+
+
+@app.command(epilog="Example: consensus-server participant add clinics anna > anna.token")
+def add(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    role: Annotated[wire.Role, typer.Option(help="What its token allows.")] = wire.Role.PARTICIPANT,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a participant. Its token goes to standard output, this once."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        checked_name(participant)
+        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, Role(role))
+        _print_token(issued, as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server participant token clinics anna > anna.token")
+def token(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a new token on standard output; the old one ends at once."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
+        _print_token(issued, as_json=as_json)
+
+
+def _print_token(issued: IssuedToken, *, as_json: bool) -> None:
+    participant = translate.participant(issued.participant)
+    if as_json:
+        print_json(wire.ParticipantToken(participant=participant, token=issued.token))
+        return
+    note(f"Token of {participant.participant} ({participant.role}); it cannot be shown again:")
+    print_value(issued.token)
+
+
+@app.command("list", epilog="Example: consensus-server participant list clinics")
+def list_(
+    federation: NameArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """All participants of a federation."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        found = server.use_cases.participants.all(SERVER_OPERATOR, federation)
+        items = [translate.participant(each) for each in found]
+        if as_json:
+            print_json(wire.ParticipantList(items=items))
+            return
+        rows = [(each.participant, each.role, "yes" if each.active else "no", each.created_at) for each in items]
+        print_table(("participant", "role", "active", "added"), rows, empty=f"{federation} has no participants.")
+
+
+@app.command(epilog="Example: consensus-server participant deactivate clinics anna")
+def deactivate(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a participant take part no longer: its token is refused, and no round waits for it."""
+    _set_active(federation, participant, data_dir, database_url, active=False, as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server participant activate clinics anna")
+def activate(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a participant take part again."""
+    _set_active(federation, participant, data_dir, database_url, active=True, as_json=as_json)
+
+
+def _set_active(
+    federation: str,
+    participant: str,
+    data_dir: DataDirOption,
+    database_url: DatabaseOption,
+    *,
+    active: bool,
+    as_json: bool,
+) -> None:
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        changed = server.use_cases.participants.set_active(SERVER_OPERATOR, federation, participant, active=active)
+        if as_json:
+            print_json(translate.participant(changed))
+        else:
+            say(f"{participant} is {'active' if active else 'not active'} in {federation}.")

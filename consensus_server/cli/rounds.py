@@ -1,0 +1,108 @@
+"""`consensus-server round`: opened, closed, looked at."""
+
+from typing import Annotated
+
+import typer
+
+from client_kit import wire
+from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from consensus_server.core.errors import UnknownRound
+from consensus_server.core.rounds import Round
+from consensus_server.http_api import translate
+from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.wiring import Server
+
+app = typer.Typer(help="Open, close and look at rounds.", no_args_is_help=True)
+
+NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; the last where left out.", min=1)]
+
+
+@app.command("open", epilog="Example: consensus-server round open clinics --round-seconds 3600")
+def open_(
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    draft: Annotated[bool, typer.Option("--draft", help="Create the next round, but do not open it yet.")] = False,
+    round_seconds: Annotated[
+        float | None, typer.Option(help="Time to the deadline, in place of the federation's.", min=0.001)
+    ] = None,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the next round, or the draft with this number."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        _print_round(_open(server, federation, number, draft=draft, round_seconds=round_seconds), as_json=as_json)
+
+
+def _open(server: Server, federation: str, number: int | None, *, draft: bool, round_seconds: float | None) -> Round:
+    if number is None:
+        return server.use_cases.rounds.create(
+            SERVER_OPERATOR, federation, open_now=not draft, round_seconds=round_seconds
+        )
+    if draft or round_seconds is not None:
+        raise CommandFailed(
+            "A draft that is opened keeps its own time.", Exit.USAGE, remedy="Leave out --draft and --round-seconds."
+        )
+    return server.use_cases.rounds.open(SERVER_OPERATOR, federation, number)
+
+
+@app.command(epilog="Example: consensus-server round close clinics 1")
+def close(
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Close a round before its deadline, or a failed one again, so that it is aggregated."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        last = _last(server, federation) if number is None else number
+        _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server round status clinics 1 --json")
+def status(
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The state of one round, or of all where no number is given."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        if number is not None:
+            _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
+            return
+        found = [translate.round_state(each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)]
+        if as_json:
+            print_json(wire.RoundList(items=found))
+            return
+        rows = [
+            (each.number, each.state, f"{each.sealed} of {each.active}", each.quorum, each.deadline) for each in found
+        ]
+        print_table(("round", "state", "sealed", "quorum", "deadline"), rows, empty=f"{federation} has no rounds yet.")
+
+
+def _last(server: Server, federation: str) -> int:
+    found = server.use_cases.rounds.all(SERVER_OPERATOR, federation)
+    if not found:
+        raise UnknownRound(f"Federation {federation} has no rounds yet.")
+    return found[-1].number
+
+
+def _print_round(record: Round, *, as_json: bool) -> None:
+    found = translate.round_state(record)
+    if as_json:
+        print_json(found)
+        return
+    say(
+        f"Round {found.number} of {found.federation} is {found.state}: {found.sealed} of {found.active} sealed, "
+        f"quorum {found.quorum}{f', deadline {found.deadline}' if found.deadline else ''}."
+    )
+    if found.failure:
+        say(f"{found.failure.code}: {found.failure.detail}")

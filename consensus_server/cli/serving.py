@@ -1,0 +1,165 @@
+"""`consensus-server serve` and `worker`: what runs for long."""
+
+import os
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consensus_server.cli.listening import listen, run_api, url_of, write_ready_file
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, failures_translated, settings_from
+from consensus_server.cli.output import CommandFailed, Exit, JsonOption, failures_explained, note, print_json
+from consensus_server.settings import Settings, operator_token
+from consensus_server.wiring import Server, build_api, build_server, configure_logging, run_worker
+
+WORKER_GRACE_SECONDS = 15.0
+"""Time for a worker to finish its batch of texts and give its round back; after that its lease runs out."""
+
+EncoderOption = Annotated[
+    str | None, typer.Option(help="Name of the encoder, or `hashing`, a stand-in for tests that knows no meaning.")
+]
+LeaseOption = Annotated[
+    float | None, typer.Option(help="Silence after which a worker has lost its round, in seconds.", metavar="SECONDS")
+]
+ThreadsOption = Annotated[int | None, typer.Option(help="Threads of one encoding; 0: as many as cores.", metavar="N")]
+LevelOption = Annotated[str | None, typer.Option(help="debug, info, warning or error.", metavar="LEVEL")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands."""
+    app.command(epilog="Example: consensus-server serve --data-dir consensus-data --port 8000")(serve)
+    app.command(epilog="Example: consensus-server worker --data-dir consensus-data")(worker)
+
+
+def serve(
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    encoder: EncoderOption = None,
+    encoder_threads: ThreadsOption = None,
+    operator_token_file: Annotated[
+        Path | None, typer.Option(help="File with the operator's token; made where it is missing.", metavar="FILE")
+    ] = None,
+    lease_seconds: LeaseOption = None,
+    threads: Annotated[int | None, typer.Option(help="Use cases that run at the same time.", metavar="N")] = None,
+    log_level: LevelOption = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write {url, pid} here as JSON once the port is open.", metavar="FILE")
+    ] = None,
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Aggregate in this process too.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the API and a worker, until SIGTERM or SIGINT.
+
+    The port opens at once; /readyz answers 200 when the encoder is loaded too.
+    """
+    with failures_explained(as_json=as_json), failures_translated():
+        settings = settings_from(
+            data_dir=data_dir,
+            database_url=database_url,
+            host=host,
+            port=port,
+            encoder=encoder,
+            encoder_threads=encoder_threads,
+            operator_token_file=operator_token_file,
+            lease_seconds=lease_seconds,
+            threads=threads,
+            log_level=log_level,
+        )
+        with listen(settings.host, settings.port) as listener:
+            _serve(settings, listener, ready_file, with_worker=worker, as_json=as_json)
+
+
+def worker(
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    encoder: EncoderOption = None,
+    encoder_threads: ThreadsOption = None,
+    lease_seconds: LeaseOption = None,
+    log_level: LevelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one more worker on a server's database, until SIGTERM or SIGINT."""
+    with failures_explained(as_json=as_json), failures_translated():
+        settings = settings_from(
+            data_dir=data_dir,
+            database_url=database_url,
+            encoder=encoder,
+            encoder_threads=encoder_threads,
+            lease_seconds=lease_seconds,
+            log_level=log_level,
+        )
+        _work(settings, as_json=as_json)
+
+
+def _serve(
+    settings: Settings, listener: socket.socket, ready_file: Path | None, *, with_worker: bool, as_json: bool
+) -> None:
+    with _running(settings, operator_token(settings), with_worker=with_worker) as server:
+        url = url_of(listener)
+        api = build_api(server)
+
+        def announce() -> None:
+            _announce(settings, url, ready_file, as_json=as_json)
+
+        try:
+            run_api(api, listener, on_listening=announce)
+        finally:
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
+
+
+def _work(settings: Settings, *, as_json: bool) -> None:
+    configure_logging(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _running(settings, secrets.token_urlsafe(), with_worker=True, stop=stop) as server:  # nobody calls a worker
+        if as_json:
+            print_json({"pid": os.getpid()})
+        else:
+            note("The worker looks for closed rounds. Ctrl-C ends it.")
+        while not stop.wait(0.2):
+            if server.encoder.state().failure:
+                raise CommandFailed(f"The encoder cannot be loaded: {server.encoder.state().failure}", Exit.REFUSED)
+
+
+@contextmanager
+def _running(
+    settings: Settings, token: str, *, with_worker: bool, stop: threading.Event | None = None
+) -> Generator[Server]:
+    """A server whose encoder is loading and whose worker runs; in the end a round in the making is given back."""
+    configure_logging(settings.log_level)
+    server = build_server(settings, token)
+    server.encoder.start()
+    ending = stop or threading.Event()
+    thread = threading.Thread(target=run_worker, args=(server, ending), name="worker", daemon=True)
+    if with_worker:
+        thread.start()
+    try:
+        yield server
+    finally:
+        ending.set()
+        if with_worker and server.encoder.identity() is not None:
+            thread.join(WORKER_GRACE_SECONDS)
+        server.close()
+
+
+def _announce(settings: Settings, url: str, ready_file: Path | None, *, as_json: bool) -> None:
+    if ready_file is not None:
+        write_ready_file(ready_file, url)
+    token_file = None if settings.operator_token else str(settings.token_file)
+    if as_json:
+        print_json({"url": url, "pid": os.getpid(), "operator_token_file": token_file})
+        return
+    note(f"The server listens on {url}; {url}/readyz says when it is ready. Ctrl-C ends it.")
+    note(f"Operator's token: {token_file or 'as set in CONSENSUS_OPERATOR_TOKEN'}")

@@ -1,0 +1,143 @@
+"""Answers that mean the same, pool by pool.
+
+Up to `FULL_MATRIX_ANSWERS` a pool is clustered by average linkage on its full cosine matrix, all pools of one size
+together. Beyond, the matrix would not fit, and the clusters are the connected components of the graph that joins
+answers within the distance. That is single linkage: a chain of close answers becomes one cluster even where its ends
+lie further apart than the distance, so clusters are never finer than those of average linkage cut there would be.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int64
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from consensus_server.core.consensus.rounding import DECIMALS
+from consensus_server.core.consensus.similarity import cosines
+
+FULL_MATRIX_ANSWERS: Final = 1024
+"""Largest pool, in admitted answers, that is clustered by average linkage."""
+
+_BLOCK_VALUES: Final = 2**22
+"""Most cosines held at once: 32 MiB."""
+
+
+@runtime_checkable  # the tests check types as they run
+class Neighbours(Protocol):
+    """What the core asks of `ports.NeighbourIndex`."""
+
+    def pairs_within(
+        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
+    ) -> Int64[np.ndarray, "pairs 2"]:
+        """All pairs i < j with cosine at least `similarity` (-1..1), sorted."""
+        ...
+
+
+@dataclass(slots=True)
+class _Merging:
+    """Clusters of many pools while they merge; a cluster stands at its first member."""
+
+    sums: Float64[np.ndarray, "pools size size"]
+    """Sum of the cosines between two clusters, in millionths: whole numbers, so never rounded."""
+    counts: Float64[np.ndarray, "pools size"]
+    """Answers in each cluster."""
+    means: Float64[np.ndarray, "pools size size"]
+    """`sums` over the number of pairs; -inf from a cluster to itself and to one that is gone."""
+
+
+def average_linkage(
+    cosine: Float64[np.ndarray, "pools size size"], similarity: Float64[np.ndarray, " pools"]
+) -> Int64[np.ndarray, "pools size"]:
+    """Cluster of each answer, named by its first member; merges go on while the mean cosine is at least `similarity`.
+
+    The Lance-Williams update of average linkage (UPGMA), kept as sums: the similarity of two clusters is the sum of
+    the cosines between them over the number of pairs, and a merge adds sums. Cosines enter as whole millionths, so
+    sums are exact and equal means are equal numbers; among them the pair with the first members wins.
+    """
+    merging = _begin(cosine)
+    threshold = np.rint(similarity * 10**DECIMALS)
+    labels = np.tile(np.arange(cosine.shape[1]), (len(cosine), 1))
+    for _ in range(cosine.shape[1] - 1):
+        pools, kept, gone = _closest(merging.means, threshold)
+        if not len(pools):
+            break
+        _merge(merging, pools, kept, gone)
+        labels[pools] = np.where(labels[pools] == gone[:, None], kept[:, None], labels[pools])
+    return labels
+
+
+def _begin(cosine: Float64[np.ndarray, "pools size size"]) -> _Merging:
+    """Every answer a cluster of its own."""
+    sums = np.rint(cosine * 10**DECIMALS)
+    means = sums.copy()
+    everyone = np.arange(means.shape[1])
+    means[:, everyone, everyone] = -np.inf
+    return _Merging(sums, np.ones(cosine.shape[:2]), means)
+
+
+def _closest(
+    means: Float64[np.ndarray, "pools size size"], threshold: Float64[np.ndarray, " pools"]
+) -> tuple[Int64[np.ndarray, " merging"], Int64[np.ndarray, " merging"], Int64[np.ndarray, " merging"]]:
+    """The pools that merge once more, and the closest two clusters in each, the one with the first member first."""
+    size = means.shape[1]
+    flat = means.reshape(len(means), size * size)
+    best = flat.argmax(axis=1)
+    pools = np.flatnonzero(flat[np.arange(len(flat)), best] >= threshold)
+    kept, gone = np.divmod(best[pools], size)
+    return pools, kept, gone
+
+
+def _merge(
+    merging: _Merging,
+    pools: Int64[np.ndarray, " merging"],
+    kept: Int64[np.ndarray, " merging"],
+    gone: Int64[np.ndarray, " merging"],
+) -> None:
+    """Add cluster `gone` to cluster `kept` in each of `pools`, in place."""
+    sums, counts, means = merging.sums, merging.counts, merging.means
+    joined = sums[pools, kept] + sums[pools, gone]
+    sums[pools, kept], sums[pools, :, kept] = joined, joined
+    counts[pools, kept] += counts[pools, gone]
+    means[pools, gone], means[pools, :, gone] = -np.inf, -np.inf
+    alive = np.isfinite(means[pools, kept])
+    mean = np.where(alive, joined / (counts[pools, kept, None] * counts[pools]), -np.inf)
+    means[pools, kept], means[pools, :, kept] = mean, mean
+
+
+def components(pairs: Int64[np.ndarray, "pairs 2"], size: int) -> Int64[np.ndarray, " size"]:
+    """Cluster of each of `size` answers, named by its first member: the connected components of the graph of pairs."""
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    _, labels = connected_components(graph, directed=False)
+    return first_members(labels.astype(np.int64))
+
+
+def first_members(groups: Int64[np.ndarray, " answers"]) -> Int64[np.ndarray, " answers"]:
+    """Each answer's group named by the group's first member instead."""
+    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
+    return first[inverse]
+
+
+def linkage_clusters(
+    unit: Float64[np.ndarray, "answers dimension"],
+    rows: Int64[np.ndarray, "pools size"],
+    similarity: Float64[np.ndarray, " pools"],
+) -> Int64[np.ndarray, "pools size"]:
+    """Average linkage of the pools whose answers stand in `rows` of `unit`; a cluster is named by its first row."""
+    step = max(1, _BLOCK_VALUES // rows.shape[1] ** 2)
+    parts = [slice(first, first + step) for first in range(0, len(rows), step)]
+    labels = [average_linkage(cosines(unit[rows[part]]), similarity[part]) for part in parts]
+    return np.take_along_axis(rows, np.concatenate(labels), axis=1)
+
+
+def component_clusters(
+    vectors: Float32[np.ndarray, "size dimension"],
+    content: Int64[np.ndarray, " size"],
+    similarity: float,
+    neighbours: Neighbours,
+) -> Int64[np.ndarray, " size"]:
+    """Connected components of one large pool. Copies of a text are looked up once: a thousand give no million pairs."""
+    _, first, inverse = np.unique(content, return_index=True, return_inverse=True)
+    pairs = neighbours.pairs_within(vectors[first], similarity)
+    return first_members(components(pairs, len(first))[inverse])

@@ -1,0 +1,112 @@
+"""Confidence scores by name: how far a pool agrees with its pick, 0 (not at all) to 1.
+
+A label from a pool of one answer has confidence 0 under every score: nobody agreed with it. (Its share is 1, and a
+score read off the share would call the weakest label of a round the surest.)
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from scipy.special import entr
+
+from consensus_server.core.consensus.errors import UnknownConfidence
+from consensus_server.core.consensus.medoid import mean_cosine
+from consensus_server.core.consensus.rounding import settled
+from consensus_server.core.consensus.rules import Ballot
+from consensus_server.core.consensus.weighting import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a confidence score sees."""
+
+    ballot: Ballot
+    tally: Tally
+    picks: Int64[np.ndarray, " pools"]
+    """Row of each pool's pick."""
+
+    @property
+    def labels(self) -> Int64[np.ndarray, " pools"]:
+        """Cluster of each pool's pick."""
+        labels: Int64[np.ndarray, " pools"] = self.ballot.clusters[self.picks]
+        return labels
+
+    @property
+    def shares(self) -> Float64[np.ndarray, " pools"]:
+        """Part of all votes that the pick's cluster has, 0..1."""
+        shares: Float64[np.ndarray, " pools"] = self.tally.cluster_votes[self.labels] / self.tally.pool_votes
+        return shares
+
+    @property
+    def support(self) -> Float64[np.ndarray, " pools"]:
+        """Votes of the participants present in the pick's cluster."""
+        support: Float64[np.ndarray, " pools"] = self.tally.support[self.labels]
+        return support
+
+
+Confidence = Callable[[Outcome], Float64[np.ndarray, " pools"]]
+
+
+def _dominant_share(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """The pick's cluster's votes over all votes."""
+    return outcome.shares
+
+
+def _support_fraction(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """The participants present in the pick's cluster, by their votes, over all participants with admitted answers.
+
+    Above `dominant_share` only where participants give several samples.
+    """
+    fraction: Float64[np.ndarray, " pools"] = outcome.support / outcome.tally.pool_votes
+    return fraction
+
+
+def _mean_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """Mean cosine of the pick to the whole pool by votes, itself included as 1; a negative mean counts as 0.
+
+    Included, because to leave out the giver would make the score depend on which of two givers of one text is named.
+    """
+    ballot = outcome.ballot
+    means = mean_cosine(ballot.answers.unit, ballot.votes, ballot.answers.pool)
+    similarity: Float64[np.ndarray, " pools"] = means[outcome.picks]
+    return similarity
+
+
+def _semantic_entropy(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """1 - H(votes by cluster) / H(votes by answer): 1 when all mean the same, 0 when every answer stands alone.
+
+    Source: Farquhar et al., Nature 630 (2024), discrete semantic entropy; there in nats, here normalised by the
+    largest value that the pool's votes allow.
+    """
+    ballot, tally = outcome.ballot, outcome.tally
+    pool = ballot.answers.pool
+    total = tally.pool_votes[pool]
+    by_cluster = np.bincount(pool, weights=entr(tally.cluster_votes / total))
+    by_answer = np.bincount(pool, weights=entr(ballot.votes / total))
+    return 1 - np.divide(by_cluster, by_answer, out=np.zeros_like(by_answer), where=ballot.answers.sizes > 1)
+
+
+CONFIDENCES: Final[Mapping[str, Confidence]] = MappingProxyType(
+    {
+        "dominant_share": _dominant_share,
+        "support_fraction": _support_fraction,
+        "mean_similarity": _mean_similarity,
+        "semantic_entropy": _semantic_entropy,
+    }
+)
+
+
+def confidence_named(name: str) -> Confidence:
+    """The score of that name. Raises UnknownConfidence, which lists the known ones."""
+    if name not in CONFIDENCES:
+        raise UnknownConfidence(name, CONFIDENCES)
+    return CONFIDENCES[name]
+
+
+def confidences(outcome: Outcome, score: Confidence) -> Float64[np.ndarray, " pools"]:
+    """The score of each pool's pick, settled, 0..1; 0 for a pool of one answer."""
+    return np.where(outcome.ballot.answers.sizes > 1, settled(np.clip(score(outcome), 0, 1)), 0.0)

@@ -1,0 +1,40 @@
+"""The numbers that made a decision, beside those that stand in its policy; a round's card carries them."""
+
+from consensus_server.core.consensus import guards, redundancy, repetition, support
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.rounding import DECIMALS
+from consensus_server.core.consensus.rules import rule_named
+
+
+def deciding_constants(policy: Policy) -> dict[str, float]:
+    """By name; only those that the policy makes use of."""
+    found: dict[str, int | float] = {"score_decimals": DECIMALS}
+    if rule_named(policy.rule).round_wide:
+        found |= {"scale_cosine": support.SCALE_COSINE, "scale_words": support.SCALE_WORDS}
+        if policy.reliability:
+            found |= {"beta": support.BETA, "lambda": support.LAMBDA, "shrink": support.SHRINK}
+    if policy.guards:
+        found |= _guarding()
+    return {name: float(value) for name, value in found.items()}
+
+
+def _guarding() -> dict[str, int | float]:
+    return {
+        "least_printable": guards.LEAST_PRINTABLE,
+        "least_relevance": guards.LEAST_RELEVANCE,
+        "relevance_of_second": guards.RELEVANCE_OF_SECOND,
+        "floor_of_second": guards.FLOOR_OF_SECOND,
+        "most_repetition": guards.MOST_REPETITION,
+        "repetition_unit_chars": repetition.UNIT_CHARS,
+        "repetition_prompts": repetition.RECURS_IN,
+        "repetition_prompt_share": repetition.RECURS_IN_SHARE,
+        "redundant_f1_from": redundancy.REDUNDANT_F1[0],
+        "redundant_f1_to": redundancy.REDUNDANT_F1[1],
+        "redundant_pair_from": redundancy.REDUNDANT_PAIR[0],
+        "redundant_pair_to": redundancy.REDUNDANT_PAIR[1],
+        "copy_cosine": redundancy.COPY_COSINE,
+        "long_chars": redundancy.LONG_CHARS,
+        "pair_prompts": redundancy.PAIR_PROMPTS,
+        "over_long_factor": redundancy.OVER_LONG_FACTOR,
+        "over_long_chars": redundancy.OVER_LONG_CHARS,
+    }

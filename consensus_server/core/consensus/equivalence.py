@@ -1,0 +1,80 @@
+"""When two answers mean the same: one table from the name of an equivalence to the clusters it makes."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from consensus_server.core.consensus.answers import Answers, codes
+from consensus_server.core.consensus.clustering import (
+    FULL_MATRIX_ANSWERS,
+    Neighbours,
+    component_clusters,
+    first_members,
+    linkage_clusters,
+)
+from consensus_server.core.consensus.errors import UnknownEquivalence
+from consensus_server.core.consensus.pools import Policy
+
+Equivalence = Callable[[Answers, Policy, Neighbours], Int64[np.ndarray, " answers"]]
+"""Cluster of each answer, named by the first row in it; clusters never reach across pools."""
+
+
+def folded(text: str) -> str:
+    """`text` without case, outer white space and differences of inner white space, canonically composed.
+
+    Not compatibility-composed: x² and x2 stay two answers.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
+
+
+def exact(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Int64[np.ndarray, " answers"]:
+    """Texts that are equal once folded."""
+    keys = zip(answers.pool.tolist(), map(folded, answers.texts), strict=True)
+    return first_members(codes(keys))
+
+
+def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Int64[np.ndarray, " answers"]:
+    """Embeddings within the policy's cosine distance, which depends on how long the answers of the pool are."""
+    similarity = 1 - cut_distances(answers, policy)
+    starts, sizes = answers.starts, answers.sizes
+    clusters = np.empty(len(answers.pool), dtype=np.int64)
+    for size in np.unique(sizes).tolist():
+        pools = np.flatnonzero(sizes == size)
+        rows = starts[pools][:, None] + np.arange(size)
+        if size <= FULL_MATRIX_ANSWERS:
+            clusters[rows] = linkage_clusters(answers.unit, rows, similarity[pools])
+            continue
+        for pool, own in zip(pools.tolist(), rows, strict=True):
+            labels = component_clusters(answers.vectors[own], answers.content[own], float(similarity[pool]), neighbours)
+            clusters[own] = own[labels]
+    return clusters
+
+
+def cut_distances(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
+    """Cosine distance at which each pool is cut: `distance_short` where its median answer is under `short_chars`."""
+    short = median_lengths(answers) < policy.short_chars
+    return np.where(short, policy.distance_short, policy.distance_long)
+
+
+def median_lengths(answers: Answers) -> Float64[np.ndarray, " pools"]:
+    """Median length of each pool's admitted answers, in characters; between the middle two where there are two."""
+    lengths = np.fromiter(map(len, answers.texts), dtype=np.int64)
+    ordered = lengths[np.lexsort((lengths, answers.pool))]
+    lower = answers.starts + (answers.sizes - 1) // 2
+    upper = answers.starts + answers.sizes // 2
+    medians: Float64[np.ndarray, " pools"] = (ordered[lower] + ordered[upper]) / 2
+    return medians
+
+
+EQUIVALENCES: Final[Mapping[str, Equivalence]] = MappingProxyType({"semantic": semantic, "exact": exact})
+
+
+def equivalence_named(name: str) -> Equivalence:
+    """The equivalence of that name. Raises UnknownEquivalence, which lists the known ones."""
+    if name not in EQUIVALENCES:
+        raise UnknownEquivalence(name, EQUIVALENCES)
+    return EQUIVALENCES[name]

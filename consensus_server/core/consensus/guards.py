@@ -1,0 +1,92 @@
+"""Gates that need to know the round: what is garbage, off topic or repeated is kept out before anybody is counted.
+
+Each is a function from the measures of a round to the answers it refuses; where several refuse, the first in the
+table gives the name. Honest answers: 1.4 % are kept out. Source of constants: CONSENSUS.md.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from consensus_server.core.consensus.measures import Cues, Measures
+
+LEAST_PRINTABLE: Final = 0.7
+LEAST_RELEVANCE: Final = 0.17
+RELEVANCE_OF_SECOND: Final = 0.5
+"""Where all answers are far from the prompt, half the relevance of the second-best is enough."""
+FLOOR_OF_SECOND: Final = 0.02
+MOST_REPETITION: Final = 0.35
+OVER_LONG: Final = "over_long"
+"""Name of the gate in `redundancy.votes`, which stands last: it needs the votes of those that were admitted."""
+
+_BLANK: Final = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
+"""White space and format characters count neither way: joiners and direction marks belong to honest scripts."""
+
+Guard = Callable[[Measures, Cues, Bool[np.ndarray, " answers"]], Bool[np.ndarray, " answers"]]
+"""True where an answer is refused, given which ones no earlier guard refused."""
+
+
+def printable_share(text: str) -> float:
+    """Share of the characters of `text` that can be printed, white space aside; 0 for a text without any.
+
+    Control characters, lone surrogates, private and unassigned code points and the replacement character cannot.
+    """
+    marks = _BLANK.sub("", text)
+    if marks.isprintable() and "\ufffd" not in marks:
+        return 1.0 if marks else 0.0
+    good = sum(unicodedata.category(char)[0] != "C" and char != "\ufffd" for char in marks)
+    return good / len(marks)
+
+
+def _garbage(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Less than 70 % of it can be printed."""
+    refused: Bool[np.ndarray, " answers"] = cues.printable < LEAST_PRINTABLE
+    return refused
+
+
+def _off_topic(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Further from the prompt than .17, and than half the second-best of the pool. Unknown relevance refuses nobody."""
+    known = np.where(admitted & np.isfinite(cues.relevance), cues.relevance, -1)
+    second = np.maximum(_second_best(measures, known), FLOOR_OF_SECOND)
+    least = np.minimum(LEAST_RELEVANCE, RELEVANCE_OF_SECOND * second)
+    refused: Bool[np.ndarray, " answers"] = cues.relevance < least[measures.layout.pool]
+    return refused
+
+
+def _second_best(measures: Measures, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
+    """Second-highest value of each pool; -1 in a pool of one."""
+    layout = measures.layout
+    ordered = values[np.lexsort((values, layout.pool))]
+    last = layout.starts + layout.sizes - 1
+    return np.where(layout.sizes > 1, ordered[last - (layout.sizes > 1)], -1)
+
+
+def _repetitive(
+    _measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]
+) -> Bool[np.ndarray, " answers"]:
+    """Its participant says the same across prompts, word for word, in at least 35 % of what it says."""
+    return cues.repetition >= MOST_REPETITION
+
+
+GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
+    {"garbage": _garbage, "off_topic": _off_topic, "repetitive": _repetitive}
+)
+
+
+def guarded(measures: Measures) -> tuple[Bool[np.ndarray, " answers"], list[str | None]]:
+    """Which answers are admitted, and the guard that keeps each of the others out. Without cues all are admitted."""
+    admitted = np.ones(len(measures.length), dtype=bool)
+    names: list[str | None] = [None] * len(admitted)
+    if measures.cues is None:
+        return admitted, names
+    for name, guard in GUARDS.items():
+        refused = guard(measures, measures.cues, admitted) & admitted
+        admitted &= ~refused
+        for row in np.flatnonzero(refused).tolist():
+            names[row] = name
+    return admitted, names

@@ -1,0 +1,80 @@
+"""What a round is weighed by: figures of answers and of pairs, measured pool by pool, read across the whole round."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from consensus_server.core.consensus.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Cues:
+    """What the guards read beside the figures that every rule needs."""
+
+    opening_cosine: Float64[np.ndarray, " pairs"]
+    """Cosine of the openings of two answers, -1..1."""
+    printable: Float64[np.ndarray, " answers"]
+    """Share of characters that can be printed, 0..1."""
+    relevance: Float64[np.ndarray, " answers"]
+    """Cosine of the answer's opening and the prompt's, -1..1; nan where the prompt could not be embedded."""
+    repetition: Float64[np.ndarray, " answers"]
+    """Share of its participant's text that recurs across prompts, 0..1."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The answers of a round, pool after pool."""
+
+    layout: Layout
+    participant: Int64[np.ndarray, " answers"]
+    """A number per participant, the same in all pools."""
+    length: Int64[np.ndarray, " answers"]
+    """Characters."""
+    cosine: Float64[np.ndarray, " pairs"]
+    f1: Float64[np.ndarray, " pairs"]
+    f2: Float64[np.ndarray, " pairs"]
+    cues: Cues | None
+    """Measured where the policy guards."""
+
+    @cached_property
+    def voice(self) -> Int64[np.ndarray, " answers"]:
+        """A number per pool and participant: its samples speak with one voice."""
+        pool = self.layout.pool
+        _, voice = np.unique(pool * (self.participant.max(initial=-1) + 1) + self.participant, return_inverse=True)
+        return voice
+
+    @cached_property
+    def same_participant(self) -> Float64[np.ndarray, " pairs"]:
+        """1 for two samples of one participant and for an answer with itself, else 0."""
+        same: Float64[np.ndarray, " pairs"] = (self.voice[self.layout.left] == self.voice[self.layout.right]).astype(
+            float
+        )
+        return same
+
+
+def joined(parts: Sequence[Measures]) -> Measures:
+    """The measures of several batches as those of one round. Each has cues, or none has."""
+    shift = np.cumsum([0, *(len(part.layout.sizes) for part in parts)])
+    layout = Layout(np.concatenate([part.layout.pool + by for part, by in zip(parts, shift, strict=False)]))
+    cues = [part.cues for part in parts if part.cues is not None]
+    return Measures(
+        layout=layout,
+        participant=np.concatenate([part.participant for part in parts]),
+        length=np.concatenate([part.length for part in parts]),
+        cosine=np.concatenate([part.cosine for part in parts]),
+        f1=np.concatenate([part.f1 for part in parts]),
+        f2=np.concatenate([part.f2 for part in parts]),
+        cues=_joined_cues(cues) if cues else None,
+    )
+
+
+def _joined_cues(parts: Sequence[Cues]) -> Cues:
+    return Cues(
+        opening_cosine=np.concatenate([part.opening_cosine for part in parts]),
+        printable=np.concatenate([part.printable for part in parts]),
+        relevance=np.concatenate([part.relevance for part in parts]),
+        repetition=np.concatenate([part.repetition for part in parts]),
+    )

@@ -1,0 +1,80 @@
+"""What goes into a decision and what comes out of it. Plain frozen records; the arithmetic stands beside them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How a pool becomes a pseudo-label; `client_kit.wire.ConsensusPolicy` says what each field means."""
+
+    rule: str = "cluster_medoid"
+    confidence: str = "dominant_share"
+    distance_short: float = 0.20
+    distance_long: float = 0.40
+    short_chars: int = 80
+    minimum_support: int = 2
+    abstain: bool = True
+    seed: int = 0
+    guards: bool = False
+    """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
+    reliability: bool = False
+    """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The answers to one prompt, in any order. A decision does not depend on the order."""
+
+    prompt_id: str
+    participants: tuple[str, ...]
+    """Who gave each answer; a participant may stand here several times, once a sample."""
+    samples: tuple[int, ...]
+    texts: tuple[str, ...]
+    digests: tuple[str, ...]
+    """Content digest of each text."""
+    vectors: Float32[np.ndarray, "answers dimension"]
+    """Unit vectors; a row of zeros where the encoder saw nothing."""
+    equivalence: str = "semantic"
+    prompt: str = ""
+    """Text of the prompt, for the guard against repetition: what an answer quotes from it is not repeated."""
+    prompt_opening: Float32[np.ndarray, " dimension"] | None = None
+    """Vector of the prompt's opening; guards need it. Zeros where the encoder saw nothing."""
+    openings: Float32[np.ndarray, "answers dimension"] | None = None
+    """Vectors of the answers' openings, what fits into the encoder's first window; guards need them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One meaning in a pool."""
+
+    members: tuple[int, ...]
+    """Indices of its answers in the pool."""
+    votes: float
+    share: float
+    """Its part of all votes, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The outcome for one pool: either `pick` or `abstention` is set."""
+
+    prompt_id: str
+    pick: int | None
+    """Index of the chosen answer in the pool."""
+    abstention: str | None
+    """One of `client_kit.wire.Abstention`."""
+    confidence: float
+    """0..1; 0 for an abstention."""
+    support: float
+    """Votes of the participants present in the cluster of the pick: the dominant one, unless the rule picks elsewhere."""
+    share: float
+    """That cluster's part of all votes, 0..1."""
+    clusters: tuple[Cluster, ...] = ()
+    """Most votes first."""
+    gates: dict[int, str] = field(default_factory=dict)
+    """Answers that were not admitted: index in the pool -> name of the gate."""
+    similarity: tuple[float, ...] = ()
+    """Cosine of each answer to the chosen one, -1..1; 0 for one that was not admitted; empty for an abstention."""

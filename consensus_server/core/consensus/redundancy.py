@@ -1,0 +1,114 @@
+"""One vote per independent voice: how far two answers count as one, and what that leaves each of them to say.
+
+Source of all constants: CONSENSUS.md, attacks on 200 prompts with 36 models. They hold for MiniLM's cosines.
+"""
+
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from consensus_server.core.consensus.measures import Cues, Measures
+
+REDUNDANT_F1: Final = (0.70, 0.80)
+"""F1 of word sets between which two long answers become copies; of honest pairs 99 % lie under .73."""
+REDUNDANT_PAIR: Final = (0.86, 0.92)
+"""Mean cosine of openings between which two participants become one."""
+COPY_COSINE: Final = 0.985
+"""Cosine of openings from which two long answers are copies whatever their words."""
+LONG_CHARS: Final = 80
+"""Answers at least this long can be copies. Short facts agree word by word, and that is no cloning."""
+PAIR_PROMPTS: Final = 20
+"""Prompts, at least, with long answers of both before two participants are compared."""
+OVER_LONG_FACTOR: Final = 4
+OVER_LONG_CHARS: Final = 4000
+"""An answer is over-long beyond 4 times the pool's median by votes, and beyond 4,000 characters."""
+_SLACK = 1e-9
+
+
+def ramp(values: Float64[np.ndarray, " n"], low: float, high: float) -> Float64[np.ndarray, " n"]:
+    """0 up to `low`, 1 from `high` on, a straight line between."""
+    clipped: Float64[np.ndarray, " n"] = np.clip((values - low) / (high - low), 0, 1)
+    return clipped
+
+
+def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Float64[np.ndarray, " pairs"]:
+    """How far the answers of each pair count as one voice, 0..1; 1 for the samples of one participant.
+
+    r = max(ramp(F1), [cosine of openings >= .985]) of two long answers, or the redundancy of their participants over
+    the round, whichever is more; 0 where one is not admitted. Without cues only a participant's own answers count.
+    """
+    own: Float64[np.ndarray, " pairs"] = measures.same_participant
+    if measures.cues is None:
+        return own
+    layout = measures.layout
+    both = admitted[layout.left] & admitted[layout.right]
+    long = measures.length >= LONG_CHARS
+    both_long = both & long[layout.left] & long[layout.right]
+    same_text = np.maximum(ramp(measures.f1, *REDUNDANT_F1), measures.cues.opening_cosine >= COPY_COSINE)
+    copies = np.where(both_long, same_text, 0)
+    alike = np.where(both, _participants_alike(measures, measures.cues, both_long), 0)
+    most: Float64[np.ndarray, " pairs"] = np.maximum(np.maximum(copies, alike), own)
+    return most
+
+
+def _participants_alike(
+    measures: Measures, cues: Cues, both_long: Bool[np.ndarray, " pairs"]
+) -> Float64[np.ndarray, " pairs"]:
+    """ramp(mean cosine of the openings of two participants over the prompts where both are long); each prompt counts once."""
+    layout = measures.layout
+    people = int(measures.participant.max(initial=-1)) + 1
+    code = measures.participant[layout.left] * people + measures.participant[layout.right]
+    _, couple = np.unique(code, return_inverse=True)
+    part = np.where(both_long, _part_of_prompt(measures, both_long), 0.0)
+    prompts = np.bincount(couple, weights=part)
+    total = np.bincount(couple, weights=part * cues.opening_cosine)
+    mean = np.where(prompts >= PAIR_PROMPTS - _SLACK, total / np.maximum(prompts, 1), 0)
+    alike: Float64[np.ndarray, " pairs"] = ramp(mean, *REDUNDANT_PAIR)[couple]
+    return alike
+
+
+def _part_of_prompt(measures: Measures, counted: Bool[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
+    """1 over the counted pairs of samples that two participants have on a prompt."""
+    left, right = measures.voice[measures.layout.left], measures.voice[measures.layout.right]
+    _, meeting = np.unique(left * (measures.voice.max(initial=-1) + 1) + right, return_inverse=True)
+    return 1 / np.maximum(np.bincount(meeting, weights=counted), 1)[meeting]
+
+
+def heads(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+    """Part of its participant that each admitted answer is: 1 over its participant's admitted samples; else 0."""
+    samples = np.bincount(measures.voice, weights=admitted)[measures.voice]
+    return np.where(admitted, 1 / np.maximum(samples, 1), 0)
+
+
+def votes(
+    measures: Measures, admitted: Bool[np.ndarray, " answers"], redundant: Float64[np.ndarray, " pairs"]
+) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"]]:
+    """Vote of each answer, 0..1, and whether it is over-long and has lost its vote.
+
+    vote = head / sum over participants of the mean redundancy with their answers (its own: 1). Without cues no answer
+    is over-long. A pool that would lose every answer keeps them.
+    """
+    head = heads(measures, admitted)
+    company = np.maximum(measures.layout.total(redundant * head[measures.layout.right]), 1)
+    vote = head / company
+    if measures.cues is None:
+        return vote, np.zeros_like(admitted)
+    over = admitted & (measures.length > _longest(measures, vote))
+    return heads(measures, admitted & ~over) / company, over
+
+
+def _longest(measures: Measures, vote: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+    """Characters an answer may have in its pool, by the lower median of lengths, weighted by votes."""
+    pool, starts = measures.layout.pool, measures.layout.starts
+    order = np.lexsort((measures.length, vote <= 0, pool))  # those without a vote stand last
+    summed = np.cumsum(vote[order])
+    before = (summed - vote[order])[starts]
+    total = np.bincount(pool, weights=vote)
+    lower = (summed - before[pool[order]] < total[pool[order]] / 2 - _SLACK).astype(float)
+    middle = np.minimum(np.bincount(pool[order], weights=lower).astype(np.int64), measures.layout.sizes - 1)
+    median = measures.length[order][starts + middle]
+    longest: Float64[np.ndarray, " answers"] = np.maximum(OVER_LONG_FACTOR * median, OVER_LONG_CHARS).astype(float)[
+        pool
+    ]
+    return longest

@@ -1,0 +1,14 @@
+"""The one precision at which numbers are compared and published."""
+
+from typing import Final
+
+import numpy as np
+from jaxtyping import Float64
+
+DECIMALS: Final = 6
+"""Differences below a millionth are noise of the encoder and of float arithmetic; they decide nothing."""
+
+
+def settled(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
+    """`values` rounded to `DECIMALS`; equal results are ties. Never -0.0, which would print unlike 0.0."""
+    return np.round(values, DECIMALS) + 0.0

@@ -1,0 +1,93 @@
+"""How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
+
+Source of formulas and constants: CONSENSUS.md and its reference implementation.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from consensus_server.core.consensus.measures import Measures
+from consensus_server.core.consensus.redundancy import heads
+
+SCALE_COSINE: Final = 9.28
+SCALE_WORDS: Final = 8.80
+"""1 / spread of the off-diagonal cosines and F2 after each prompt's mean is removed. Constants, never re-estimated."""
+BETA: Final = 1.0
+"""A voter's weight is its vote times exp(BETA reliability)."""
+LAMBDA: Final = 2.0
+"""An answer's score is its standing plus LAMBDA times its participant's reliability."""
+SHRINK: Final = 20.0
+"""Prompts at which half of a participant's reliability counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the round says about each answer."""
+
+    support: Float64[np.ndarray, " answers"]
+    """Mean utility against the independent rest of the pool, over the most that it can be: at most 1."""
+    reliability: Float64[np.ndarray, " answers"]
+    """Of its participant, from all other prompts; in standard deviations."""
+    score: Float64[np.ndarray, " answers"]
+    """What the rules `fused` and `hybrid` compare within a pool."""
+
+
+def standing(
+    measures: Measures,
+    admitted: Bool[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+    redundant: Float64[np.ndarray, " pairs"],
+    *,
+    reliability: bool,
+) -> Standing:
+    """Fused centrality of all answers, with the participants' reliability where it is asked for."""
+    utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.f2
+    support = independent_support(measures, utility, votes, redundant)
+    z = standardised(measures, support, admitted)
+    trust = np.zeros_like(z)
+    if reliability:
+        trusted = votes * np.exp(BETA * reliabilities(measures, z, admitted))
+        support = independent_support(measures, utility, trusted, redundant)
+        z = standardised(measures, support, admitted)
+        trust = reliabilities(measures, z, admitted)
+    return Standing(support / (SCALE_COSINE + SCALE_WORDS), trust, z + LAMBDA * trust)
+
+
+def independent_support(
+    measures: Measures,
+    utility: Float64[np.ndarray, " pairs"],
+    votes: Float64[np.ndarray, " answers"],
+    redundant: Float64[np.ndarray, " pairs"],
+) -> Float64[np.ndarray, " answers"]:
+    """sum_j v_j (1 - r_ij) u_ij / sum_j v_j (1 - r_ij): copies do not support each other. 0 where nobody is left."""
+    voice = (1 - redundant) * votes[measures.layout.right]
+    total = measures.layout.total(voice)
+    return np.where(total > 1e-6, measures.layout.total(utility * voice) / np.maximum(total, 1e-9), 0)  # noqa: PLR2004 - as the source has it
+
+
+def standardised(
+    measures: Measures, values: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """`values` less their mean, over their spread, within each pool's admitted answers; every participant counts once."""
+    pool, head = measures.layout.pool, heads(measures, admitted)
+    count = np.maximum(np.bincount(pool, weights=head), 1)
+    away = values - (np.bincount(pool, weights=head * values) / count)[pool]
+    spread = np.sqrt(np.bincount(pool, weights=head * away**2) / count) + 1e-9
+    return np.where(admitted, away / spread[pool], 0)
+
+
+def reliabilities(
+    measures: Measures, z: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """Mean z of a participant over all *other* prompts, times n / (n + 20) with n its prompts."""
+    participant = measures.participant
+    head = heads(measures, admitted)
+    here = np.bincount(measures.voice, weights=head * z)[measures.voice]
+    prompts = np.bincount(participant, weights=head)[participant]
+    others = np.bincount(participant, weights=head * z)[participant] - here
+    present = np.bincount(measures.voice, weights=head)[measures.voice]
+    shrunk: Float64[np.ndarray, " answers"] = others / np.maximum(prompts - present, 1) * prompts / (prompts + SHRINK)
+    return shrunk

@@ -1,0 +1,56 @@
+"""Who has how much to say, and what that gives each cluster."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from consensus_server.core.consensus.answers import Answers
+from consensus_server.core.consensus.rounding import settled
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What the votes say. Columns over answers hold a cluster's figure at its first row and 0 elsewhere."""
+
+    cluster_votes: Float64[np.ndarray, " answers"]
+    """Sum of the votes of the cluster's answers."""
+    support: Float64[np.ndarray, " answers"]
+    """Sum of the whole votes of the participants that have an answer in the cluster: at least its votes."""
+    pool_votes: Float64[np.ndarray, " pools"]
+    """All votes of a pool."""
+    dominant: Bool[np.ndarray, " answers"]
+    """Whether an answer lies in a cluster of most votes; several clusters where they tie."""
+    tied: Bool[np.ndarray, " pools"]
+    """Whether several clusters have the most votes."""
+
+
+def participant_votes(participant: Int64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+    """Vote of each answer: one per participant, divided equally among its admitted samples."""
+    votes: Float64[np.ndarray, " answers"] = 1.0 / np.bincount(participant)[participant]
+    return votes
+
+
+def tally(answers: Answers, clusters: Int64[np.ndarray, " answers"], votes: Float64[np.ndarray, " answers"]) -> Tally:
+    """Count `votes` by cluster. Sums are settled before they are compared: thrice a third is one."""
+    cluster_votes = settled(np.bincount(clusters, weights=votes, minlength=len(clusters)))
+    most = np.maximum.reduceat(cluster_votes, answers.starts)
+    winners = cluster_votes == most[answers.pool]
+    return Tally(
+        cluster_votes=cluster_votes,
+        support=_support(answers.participant, clusters, votes),
+        pool_votes=settled(np.bincount(answers.pool, weights=votes)),
+        dominant=winners[clusters],
+        tied=np.bincount(answers.pool, weights=winners) > 1,
+    )
+
+
+def _support(
+    participant: Int64[np.ndarray, " answers"],
+    clusters: Int64[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+) -> Float64[np.ndarray, " answers"]:
+    whole = np.bincount(participant, weights=votes)
+    present = np.unique(clusters * len(whole) + participant)
+    where, who = np.divmod(present, len(whole))
+    return settled(np.bincount(where, weights=whole[who], minlength=len(clusters)))

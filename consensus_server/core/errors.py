@@ -1,0 +1,209 @@
+"""Everything that the use cases raise. A caller tells cases apart by type; `code` is the same name on the wire.
+
+* DomainError                     fit to be shown: `detail` and `faults` hold nothing that the caller may not see
+  x Unauthenticated               no token, or one that nobody holds
+  x Forbidden                     the role does not allow it
+  x NotReady                      the encoder is still loading
+  x NotFound
+    + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
+  x Conflict                      the request contradicts what is held
+    + AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch
+    + RoundNotOpen  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
+  x RefusedContent                well formed, and not acceptable
+    + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
+* AggregationError                inside the worker only; it never reaches a caller
+  x LeaseLost                     another worker has the round: publish nothing
+  x AggregationStopped            the worker is asked to stop: give the round back
+  x AggregationRefused            the round cannot be aggregated here: it fails with this reason
+"""
+# ruff: noqa: N818  the tree above reads as states of the world (RoundNotOpen), which a suffix would blur
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+MAX_FAULTS = 20
+"""Faults that one error lists; a longer list helps nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One faulty field or answer."""
+
+    where: str
+    """`answer 12 (prompt p-7, sample 0)`, counted from 1 in the order of the request, or `policy.rule`."""
+    message: str
+    """What is wrong and what would do."""
+
+
+class DomainError(Exception):
+    """Root of what a caller can get. Raise one of the leaves: only they have a code."""
+
+    code: ClassVar[str] = ""
+    """One of `client_kit.wire.ProblemCode`; empty for the groups."""
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        """One or two sentences: the cause, with names and numbers, and the remedy where it depends on them."""
+        self.faults = tuple(faults[:MAX_FAULTS])
+
+
+class Unauthenticated(DomainError):
+    """No token, or one that nobody active holds."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(DomainError):
+    """The caller's role does not allow this."""
+
+    code = "forbidden"
+
+
+class NotReady(DomainError):
+    """The server has no encoder yet."""
+
+    code = "not_ready"
+
+
+class NotFound(DomainError):
+    """What is named does not exist, or not for this caller."""
+
+
+class UnknownFederation(NotFound):
+    """No federation of this name that the caller may see."""
+
+    code = "unknown_federation"
+
+
+class UnknownParticipant(NotFound):
+    """No participant of this name in the federation."""
+
+    code = "unknown_participant"
+
+
+class UnknownPromptSet(NotFound):
+    """No prompt set of this digest is held."""
+
+    code = "unknown_prompt_set"
+
+
+class UnknownRound(NotFound):
+    """The federation has no round of this number (yet)."""
+
+    code = "unknown_round"
+
+
+class Conflict(DomainError):
+    """The request contradicts what is held; the same request will fail again."""
+
+
+class AlreadyExists(Conflict):
+    """The name is taken."""
+
+    code = "already_exists"
+
+
+class AnswerConflict(Conflict):
+    """Another text is held, or stands in the same request, for this prompt and sample."""
+
+    code = "answer_conflict"
+
+
+class SubmissionSealed(Conflict):
+    """The submission is sealed and takes no more answers."""
+
+    code = "submission_sealed"
+
+
+class SealMismatch(Conflict):
+    """Count or digest of the seal are not those of the answers held."""
+
+    code = "seal_mismatch"
+
+
+class RoundNotOpen(Conflict):
+    """The round takes no answers: a draft, or closed."""
+
+    code = "round_not_open"
+
+
+class RoundNotPublished(Conflict):
+    """The round has no pseudo-labels yet."""
+
+    code = "round_not_published"
+
+
+class RoundFailed(Conflict):
+    """The round failed and has no pseudo-labels."""
+
+    code = "round_failed"
+
+
+class RoundInProgress(Conflict):
+    """The last round is neither published nor failed."""
+
+    code = "round_in_progress"
+
+
+class InvalidTransition(Conflict):
+    """The round cannot go from its state to the wanted one."""
+
+    code = "invalid_transition"
+
+
+class RefusedContent(DomainError):
+    """Well formed, and not acceptable; `faults` names the places."""
+
+
+class ValidationFailed(RefusedContent):
+    """A value contradicts another: a quorum that can never be met, say."""
+
+    code = "validation_failed"
+
+
+class UnknownPrompt(RefusedContent):
+    """A prompt is not in the federation's prompt set."""
+
+    code = "unknown_prompt"
+
+
+class AnswerTooLong(RefusedContent):
+    """An answer is longer than the federation's `max_answer_chars`."""
+
+    code = "answer_too_long"
+
+
+class TooManySamples(RefusedContent):
+    """A sample number is not below the federation's `samples_per_prompt`."""
+
+    code = "too_many_samples"
+
+
+class PromptSetMismatch(RefusedContent):
+    """Digest, count or topics of a manifest are not those of its prompts."""
+
+    code = "prompt_set_mismatch"
+
+
+class UnknownRule(RefusedContent):
+    """The policy names a rule or a confidence score that the server does not know."""
+
+    code = "unknown_rule"
+
+
+class AggregationError(Exception):
+    """Root of what ends an aggregation early."""
+
+
+class LeaseLost(AggregationError):
+    """Another worker has claimed the round since; this one must publish nothing."""
+
+
+class AggregationStopped(AggregationError):
+    """The worker was asked to stop; the round goes back, for another to claim."""
+
+
+class AggregationRefused(AggregationError):
+    """The round cannot be aggregated by this server. The message is fit for every member of the federation."""

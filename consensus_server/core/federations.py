@@ -1,0 +1,96 @@
+"""Federations, their participants and the prompts that they answer. Frozen records; the store keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from consensus_server.core.consensus.pools import Policy
+
+
+class Role(StrEnum):
+    """What a token allows; `client_kit.wire.Role` says more."""
+
+    OPERATOR = "operator"
+    PARTICIPANT = "participant"
+    OBSERVER = "observer"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One public prompt."""
+
+    prompt_id: str
+    prompt: str
+    topic: str | None = None
+    equivalence: str | None = None
+    """`semantic` or `exact`; None: as the manifest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What a prompt set is, beside its prompts."""
+
+    name: str
+    version: str
+    digest: str
+    prompt_count: int
+    description: str
+    licence: str
+    language: str
+    topics: Mapping[str, int]
+    """Number of prompts by topic."""
+    equivalence: str = "semantic"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPolicy:
+    """What participants do to their own answers before they submit them. The server only hands it on."""
+
+    truncated: str = "trim"
+    refusals: str = "keep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the operator decides when a federation begins. Nothing of it changes afterwards."""
+
+    name: str
+    prompt_set: str
+    """Digest."""
+    policy: Policy = field(default_factory=Policy)
+    answers: AnswerPolicy = field(default_factory=AnswerPolicy)
+    quorum: int = 2
+    round_seconds: float = 86_400.0
+    samples_per_prompt: int = 1
+    max_answer_chars: int = 32_768
+    contributors_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Federation:
+    """A federation as the store keeps it."""
+
+    id: int
+    """Key in the store; never leaves the server."""
+    terms: Terms
+    encoder: str
+    """Digest of the encoder's identity, pinned at creation."""
+    created_at: datetime
+
+    @property
+    def name(self) -> str:
+        return self.terms.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Participant:
+    """A participant as the store keeps it. Its token is kept as a hash, elsewhere."""
+
+    id: int
+    """Key in the store; never leaves the server."""
+    federation: str
+    name: str
+    role: Role
+    active: bool
+    created_at: datetime

@@ -1,0 +1,131 @@
+"""Pseudo-labels, what became of each answer, and the card of a round. Frozen records; the store keeps them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.encoders import EncoderIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterShare:
+    """One meaning in a pool."""
+
+    answers: int
+    votes: float
+    share: float
+    """Its part of all votes, 0..1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """The outcome for one prompt: a text, or an abstention; `client_kit.wire.PseudoLabel` says what each field means."""
+
+    prompt_id: str
+    text: str | None = None
+    digest: str | None = None
+    abstention: str | None = None
+    confidence: float
+    confidence_method: str
+    support: float
+    share: float
+    clusters: tuple[ClusterShare, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPage:
+    """Pseudo-labels in the order of `prompt_id`."""
+
+    items: tuple[Label, ...]
+    next_cursor: str | None
+    """Where the next page begins; None on the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFate:
+    """What became of one answer in its pool."""
+
+    participant: str
+    sample: int
+    digest: str
+    admitted: bool
+    gate: str | None = None
+    """What kept it out."""
+    cluster: int | None = None
+    """Index into the label's clusters."""
+    similarity: float | None = None
+    """Cosine to the pseudo-label, -1..1."""
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a prompt has the pseudo-label it has."""
+
+    label: Label
+    answers: tuple[AnswerFate, ...]
+    """Those that the caller may see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What went into a round and what came out; `client_kit.wire.RoundCounts` says what each field means."""
+
+    prompts: int
+    submissions: int
+    answers: int
+    admitted: int
+    labels: int
+    abstentions: Mapping[str, int]
+    encoded: int
+    reused: int
+
+
+@dataclass(frozen=True, slots=True)
+class SupportRow:
+    """Pseudo-labels of equal support."""
+
+    support: float
+    """Votes behind the label, rounded to one decimal."""
+    labels: int
+    mean_confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantTraffic:
+    """Bytes on the wire of one participant in one round."""
+
+    participant: str
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds of wall time of the aggregation."""
+
+    encoding_seconds: float
+    deciding_seconds: float
+    total_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundCard:
+    """What made a published round; `client_kit.wire.RoundCard` says what each field means."""
+
+    federation: str
+    number: int
+    prompt_set: str
+    policy: Policy
+    encoder: EncoderIdentity
+    constants: Mapping[str, float]
+    labels: str
+    """Digest of the pseudo-labels."""
+    counts: Counts
+    support: tuple[SupportRow, ...]
+    """Most support first."""
+    traffic: tuple[ParticipantTraffic, ...]
+    timings: Timings
+    versions: Mapping[str, str]
+    published_at: datetime

@@ -1,0 +1,107 @@
+"""Files of judged answers: one JSON object per line, plain or gzip, with `prompt_id, prompt, model, output, preference`.
+
+`preference` is what the answer is worth, 0..1 (a judge's preference, or 1 and 0 for right and wrong); null or -1 where
+it is unknown. Every model answers every prompt once.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+
+class AnswerFileError(ValueError):
+    """The file cannot be used. The message names the file, the line, what is wrong and what would do."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswers:
+    """A file that was read whole and found in order."""
+
+    name: str
+    prompt_ids: tuple[str, ...]
+    prompts: tuple[str, ...]
+    models: tuple[str, ...]
+    """Sorted."""
+    outputs: tuple[tuple[str, ...], ...]
+    """By prompt, then model."""
+    preferences: Float64[np.ndarray, "prompts models"]
+    """0..1; nan where unknown."""
+
+
+def read_judged_answers(path: Path, prompts: int | None = None) -> JudgedAnswers:
+    """Read and check a file. prompts: use the first so many; None: all. Raises AnswerFileError."""
+    texts: dict[str, str] = {}
+    answers: dict[tuple[str, str], tuple[str, float]] = {}
+    for number, row in _rows(path):
+        where = f"{path} line {number}"
+        prompt_id, prompt, model, output = (
+            _text(row, name, where) for name in ("prompt_id", "prompt", "model", "output")
+        )
+        if texts.setdefault(prompt_id, prompt) != prompt:
+            raise AnswerFileError(f"{where}: prompt_id {prompt_id!r} stood before with another prompt.")
+        if (prompt_id, model) in answers:
+            raise AnswerFileError(f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model.")
+        answers[prompt_id, model] = output, _preference(row.get("preference"), where)
+    if not answers:
+        raise AnswerFileError(
+            f"{path} has no answers; it needs lines with prompt_id, prompt, model, output, preference."
+        )
+    return _table(path, dict(list(texts.items())[:prompts]), answers)
+
+
+def _table(path: Path, texts: dict[str, str], answers: dict[tuple[str, str], tuple[str, float]]) -> JudgedAnswers:
+    models = tuple(sorted({model for _, model in answers}))
+    missing = [(p, m) for p in texts for m in models if (p, m) not in answers]
+    if missing:
+        raise AnswerFileError(
+            f"{path}: {missing[0][1]!r} has no answer to {missing[0][0]!r} ({len(missing)} answers are missing); "
+            "leave out the models or prompts that are not complete."
+        )
+    table = [[answers[p, m] for m in models] for p in texts]
+    return JudgedAnswers(
+        name=path.name,
+        prompt_ids=tuple(texts),
+        prompts=tuple(texts.values()),
+        models=models,
+        outputs=tuple(tuple(output for output, _ in row) for row in table),
+        preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
+    )
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        content = path.read_bytes()
+        lines = (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).split(b"\n")
+    except (OSError, EOFError, zlib.error) as error:
+        raise AnswerFileError(f"{path} cannot be read: {error}. Give a JSONL or JSONL.gz file.") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise AnswerFileError(f"{path} line {number} is no JSON: {error}.") from error
+            if not isinstance(row, dict):
+                raise AnswerFileError(f"{path} line {number} is no JSON object.")
+            yield number, row
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    value = row.get(name)
+    if not isinstance(value, str):
+        raise AnswerFileError(f"{where}: {name} is {value!r}; it must be a text.")
+    return value
+
+
+def _preference(value: object, where: str) -> float:
+    if value is None or value == -1:
+        return float("nan")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise AnswerFileError(f"{where}: preference is {value!r}; it must be a number from 0 to 1, or null.")
+    return float(value)

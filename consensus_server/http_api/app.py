@@ -1,0 +1,86 @@
+"""The HTTP API, put together. It knows use cases, no settings and no database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+import structlog
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware.gzip import GZipMiddleware
+
+from consensus_server import __version__
+from consensus_server.http_api import (
+    events,
+    federations,
+    health,
+    participants,
+    prompt_sets,
+    pseudo_labels,
+    rounds,
+    submissions,
+)
+from consensus_server.http_api.context import ApiContext
+from consensus_server.http_api.identity import charged_to
+from consensus_server.http_api.openapi import describe
+from consensus_server.http_api.problems import install_problems
+from consensus_server.http_api.request_log import RequestLogMiddleware
+from consensus_server.http_api.traffic import TrafficLedger, TrafficMiddleware
+
+DESCRIPTION = "Answers to public prompts in, pseudo-labels with confidence out. Errors are problem details (RFC 9457)."
+
+GZIP_MINIMUM_BYTES = 1024
+"""Smaller answers travel in one packet anyway."""
+
+_log = structlog.get_logger("consensus_server.http")
+
+
+def create_app(context: ApiContext) -> FastAPI:
+    """The ASGI app over ready-made use cases."""
+    app = FastAPI(
+        title="Semantic Consensus",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,  # both pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    for module in (health, federations, prompt_sets, participants, rounds, submissions, pseudo_labels, events):
+        app.include_router(module.router)
+    install_problems(app)
+    describe(app)
+    # The last one added stands outermost: traffic is counted as it crosses the wire, compressed.
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM_BYTES, compresslevel=6)
+    app.add_middleware(RequestLogMiddleware, metrics=context.metrics)
+    app.add_middleware(TrafficMiddleware, ledger=context.ledger, key_of=charged_to)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    context: ApiContext = app.state.context
+    anyio.to_thread.current_default_thread_limiter().total_tokens = context.options.threads
+    flusher = asyncio.create_task(_flush_for_ever(context.ledger, context.options.traffic_seconds))
+    try:
+        yield
+    finally:
+        context.stopping.set()
+        flusher.cancel()
+        await run_in_threadpool(_flush, context.ledger)
+
+
+async def _flush_for_ever(ledger: TrafficLedger, interval_seconds: float) -> None:
+    while True:
+        await asyncio.sleep(interval_seconds)
+        await run_in_threadpool(_flush, ledger)
+
+
+def _flush(ledger: TrafficLedger) -> None:
+    """A database that is away for a while costs no counts; they are kept for the next time."""
+    try:
+        ledger.flush()
+    except Exception:  # noqa: BLE001 - whatever it is, the server goes on
+        _log.exception("traffic could not be recorded; it is kept and tried again")

@@ -1,0 +1,103 @@
+"""What the routes work with: use cases and the state of this process. Made by `consensus_server.wiring`."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from consensus_server.core.rounds import Event, Round
+from consensus_server.http_api.bodies import BodyLimits
+from consensus_server.http_api.metrics import Metrics
+from consensus_server.http_api.polling import SharedPoll
+from consensus_server.http_api.rate_limit import RateLimiter
+from consensus_server.http_api.traffic import TrafficLedger
+from consensus_server.ports import EncoderIdentity
+from consensus_server.service.access import SERVER_OPERATOR, Access
+from consensus_server.service.federations import Federations
+from consensus_server.service.participants import Participants
+from consensus_server.service.prompt_sets import PromptSets
+from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rounds import Rounds
+from consensus_server.service.submissions import Submissions
+from consensus_server.service.traffic import Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """Everything that a caller can ask for."""
+
+    access: Access
+    prompt_sets: PromptSets
+    federations: Federations
+    participants: Participants
+    rounds: Rounds
+    submissions: Submissions
+    pseudo_labels: PseudoLabels
+    traffic: Traffic
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderState:
+    """How far the encoder is."""
+
+    identity: EncoderIdentity | None = None
+    """None until it is loaded."""
+    stand_in: bool = False
+    failure: str | None = None
+    """Why it cannot be loaded; it stays so until the server is started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """What an operator can choose about the API."""
+
+    body_limits: BodyLimits = field(default_factory=BodyLimits)
+    requests_per_second: float = 100.0
+    request_burst: int = 400
+    poll_seconds: float = 0.25
+    """How often a round is looked at while somebody waits for it."""
+    heartbeat_seconds: float = 15.0
+    traffic_seconds: float = 1.0
+    threads: int = 40
+    """Use cases that run at the same time."""
+
+
+class ApiContext:
+    """One server's use cases, counters and waiting rooms."""
+
+    def __init__(
+        self,
+        use_cases: UseCases,
+        *,
+        encoder: Callable[[], EncoderState],
+        database: Callable[[], str],
+        metrics: Metrics,
+        ledger: TrafficLedger,
+        options: ApiOptions,
+    ) -> None:
+        """database: `ok`, or what is wrong, fit to be shown; may block."""
+        self.use_cases = use_cases
+        self.encoder = encoder
+        self.database = database
+        self.metrics = metrics
+        self.options = options
+        self.rate_limiter = RateLimiter(options.requests_per_second, options.request_burst)
+        self.ledger = ledger
+        self.rounds: SharedPoll[tuple[str, int], Round] = SharedPoll(self._round, options.poll_seconds)
+        self.events: SharedPoll[tuple[str, int], tuple[Event, ...]] = SharedPoll(self._events, options.poll_seconds)
+        self.stopping = asyncio.Event()
+        """Set when the server is about to end: whoever waits is answered now."""
+
+    def _round(self, key: tuple[str, int]) -> Round:
+        """Read as the server's operator: whether a caller may see it is checked once, before it waits."""
+        return self.use_cases.rounds.get(SERVER_OPERATOR, *key)
+
+    def _events(self, key: tuple[str, int]) -> tuple[Event, ...]:
+        return self.use_cases.rounds.events_after(SERVER_OPERATOR, *key)
+
+
+def context_of(request: Request) -> ApiContext:
+    """The context of the app that serves this request; also a dependency."""
+    context: ApiContext = request.app.state.context
+    return context

@@ -1,0 +1,40 @@
+"""Federations, and whose token a request carries."""
+
+from client_kit import wire
+from client_kit.wire import routes
+from consensus_server.http_api import translate
+from consensus_server.http_api.api_route import api_router
+from consensus_server.http_api.identity import CallerOf
+from consensus_server.http_api.openapi import problem_responses
+from consensus_server.http_api.parameters import FederationName, Service
+
+router = api_router("federations")
+
+
+@router.get(routes.IDENTITY)
+def get_identity(caller: CallerOf) -> wire.Identity:
+    """Whose token this is."""
+    participant = caller.participant
+    return wire.Identity(
+        federation=participant.federation if participant else None,
+        participant=participant.name if participant else None,
+        role=wire.Role(caller.role),
+    )
+
+
+@router.post(routes.FEDERATIONS, status_code=201, responses=problem_responses(503))
+def create_federation(create: wire.FederationCreate, caller: CallerOf, service: Service) -> wire.Federation:
+    """A new federation, pinned to this server's encoder. For the operator of the server; nothing of it ever changes."""
+    return translate.federation(service.federations.create(caller, translate.terms(create)))
+
+
+@router.get(routes.FEDERATIONS)
+def list_federations(caller: CallerOf, service: Service) -> wire.FederationList:
+    """The federations that the caller may see."""
+    return wire.FederationList(items=[translate.federation(each) for each in service.federations.all(caller)])
+
+
+@router.get(routes.FEDERATION)
+def get_federation(federation: FederationName, caller: CallerOf, service: Service) -> wire.Federation:
+    """What a federation agreed on."""
+    return translate.federation(service.federations.get(caller, federation))

@@ -1,0 +1,80 @@
+"""Who calls: `Authorization: Bearer TOKEN` -> Caller.
+
+A token of another federation gets 404 `unknown_federation`, as a federation that does not exist would: a 403 would
+tell a stranger which federations there are. 403 `forbidden` is for members whose role does not allow the request.
+"""
+
+import re
+from hashlib import sha256
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
+
+from client_kit.wire import ProblemCode
+from consensus_server.core.errors import Unauthenticated
+from consensus_server.core.federations import Role
+from consensus_server.http_api.context import ApiContext
+from consensus_server.http_api.problems import RequestProblem
+from consensus_server.http_api.traffic import TrafficKey
+from consensus_server.service.access import Caller
+
+_ROUND_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+
+documented_bearer = HTTPBearer(auto_error=False, bearerFormat="token", description="The token from the operator.")
+"""For the documentation only: `identify` has read the token before any dependency runs."""
+
+
+async def identify(request: Request, context: ApiContext) -> None:
+    """Name the caller in the request's state. Raises RequestProblem rate_limited, and Unauthenticated."""
+    token = bearer_token(request)
+    try:
+        request.state.caller = await _caller(context, token)
+    except Unauthenticated:
+        # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
+        _spend(context, f"address:{request.client.host if request.client else 'unknown'}")
+        raise
+
+
+async def _caller(context: ApiContext, token: str | None) -> Caller:
+    if token is None:
+        raise Unauthenticated("The request has no Authorization: Bearer TOKEN.")
+    _spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
+    return await run_in_threadpool(context.use_cases.access.identify, token)
+
+
+def _spend(context: ApiContext, bucket: str) -> None:
+    wait = context.rate_limiter.wait_seconds(bucket)
+    if wait:
+        detail = f"Too many requests of this caller; the next may come in {wait} s."
+        raise RequestProblem(ProblemCode.RATE_LIMITED, detail, retry_seconds=wait)
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of a request, or None where there is none."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token else None
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that `identify` found."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+CallerOf = Annotated[Caller, Depends(caller_of)]
+
+
+def charged_to(scope: Scope) -> TrafficKey | None:
+    """Whose traffic this is: a participant's, on a route of one of its rounds."""
+    caller: Caller | None = scope.get("state", {}).get("caller")
+    path = scope.get("path_params", {})
+    if caller is None or caller.participant is None or caller.role is not Role.PARTICIPANT:
+        return None
+    number = str(path.get("number", ""))
+    if path.get("federation") != caller.federation or not _ROUND_NUMBER.fullmatch(number):
+        return None
+    return TrafficKey(caller.participant.federation, int(number), caller.participant.name)

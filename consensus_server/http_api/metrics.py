@@ -1,0 +1,77 @@
+"""What `/metrics` shows, in a registry of its own, so that two servers in one process do not share counts.
+
+No metric carries the name of a federation or a participant: the page is open, as monitoring expects it to be.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+AGGREGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""Seconds: from a handful of prompts to a large set on a slow machine."""
+
+
+class Metrics:
+    """The counters of one server."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "consensus_http_requests",
+            "Requests by route and status",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self.latency = Histogram(
+            "consensus_http_request_seconds",
+            "Seconds to the end of the answer",
+            ["method", "route"],
+            registry=self.registry,
+        )
+        self.traffic = Counter(
+            "consensus_traffic_bytes",
+            "Bytes on the wire of participants, by direction",
+            ["direction"],
+            registry=self.registry,
+        )
+        self.answers = Counter("consensus_answers", "Answers stored", registry=self.registry)
+        self.encoder_ready = Gauge("consensus_encoder_ready", "1 once the encoder is loaded", registry=self.registry)
+        self.aggregation = Histogram(
+            "consensus_aggregation_seconds",
+            "Seconds of aggregation by outcome",
+            ["outcome"],
+            buckets=AGGREGATION_BUCKETS,
+            registry=self.registry,
+        )
+
+    def count_bytes(self, received: int, sent: int) -> None:
+        """Bytes of participants that have just crossed the wire."""
+        self.traffic.labels("received").inc(received)
+        self.traffic.labels("sent").inc(sent)
+
+    def watch_rounds(self, count: Callable[[], Mapping[str, int]]) -> None:
+        """Show the number of rounds by state, asked for at every scrape."""
+        self.registry.register(_RoundsByState(count))
+
+    def render(self) -> bytes:
+        """The page in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _RoundsByState(Collector):
+    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
+        self._count = count
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for state, number in sorted(self._count().items()):
+            family.add_metric([state], number)
+        return [family]
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily("consensus_rounds", "Rounds by state", labels=["state"])

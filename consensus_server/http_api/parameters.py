@@ -1,0 +1,26 @@
+"""Parameters that many routes take."""
+
+from typing import Annotated, TypeAlias
+
+from fastapi import Depends, Path
+
+from client_kit.wire.limits import Digest, Name, PromptId
+from consensus_server.http_api.context import ApiContext, UseCases, context_of
+
+MAX_NUMBER = 2**31 - 1
+"""Largest number that every supported database keeps in an integer column."""
+
+FederationName: TypeAlias = Annotated[Name, Path(description="Name of the federation.")]
+ParticipantName: TypeAlias = Annotated[Name, Path(description="Name of the participant.")]
+RoundNumber: TypeAlias = Annotated[int, Path(ge=1, le=MAX_NUMBER, description="Number of the round, from 1.")]
+SetDigest: TypeAlias = Annotated[Digest, Path(description="Digest of the prompt set.")]
+PromptName: TypeAlias = Annotated[PromptId, Path(description="Id of the prompt.")]
+
+Context: TypeAlias = Annotated[ApiContext, Depends(context_of)]
+
+
+def _use_cases(context: Context) -> UseCases:
+    return context.use_cases
+
+
+Service: TypeAlias = Annotated[UseCases, Depends(_use_cases)]

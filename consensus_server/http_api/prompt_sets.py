@@ -1,0 +1,56 @@
+"""Prompt sets: uploaded once, pinned by digest."""
+
+from fastapi import Response
+from starlette.responses import StreamingResponse
+
+from client_kit import wire
+from client_kit.wire import routes
+from consensus_server.http_api import translate
+from consensus_server.http_api.api_route import api_router
+from consensus_server.http_api.identity import CallerOf
+from consensus_server.http_api.openapi import Responses, ndjson_of
+from consensus_server.http_api.parameters import Service, SetDigest
+
+router = api_router("prompt sets")
+
+FOREVER = "private, max-age=31536000, immutable"
+"""Cache-Control of what never changes. Private: it is for those who have a token."""
+
+_HELD_ALREADY: Responses = {200: {"model": wire.Manifest, "description": "The prompt set is held already"}}
+
+
+@router.post(routes.PROMPT_SETS, status_code=201, responses=_HELD_ALREADY)
+def add_prompt_set(
+    upload: wire.PromptSetUpload, response: Response, caller: CallerOf, service: Service
+) -> wire.Manifest:
+    """Keep a prompt set. For the operator of the server; refused where manifest and prompts disagree."""
+    added = service.prompt_sets.add(caller, translate.manifest(upload.manifest), translate.prompts(upload.prompts))
+    if not added:
+        response.status_code = 200
+    return translate.same(wire.Manifest, service.prompt_sets.get(caller, upload.manifest.digest))
+
+
+@router.get(routes.PROMPT_SETS)
+def list_prompt_sets(caller: CallerOf, service: Service) -> wire.PromptSetList:
+    """All prompt sets that the server holds, by their manifests."""
+    return wire.PromptSetList(items=[translate.same(wire.Manifest, each) for each in service.prompt_sets.all(caller)])
+
+
+@router.get(routes.PROMPT_SET)
+def get_prompt_set(digest: SetDigest, caller: CallerOf, service: Service) -> wire.Manifest:
+    """The manifest of one prompt set."""
+    return translate.same(wire.Manifest, service.prompt_sets.get(caller, digest))
+
+
+@router.get(
+    routes.PROMPTS,
+    response_class=StreamingResponse,
+    responses={200: {"content": ndjson_of(wire.Prompt), "description": "One prompt a line"}},
+)
+def get_prompts(digest: SetDigest, caller: CallerOf, service: Service) -> StreamingResponse:
+    """The prompts of a set as NDJSON, in the order of `prompt_id`."""
+    prompts = service.prompt_sets.prompts(caller, digest)
+    lines = (translate.same(wire.Prompt, each).model_dump_json(exclude_none=True) + "\n" for each in prompts)
+    return StreamingResponse(
+        translate.pieces(lines), media_type=routes.NDJSON, headers={"Cache-Control": FOREVER, "ETag": f'W/"{digest}"'}
+    )

@@ -1,0 +1,342 @@
+"""What the use cases ask of the outside. Each port has one conformance suite in `tests/contract`."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Role, Terms
+from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
+from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.rounds import Answer, Event, EventKind, Round
+
+__all__ = [
+    "Clock",
+    "EmbeddingStore",
+    "Encoder",
+    "EncoderIdentity",
+    "EventStore",
+    "FederationStore",
+    "LabelRecord",
+    "LabelStore",
+    "NeighbourIndex",
+    "ParticipantStore",
+    "PooledAnswer",
+    "PromptSetStore",
+    "RoundStore",
+    "SealedSubmission",
+    "Store",
+    "SubmissionStore",
+    "TrafficCount",
+    "TrafficStore",
+    "Transaction",
+]
+
+
+class Encoder(Protocol):
+    """Turns texts into unit vectors that lie close where the texts mean the same."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def stand_in(self) -> bool:
+        """True for an encoder that knows no meaning and exists for tests."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
+        """Vectors of unit length, in the order of `texts`; zeros for a text without content.
+
+        The same set of texts gives the same bytes, whatever its order.
+        """
+        ...
+
+    def encode_with_openings(
+        self, texts: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
+        """The same vectors, and those of the texts' openings: what fits into the first window of the encoder.
+
+        One pass gives both. Relevance and copies are measured on openings, where texts of unlike length are alike.
+        """
+        ...
+
+
+class EmbeddingStore(Protocol):
+    """One vector per content digest and encoder."""
+
+    def get(self, encoder: str, digests: Iterable[str]) -> Mapping[str, Float32[np.ndarray, " dimension"]]:
+        """The stored vectors among `digests`; missing ones are left out."""
+        ...
+
+    def put(self, encoder: str, vectors: Mapping[str, Float32[np.ndarray, " dimension"]]) -> None:
+        """Store vectors. A digest that is held keeps its first vector: what was decided can be decided again."""
+        ...
+
+
+class NeighbourIndex(Protocol):
+    """Finds pairs of close vectors in a pool too large for a full matrix."""
+
+    def pairs_within(
+        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
+    ) -> Int64[np.ndarray, "pairs 2"]:
+        """All pairs i < j with cosine at least `similarity` (-1..1), sorted. Exact: nothing is left out."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that tests can hold it still."""
+
+    def now(self) -> datetime:
+        """Aware, in UTC."""
+        ...
+
+
+class Store(Protocol):
+    """Everything that the service remembers, except vectors. Safe to use from many threads and processes."""
+
+    def reading(self) -> AbstractContextManager["Transaction"]:
+        """One consistent view. Write nothing through it."""
+        ...
+
+    def writing(self) -> AbstractContextManager["Transaction"]:
+        """All or nothing: what was written is durable when the block ends, and gone when it raises."""
+        ...
+
+
+class Transaction(Protocol):
+    """What one transaction can reach."""
+
+    @property
+    def prompt_sets(self) -> "PromptSetStore": ...
+
+    @property
+    def federations(self) -> "FederationStore": ...
+
+    @property
+    def participants(self) -> "ParticipantStore": ...
+
+    @property
+    def rounds(self) -> "RoundStore": ...
+
+    @property
+    def events(self) -> "EventStore": ...
+
+    @property
+    def submissions(self) -> "SubmissionStore": ...
+
+    @property
+    def labels(self) -> "LabelStore": ...
+
+    @property
+    def traffic(self) -> "TrafficStore": ...
+
+
+class PromptSetStore(Protocol):
+    """Prompt sets by digest. They never change."""
+
+    def add(self, manifest: Manifest, prompts: Sequence[Prompt]) -> None:
+        """Raises AlreadyExists when the digest is held."""
+        ...
+
+    def manifests(self) -> tuple[Manifest, ...]:
+        """All of them, by name, version and digest."""
+        ...
+
+    def manifest(self, digest: str) -> Manifest | None: ...
+
+    def prompts(self, digest: str) -> tuple[Prompt, ...]:
+        """In the order of `prompt_id`, by code points."""
+        ...
+
+    def known(self, digest: str, prompt_ids: Collection[str]) -> frozenset[str]:
+        """Those of `prompt_ids` that are in the set."""
+        ...
+
+
+class FederationStore(Protocol):
+    """Federations by name. They never change."""
+
+    def add(self, terms: Terms, *, encoder: str, at: datetime) -> Federation:
+        """Raises AlreadyExists when the name is taken."""
+        ...
+
+    def all(self) -> tuple[Federation, ...]:
+        """By name."""
+        ...
+
+    def get(self, name: str, *, lock: bool = False) -> Federation | None:
+        """lock: until the end of the transaction nobody else gets it locked."""
+        ...
+
+
+class ParticipantStore(Protocol):
+    """Participants and the hashes of their tokens."""
+
+    def add(self, federation: Federation, name: str, role: Role, *, token_hash: str, at: datetime) -> Participant:
+        """Active. Raises AlreadyExists when the federation has one of this name."""
+        ...
+
+    def of(self, federation: Federation) -> tuple[Participant, ...]:
+        """By name."""
+        ...
+
+    def get(self, federation: Federation, name: str, *, lock: bool = False) -> Participant | None: ...
+
+    def by_token(self, token_hash: str) -> Participant | None: ...
+
+    def set_active(self, participant: Participant, *, active: bool) -> None: ...
+
+    def set_token(self, participant: Participant, token_hash: str) -> None:
+        """The old token ends."""
+        ...
+
+
+class RoundStore(Protocol):
+    """Rounds, with their attendance counted at the moment of reading, and the leases of those that aggregate."""
+
+    def add(self, federation: Federation, *, round_seconds: float) -> Round:
+        """A draft whose number is one more than the last, from 1."""
+        ...
+
+    def of(self, federation: Federation) -> tuple[Round, ...]:
+        """By number."""
+        ...
+
+    def get(self, federation: Federation, number: int, *, lock: bool = False) -> Round | None:
+        """lock: until the end of the transaction nobody else gets it locked."""
+        ...
+
+    def save(self, round_: Round) -> Round:
+        """Write all but the key and the attendance; ends a lease unless it aggregates. Answers as read again."""
+        ...
+
+    def open_rounds(self) -> tuple[tuple[str, int], ...]:
+        """(federation, number) of every round that takes answers."""
+        ...
+
+    def claim(self, lease: str, *, now: datetime, until: datetime) -> Round | None:
+        """Take the oldest round that is closed, or aggregates under a lease that has expired; None when there is none.
+
+        At most one caller gets a round, whatever the number of processes.
+        """
+        ...
+
+    def renew(self, round_: Round, lease: str, *, until: datetime) -> bool:
+        """Prolong the lease; False when it is no longer this one."""
+        ...
+
+    def count_by_state(self) -> Mapping[RoundState, int]: ...
+
+
+class EventStore(Protocol):
+    """The history of each round."""
+
+    def add(self, round_: Round, kind: EventKind, at: datetime) -> Event:
+        """The round must be locked: its events are numbered without gaps."""
+        ...
+
+    def after(self, round_: Round, event_id: int) -> tuple[Event, ...]:
+        """Those with a greater id, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSubmission:
+    """What a participant sealed."""
+
+    count: int
+    digest: str
+    sealed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PooledAnswer:
+    """One answer of a sealed submission."""
+
+    prompt_id: str
+    participant: str
+    sample: int
+    text: str
+    digest: str
+
+
+class SubmissionStore(Protocol):
+    """Answers by round, participant, prompt and sample."""
+
+    def held(
+        self, round_: Round, participant: Participant, prompt_ids: Collection[str] | None = None
+    ) -> Mapping[tuple[str, int], str]:
+        """Content digests by (prompt_id, sample), in that order; of `prompt_ids` only where given."""
+        ...
+
+    def count(self, round_: Round, participant: Participant) -> int: ...
+
+    def add(self, round_: Round, participant: Participant, answers: Sequence[tuple[Answer, str]]) -> None:
+        """Store answers with their content digests; none of their keys may be held."""
+        ...
+
+    def remove(self, round_: Round, participant: Participant, keys: Collection[tuple[str, int]]) -> None:
+        """Forget the answers with these (prompt_id, sample)."""
+        ...
+
+    def seal(self, round_: Round, participant: Participant, sealed: SealedSubmission) -> None: ...
+
+    def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None: ...
+
+    def pooled(self, round_: Round) -> Iterator[PooledAnswer]:
+        """All answers of sealed submissions, in the order of prompt_id, participant and sample."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRecord:
+    """One published pseudo-label and what became of the answers to its prompt."""
+
+    prompt_id: str
+    line: str
+    """Canonical JSON without the newline: the very characters that the round's digest is made of."""
+    fates: tuple[AnswerFate, ...]
+
+
+class LabelStore(Protocol):
+    """What published rounds gave back. Written once, never changed."""
+
+    def publish(self, round_: Round, records: Iterable[LabelRecord], card: RoundCard) -> None: ...
+
+    def lines(self, round_: Round, *, after: str, limit: int) -> tuple[tuple[str, str], ...]:
+        """(prompt_id, line) of up to `limit` labels with a prompt_id greater than `after`, in its order."""
+        ...
+
+    def get(self, round_: Round, prompt_id: str) -> LabelRecord | None: ...
+
+    def card(self, round_: Round) -> RoundCard | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficCount:
+    """Bytes to add to what is counted for a participant in a round."""
+
+    federation: str
+    number: int
+    participant: str
+    received_bytes: int
+    """From the participant to the server."""
+    sent_bytes: int
+    """From the server to the participant."""
+
+
+class TrafficStore(Protocol):
+    """Bytes on the wire by round and participant."""
+
+    def add(self, counts: Iterable[TrafficCount]) -> None:
+        """Counts for rounds or participants that do not exist are dropped."""
+        ...
+
+    def of(self, round_: Round) -> tuple[ParticipantTraffic, ...]:
+        """By participant's name."""
+        ...

@@ -1,0 +1,97 @@
+"""Who calls, and what the caller may do."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+
+from consensus_server.core.errors import Forbidden, Unauthenticated, UnknownFederation, UnknownParticipant
+from consensus_server.core.federations import Federation, Participant, Role
+from consensus_server.ports import Store, Transaction
+
+TOKEN_BYTES = 32
+"""256 random bits: guessing is hopeless, so that one fast hash is enough to keep the token."""
+
+MEMBERS = frozenset(Role)
+"""Every role."""
+READERS_OF_LABELS = frozenset({Role.OPERATOR, Role.PARTICIPANT})
+OPERATORS = frozenset({Role.OPERATOR})
+PARTICIPANTS = frozenset({Role.PARTICIPANT})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose request this is."""
+
+    role: Role
+    participant: Participant | None = None
+    """None for the server's own operator, who may act in every federation."""
+
+    @property
+    def federation(self) -> str | None:
+        """The only federation that this caller knows; None: all of them."""
+        return None if self.participant is None else self.participant.federation
+
+
+SERVER_OPERATOR = Caller(Role.OPERATOR)
+
+
+class Access:
+    """From tokens to callers."""
+
+    def __init__(self, store: Store, operator_token: str) -> None:
+        """operator_token: the server operator's own, valid for every federation."""
+        self._store = store
+        self._operator_hash = token_hash(operator_token)
+
+    def identify(self, token: str) -> Caller:
+        """Whose token this is. Raises Unauthenticated for one that is unknown, replaced, or of an inactive participant."""
+        given = token_hash(token)
+        if hmac.compare_digest(given, self._operator_hash):
+            return SERVER_OPERATOR
+        with self._store.reading() as tx:
+            participant = tx.participants.by_token(given)
+        if participant is None:
+            raise Unauthenticated("The token is unknown, or was replaced by a new one.")
+        if not participant.active:
+            raise Unauthenticated(f"Participant {participant.name} is not active; the operator can activate it again.")
+        return Caller(participant.role, participant)
+
+
+def new_token() -> str:
+    """A token for one participant, in letters that need no quoting."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def token_hash(token: str) -> str:
+    """What is kept of a token: the SHA-256 of its UTF-8 bytes."""
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def require_server_operator(caller: Caller) -> None:
+    """Raise Forbidden for everybody but the server's own operator."""
+    if caller.role is not Role.OPERATOR or caller.participant is not None:
+        raise Forbidden("Only the operator of the server may do this.")
+
+
+def federation_for(
+    tx: Transaction, caller: Caller, name: str, roles: frozenset[Role] = MEMBERS, *, lock: bool = False
+) -> Federation:
+    """The federation, if the caller belongs to it in one of `roles`.
+
+    Raises UnknownFederation, also for one that exists but is not the caller's, and Forbidden for another role.
+    """
+    federation = tx.federations.get(name, lock=lock) if caller.federation in {None, name} else None
+    if federation is None:
+        raise UnknownFederation(f"There is no federation {name} for this token.")
+    if caller.role not in roles:
+        raise Forbidden(f"This needs the role {' or '.join(sorted(roles))}; the token has the role {caller.role}.")
+    return federation
+
+
+def participant_for(tx: Transaction, federation: Federation, name: str, *, lock: bool = False) -> Participant:
+    """The participant. Raises UnknownParticipant."""
+    participant = tx.participants.get(federation, name, lock=lock)
+    if participant is None:
+        raise UnknownParticipant(f"Federation {federation.name} has no participant {name}.")
+    return participant

@@ -1,0 +1,261 @@
+"""Aggregation: a round is claimed by one worker, decided, and published in one transaction."""
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import structlog
+
+from consensus_server.core.consensus import decide
+from consensus_server.core.consensus.constants import deciding_constants
+from consensus_server.core.errors import AggregationRefused, AggregationStopped, LeaseLost
+from consensus_server.core.federations import Federation
+from consensus_server.core.labels import Counts, RoundCard, Timings
+from consensus_server.core.lifecycle import AGGREGATION_FAILED, RoundFailure, RoundState
+from consensus_server.core.rounds import EventKind, Round
+from consensus_server.ports import Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
+from consensus_server.service.deciding import (
+    Embedded,
+    Material,
+    Outcome,
+    build_pools,
+    counts_of,
+    outcome_of,
+    support_rows,
+)
+from consensus_server.service.embedding import EmbeddingResult, embed_texts
+from consensus_server.service.heartbeat import Heartbeat
+from consensus_server.service.prompt_sets import manifest_for
+from consensus_server.service.settling import record, round_for
+from consensus_server.service.versions import deciding_versions
+
+LEASE_SECONDS = 60.0
+BEATS_PER_LEASE = 3
+"""Two beats may fail before the lease is lost."""
+
+_log = structlog.get_logger("consensus_server.worker")
+
+
+class Result(StrEnum):
+    """How an aggregation ended."""
+
+    PUBLISHED = "published"
+    FAILED = "failed"
+    LOST = "lost"
+    """Another worker has the round; nothing was written."""
+    STOPPED = "stopped"
+    """Given back, for another to claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A round that this worker alone may aggregate, as long as its lease lasts."""
+
+    federation: Federation
+    round: Round
+    lease: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """What became of a claimed round."""
+
+    federation: str
+    number: int
+    result: Result
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """All of a round card that is known before publication."""
+
+    outcome: Outcome
+    counts: Counts
+    timings: Timings
+
+
+class Aggregation:
+    """Turns closed rounds into published ones."""
+
+    def __init__(
+        self,
+        store: Store,
+        embeddings: EmbeddingStore,
+        encoder: Encoder,
+        clock: Clock,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        neighbours: NeighbourIndex | None = None,
+        before_publishing: Callable[[], None] = lambda: None,
+    ) -> None:
+        """lease_seconds: silence after which another worker may claim. neighbours: for very large pools.
+
+        before_publishing: brings what the round card reports, such as counted bytes, into the store.
+        """
+        self._store = store
+        self._embeddings = embeddings
+        self._encoder = encoder
+        self._clock = clock
+        self._lease_seconds = lease_seconds
+        self._neighbours = neighbours
+        self._before_publishing = before_publishing
+
+    def claim(self) -> Claim | None:
+        """Take the oldest round that is closed, or whose worker fell silent; None when there is none."""
+        lease = secrets.token_hex(16)
+        with self._store.writing() as tx:
+            now = self._clock.now()
+            round_ = tx.rounds.claim(lease, now=now, until=self._lease_end(now))
+            if round_ is None:
+                return None
+            tx.events.add(round_, EventKind.AGGREGATING, now)
+            federation = tx.federations.get(round_.federation)
+        if federation is None:
+            raise LookupError(f"round {round_.number} belongs to no federation")
+        return Claim(federation, round_, lease)
+
+    def aggregate(self, claim: Claim, stop: threading.Event | None = None) -> Aggregated:
+        """Decide and publish a claimed round; every way it can go is told by the result, and logged.
+
+        stop: set from another thread to give the round back between two batches of texts. Raises only when the store
+        fails as well; the round is claimable again once the lease has expired.
+        """
+        started = time.perf_counter()
+        log = _log.bind(federation=claim.federation.name, round=claim.round.number)
+        try:
+            result = self._attempt(claim, stop or threading.Event())
+        except LeaseLost:
+            result = Result.LOST
+        seconds = time.perf_counter() - started
+        log.info("aggregation ended", result=result.value, seconds=round(seconds, 3))
+        return Aggregated(claim.federation.name, claim.round.number, result, seconds)
+
+    def _attempt(self, claim: Claim, stop: threading.Event) -> Result:
+        """Raises LeaseLost."""
+        try:
+            with self._heartbeat(claim, stop) as heartbeat:
+                decided = self._decide(claim.federation, claim.round, heartbeat)
+            self._publish(claim, decided)
+        except LeaseLost:
+            raise
+        except AggregationStopped:
+            self._give_back(claim)
+            return Result.STOPPED
+        except AggregationRefused as error:
+            self._fail(claim, str(error))
+            return Result.FAILED
+        except Exception as error:  # noqa: BLE001 - whatever it is, the round must not hang
+            _log.exception("aggregation failed", federation=claim.federation.name, round=claim.round.number)
+            self._fail(
+                claim, f"The aggregation met an unexpected error ({type(error).__name__}); the server's log has it."
+            )
+            return Result.FAILED
+        return Result.PUBLISHED
+
+    def _decide(self, federation: Federation, round_: Round, heartbeat: Heartbeat) -> _Decided:
+        started = time.perf_counter()
+        self._check_encoder(federation)
+        with self._store.reading() as tx:
+            material = _load(tx, federation, round_)
+        policy = federation.terms.policy
+        embedded = self._embed(material.texts(), heartbeat)
+        prompts = self._embed(material.prompt_texts() if policy.guards else {}, heartbeat)
+        encoded = time.perf_counter()
+        pools = build_pools(
+            material,
+            Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
+        )
+        decisions = decide(pools, policy, self._neighbours)
+        outcome = outcome_of(pools, decisions, policy.confidence)
+        ended = time.perf_counter()
+        return _Decided(
+            outcome,
+            counts_of(material, outcome, encoded=embedded.encoded, reused=embedded.reused),
+            Timings(
+                encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
+            ),
+        )
+
+    def _embed(self, texts: Mapping[str, str], heartbeat: Heartbeat) -> EmbeddingResult:
+        return embed_texts(texts, self._encoder, self._embeddings, progress=lambda _done, _total: heartbeat.check())
+
+    def _check_encoder(self, federation: Federation) -> None:
+        identity = self._encoder.identity
+        if identity.digest != federation.encoder:
+            raise AggregationRefused(
+                f"The federation is pinned to the encoder {federation.encoder[:12]}...; this server runs {identity.name} "
+                f"({identity.digest[:12]}...). The operator starts the server with the first and closes the round again."
+            )
+
+    def _publish(self, claim: Claim, decided: _Decided) -> None:
+        """All or nothing. Raises LeaseLost when another worker has the round."""
+        self._before_publishing()
+        with self._store.writing() as tx:
+            now = self._clock.now()
+            round_ = self._held(tx, claim, now)
+            tx.labels.publish(round_, decided.outcome.records, self._card(tx, claim.federation, round_, decided, now))
+            record(
+                tx, replace(round_, state=RoundState.PUBLISHED, published_at=now, labels=decided.outcome.digest), now
+            )
+
+    def _card(
+        self, tx: Transaction, federation: Federation, round_: Round, decided: _Decided, now: datetime
+    ) -> RoundCard:
+        return RoundCard(
+            federation=federation.name,
+            number=round_.number,
+            prompt_set=federation.terms.prompt_set,
+            policy=federation.terms.policy,
+            encoder=self._encoder.identity,
+            constants=deciding_constants(federation.terms.policy),
+            labels=decided.outcome.digest,
+            counts=decided.counts,
+            support=support_rows(decided.outcome.labels),
+            traffic=tx.traffic.of(round_),
+            timings=decided.timings,
+            versions=deciding_versions(),
+            published_at=now,
+        )
+
+    def _fail(self, claim: Claim, detail: str) -> None:
+        with self._store.writing() as tx:
+            now = self._clock.now()
+            round_ = self._held(tx, claim, now)
+            failure = RoundFailure(AGGREGATION_FAILED, detail)
+            record(tx, replace(round_, state=RoundState.FAILED, failure=failure), now)
+
+    def _give_back(self, claim: Claim) -> None:
+        with self._store.writing() as tx:
+            tx.rounds.renew(claim.round, claim.lease, until=self._clock.now())
+
+    def _held(self, tx: Transaction, claim: Claim, now: datetime) -> Round:
+        """The locked round, if the lease is still this worker's. Raises LeaseLost."""
+        round_ = round_for(tx, claim.federation, claim.round.number, lock=True)
+        if not tx.rounds.renew(round_, claim.lease, until=self._lease_end(now)):
+            raise LeaseLost
+        return round_
+
+    def _heartbeat(self, claim: Claim, stop: threading.Event) -> Heartbeat:
+        return Heartbeat(lambda: self._renew(claim), interval_seconds=self._lease_seconds / BEATS_PER_LEASE, stop=stop)
+
+    def _renew(self, claim: Claim) -> bool:
+        with self._store.writing() as tx:
+            return tx.rounds.renew(claim.round, claim.lease, until=self._lease_end(self._clock.now()))
+
+    def _lease_end(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._lease_seconds)
+
+
+def _load(tx: Transaction, federation: Federation, round_: Round) -> Material:
+    digest = federation.terms.prompt_set
+    return Material(
+        prompts=tx.prompt_sets.prompts(digest),
+        equivalence=manifest_for(tx, digest).equivalence,
+        answers=tuple(tx.submissions.pooled(round_)),
+        submissions=round_.attendance.sealed,
+    )

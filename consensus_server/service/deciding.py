@@ -1,0 +1,164 @@
+"""From the answers of a round to its pseudo-labels, their explanations and what is counted of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from jaxtyping import Float32
+
+from client_kit.wire import content_digest
+from consensus_server.core.consensus.pools import Decision, Pool
+from consensus_server.core.federations import Prompt
+from consensus_server.core.labels import AnswerFate, ClusterShare, Counts, Label, SupportRow
+from consensus_server.ports import LabelRecord, PooledAnswer
+from consensus_server.service.label_lines import label_line, lines_digest
+
+Vectors = Mapping[str, Float32[np.ndarray, " dimension"]]
+"""By content digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a round is decided from."""
+
+    prompts: tuple[Prompt, ...]
+    """In the order of `prompt_id`."""
+    equivalence: str
+    """For prompts that do not name their own."""
+    answers: tuple[PooledAnswer, ...]
+    submissions: int
+
+    def texts(self) -> dict[str, str]:
+        """Distinct texts by content digest."""
+        return {answer.digest: answer.text for answer in self.answers}
+
+    def prompt_texts(self) -> dict[str, str]:
+        """Texts of the prompts by content digest."""
+        return {content_digest(prompt.prompt): prompt.prompt for prompt in self.prompts}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a round gives back, before it is published."""
+
+    labels: tuple[Label, ...]
+    records: tuple[LabelRecord, ...]
+    """In the order of `prompt_id`, one for each prompt of the set."""
+    digest: str
+    """Of the labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors by content digest, of one encoder."""
+
+    answers: Vectors
+    openings: Vectors
+    """Of the same answers."""
+    prompts: Vectors
+    """Openings of the prompts; empty where nobody guards."""
+    dimension: int
+
+
+def build_pools(material: Material, embedded: Embedded) -> list[Pool]:
+    """One pool for each prompt, in their order; empty where nobody answered. Answers stand in an order of their own."""
+    by_prompt: dict[str, list[PooledAnswer]] = defaultdict(list)
+    for answer in material.answers:
+        by_prompt[answer.prompt_id].append(answer)
+    return [_pool(prompt, by_prompt[prompt.prompt_id], material, embedded) for prompt in material.prompts]
+
+
+def _pool(prompt: Prompt, answers: Iterable[PooledAnswer], material: Material, embedded: Embedded) -> Pool:
+    ordered = sorted(answers, key=lambda answer: (answer.digest, answer.participant, answer.sample))
+    digests = [answer.digest for answer in ordered]
+    return Pool(
+        prompt_id=prompt.prompt_id,
+        participants=tuple(answer.participant for answer in ordered),
+        samples=tuple(answer.sample for answer in ordered),
+        texts=tuple(answer.text for answer in ordered),
+        digests=tuple(answer.digest for answer in ordered),
+        vectors=_stacked(digests, embedded.answers, embedded.dimension),
+        equivalence=prompt.equivalence or material.equivalence,
+        prompt=prompt.prompt,
+        prompt_opening=embedded.prompts.get(content_digest(prompt.prompt)),
+        openings=_stacked(digests, embedded.openings, embedded.dimension),
+    )
+
+
+def _stacked(digests: Sequence[str], vectors: Vectors, dimension: int) -> Float32[np.ndarray, "answers dimension"]:
+    stacked = np.zeros((len(digests), dimension), dtype=np.float32)
+    for row, digest in enumerate(digests):
+        stacked[row] = vectors[digest]
+    return stacked
+
+
+def outcome_of(pools: Sequence[Pool], decisions: Sequence[Decision], confidence_method: str) -> Outcome:
+    """Labels and explanations. Pools and decisions correspond, in the order of `prompt_id`."""
+    pairs = list(zip(pools, decisions, strict=True))
+    labels = tuple(_label(pool, decision, confidence_method) for pool, decision in pairs)
+    lines = [label_line(label) for label in labels]
+    fates = (_fates(pool, decision) for pool, decision in pairs)
+    records = tuple(LabelRecord(*row) for row in zip((pool.prompt_id for pool in pools), lines, fates, strict=True))
+    return Outcome(labels, records, lines_digest(lines))
+
+
+def _label(pool: Pool, decision: Decision, confidence_method: str) -> Label:
+    pick = decision.pick
+    return Label(
+        prompt_id=pool.prompt_id,
+        text=None if pick is None else pool.texts[pick],
+        digest=None if pick is None else pool.digests[pick],
+        abstention=decision.abstention,
+        confidence=float(decision.confidence),
+        confidence_method=confidence_method,
+        support=float(decision.support),
+        share=float(decision.share),
+        clusters=tuple(
+            ClusterShare(len(each.members), float(each.votes), float(each.share)) for each in decision.clusters
+        ),
+    )
+
+
+def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
+    cluster_of = {member: index for index, cluster in enumerate(decision.clusters) for member in cluster.members}
+    return tuple(
+        AnswerFate(
+            participant=pool.participants[i],
+            sample=pool.samples[i],
+            digest=pool.digests[i],
+            admitted=i not in decision.gates,
+            gate=decision.gates.get(i),
+            cluster=cluster_of.get(i),
+            similarity=float(decision.similarity[i]) if decision.similarity and i not in decision.gates else None,
+            chosen=i == decision.pick,
+        )
+        for i in range(len(pool.texts))
+    )
+
+
+def counts_of(material: Material, outcome: Outcome, *, encoded: int, reused: int) -> Counts:
+    """What went in and what came out."""
+    abstentions = Counter(label.abstention for label in outcome.labels if label.abstention is not None)
+    return Counts(
+        prompts=len(material.prompts),
+        submissions=material.submissions,
+        answers=len(material.answers),
+        admitted=sum(fate.admitted for record in outcome.records for fate in record.fates),
+        labels=sum(label.text is not None for label in outcome.labels),
+        abstentions=dict(sorted(abstentions.items())),
+        encoded=encoded,
+        reused=reused,
+    )
+
+
+def support_rows(labels: Iterable[Label]) -> tuple[SupportRow, ...]:
+    """Labels by their support, rounded to one decimal; most support first. Abstentions do not count."""
+    confidences: dict[float, list[float]] = defaultdict(list)
+    for label in labels:
+        if label.text is not None:
+            confidences[round(label.support, 1)].append(label.confidence)
+    return tuple(
+        SupportRow(support, len(each), fmean(each)) for support, each in sorted(confidences.items(), reverse=True)
+    )

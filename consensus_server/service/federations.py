@@ -1,0 +1,77 @@
+"""Federations: agreed on once, never changed."""
+
+from collections.abc import Callable
+
+from consensus_server.core import consensus
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.errors import Fault, NotReady, UnknownRule, ValidationFailed
+from consensus_server.core.federations import Federation, Terms
+from consensus_server.core.lifecycle import check_round_seconds
+from consensus_server.ports import Clock, EncoderIdentity, Store
+from consensus_server.service.access import Caller, federation_for, require_server_operator
+from consensus_server.service.prompt_sets import manifest_for
+
+MAX_QUORUM = 1_000_000
+"""More participants than a federation will ever have."""
+
+
+class Federations:
+    """Federations of the server."""
+
+    def __init__(self, store: Store, clock: Clock, encoder: Callable[[], EncoderIdentity | None]) -> None:
+        """encoder: identity of the encoder that new federations are pinned to; None while it loads."""
+        self._store = store
+        self._clock = clock
+        self._encoder = encoder
+
+    def create(self, caller: Caller, terms: Terms) -> Federation:
+        """A new federation, pinned to the encoder of this server.
+
+        Raises Forbidden unless the server's operator calls, UnknownRule, ValidationFailed, UnknownPromptSet, NotReady
+        while the encoder loads, and AlreadyExists when the name is taken.
+        """
+        require_server_operator(caller)
+        check_policy(terms.policy)
+        check_terms(terms)
+        with self._store.writing() as tx:
+            manifest_for(tx, terms.prompt_set)
+            return tx.federations.add(terms, encoder=self._pinned_encoder(), at=self._clock.now())
+
+    def all(self, caller: Caller) -> tuple[Federation, ...]:
+        """Those that the caller may see, by name."""
+        with self._store.reading() as tx:
+            return tuple(each for each in tx.federations.all() if caller.federation in {None, each.name})
+
+    def get(self, caller: Caller, name: str) -> Federation:
+        """Raises UnknownFederation, also for one that is not the caller's."""
+        with self._store.reading() as tx:
+            return federation_for(tx, caller, name)
+
+    def _pinned_encoder(self) -> str:
+        identity = self._encoder()
+        if identity is None:
+            raise NotReady("The encoder is still loading; a federation is pinned to it.")
+        return identity.digest
+
+
+def check_policy(policy: Policy) -> None:
+    """Raise UnknownRule when the rule or the confidence score is none that the server knows; lists those it knows."""
+    named = (
+        ("policy.rule", policy.rule, consensus.RULES),
+        ("policy.confidence", policy.confidence, consensus.CONFIDENCES),
+    )
+    faults = [
+        Fault(where, f"there is no {name!r}; known are {', '.join(sorted(known))}.")
+        for where, name, known in named
+        if name not in known
+    ]
+    if faults:
+        raise UnknownRule("; ".join(f"{fault.where}: {fault.message}" for fault in faults), faults)
+
+
+def check_terms(terms: Terms) -> None:
+    """Raise ValidationFailed for numbers that are slips: a round of centuries, a quorum that nobody can gather."""
+    check_round_seconds(terms.round_seconds)
+    if terms.quorum > MAX_QUORUM:
+        fault = Fault("quorum", f"{terms.quorum} submissions; at most {MAX_QUORUM} can be asked for.")
+        raise ValidationFailed(f"quorum: {fault.message}", [fault])

@@ -1,0 +1,104 @@
+"""What a published round gives back."""
+
+from collections.abc import Iterator
+
+from consensus_server.core.errors import Forbidden, RoundFailed, RoundNotPublished, UnknownPrompt
+from consensus_server.core.federations import Federation, Role
+from consensus_server.core.labels import Explanation, LabelPage, RoundCard
+from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.rounds import Round
+from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.label_lines import read_label
+from consensus_server.service.settling import current_round
+
+CHUNK_LABELS = 500
+"""Labels read at once while streaming: a slow reader holds no transaction open."""
+
+
+class PseudoLabels:
+    """Labels, their explanations and the card of a round. Nothing of it changes once it is published."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def published(self, caller: Caller, federation: str, number: int) -> Round:
+        """The published round; its `labels` is the digest, and the ETag, of the pseudo-labels.
+
+        Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed, and Forbidden for observers and, where
+        the federation is `contributors_only`, for participants that did not seal a submission in this round.
+        """
+        round_ = self._published(caller, federation, number, READERS_OF_LABELS)
+        with self._store.reading() as tx:
+            _check_contribution(tx, caller, federation_for(tx, caller, federation), round_)
+        return round_
+
+    def page(self, caller: Caller, federation: str, number: int, *, cursor: str = "", limit: int = 1000) -> LabelPage:
+        """Up to `limit` labels from `cursor` on ('': the first), in the order of `prompt_id`. Raises as `published`."""
+        round_ = self.published(caller, federation, number)
+        with self._store.reading() as tx:
+            rows = tx.labels.lines(round_, after=cursor, limit=limit + 1)
+        more = len(rows) > limit
+        return LabelPage(tuple(read_label(line) for _, line in rows[:limit]), rows[limit - 1][0] if more else None)
+
+    def stream(self, caller: Caller, federation: str, number: int) -> Iterator[bytes]:
+        """All labels as NDJSON, some hundred lines at a time, in the order of `prompt_id`.
+
+        The bytes in all have the SHA-256 that `published(...).labels` says. Raises as `published`, before the first piece.
+        """
+        return self._pieces(self.published(caller, federation, number))
+
+    def _pieces(self, round_: Round) -> Iterator[bytes]:
+        after = ""
+        while True:
+            with self._store.reading() as tx:
+                rows = tx.labels.lines(round_, after=after, limit=CHUNK_LABELS)
+            if not rows:
+                return
+            yield "".join(f"{line}\n" for _, line in rows).encode()
+            after = rows[-1][0]
+
+    def explain(self, caller: Caller, federation: str, number: int, prompt_id: str) -> Explanation:
+        """Why a prompt has its label: operators see all answers, participants their own.
+
+        Raises as `published`, and UnknownPrompt.
+        """
+        round_ = self.published(caller, federation, number)
+        with self._store.reading() as tx:
+            record = tx.labels.get(round_, prompt_id)
+        if record is None:
+            raise UnknownPrompt(f"Prompt {prompt_id} is not in the prompt set of federation {federation}.")
+        seen = tuple(fate for fate in record.fates if _may_see(caller, fate.participant))
+        return Explanation(read_label(record.line), seen)
+
+    def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
+        """What made the round. Every member may read it. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""
+        round_ = self._published(caller, federation, number, MEMBERS)
+        with self._store.reading() as tx:
+            card = tx.labels.card(round_)
+        if card is None:
+            raise LookupError(f"round {number} of {federation} is published without a card")
+        return card
+
+    def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
+        round_ = current_round(self._store, self._clock, caller, federation, number, roles=roles)
+        if round_.failure is not None:
+            raise RoundFailed(f"Round {number} failed ({round_.failure.code}): {round_.failure.detail}")
+        if round_.state is not RoundState.PUBLISHED:
+            raise RoundNotPublished(f"Round {number} is {round_.state}; its pseudo-labels come when it is published.")
+        return round_
+
+
+def _check_contribution(tx: Transaction, caller: Caller, federation: Federation, round_: Round) -> None:
+    if not federation.terms.contributors_only or caller.role is not Role.PARTICIPANT or caller.participant is None:
+        return
+    if tx.submissions.sealed(round_, caller.participant) is None:
+        raise Forbidden(
+            f"Federation {federation.name} gives the pseudo-labels of a round only to those who sealed a submission "
+            f"in it; {caller.participant.name} did not in round {round_.number}."
+        )
+
+
+def _may_see(caller: Caller, participant: str) -> bool:
+    return caller.role is Role.OPERATOR or (caller.participant is not None and caller.participant.name == participant)

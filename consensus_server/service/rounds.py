@@ -1,0 +1,139 @@
+"""Rounds, from draft to closed; aggregation takes them from there."""
+
+import time
+from dataclasses import replace
+from datetime import datetime
+
+from consensus_server.core.errors import InvalidTransition, RoundInProgress
+from consensus_server.core.federations import Federation
+from consensus_server.core.lifecycle import (
+    Ending,
+    RoundState,
+    check_round_seconds,
+    check_transition,
+    deadline_of,
+    ending_by_operator,
+    has_reached,
+    is_over,
+)
+from consensus_server.core.rounds import Event, Round
+from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
+from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
+
+POLL_SECONDS = 0.2
+"""How often a wait looks again: the worker may run in another process."""
+
+
+class Rounds:
+    """The rounds of federations. Operators change them; every member reads them."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def create(
+        self, caller: Caller, federation: str, *, open_now: bool = True, round_seconds: float | None = None
+    ) -> Round:
+        """The next round, open or as a draft.
+
+        round_seconds: time from opening to deadline; None: the federation's. Raises UnknownFederation, Forbidden,
+        ValidationFailed, and RoundInProgress while the last round is neither published nor failed.
+        """
+        if round_seconds is not None:
+            check_round_seconds(round_seconds)
+        now = self._clock.now()
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            _require_last_is_over(tx, home, now)
+            seconds = home.terms.round_seconds if round_seconds is None else round_seconds
+            created = record(tx, tx.rounds.add(home, round_seconds=seconds), now)
+            return _open(tx, created, now) if open_now else created
+
+    def all(self, caller: Caller, federation: str) -> tuple[Round, ...]:
+        """Oldest first. Raises UnknownFederation."""
+        with self._store.reading() as tx:
+            rounds = tx.rounds.of(federation_for(tx, caller, federation))
+        return (*rounds[:-1], self.get(caller, federation, rounds[-1].number)) if rounds else ()
+
+    def get(self, caller: Caller, federation: str, number: int) -> Round:
+        """Raises UnknownFederation, UnknownRound."""
+        return current_round(self._store, self._clock, caller, federation, number)
+
+    def open(self, caller: Caller, federation: str, number: int) -> Round:
+        """Open a draft: its deadline runs from now. Raises UnknownFederation, Forbidden, UnknownRound, InvalidTransition."""
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS)
+            round_ = round_for(tx, home, number, lock=True)
+            return _open(tx, round_, self._clock.now())
+
+    def close(self, caller: Caller, federation: str, number: int) -> Round:
+        """Take no more answers and aggregate, even without the quorum; or aggregate a failed round again.
+
+        An open round in which nobody has sealed fails. Raises UnknownFederation, Forbidden, UnknownRound, and
+        InvalidTransition for any other state, for a failed round without a sealed submission, and for one that is
+        not the federation's last.
+        """
+        now = self._clock.now()
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            round_ = round_for(tx, home, number, lock=True)
+            if round_.state is RoundState.FAILED:
+                _require_repeatable(tx, home, round_)
+                return end(tx, round_, Ending(RoundState.CLOSED), now)
+            return end(tx, round_, ending_by_operator(round_.attendance), now)
+
+    def events_after(self, caller: Caller, federation: str, number: int, event_id: int = 0) -> tuple[Event, ...]:
+        """What happened to a round after the event with this id (0: from the start). Raises UnknownFederation, UnknownRound."""
+        round_ = self.get(caller, federation, number)
+        with self._store.reading() as tx:
+            return tx.events.after(round_, event_id)
+
+    def wait_for_state(
+        self, caller: Caller, federation: str, number: int, state: RoundState, *, timeout_seconds: float
+    ) -> Round:
+        """The round once it has reached or passed `state` or has failed, or as it is after the timeout.
+
+        Blocks its thread. Raises UnknownFederation, UnknownRound.
+        """
+        until = time.monotonic() + timeout_seconds
+        while True:
+            round_ = self.get(caller, federation, number)
+            left = until - time.monotonic()
+            if has_reached(round_.state, state) or left <= 0:
+                return round_
+            time.sleep(min(POLL_SECONDS, left))
+
+    def settle_all(self) -> None:
+        """End every open round whose time has come. For the worker, so that deadlines pass without anybody asking."""
+        with self._store.reading() as tx:
+            open_rounds = tx.rounds.open_rounds()
+        for federation, number in open_rounds:
+            current_round(self._store, self._clock, SERVER_OPERATOR, federation, number)
+
+    def count_by_state(self) -> dict[str, int]:
+        """Number of rounds on the server by state. For metrics."""
+        with self._store.reading() as tx:
+            return {state.value: count for state, count in tx.rounds.count_by_state().items()}
+
+
+def _open(tx: Transaction, round_: Round, now: datetime) -> Round:
+    check_transition(round_.state, RoundState.OPEN)
+    deadline = deadline_of(now, round_.round_seconds)
+    return record(tx, replace(round_, state=RoundState.OPEN, opened_at=now, deadline=deadline), now)
+
+
+def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime) -> None:
+    last = last_round(tx, federation, lock=True)
+    if last is not None and not is_over((last := settle(tx, last, now)).state):
+        raise RoundInProgress(
+            f"Round {last.number} is {last.state}; the next can begin once it is published or failed."
+        )
+
+
+def _require_repeatable(tx: Transaction, federation: Federation, round_: Round) -> None:
+    if not round_.attendance.sealed:
+        raise InvalidTransition(f"Nobody sealed a submission in round {round_.number}: create the next round instead.")
+    last = last_round(tx, federation)
+    if last is None or last.number != round_.number:
+        raise InvalidTransition(f"Round {round_.number} is not the last of its federation any more; it stays failed.")

@@ -1,0 +1,145 @@
+"""Submissions: atomic requests that may be repeated at will, closed by a seal that both sides count alike."""
+
+from collections.abc import Mapping, Sequence
+
+from client_kit.wire.digests import content_digest, submission_digest
+from consensus_server.core.admission import AnswerKey, check_answers, check_conflicts
+from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed
+from consensus_server.core.federations import Federation, Participant
+from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.rounds import (
+    Answer,
+    EventKind,
+    HeldAnswer,
+    HeldSubmission,
+    Round,
+    SealReceipt,
+    SubmissionReceipt,
+)
+from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
+from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for
+from consensus_server.service.settling import current_round, round_for, settle
+
+
+class Submissions:
+    """The caller's own submission in a round. For participants only."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def store(
+        self, caller: Caller, federation: str, number: int, answers: Sequence[Answer], *, replace: bool = False
+    ) -> SubmissionReceipt:
+        """Keep answers, all or none. Those that are held already with the same text change nothing.
+
+        replace: another text takes the place of the one that is held. Raises UnknownFederation, Forbidden,
+        UnknownRound, SubmissionSealed, RoundNotOpen; UnknownPrompt, AnswerTooLong, TooManySamples and AnswerConflict
+        with up to `MAX_FAULTS` faults of the request.
+        """
+        current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        given = [(answer, content_digest(answer.text)) for answer in answers]
+        prompt_ids = {answer.prompt_id for answer in answers}
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            round_ = round_for(tx, home, number)
+            # The participant's lock, not the round's: sites do not wait for one another. What arrives while the round
+            # closes is not sealed, and so enters no pool.
+            participant = _own(tx, home, caller, lock=True)
+            if tx.submissions.sealed(round_, participant):
+                raise SubmissionSealed(f"The submission to round {number} is sealed; it takes no more answers.")
+            self._require_open(round_)
+            check_answers(answers, home.terms, tx.prompt_sets.known(home.terms.prompt_set, prompt_ids))
+            held = tx.submissions.held(round_, participant, prompt_ids)
+            check_conflicts(given, {} if replace else held)
+            return _keep(tx, round_, participant, given, held)
+
+    def held(self, caller: Caller, federation: str, number: int) -> HeldSubmission:
+        """What is held of the caller's submission. Raises UnknownFederation, Forbidden, UnknownRound."""
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            round_ = round_for(tx, home, number)
+            participant = _own(tx, home, caller)
+            held = tx.submissions.held(round_, participant)
+            sealed = tx.submissions.sealed(round_, participant) is not None
+        answers = tuple(HeldAnswer(*key, digest) for key, digest in held.items())
+        return HeldSubmission(answers, sealed, _digest(held))
+
+    def seal(self, caller: Caller, federation: str, number: int, *, count: int, digest: str) -> SealReceipt:
+        """Declare the submission complete; sealed again, the same receipt. May close the round.
+
+        count, digest: of all answers as the participant counts them. Raises UnknownFederation, Forbidden,
+        UnknownRound, RoundNotOpen, and SealMismatch when other answers are held.
+        """
+        current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            round_ = round_for(tx, home, number, lock=True)
+            participant = _own(tx, home, caller, lock=True)
+            sealed = tx.submissions.sealed(round_, participant)
+            if sealed is None:
+                self._require_open(round_)
+                sealed = self._seal(tx, home, round_, participant, (count, digest))
+            _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
+        return SealReceipt(federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at)
+
+    def _seal(
+        self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, counted: tuple[int, str]
+    ) -> SealedSubmission:
+        held = tx.submissions.held(round_, participant)
+        _check_seal((len(held), _digest(held)), counted, "held")
+        now = self._clock.now()
+        sealed = SealedSubmission(*counted, now)
+        tx.submissions.seal(round_, participant, sealed)
+        attended = round_for(tx, federation, round_.number)  # again, for its attendance has changed
+        tx.events.add(attended, EventKind.SEALED, now)
+        settle(tx, attended, now)
+        return sealed
+
+    def _require_open(self, round_: Round) -> None:
+        in_time = round_.deadline is None or self._clock.now() < round_.deadline
+        if round_.state is not RoundState.OPEN or not in_time:
+            state = round_.state if in_time else "past its deadline"
+            raise RoundNotOpen(f"Round {round_.number} is {state}; it takes answers only while it is open.")
+
+
+def _own(tx: Transaction, federation: Federation, caller: Caller, *, lock: bool = False) -> Participant:
+    """The caller's own participant, as it is now."""
+    if caller.participant is None:
+        raise Forbidden("Only a participant has a submission.")
+    return participant_for(tx, federation, caller.participant.name, lock=lock)
+
+
+def _keep(
+    tx: Transaction,
+    round_: Round,
+    participant: Participant,
+    given: Sequence[tuple[Answer, str]],
+    held: Mapping[AnswerKey, str],
+) -> SubmissionReceipt:
+    fresh = {(answer.prompt_id, answer.sample): (answer, digest) for answer, digest in given}
+    changed = {key: entry for key, entry in fresh.items() if held.get(key) != entry[1]}
+    replaced = [key for key in changed if key in held]
+    tx.submissions.remove(round_, participant, replaced)
+    tx.submissions.add(round_, participant, list(changed.values()))
+    return SubmissionReceipt(
+        stored=len(changed) - len(replaced),
+        unchanged=len(given) - len(changed),
+        replaced=len(replaced),
+        held=tx.submissions.count(round_, participant),
+    )
+
+
+def _digest(held: Mapping[AnswerKey, str]) -> str:
+    return submission_digest((*key, digest) for key, digest in held.items())
+
+
+def _check_seal(ours: tuple[int, str], theirs: tuple[int, str], word: str) -> None:
+    if ours == theirs:
+        return
+    if ours[0] != theirs[0]:
+        raise SealMismatch(f"{ours[0]} answers are {word} here, the seal counts {theirs[0]}.")
+    raise SealMismatch(
+        f"{ours[0]} answers are {word} here, as the seal counts, but with other contents: "
+        f"digest {ours[1]} here, {theirs[1]} in the seal."
+    )

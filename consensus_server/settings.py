@@ -1,0 +1,170 @@
+"""What an operator can set: environment variables `CONSENSUS_<NAME>`, overridden by the command line.
+
+Lists of everything with its default: `consensus-server serve --help`, and `docs/`.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from client_kit.wire.limits import MAX_REQUEST_BYTES
+
+PREFIX = "CONSENSUS_"
+OPERATOR_TOKEN_FILE = "operator.token"  # noqa: S105 - the name of a file
+MIN_TOKEN_CHARS = 16
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=1024)]
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used. The text names it, what is wrong and what would do."""
+
+
+class Settings(BaseModel):
+    """Everything that a server is told when it starts. Names are those of the variables, in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    data_dir: Path = Path("consensus-data")
+    """Folder for the database and the operator's token; made when missing."""
+    database_url: str = ""
+    """SQLAlchemy URL; empty: the SQLite file `consensus.sqlite3` in the data folder."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all, behind something that speaks TLS."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """0 takes a free port; `--ready-file` says which."""
+    encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
+    """Name of the encoder, or `hashing`, a stand-in for tests that knows no meaning."""
+    encoder_threads: Annotated[int, Field(ge=0)] = 0
+    """Threads of one encoding; 0: as many as there are cores."""
+    operator_token: SecretStr | None = None
+    """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
+    operator_token_file: Path | None = None
+    """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
+    lease_seconds: Seconds = 60.0
+    """A worker that is silent for this long has lost its round: another may claim it."""
+    poll_seconds: Seconds = 0.5
+    """How often a worker looks for work and a waiting request looks at its round."""
+    heartbeat_seconds: Seconds = 15.0
+    """Comment lines in silent event streams, so that proxies keep them open."""
+    traffic_seconds: Seconds = 1.0
+    """How often counted bytes are written to the database."""
+    wire_bytes: Bytes = MAX_REQUEST_BYTES
+    """Most bytes of a request body as sent."""
+    body_bytes: Bytes = MAX_REQUEST_BYTES
+    """Most bytes of a request body after decompression."""
+    idle_seconds: Seconds = 60.0
+    """Longest wait for the next bytes of a request body."""
+    requests_per_second: Seconds = 100.0
+    """Requests that one token may send on average; more get 429 with Retry-After."""
+    request_burst: Annotated[int, Field(ge=1)] = 400
+    """Requests that one token may send at once."""
+    threads: Annotated[int, Field(ge=1, le=512)] = 40
+    """Use cases that run at the same time."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("is none of debug, info, warning, error")
+        return value.lower()
+
+    @field_validator("operator_token")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < MIN_TOKEN_CHARS:
+            raise ValueError(f"is shorter than {MIN_TOKEN_CHARS} characters, which can be guessed")
+        return value
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL that is used."""
+        return self.database_url or f"sqlite:///{self.database_file.absolute()}"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite file that is used where no URL is set."""
+        return self.data_dir / "consensus.sqlite3"
+
+    def make_data_dir(self) -> None:
+        """Make the data folder where it is missing. Raises SettingsError."""
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"The data folder {self.data_dir} cannot be made: {error.strerror}.") from None
+
+    @property
+    def token_file(self) -> Path:
+        """The file that holds the operator's token where no variable does."""
+        return self.operator_token_file or self.data_dir / OPERATOR_TOKEN_FILE
+
+
+def load_settings(environ: Mapping[str, str], **options: Any) -> Settings:  # noqa: ANN401 - validated here
+    """Settings from `CONSENSUS_*` variables; options that are not None go first.
+
+    Raises SettingsError naming each variable that cannot be used. Others with the prefix are not looked at: the client kit has its own.
+    """
+    values: dict[str, Any] = _from_environment(environ)
+    values |= {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_readable(error)) from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables with our prefix; empty ones count as not set."""
+    names = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    return {names[variable]: value for variable, value in environ.items() if variable in names and value}
+
+
+def _readable(error: ValidationError) -> str:
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        name = str(fault["loc"][0]) if fault["loc"] else "settings"
+        lines.append(f"{PREFIX}{name.upper()} (or --{name.replace('_', '-')}): {fault['msg']}")
+    return "\n".join(lines)
+
+
+def operator_token(settings: Settings) -> str:
+    """The operator's token: from its variable, else from its file, which is made (mode 0600) when missing.
+
+    Raises SettingsError for a file that is empty, too short or cannot be read or written.
+    """
+    if settings.operator_token is not None:
+        return settings.operator_token.get_secret_value()
+    path = settings.token_file
+    try:
+        _make_token_file(path)
+        token = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The operator's token cannot be kept in {path}: {error}.") from None
+    if len(token) < MIN_TOKEN_CHARS:
+        raise SettingsError(
+            f"{path} holds no token of {MIN_TOKEN_CHARS} characters or more; delete it to get a new one."
+        )
+    return token
+
+
+def _make_token_file(path: Path) -> None:
+    """Write a new token where there is none, whole before it is visible, so that two starts agree on one."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secrets.token_urlsafe(32) + "\n")
+    try:
+        os.link(draft, path)  # fails where another start was faster: its token stands
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

@@ -1,0 +1,219 @@
+"""Names to implementations: settings in, a server's parts out. Libraries of models are loaded with the encoder."""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from structlog.tracebacks import ExceptionDictTransformer
+
+from consensus_server.backends.clock import SystemClock
+from consensus_server.backends.encoders import EncoderError, load_encoder
+from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
+from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
+from consensus_server.http_api.app import create_app
+from consensus_server.http_api.bodies import BodyLimits
+from consensus_server.http_api.context import ApiContext, ApiOptions, EncoderState, UseCases
+from consensus_server.http_api.metrics import Metrics
+from consensus_server.http_api.traffic import TrafficLedger
+from consensus_server.ports import Clock, Encoder, EncoderIdentity
+from consensus_server.service.access import Access
+from consensus_server.service.aggregation import Aggregation
+from consensus_server.service.federations import Federations
+from consensus_server.service.participants import Participants
+from consensus_server.service.prompt_sets import PromptSets
+from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rounds import Rounds
+from consensus_server.service.submissions import Submissions
+from consensus_server.service.traffic import Traffic
+from consensus_server.service.worker import AggregationWorker
+from consensus_server.settings import Settings, SettingsError
+
+
+class EncoderSlot:
+    """Where the encoder will be. It is loaded in a thread, so that the port opens at once."""
+
+    def __init__(self, load: Callable[[], Encoder]) -> None:
+        self._load = load
+        self._done = threading.Event()
+        self._encoder: Encoder | None = None
+        self._failure: str | None = None
+
+    def start(self) -> None:
+        """Begin to load, without waiting. A failure is logged and shown by `state`."""
+        threading.Thread(target=self._fill, name="encoder-loading", daemon=True).start()
+
+    def load_now(self) -> None:
+        """Load in this thread. Raises what the loading raises."""
+        self._encoder = self._load()
+        self._done.set()
+
+    def wait(self) -> Encoder | None:
+        """The encoder once it is loaded; None where that failed."""
+        self._done.wait()
+        return self._encoder
+
+    def identity(self) -> EncoderIdentity | None:
+        """None while it loads, and where that failed."""
+        return self._encoder.identity if self._encoder else None
+
+    def state(self) -> EncoderState:
+        """For readiness."""
+        encoder = self._encoder
+        if encoder is None:
+            return EncoderState(failure=self._failure)
+        return EncoderState(identity=encoder.identity, stand_in=encoder.stand_in)
+
+    def _fill(self) -> None:
+        log = structlog.get_logger("consensus_server.encoder")
+        try:
+            self._encoder = self._load()
+        except EncoderError as error:
+            self._failure = str(error)
+            log.error("the encoder cannot be loaded; correct the cause and start the server again", cause=str(error))  # noqa: TRY400 - the cause says it all
+        except Exception as error:
+            self._failure = f"{type(error).__name__}; see the log"
+            log.exception("the encoder cannot be loaded; correct the cause and start the server again")
+        else:
+            log.info("encoder loaded", name=self._encoder.identity.name, digest=self._encoder.identity.digest)
+            if self._encoder.stand_in:
+                log.warning("THE ENCODER IS A STAND-IN that knows no meaning: its pseudo-labels are for tests only")
+        finally:
+            self._done.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The parts of one server, over one database. Close it in the end."""
+
+    settings: Settings
+    store: SqlStore
+    clock: Clock
+    encoder: EncoderSlot
+    use_cases: UseCases
+    metrics: Metrics
+    ledger: TrafficLedger
+
+    def close(self) -> None:
+        """Give the database's connections back."""
+        self.store.close()
+
+
+def build_server(settings: Settings, token: str) -> Server:
+    """Use cases over the database of the settings, which is brought to the newest schema first.
+
+    token: the server operator's. The encoder is not loaded: see EncoderSlot. Raises SettingsError, and SQLAlchemy's
+    errors where the database cannot be used.
+    """
+    settings.make_data_dir()
+    try:
+        store = open_store(settings.database)
+    except DatabaseUrlError as error:
+        raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
+    clock = SystemClock()
+    encoder = EncoderSlot(lambda: _load_encoder(settings))
+    metrics = Metrics()
+    use_cases = _use_cases(store, clock, encoder, token)
+    metrics.watch_rounds(use_cases.rounds.count_by_state)
+    ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
+    return Server(settings, store, clock, encoder, use_cases, metrics, ledger)
+
+
+def _load_encoder(settings: Settings) -> Encoder:
+    return load_encoder(settings.encoder, threads=settings.encoder_threads or None)
+
+
+def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) -> UseCases:
+    return UseCases(
+        access=Access(store, token),
+        prompt_sets=PromptSets(store),
+        federations=Federations(store, clock, encoder.identity),
+        participants=Participants(store, clock),
+        rounds=Rounds(store, clock),
+        submissions=Submissions(store, clock),
+        pseudo_labels=PseudoLabels(store, clock),
+        traffic=Traffic(store),
+    )
+
+
+def build_api(server: Server) -> FastAPI:
+    """The HTTP API over a server's use cases. Its context is `app.state.context`."""
+    context = ApiContext(
+        server.use_cases,
+        encoder=server.encoder.state,
+        database=server.store.check,
+        metrics=server.metrics,
+        ledger=server.ledger,
+        options=_api_options(server.settings),
+    )
+    return create_app(context)
+
+
+def _api_options(settings: Settings) -> ApiOptions:
+    return ApiOptions(
+        body_limits=BodyLimits(settings.wire_bytes, settings.body_bytes, settings.idle_seconds),
+        requests_per_second=settings.requests_per_second,
+        request_burst=settings.request_burst,
+        poll_seconds=settings.poll_seconds,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        traffic_seconds=settings.traffic_seconds,
+        threads=settings.threads,
+    )
+
+
+def run_worker(server: Server, stop: threading.Event) -> None:
+    """Aggregate closed rounds until `stop` is set. Waits for the encoder first; returns where it cannot be loaded."""
+    encoder = server.encoder.wait()
+    if encoder is not None:
+        build_worker(server, encoder).run(stop)
+
+
+def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
+    """A worker over a server's database."""
+    aggregation = Aggregation(
+        server.store,
+        server.store.embeddings,
+        encoder,
+        server.clock,
+        lease_seconds=server.settings.lease_seconds,
+        neighbours=FaissNeighbours(),
+        before_publishing=server.ledger.flush,
+    )
+    return AggregationWorker(
+        aggregation,
+        server.use_cases.rounds,
+        poll_seconds=server.settings.poll_seconds,
+        on_aggregated=lambda done: server.metrics.aggregation.labels(done.result.value).observe(done.seconds),
+    )
+
+
+def configure_logging(level: str) -> None:
+    """One JSON object a line on standard error, from our own code and from the libraries."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Tracebacks without the values of variables: those can be answers, tokens and passwords of databases.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+    ]
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)

@@ -1,0 +1,386 @@
+"""What every store promises (consensus_server.ports.Store), held against each database that it runs on.
+
+PostgreSQL takes part where CONSENSUS_TEST_POSTGRES_URL names a database whose tables may be deleted.
+"""
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from consensus_server.backends.store import SqlStore
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.errors import AlreadyExists
+from consensus_server.core.federations import AnswerPolicy, Prompt, Role, Terms
+from consensus_server.core.labels import AnswerFate, Counts, ParticipantTraffic, RoundCard, SupportRow, Timings
+from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from consensus_server.core.rounds import Answer, EventKind
+from consensus_server.ports import LabelRecord, PooledAnswer, SealedSubmission, TrafficCount
+from tests.support.databases import DATABASES, empty_engine
+from tests.support.service import make_manifest
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=60)
+
+# Code points, not a locale's alphabet: capitals before small letters, marks in between.
+PROMPT_IDS = ["A-2", "B", "a-1", "a.1", "a:1", "a_1", "b"]
+PROMPTS = [Prompt(prompt_id, f"Was heißt {prompt_id}? 日本 🎈", "t", None) for prompt_id in PROMPT_IDS]
+MANIFEST = make_manifest(PROMPTS)
+TERMS = Terms(
+    name="clinics",
+    prompt_set=MANIFEST.digest,
+    policy=Policy(rule="vote", distance_short=0.1, seed=2**70),
+    answers=AnswerPolicy(truncated="drop"),
+    quorum=3,
+    round_seconds=0.1 + 0.2,
+    contributors_only=True,
+)
+
+
+@pytest.fixture(params=DATABASES)
+def store(request, tmp_path):
+    store = SqlStore(empty_engine(request.param, tmp_path))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def federation(store):
+    with store.writing() as tx:
+        tx.prompt_sets.add(MANIFEST, PROMPTS)
+        return tx.federations.add(TERMS, encoder="e" * 64, at=NOW)
+
+
+@pytest.fixture
+def north(store, federation):
+    return join(store, federation, "north")
+
+
+@pytest.fixture
+def round_(store, federation):
+    with store.writing() as tx:
+        return tx.rounds.add(federation, round_seconds=5.0)
+
+
+def join(store, federation, name, role=Role.PARTICIPANT):
+    with store.writing() as tx:
+        return tx.participants.add(federation, name, role, token_hash=f"hash of {name}", at=NOW)
+
+
+def read(store, of):
+    with store.reading() as tx:
+        return of(tx)
+
+
+def write(store, of):
+    with store.writing() as tx:
+        return of(tx)
+
+
+def in_state(store, round_, state, **changes):
+    return write(store, lambda tx: tx.rounds.save(replace(round_, state=state, **changes)))
+
+
+def card(**changes):
+    values = {
+        "federation": "clinics",
+        "number": 1,
+        "prompt_set": MANIFEST.digest,
+        "policy": Policy(),
+        "encoder": EncoderIdentity("n", "w", "p", "c", "d", "b", 3),
+        "constants": {"a": 0.1 + 0.2},
+        "labels": "0" * 64,
+        "counts": Counts(
+            prompts=1, submissions=2, answers=3, admitted=4, labels=5, abstentions={"tie": 6}, encoded=7, reused=8
+        ),
+        "support": (SupportRow(2.0, 3, 1 / 3),),
+        "traffic": (ParticipantTraffic("north", 1, 2),),
+        "timings": Timings(encoding_seconds=0.1, deciding_seconds=0.2, total_seconds=0.1 + 0.2),
+        "versions": {"python": "3"},
+        "published_at": NOW,
+    }
+    return RoundCard(**values | changes)
+
+
+def test_what_a_failed_transaction_wrote_is_gone(store, federation):
+    def fail(tx):
+        tx.participants.add(federation, "north", Role.PARTICIPANT, token_hash="x", at=NOW)
+        tx.rounds.add(federation, round_seconds=1.0)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write(store, fail)
+    assert read(store, lambda tx: (tx.participants.of(federation), tx.rounds.of(federation))) == ((), ())
+
+
+def test_a_reader_sees_one_state_from_first_to_last_look(store, federation):
+    with store.reading() as tx:
+        assert tx.participants.of(federation) == ()
+        join(store, federation, "north")
+        assert tx.participants.of(federation) == ()
+    assert len(read(store, lambda tx: tx.participants.of(federation))) == 1
+
+
+def test_prompt_sets_come_back_as_they_went_in_ordered_by_code_points(store, federation):
+    assert read(store, lambda tx: tx.prompt_sets.manifest(MANIFEST.digest)) == MANIFEST
+    assert read(store, lambda tx: tx.prompt_sets.prompts(MANIFEST.digest)) == tuple(PROMPTS)
+    assert read(store, lambda tx: tx.prompt_sets.manifests()) == (MANIFEST,)
+    assert read(store, lambda tx: tx.prompt_sets.manifest("0" * 64)) is None
+    assert read(store, lambda tx: tx.prompt_sets.prompts("0" * 64)) == ()
+    with pytest.raises(AlreadyExists):
+        write(store, lambda tx: tx.prompt_sets.add(MANIFEST, PROMPTS))
+
+
+def test_known_prompts_are_found_in_any_number(store, federation):
+    asked = {"B", "a:1", *(f"x-{i}" for i in range(40_000))}
+    assert read(store, lambda tx: tx.prompt_sets.known(MANIFEST.digest, asked)) == {"B", "a:1"}
+    assert read(store, lambda tx: tx.prompt_sets.known("0" * 64, asked)) == frozenset()
+
+
+def test_federations_come_back_as_they_went_in(store, federation):
+    assert (federation.terms, federation.encoder, federation.created_at) == (TERMS, "e" * 64, NOW)
+    assert read(store, lambda tx: tx.federations.get("clinics")) == federation
+    assert read(store, lambda tx: tx.federations.get("banks")) is None
+    with pytest.raises(AlreadyExists):
+        write(store, lambda tx: tx.federations.add(TERMS, encoder="f" * 64, at=LATER))
+    other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=LATER))
+    assert read(store, lambda tx: tx.federations.all()) == (other, federation)
+
+
+def test_participants_are_found_by_name_and_by_token(store, federation, north):
+    other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=NOW))
+    assert (north.federation, north.role, north.active, north.created_at) == ("clinics", Role.PARTICIPANT, True, NOW)
+    assert read(store, lambda tx: tx.participants.get(federation, "north")) == north
+    assert read(store, lambda tx: tx.participants.get(other, "north")) is None
+    assert read(store, lambda tx: tx.participants.by_token("hash of north")) == north
+    assert read(store, lambda tx: tx.participants.by_token("hash")) is None
+    with pytest.raises(AlreadyExists):
+        join(store, federation, "north")
+
+
+def test_participants_change_alone(store, federation, north):
+    south = join(store, federation, "South")
+    write(store, lambda tx: tx.participants.set_active(north, active=False))
+    write(store, lambda tx: tx.participants.set_token(north, "another"))
+    assert read(store, lambda tx: tx.participants.of(federation)) == (south, replace(north, active=False))
+    assert read(store, lambda tx: tx.participants.by_token("hash of north")) is None
+    assert read(store, lambda tx: tx.participants.by_token("another")).name == "north"
+
+
+def test_rounds_are_numbered_from_one_within_their_federation(store, federation, round_):
+    other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=NOW))
+    second = write(store, lambda tx: tx.rounds.add(federation, round_seconds=7.5))
+    assert (round_.number, second.number) == (1, 2)
+    assert write(store, lambda tx: tx.rounds.add(other, round_seconds=1.0)).number == 1
+    assert (round_.federation, round_.state, round_.round_seconds) == ("clinics", RoundState.DRAFT, 5.0)
+    assert round_.attendance == Attendance(active=0, sealed=0, awaited=0, quorum=3)
+    assert read(store, lambda tx: tx.rounds.of(federation)) == (round_, second)
+    assert read(store, lambda tx: tx.rounds.get(federation, 3)) is None
+
+
+def test_moments_keep_their_microseconds_whatever_their_zone(store, federation, round_):
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=-7)))
+    in_state(store, round_, RoundState.OPEN, opened_at=elsewhere, deadline=LATER)
+    found = read(store, lambda tx: tx.rounds.get(federation, 1))
+    assert (found.opened_at, found.deadline) == (NOW, LATER)
+    assert found.opened_at.utcoffset() == timedelta(0)
+
+
+def test_a_moment_without_a_zone_is_refused(store, round_):
+    with pytest.raises(Exception, match="no time zone"):
+        in_state(store, round_, RoundState.OPEN, opened_at=NOW.replace(tzinfo=None))
+
+
+def test_a_round_is_saved_whole(store, federation, round_):
+    failed = replace(
+        round_,
+        state=RoundState.FAILED,
+        opened_at=NOW,
+        deadline=LATER,
+        closed_at=LATER,
+        failure=RoundFailure("quorum_missed", "1 of 2"),
+    )
+    assert write(store, lambda tx: tx.rounds.save(failed)) == failed
+    assert read(store, lambda tx: tx.rounds.get(federation, 1)) == failed
+
+
+def test_attendance_is_counted_at_the_moment_of_reading(store, federation, round_, north):
+    south, east = (join(store, federation, name) for name in ("south", "east"))
+    join(store, federation, "press", Role.OBSERVER)
+    sealed = SealedSubmission(0, "d" * 64, NOW)
+    write(store, lambda tx: [tx.submissions.seal(round_, each, sealed) for each in (north, south)])
+    write(store, lambda tx: tx.participants.set_active(south, active=False))
+    found = read(store, lambda tx: tx.rounds.get(federation, 1, lock=False)).attendance
+    assert found == Attendance(active=2, sealed=2, awaited=1, quorum=3)
+    write(store, lambda tx: tx.participants.set_active(east, active=False))
+    assert write(store, lambda tx: tx.rounds.get(federation, 1, lock=True)).attendance.awaited == 0
+
+
+def test_attendance_is_that_of_the_round_and_the_federation_alone(store, federation, round_, north):
+    other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=NOW))
+    write(store, lambda tx: tx.participants.add(other, "bank", Role.PARTICIPANT, token_hash="bank", at=NOW))
+    write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    write(store, lambda tx: tx.submissions.seal(round_, north, SealedSubmission(0, "d" * 64, NOW)))
+    first, second = read(store, lambda tx: tx.rounds.of(federation))
+    assert (first.attendance.active, first.attendance.sealed, first.attendance.awaited) == (1, 1, 0)
+    assert (second.attendance.active, second.attendance.sealed, second.attendance.awaited) == (1, 0, 1)
+
+
+def test_open_rounds_are_found_and_all_are_counted(store, federation, round_):
+    write(store, lambda tx: tx.rounds.add(federation, round_seconds=5.0))
+    assert read(store, lambda tx: tx.rounds.open_rounds()) == ()
+    in_state(store, round_, RoundState.OPEN, opened_at=NOW, deadline=LATER)
+    assert read(store, lambda tx: tx.rounds.open_rounds()) == (("clinics", 1),)
+    counted = read(store, lambda tx: tx.rounds.count_by_state())
+    assert counted == dict.fromkeys(RoundState, 0) | {RoundState.OPEN: 1, RoundState.DRAFT: 1}
+
+
+def test_a_lease_is_given_once_until_it_expires(store, round_):
+    def claim(lease, at):
+        return write(store, lambda tx: tx.rounds.claim(lease, now=at, until=at + timedelta(seconds=60)))
+
+    assert claim("a", NOW) is None
+    in_state(store, round_, RoundState.CLOSED, closed_at=NOW)
+    assert claim("a", NOW).state is RoundState.AGGREGATING
+    assert claim("b", NOW + timedelta(seconds=59)) is None
+    assert claim("b", LATER).id == round_.id
+    assert not write(store, lambda tx: tx.rounds.renew(round_, "a", until=LATER))
+    assert write(store, lambda tx: tx.rounds.renew(round_, "b", until=LATER + timedelta(seconds=90)))
+    assert claim("c", LATER + timedelta(seconds=89)) is None
+
+
+def test_a_lease_ends_with_the_aggregation(store, round_):
+    in_state(store, round_, RoundState.CLOSED, closed_at=NOW)
+    claimed = write(store, lambda tx: tx.rounds.claim("a", now=NOW, until=LATER))
+    in_state(store, claimed, RoundState.PUBLISHED, published_at=NOW, labels="0" * 64)
+    assert not write(store, lambda tx: tx.rounds.renew(round_, "a", until=LATER))
+    assert write(store, lambda tx: tx.rounds.claim("b", now=LATER, until=LATER)) is None
+
+
+def test_of_many_that_claim_at_the_same_time_each_round_has_one(store, federation):
+    for _ in range(3):
+        made = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+        in_state(store, made, RoundState.CLOSED, closed_at=NOW)
+    barrier, claimed = threading.Barrier(8), []
+
+    def work(name):
+        barrier.wait()
+        claimed.extend(
+            write(store, lambda tx, lease=f"{name}-{turn}": tx.rounds.claim(lease, now=NOW, until=LATER))
+            for turn in range(4)
+        )
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(claimed) == 32
+    assert sorted(each.number for each in claimed if each) == [1, 2, 3]
+
+
+def test_events_are_numbered_within_their_round(store, federation, round_):
+    second = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    opened = replace(round_, state=RoundState.OPEN, opened_at=NOW, deadline=LATER)
+    made = write(
+        store,
+        lambda tx: [
+            tx.events.add(round_, EventKind.CREATED, NOW),
+            tx.events.add(second, EventKind.CREATED, NOW),
+            tx.events.add(opened, EventKind.OPENED, LATER),
+        ],
+    )
+    assert [event.event_id for event in made] == [1, 1, 2]
+    assert read(store, lambda tx: tx.events.after(round_, 0)) == (made[0], made[2])
+    assert read(store, lambda tx: tx.events.after(round_, 1)) == (made[2],)
+    assert read(store, lambda tx: tx.events.after(round_, 2**80)) == ()
+
+
+def test_answers_are_held_by_prompt_and_sample(store, federation, round_, north):
+    south = join(store, federation, "south")
+    new = [
+        (Answer(prompt_id, sample, "x\n日本🎈"), f"d{sample}") for sample in (1, 0) for prompt_id in ("b", "B", "a:1")
+    ]
+    write(store, lambda tx: tx.submissions.add(round_, north, new))
+    write(store, lambda tx: tx.submissions.add(round_, south, []))
+    held = read(store, lambda tx: tx.submissions.held(round_, north))
+    assert list(held.items()) == [((p, s), f"d{s}") for p in ("B", "a:1", "b") for s in (0, 1)]
+    some = read(store, lambda tx: tx.submissions.held(round_, north, {"b", *(f"x-{i}" for i in range(40_000))}))
+    assert list(some) == [("b", 0), ("b", 1)]
+    assert read(store, lambda tx: tx.submissions.held(round_, north, set())) == {}
+    assert read(store, lambda tx: [tx.submissions.count(round_, each) for each in (north, south)]) == [6, 0]
+    write(store, lambda tx: tx.submissions.remove(round_, north, [("B", 0), ("b", 1), ("zz", 0)]))
+    assert len(read(store, lambda tx: tx.submissions.held(round_, north))) == 4
+
+
+def test_only_sealed_submissions_are_pooled(store, federation, round_, north):
+    south, east = (join(store, federation, name) for name in ("South", "east"))
+    other = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    for site, prompt_id in ((north, "b"), (north, "B"), (south, "b"), (east, "b")):
+        answer = Answer(prompt_id, 0, f"{site.name} on {prompt_id}", "stop", 3, 4)
+        write(store, lambda tx, site=site, answer=answer: tx.submissions.add(round_, site, [(answer, "d" * 64)]))
+    sealed = SealedSubmission(1, "d" * 64, LATER)
+    write(store, lambda tx: [tx.submissions.seal(round_, each, sealed) for each in (south, north)])
+    write(store, lambda tx: tx.submissions.seal(other, east, sealed))
+    assert read(store, lambda tx: tuple(tx.submissions.pooled(round_))) == (
+        PooledAnswer("B", "north", 0, "north on B", "d" * 64),
+        PooledAnswer("b", "South", 0, "South on b", "d" * 64),
+        PooledAnswer("b", "north", 0, "north on b", "d" * 64),
+    )
+    assert read(store, lambda tx: [tx.submissions.sealed(round_, each) for each in (south, east)]) == [sealed, None]
+
+
+def test_labels_and_card_come_back_as_they_went_in(store, round_):
+    fates = (
+        AnswerFate(
+            participant="north", sample=0, digest="d" * 64, admitted=True, cluster=0, similarity=1 / 3, chosen=True
+        ),
+        AnswerFate(participant="south", sample=1, digest="d" * 64, admitted=False, gate="empty"),
+    )
+    records = [LabelRecord(prompt_id, f'{{"x":"{prompt_id} 日本"}}', fates) for prompt_id in reversed(PROMPT_IDS)]
+    assert read(store, lambda tx: (tx.labels.card(round_), tx.labels.get(round_, "B"))) == (None, None)
+    write(store, lambda tx: tx.labels.publish(round_, records, card()))
+    assert read(store, lambda tx: tx.labels.card(round_)) == card()
+    assert read(store, lambda tx: tx.labels.get(round_, "B")) == records[-2]
+    whole = read(store, lambda tx: tx.labels.lines(round_, after="", limit=100))
+    assert whole == tuple((record.prompt_id, record.line) for record in reversed(records))
+    assert read(store, lambda tx: tx.labels.lines(round_, after="B", limit=2)) == whole[2:4]
+    assert read(store, lambda tx: tx.labels.lines(round_, after="b", limit=2)) == ()
+
+
+def test_a_round_is_published_once(store, round_):
+    write(store, lambda tx: tx.labels.publish(round_, [], card()))
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        write(store, lambda tx: tx.labels.publish(round_, [], card(labels="1" * 64)))
+    assert read(store, lambda tx: tx.labels.card(round_)) == card()
+
+
+def test_traffic_adds_up(store, federation, round_, north):
+    join(store, federation, "South")
+    counts = [("clinics", 1, "north", 2**40, 1), ("clinics", 1, "South", 5, 6), ("clinics", 1, "north", 1, 2)]
+    strange = [("clinics", 2, "north", 1, 1), ("clinics", 1, "nobody", 1, 1), ("banks", 1, "north", 1, 1)]
+    for _ in range(2):
+        write(store, lambda tx: tx.traffic.add(TrafficCount(*count) for count in [*counts, *strange]))
+    assert read(store, lambda tx: tx.traffic.of(round_)) == (
+        ParticipantTraffic("South", 10, 12),
+        ParticipantTraffic("north", 2 * (2**40 + 1), 6),
+    )
+
+
+def test_traffic_counted_at_the_same_time_is_not_lost(store, round_, north):
+    def count():
+        for _ in range(10):
+            write(store, lambda tx: tx.traffic.add([TrafficCount("clinics", 1, "north", 1, 2)]))
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert read(store, lambda tx: tx.traffic.of(round_)) == (ParticipantTraffic("north", 40, 80),)
+
+
+def test_the_check_finds_nothing_wrong(store):
+    assert store.check() == "ok"

@@ -1,0 +1,93 @@
+"""What every trainer keeps to, whatever it trains."""
+
+import pytest
+
+from client_kit.errors import TrainingError
+from client_kit.pocket.models import base_model
+from client_kit.pocket.recipes import ModelRecipe
+from client_kit.pocket.world import load_world
+from client_kit.training.base import Example, Trainer
+from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
+
+EXAMPLES = [
+    Example("What is the capital of France?", "The capital of France is Paris."),
+    Example("What is the capital of Italy?", "The capital of Italy is Rome.", 0.5),
+]
+
+
+def _sft(**changes) -> Trainer:
+    return SFTFineTuner(SFTSettings(batch_size=2, learning_rate=1e-2, device="cpu", threads=1, **changes))
+
+
+TRAINERS = {"sft-full": _sft, "sft-lora": lambda: _sft(lora=Lora(rank=2))}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    recipe = ModelRecipe("neox", "gpt_neox", "metaspace_bpe", 200, width=32, layers=1, heads=1, steps=3, batch_size=4)
+    world = load_world(("capitals",), facts_per_topic=6)
+    return base_model(recipe, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
+
+
+@pytest.fixture(params=TRAINERS.values(), ids=TRAINERS.keys())
+def trainer(request) -> Trainer:
+    return request.param()
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+
+
+def test_training_writes_the_folder_that_it_reports(trainer, model, tmp_path):
+    report = trainer.train(model, EXAMPLES, steps=2, seed=0, output=tmp_path / "out")
+    assert report.model == tmp_path / "out"
+    assert contents(report.model)
+    assert (report.steps, report.examples) == (2, 2)
+    assert report.seconds > 0
+    assert all(loss > 0 for loss in report.losses)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_model_trained_from_stays_as_it_was(trainer, model, tmp_path):
+    before = contents(model)
+    trainer.train(model, EXAMPLES, steps=1, seed=0, output=tmp_path / "out")
+    assert contents(model) == before
+
+
+def test_equal_inputs_give_equal_weights(trainer, model, tmp_path):
+    for name in ("a", "b"):
+        trainer.train(model, EXAMPLES, steps=2, seed=3, output=tmp_path / name)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_trained_model_can_be_trained_on(trainer, model, tmp_path):
+    trainer.train(model, EXAMPLES, steps=1, seed=0, output=tmp_path / "one")
+    trainer.train(tmp_path / "one", EXAMPLES, steps=1, seed=0, output=tmp_path / "two")
+    assert contents(tmp_path / "one") != contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ([], "no examples"),
+        ([Example("a", "b", 0.0), Example("c", "d", 0.0)], "all 2 examples have weight 0"),
+        ([Example("a", "b", 1.0), Example("c", "d", -1.0)], "example 1 has weight -1"),
+        ([Example("a", "b", float("nan"))], "example 0 has weight nan"),
+    ],
+)
+def test_examples_that_teach_nothing_are_refused(trainer, model, tmp_path, examples, message):
+    with pytest.raises(TrainingError, match=message):
+        trainer.train(model, examples, steps=1, seed=0, output=tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_models_taken_outputs_and_no_steps_are_refused(trainer, model, tmp_path):
+    with pytest.raises(TrainingError, match="nowhere does not exist"):
+        trainer.train(tmp_path / "nowhere", EXAMPLES, steps=1, seed=0, output=tmp_path / "out")
+    with pytest.raises(TrainingError, match=r"has no config\.json"):
+        trainer.train(tmp_path, EXAMPLES, steps=1, seed=0, output=tmp_path / "out")
+    with pytest.raises(TrainingError, match="steps is 0"):
+        trainer.train(model, EXAMPLES, steps=0, seed=0, output=tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(TrainingError, match="is there already"):
+        trainer.train(model, EXAMPLES, steps=1, seed=0, output=tmp_path / "out")

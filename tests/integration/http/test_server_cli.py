@@ -1,0 +1,195 @@
+"""The operator's commands: what they do, how they end, and what they say to a mistake."""
+
+import json
+import re
+
+import pytest
+import typer
+from typer.core import TyperGroup
+from typer.testing import CliRunner
+
+from client_kit import wire
+from consensus_server import cli
+from consensus_server.cli.output import EXIT_TABLE, Exit
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a command on a database of the test's own."""
+    monkeypatch.setenv("CONSENSUS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("CONSENSUS_ENCODER", "hashing")
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*words: str, expect: Exit = Exit.DONE):
+        result = CliRunner().invoke(cli.app, words)
+        assert result.exit_code == expect, result.output
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result
+
+    return invoke
+
+
+@pytest.fixture
+def prompt_folder(tmp_path, prompt_set):
+    body = prompt_set()
+    folder = tmp_path / "questions"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps(body["manifest"]))
+    (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in body["prompts"]))
+    return folder
+
+
+@pytest.fixture
+def ready(run, prompt_folder):
+    """A database with a prompt set and a federation."""
+    run("database", "upgrade")
+    run("prompt-set", "add", str(prompt_folder))
+    run("federation", "create", "clinics", "--prompt-set", "questions")
+    return run
+
+
+def test_a_federation_is_set_up_and_its_round_run(ready):
+    token = ready("participant", "add", "clinics", "anna").stdout
+    assert re.fullmatch(r"[A-Za-z0-9_-]{40,}\n", token)
+    ready("participant", "add", "clinics", "olga", "--role", "observer")
+    assert "Round 1 of clinics is open: 0 of 1 sealed" in ready("round", "open", "clinics").stdout
+    status = wire.RoundList.model_validate_json(ready("round", "status", "clinics", "--json").stdout)
+    assert [(each.number, each.state) for each in status.items] == [(1, "open")]
+    closed = ready("round", "close", "clinics", "1")
+    assert "quorum_missed" in closed.stdout
+    draft = json.loads(ready("round", "open", "clinics", "--draft", "--json").stdout)
+    assert (draft["number"], draft["state"]) == (2, "draft")
+    assert json.loads(ready("round", "open", "clinics", "2", "--json").stdout)["state"] == "open"
+
+
+def test_every_listing_speaks_json(ready):
+    ready("participant", "add", "clinics", "anna")
+    names = json.loads(ready("participant", "list", "clinics", "--json").stdout)["items"]
+    assert [(each["participant"], each["role"], each["active"]) for each in names] == [("anna", "participant", True)]
+    shown = wire.Federation.model_validate_json(ready("federation", "show", "clinics", "--json").stdout)
+    listed = wire.FederationList.model_validate_json(ready("federation", "list", "--json").stdout)
+    assert listed.items == [shown]
+    sets = wire.PromptSetList.model_validate_json(ready("prompt-set", "list", "--json").stdout)
+    assert [each.digest for each in sets.items] == [shown.prompt_set]
+    for words in (["participant", "list", "clinics"], ["federation", "list"], ["federation", "show", "clinics"]):
+        assert "anna" in ready(*words).stdout or "clinics" in ready(*words).stdout
+
+
+def test_a_participant_is_renewed_and_paused(ready):
+    first = ready("participant", "add", "clinics", "anna").stdout
+    assert ready("participant", "token", "clinics", "anna").stdout != first
+    assert json.loads(ready("participant", "deactivate", "clinics", "anna", "--json").stdout)["active"] is False
+    assert "anna is active" in ready("participant", "activate", "clinics", "anna").stdout
+
+
+def test_terms_of_a_federation_are_options(ready):
+    words = ["--quorum", "3", "--no-abstain", "--distance-long", "0.3", "--contributors-only", "--samples", "2"]
+    created = json.loads(
+        ready("federation", "create", "banks", "--prompt-set", "questions@1.0", *words, "--json").stdout
+    )
+    assert (created["quorum"], created["samples_per_prompt"], created["contributors_only"]) == (3, 2, True)
+    assert (created["policy"]["abstain"], created["policy"]["distance_long"]) == (False, 0.3)
+
+
+def test_a_prompt_set_that_is_held_changes_nothing(ready, prompt_folder):
+    assert json.loads(ready("prompt-set", "add", str(prompt_folder), "--json").stdout)["added"] is False
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("federation", "show", "nowhere"), Exit.UNKNOWN, "nowhere"),
+        (("participant", "add", "nowhere", "anna"), Exit.UNKNOWN, "nowhere"),
+        (("participant", "token", "clinics", "nobody"), Exit.UNKNOWN, "nobody"),
+        (("participant", "add", "clinics", "Not A Name"), Exit.USAGE, "lower-case"),
+        (("round", "status", "clinics", "7"), Exit.UNKNOWN, "7"),
+        (("round", "close", "clinics"), Exit.UNKNOWN, "no rounds"),
+        (("round", "open", "clinics", "1", "--draft"), Exit.USAGE, "--draft"),
+        (("federation", "create", "banks", "--prompt-set", "nothing"), Exit.UNKNOWN, "questions@1.0"),
+        (("federation", "create", "clinics", "--prompt-set", "questions"), Exit.REFUSED, "clinics"),
+        (
+            ("federation", "create", "banks", "--prompt-set", "questions", "--rule", "dice"),
+            Exit.REFUSED,
+            "cluster_medoid",
+        ),
+        (("federation", "create", "banks", "--prompt-set", "questions", "--quorum", "0"), Exit.USAGE, "quorum"),
+        (("federation", "create", "Banks", "--prompt-set", "questions"), Exit.USAGE, "lower-case"),
+        (("federation", "list", "--data-dir", "elsewhere"), Exit.USAGE, "elsewhere"),
+        (("federation", "list", "--database-url", "mysql://h/d"), Exit.USAGE, "mysql"),
+        (("federation", "list", "--database-url", "nonsense"), Exit.REFUSED, "database"),
+        (("prompt-set", "add", "missing-folder"), Exit.BAD_FILE, "missing-folder"),
+        (("prompt-set", "add", "general"), Exit.BAD_FILE, "consensus prompts validate general"),
+        (("round", "open"), Exit.USAGE, "FEDERATION"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_mistake_is_explained(ready, words, code, says):
+    result = ready(*words, expect=code)
+    assert says in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_fault_is_told_once(ready):
+    result = ready("round", "open", "clinics", "--round-seconds", "1e15", expect=Exit.REFUSED)
+    assert result.stderr.count("round_seconds") == 1
+
+
+def test_a_program_gets_its_errors_as_json(ready):
+    result = ready("federation", "show", "nowhere", "--json", expect=Exit.UNKNOWN)
+    failure = json.loads(result.stderr)
+    assert (failure["code"], failure["exit_code"]) == ("unknown_federation", 3)
+    assert failure["remedy"]
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("manifest.json", None, Exit.BAD_FILE, "does not exist"),
+        ("manifest.json", b"{", Exit.BAD_FILE, "manifest.json"),
+        ("prompts.jsonl", None, Exit.BAD_FILE, "does not exist"),
+        ("prompts.jsonl", b"", Exit.BAD_FILE, "no prompts"),
+        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "caf\xe9"}', Exit.BAD_FILE, "UTF-8"),
+        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "x"}\n{"prompt_id"', Exit.BAD_FILE, "line 2"),
+        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "x", "topik": "y"}', Exit.BAD_FILE, "topik"),
+        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "changed"}', Exit.REFUSED, "manifest.digest"),
+    ],
+)
+def test_a_prompt_set_that_cannot_be_used(run, prompt_folder, case):
+    name, content, code, says = case
+    run("database", "upgrade")
+    if content is None:
+        (prompt_folder / name).unlink()
+    else:
+        (prompt_folder / name).write_bytes(content)
+    assert says in run("prompt-set", "add", str(prompt_folder), expect=code).stderr
+    assert json.loads(run("prompt-set", "list", "--json").stdout)["items"] == []
+
+
+def commands(command, path=()):
+    if isinstance(command, TyperGroup):
+        for name, child in command.commands.items():
+            yield from commands(child, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(cli.app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_json_and_an_example_that_would_run(path):
+    command = COMMANDS[path]
+    assert any("--json" in param.opts for param in command.params)
+    assert command.epilog.startswith(f"Example: consensus-server {' '.join(path)}")
+    help_page = CliRunner().invoke(cli.app, [*path, "--help"])
+    assert help_page.exit_code == 0
+    assert "Example:" in help_page.output
+
+
+def test_exit_codes_are_documented_where_people_look():
+    page = " ".join(re.sub(r"[│]", " ", CliRunner().invoke(cli.app, ["--help"]).output).split())
+    for code in Exit:
+        assert re.search(rf"\b{code.value}\b", page)
+        assert re.search(rf"^    {code.value} ", cli.__doc__, re.MULTILINE)
+    assert " ".join(EXIT_TABLE.split()) in page

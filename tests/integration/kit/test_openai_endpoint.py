@@ -1,0 +1,134 @@
+"""The caller of OpenAI-compatible endpoints against a server that misbehaves."""
+
+import socket
+from contextlib import closing
+
+import pytest
+
+from client_kit.errors import (
+    ConfigurationError,
+    ContextTooLong,
+    EndpointRefusedKey,
+    EndpointUnreachable,
+    GenerationError,
+    UnknownModel,
+)
+from client_kit.generation.base import Sampling
+from client_kit.generation.cleaning import Dropped, clean
+from client_kit.generation.openai_compatible import OpenAICompatibleGenerator
+from client_kit.wire import AnswerPolicy, FinishReason, Prompt, Refusals
+from tests.support.openai_server import MODEL, openai_server
+
+PROMPTS = [Prompt(prompt_id=f"p{number}", prompt=f"question {number}") for number in range(6)]
+
+
+@pytest.fixture
+def server():
+    with openai_server() as server:
+        yield server
+
+
+@pytest.fixture
+def ask(server):
+    def ask(prompts=PROMPTS, sampling=Sampling(), *, model=MODEL, url=None, retries=2, **options):  # noqa: B008  frozen
+        with closing(OpenAICompatibleGenerator(model, url or server.url, retries=retries, **options)) as generator:
+            return list(generator.generate(prompts, sampling))
+
+    return ask
+
+
+def test_the_request_carries_what_was_asked(ask, server):
+    sampling = Sampling(temperature=0.5, top_p=0.9, max_tokens=17, stop=("\n\n",), seed=3)
+    (answer,) = ask(PROMPTS[:1], sampling, extra_body={"top_k": 5})
+    (body,) = server.bodies
+    assert {"temperature": 0.5, "top_p": 0.9, "max_tokens": 17, "stop": ["\n\n"], "top_k": 5}.items() <= body.items()
+    assert (answer.prompt_tokens, answer.completion_tokens) == (2, 3)
+    assert answer.text.startswith("0 question (seed ")
+
+
+def test_newer_models_of_openai_name_the_limit_otherwise(ask, server):
+    ask(PROMPTS[:1], token_limit_field="max_completion_tokens")
+    assert server.bodies[0]["max_completion_tokens"] == 256
+    assert "max_tokens" not in server.bodies[0]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_passing_failures_are_repeated(ask, server, status):
+    server.failures = [status, status]
+    assert len(ask(PROMPTS[:1])) == 1
+    assert server.asked["question 0"] == 3
+
+
+@pytest.mark.parametrize(("status", "remedy"), [(429, "Lower concurrency"), (500, "Look into its log")])
+def test_lasting_failures_name_the_remedy(ask, server, status, remedy):
+    server.always = status
+    with pytest.raises(EndpointUnreachable, match=remedy):
+        ask(PROMPTS[:1])
+
+
+def test_a_wrong_key_is_named_and_not_repeated_in_the_message(ask, server):
+    server.key = "sk-right"
+    with pytest.raises(EndpointRefusedKey, match=r"prompt p0.*Check the key") as caught:
+        ask(PROMPTS[:1], api_key="sk-wrong")
+    assert "sk-" not in str(caught.value)
+    assert len(ask(PROMPTS[:1], api_key="sk-right")) == 1
+
+
+def test_a_wrong_model_is_named(ask):
+    with pytest.raises(UnknownModel, match=r"no model 'absent'.*/models"):
+        ask(PROMPTS[:1], model="absent")
+
+
+def test_an_endpoint_that_is_down_is_named(ask):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(EndpointUnreachable, match="cannot be reached"):
+        ask(PROMPTS[:1], url=f"http://127.0.0.1:{port}/v1", retries=0)
+
+
+def test_a_slow_endpoint_is_given_up_on(ask, server):
+    server.delay_seconds = 0.5
+    with pytest.raises(EndpointUnreachable, match="did not answer in time"):
+        ask(PROMPTS[:1], timeout_seconds=0.05, retries=0)
+
+
+def test_an_answer_of_another_shape_is_no_answer(ask, server):
+    server.shape = "other"
+    with pytest.raises(GenerationError, match="no chat completion"):
+        ask(PROMPTS[:1])
+
+
+def test_a_prompt_that_does_not_fit_is_named_after_the_others_were_answered(ask, server):
+    server.broken = {"question 2"}
+    answered = set()
+    with closing(OpenAICompatibleGenerator(MODEL, server.url, concurrency=2)) as generator:
+        answers = generator.generate(PROMPTS, Sampling())
+        with pytest.raises(ContextTooLong, match="prompt p2"):
+            answered.update(answer.prompt_id for answer in answers)
+    assert {"p0", "p1"} <= answered
+    assert "p2" not in answered
+
+
+def test_concurrency_is_used_and_bounded(ask, server):
+    server.delay_seconds = 0.05
+    assert len(ask(concurrency=3)) == 6
+    assert server.busiest == 3
+    with pytest.raises(ConfigurationError):
+        ask(concurrency=0)
+
+
+@pytest.mark.parametrize(
+    ("said", "known"),
+    [("stop", FinishReason.STOP), ("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER),
+     ("tool_calls", FinishReason.UNKNOWN)],
+)  # fmt: skip
+def test_how_an_answer_ended(ask, server, said, known):
+    server.finish_reason = said
+    assert ask(PROMPTS[:1])[0].finish_reason is known
+
+
+def test_a_refusal_comes_through_and_the_policy_decides(ask, server):
+    server.answers = {"question 0": "I'm sorry, but I can't help with that."}
+    (answer,) = ask(PROMPTS[:1])
+    assert clean(answer, AnswerPolicy()).text == answer.text
+    assert clean(answer, AnswerPolicy(refusals=Refusals.DROP)) is Dropped.REFUSAL

@@ -1,0 +1,73 @@
+"""The short form of the quality bench, with the stand-in encoder."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from consensus_server.cli import app
+
+KEYS = (
+    "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
+    "coverage length_ratio length_adjusted_quality auroc top_half_quality attack_success"
+)
+
+
+@pytest.fixture
+def judged(tmp_path):
+    rng = np.random.default_rng(2)
+    words = np.array([f"word{i}" for i in range(200)])
+    rows = [
+        {
+            "prompt_id": f"p{p}",
+            "prompt": " ".join(words[p : p + 8]),
+            "model": f"m{k}",
+            "output": " ".join([*words[p : p + 8], *rng.choice(words, 12)]),
+            "preference": k / 5,
+        }
+        for p in range(12)
+        for k in range(6)
+    ]
+    path = tmp_path / "judged.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(app, ["evaluate-labels", *map(str, arguments)])
+
+
+def test_rows_and_reports_are_written_and_embeddings_kept(judged, tmp_path):
+    options = ["--panel-size", 4, "--panels", 3, "--encoder", "hashing", "--cache", tmp_path / "cache"]
+    options += ["--rules", "hybrid,medoid", "--attacks", "injection,on_topic_copies_20", "--attackers", "1,2"]
+    done = evaluate(judged, *options, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {tuple(row) for row in rows} == {tuple(KEYS.split())}
+    assert len(rows) == (4 + 1) + 2 * 2 * 2
+    assert (tmp_path / "cache" / "embeddings.sqlite").is_file()
+    again = evaluate(judged, *options, "--out", tmp_path / "again")
+    assert again.exit_code == 0
+    assert json.loads((tmp_path / "again" / "results.json").read_text()) == rows
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--rules", "median"], 2, "there is no median"),
+        (["--attacks", "flood"], 2, "there is no flood"),
+        (["--attackers", "9"], 2, "give numbers from 1 to 7"),
+        (["--panel-size", "7"], 1, "needs as many models"),
+    ],
+)
+def test_what_cannot_be_run_is_said(judged, tmp_path, options, code, message):
+    done = evaluate(judged, "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out", *options)
+    assert done.exit_code == code
+    assert message in " ".join(done.output.split())
+
+
+def test_a_bad_file_is_named(tmp_path):
+    done = evaluate(tmp_path / "none.jsonl", "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out")
+    assert done.exit_code == 4
+    assert "none.jsonl" in done.output

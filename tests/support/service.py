@@ -1,0 +1,119 @@
+"""The use cases over one store, with a clock set by hand, and short ways to what most tests need."""
+
+from datetime import UTC, datetime, timedelta
+
+from client_kit.wire import content_digest, submission_digest
+from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.federations import Manifest, Prompt, Role, Terms
+from consensus_server.core.rounds import Answer
+from consensus_server.service.access import SERVER_OPERATOR, Access
+from consensus_server.service.aggregation import Aggregation
+from consensus_server.service.federations import Federations
+from consensus_server.service.participants import Participants
+from consensus_server.service.prompt_sets import PromptSets, prompts_digest
+from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rounds import Rounds
+from consensus_server.service.submissions import Submissions
+from consensus_server.service.traffic import Traffic
+from consensus_server.service.worker import AggregationWorker
+
+OPERATOR = SERVER_OPERATOR
+OPERATOR_TOKEN = "the-operator-of-the-server"
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class HandSetClock:
+    """Stands still until it is told otherwise."""
+
+    def __init__(self):
+        self._now = START
+
+    def now(self):
+        return self._now
+
+    def advance(self, seconds):
+        self._now += timedelta(seconds=seconds)
+
+
+def make_prompts(count=3):
+    return [Prompt(f"p-{i}", f"Question {i}?", "odd" if i % 2 else "even") for i in range(count)]
+
+
+def make_manifest(prompts, **changes):
+    topics = {}
+    for prompt in prompts:
+        if prompt.topic is not None:
+            topics[prompt.topic] = topics.get(prompt.topic, 0) + 1
+    values = {
+        "name": "questions",
+        "version": "1.0",
+        "digest": prompts_digest(prompts),
+        "prompt_count": len(prompts),
+        "description": "for tests",
+        "licence": "CC0-1.0",
+        "language": "en",
+        "topics": topics,
+    }
+    return Manifest(**values | changes)
+
+
+class Service:
+    """Everything that a server does, without a server."""
+
+    def __init__(self, store, clock=None, encoder=None, lease_seconds=60.0):
+        self.store = store
+        self.clock = clock or HandSetClock()
+        self.encoder = encoder or HashingEncoder()
+        self.access = Access(store, OPERATOR_TOKEN)
+        self.prompt_sets = PromptSets(store)
+        self.federations = Federations(store, self.clock, lambda: self.encoder.identity)
+        self.participants = Participants(store, self.clock)
+        self.rounds = Rounds(store, self.clock)
+        self.submissions = Submissions(store, self.clock)
+        self.pseudo_labels = PseudoLabels(store, self.clock)
+        self.traffic = Traffic(store)
+        self.aggregation = Aggregation(store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds)
+        self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
+
+    def found(self, name="clinics", *, prompts=3, sites=(), **terms):
+        """A federation over a prompt set of `prompts` prompts; answers the callers of its sites."""
+        chosen = make_prompts(prompts)
+        self.prompt_sets.add(OPERATOR, make_manifest(chosen), chosen)
+        self.federations.create(OPERATOR, Terms(name=name, prompt_set=prompts_digest(chosen), **terms))
+        return [self.join(site, federation=name) for site in sites]
+
+    def join(self, name, *, federation="clinics", role=Role.PARTICIPANT):
+        return self.access.identify(self.participants.add(OPERATOR, federation, name, role).token)
+
+    def open(self, federation="clinics", **options):
+        return self.rounds.create(OPERATOR, federation, **options)
+
+    def store_answers(self, caller, texts, number=1, **options):
+        return self.submissions.store(caller, caller.federation, number, answers_of(texts), **options)
+
+    def seal(self, caller, number=1):
+        held = self.submissions.held(caller, caller.federation, number)
+        return self.submissions.seal(caller, caller.federation, number, count=len(held.answers), digest=held.digest)
+
+    def submit(self, caller, texts, number=1):
+        """Store and seal. texts: by prompt_id, or by (prompt_id, sample)."""
+        self.store_answers(caller, texts, number)
+        return self.seal(caller, number)
+
+    def state(self, number=1, federation="clinics"):
+        return self.rounds.get(OPERATOR, federation, number).state
+
+    def labels(self, number=1, federation="clinics", caller=OPERATOR):
+        return b"".join(self.pseudo_labels.stream(caller, federation, number))
+
+    def events(self, number=1, federation="clinics", after=0):
+        return [event.kind.value for event in self.rounds.events_after(OPERATOR, federation, number, after)]
+
+
+def answers_of(texts):
+    keyed = {key if isinstance(key, tuple) else (key, 0): text for key, text in texts.items()}
+    return [Answer(prompt_id, sample, text) for (prompt_id, sample), text in keyed.items()]
+
+
+def digest_of(texts):
+    return submission_digest((each.prompt_id, each.sample, content_digest(each.text)) for each in answers_of(texts))

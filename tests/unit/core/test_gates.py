@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+
+from consensus_server.core.consensus.gates import GATES, Candidates, refusals
+
+
+def gates(texts, vectors):
+    return refusals(Candidates(texts, np.asarray(vectors, dtype=np.float32)))
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\n\t\r", "\u200b", "\ufeff \u2060", "\x00\x1b", "\u00ad\u200f", "\u3164\u2800", "\u2028 " * 50]
+)
+def test_what_shows_nothing_is_empty(text):
+    assert gates([text], [[1, 0]]) == ["empty"]
+
+
+@pytest.mark.parametrize("text", ["0", "\u200bA\u200b", "no", "מים", "水", "🙂", "?", "\u200d👩"])
+def test_what_shows_something_is_admitted(text):
+    assert gates([text], [[1, 0]]) == [None]
+
+
+@pytest.mark.parametrize("vector", [[0, 0], [np.nan, 1], [np.inf, 0], [1, -np.inf]])
+def test_a_text_without_a_direction_is_not_embeddable(vector):
+    assert gates(["Paris", "Rome"], [vector, [0, 1]]) == ["not_embeddable", None]
+
+
+def test_the_first_gate_gives_the_name():
+    assert gates([" ", "word", ""], [[0, 0], [0, 0], [np.nan, 0]]) == ["empty", "not_embeddable", "empty"]
+
+
+def test_every_gate_judges_each_answer_by_itself():
+    candidates = Candidates(["a", " ", "b"], np.array([[1, 0], [1, 0], [0, 0]], np.float32))
+    for gate in GATES.values():
+        verdict = gate(candidates)
+        alone = [gate(Candidates([candidates.texts[i]], candidates.vectors[i : i + 1])).tolist() for i in range(3)]
+        assert [[v] for v in verdict.tolist()] == alone
+    assert gates([], np.zeros((0, 2))) == []

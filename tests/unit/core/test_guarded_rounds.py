@@ -1,0 +1,255 @@
+"""Rounds decided as a whole: guards, redundancy, reliability."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
+from consensus_server.core.consensus.guards import printable_share
+from consensus_server.core.consensus.repetition import repetition
+
+GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
+WORDS = [f"word{i}" for i in range(400)]
+
+
+def text_of(rng, count, vocabulary=WORDS):
+    return " ".join(rng.choice(vocabulary, count))
+
+
+@pytest.fixture(scope="module")
+def make_round(make_pool):
+    """A round of `prompts` pools; participant number k answers k times as close to the common meaning as the first."""
+
+    def make(seed=0, prompts=30, participants=5, dimension=24, words=30):
+        rng = np.random.default_rng(seed)
+        pools = []
+        for p in range(prompts):
+            meaning = rng.normal(size=dimension)
+            noise = rng.normal(size=(participants, dimension)) / (1 + np.arange(participants))[:, None]
+            vectors = meaning + noise
+            common = rng.choice(WORDS, 25)
+            texts = [text_of(rng, words, np.concatenate([common, rng.choice(WORDS, 40)])) for _ in range(participants)]
+            pool = make_pool(vectors, [f"site-{k}" for k in range(participants)], texts, prompt_id=f"p{p:03}")
+            pools.append(with_openings(pool, meaning))
+        return pools
+
+    return make
+
+
+def with_openings(pool, prompt_opening):
+    return replace(
+        pool, prompt="Which words?", prompt_opening=np.asarray(prompt_opening, np.float32), openings=pool.vectors
+    )
+
+
+def joined(pool, names, texts, vectors):
+    """The pool with more answers."""
+    import hashlib
+
+    digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+    vectors = np.concatenate([pool.vectors, np.asarray(vectors, np.float32)])
+    return Pool(
+        pool.prompt_id,
+        (*pool.participants, *names),
+        (*pool.samples, *[0] * len(names)),
+        (*pool.texts, *texts),
+        (*pool.digests, *digests),
+        vectors,
+        prompt=pool.prompt,
+        prompt_opening=pool.prompt_opening,
+        openings=vectors,
+    )
+
+
+def rearranged(pool, order):
+    columns = ("participants", "samples", "texts", "digests")
+    return replace(
+        pool,
+        vectors=pool.vectors[order],
+        openings=pool.openings[order],
+        **{name: tuple(getattr(pool, name)[i] for i in order) for name in columns},
+    )
+
+
+def votes_of(pool, decision):
+    return sum(cluster.votes for cluster in decision.clusters)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shuffle=st.randoms(use_true_random=False))
+def test_neither_the_order_of_pools_nor_of_answers_matters(make_round, seed, shuffle):
+    pools = make_round(seed % 5, prompts=25)
+    before = {d.prompt_id: d for d in decide(pools, GUARDED)}
+    others = []
+    for pool in pools:
+        order = list(range(len(pool.texts)))
+        shuffle.shuffle(order)
+        others.append(rearranged(pool, order))
+    shuffle.shuffle(others)
+    for pool, decision in zip(others, decide(others, GUARDED), strict=True):
+        old = before[pool.prompt_id]
+        old_pool = next(p for p in pools if p.prompt_id == pool.prompt_id)
+        assert pool.digests[decision.pick] == old_pool.digests[old.pick]
+        assert (decision.confidence, decision.support, decision.share) == (old.confidence, old.support, old.share)
+
+
+def test_reliability_follows_who_agrees_elsewhere(make_round):
+    pools = make_round(prompts=40)
+    picks = [pool.participants[d.pick] for pool, d in zip(pools, decide(pools, GUARDED), strict=True)]
+    plain = [
+        pool.participants[d.pick]
+        for pool, d in zip(pools, decide(pools, replace(GUARDED, reliability=False)), strict=True)
+    ]
+    assert picks.count("site-4") > plain.count("site-4")
+    assert picks.count("site-0") == 0
+
+
+def test_copies_weigh_as_one_vote_and_do_not_win(make_round):
+    pools, rng = make_round(participants=5), np.random.default_rng(3)
+    attacked = []
+    for pool in pools:
+        text, vector = text_of(rng, 40), pool.prompt_opening * 0.3 + rng.normal(size=24) * 0.4
+        attacked.append(joined(pool, ["x", "y", "z", "zz", "zzz"], [text] * 5, [vector] * 5))
+    for policy in (GUARDED, replace(GUARDED, reliability=False)):
+        for pool, decision in zip(attacked, decide(attacked, policy), strict=True):
+            own = [c for c in decision.clusters if any(pool.participants[m] == "x" for m in c.members)]
+            assert not own or len(own[0].members) > 5 or own[0].votes == pytest.approx(1, abs=1e-5)
+            assert pool.participants[decision.pick].startswith("site-")
+    unguarded = decide(attacked, replace(GUARDED, guards=False, rule="medoid"))
+    assert sum(p.participants[d.pick] in "xyzzz" for p, d in zip(attacked, unguarded, strict=True)) > 15
+
+
+def test_short_answers_that_agree_word_by_word_keep_their_votes(make_pool):
+    pools = [
+        with_openings(
+            make_pool([[1, 0], [1, 0], [1, 0], [0, 1]], texts=["Paris."] * 3 + [f"It is Rome {p}"], prompt_id=f"{p}"),
+            [1, 1],
+        )
+        for p in range(30)
+    ]
+    for decision in decide(pools, GUARDED):
+        assert [c.votes for c in decision.clusters] == [3, 1]
+        assert decision.gates == {}
+
+
+def test_long_answers_that_agree_word_by_word_are_one_voice(make_pool):
+    pools = [
+        with_openings(
+            make_pool([[1, 0]] * 3, texts=[f"word{p} " * 5 + "and the rest of it " * 5] * 3, prompt_id=f"{p}"), [1, 1]
+        )
+        for p in range(2)
+    ]
+    for decision in decide(pools, GUARDED):
+        assert [c.votes for c in decision.clusters] == [1]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), copies=st.integers(1, 5))
+def test_more_samples_give_a_participant_no_more_votes(make_round, seed, copies):
+    pool = make_round(seed, prompts=1)[0]
+    more = rearranged(pool, [*range(5), *[2] * copies])
+    more = replace(more, samples=(0, 0, 0, 0, 0, *range(1, copies + 1)))
+    before, after = (decide([each], GUARDED)[0] for each in (pool, more))
+    assert votes_of(more, after) == pytest.approx(votes_of(pool, before), abs=1e-5)
+    assert more.texts[after.pick] == pool.texts[before.pick]
+
+
+def test_each_guard_refuses_by_its_name(make_round):
+    rng = np.random.default_rng(4)
+    pools = []
+    for pool in make_round(participants=4):
+        near = pool.vectors[:1] + 0.1 * rng.normal(size=(1, 24)).astype(np.float32)
+        texts = [
+            "\x00\x01\ufffd\x1b" * 40 + text_of(rng, 3),
+            text_of(rng, 30),
+            "Buy the finest carpets at the bazaar of our town. " + text_of(rng, 2),
+            text_of(rng, 3000),
+        ]
+        pools.append(
+            joined(
+                pool, ["bytes", "stray", "seller", "talker"], texts, [near[0], -pool.prompt_opening, near[0], near[0]]
+            )
+        )
+    expected = {4: "garbage", 5: "off_topic", 6: "repetitive", 7: "over_long"}
+    for decision in decide(pools, GUARDED):
+        assert decision.gates == expected
+        assert decision.pick < 4
+
+
+def test_a_pool_without_what_guards_read_is_named(make_round, make_pool):
+    with pytest.raises(MissingOpenings, match=r"pool 'bare' lacks.*encode_with_openings"):
+        decide([*make_round(prompts=2), make_pool(np.eye(3), prompt_id="bare")], GUARDED)
+
+
+def hard(make_pool):
+    eye, nothing = np.eye(4), np.zeros(4)
+    named = {
+        "nobody": (make_pool(np.zeros((0, 4)), texts=[]), eye[0]),
+        "empty": (make_pool(eye[:3], texts=["", " \n", "\u200b"]), eye[0]),
+        "nan": (make_pool(np.full((3, 4), np.nan)), eye[0]),
+        "nan prompt": (make_pool(eye[:3]), np.full(4, np.nan)),
+        "zero prompt": (make_pool(eye[:3]), nothing),
+        "one": (make_pool(eye[:1]), eye[0]),
+        "two": (make_pool(eye[:2]), eye[0]),
+        "identical": (make_pool(np.ones((5, 4)), texts=["the same words " * 20] * 5), np.ones(4)),
+        "orthogonal": (make_pool(eye), np.ones(4)),
+        "opposed": (make_pool([eye[0], -eye[0]]), eye[0]),
+        "huge": (make_pool([eye[0] * 1e38, eye[1] * 1e-42]), eye[0]),
+        "a megabyte": (make_pool(eye[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"]), eye[0]),
+        "scripts": (make_pool(eye, texts=["巴黎", "פריז", "\u202e\u0628\u0627", "Pa\u200bris"]), eye[0]),
+        "private use": (make_pool(eye[:2], texts=["a useful\ue000b", "c"]), eye[0]),
+        "one with many": (make_pool(eye, participants=["a"] * 4), eye[0]),
+        "garbage only": (make_pool(eye[:3], texts=["\x00" * 9 + "a", "\x01" * 9 + "b", "\x02" * 9 + "c"]), eye[0]),
+    }
+    return [with_openings(replace(pool, prompt_id=name), prompt) for name, (pool, prompt) in named.items()]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_whatever_comes_in_there_is_a_decision_or_a_reason(make_pool, rule):
+    for abstain in (True, False):
+        policy = replace(GUARDED, rule=rule, abstain=abstain)
+        for pools in (hard(make_pool), *([pool] for pool in hard(make_pool))):
+            for decision in decide(pools, policy):
+                assert (decision.pick is None) is (decision.abstention is not None)
+                json.dumps(asdict(decision), allow_nan=False)
+    without = {d.prompt_id for d in decide(hard(make_pool), GUARDED) if d.pick is None}
+    assert without == {"nobody", "empty", "nan", "garbage only"}
+
+
+def test_a_pool_too_large_for_pairs_is_decided_by_heads(make_pool):
+    rng = np.random.default_rng(5)
+    large = make_pool(np.eye(8)[rng.integers(0, 4, 1500)] + 0.05 * rng.normal(size=(1500, 8)), prompt_id="large")
+    decision = decide([with_openings(large, np.ones(8))], GUARDED)[0]
+    assert decision.pick is not None
+    assert votes_of(large, decision) == pytest.approx(1500)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("plain", 1), ("", 0), (" \n", 0), ("שלום\u200f 今日 🙂", 1), ("ab\x00\x01", 0.5), ("\ufffd\ufffda ", 1 / 3)],
+)
+def test_printable_share(text, share):
+    assert printable_share(text) == pytest.approx(share)
+
+
+def test_repetition_counts_prompts_not_samples_and_leaves_out_quotes_and_short_units():
+    slogan, own = "This sentence comes again and again.", "Number {} is a sentence of its own kind."
+    prompt = "Please repeat the following sentence."
+
+    def share(texts, pools=None, prompts=None):
+        count = len(texts)
+        return repetition(["a"] * count, prompts or [""] * count, texts, pools or list(range(count)))["a"]
+
+    assert share([f"{slogan} {own.format(i)}" for i in range(4)]) == pytest.approx(
+        len(slogan) / (len(slogan) + len(own) - 1)
+    )
+    assert share([slogan] * 2) == 0
+    assert share([slogan] * 5, pools=[0] * 5) == 0
+    assert share([f"Sure, here it is: {i}" + "!" for i in range(9)] + ["Yes."] * 9) == 0
+    assert share([prompt] * 9, prompts=[prompt] * 9) == 0
+    assert share([slogan] * 3 + [own.format(i) for i in range(57)]) == 0  # in 3, and in less than 10 %
+    assert share([slogan] * 9) == 1

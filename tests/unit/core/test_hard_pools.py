@@ -1,0 +1,98 @@
+"""Whatever comes in: a decision or an abstention with its reason, never an exception."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from consensus_server.core.consensus import CONFIDENCES, RULES, Policy, decide
+
+LONG = [f"answer {i} ".ljust(100, "x") for i in range(8)]
+
+
+def pools(make_pool):
+    return {
+        "nobody": make_pool(np.zeros((0, 4)), texts=[]),
+        "all empty": make_pool(np.eye(4)[:3], texts=["", " \n", "\u200b"]),
+        "all NaN": make_pool(np.full((3, 4), np.nan)),
+        "all zero": make_pool(np.zeros((3, 4))),
+        "one": make_pool(np.eye(4)[:1]),
+        "one of three": make_pool([[1, 0, 0, 0], [np.nan] * 4, [0] * 4]),
+        "two": make_pool(np.eye(4)[:2]),
+        "two alike": make_pool([[1, 0, 0, 0], [1, 0.1, 0, 0]]),
+        "identical": make_pool(np.ones((5, 4)), texts=[LONG[0]] * 5),
+        "orthogonal": make_pool(np.eye(4)),
+        "opposed": make_pool([[1, 0, 0, 0], [-1, 0, 0, 0]]),
+        "mean of nothing": make_pool(np.concatenate([np.eye(4), -np.eye(4)])),
+        "huge and tiny": make_pool([[1e38, 0, 0, 0], [1e-42, 0, 0, 0], [0, 1e38, 0, 0]]),
+        "a megabyte": make_pool(np.eye(4)[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"]),
+        "many scripts": make_pool(
+            np.eye(4)[[0, 0, 1, 1]], texts=["巴黎", "פריז", "\u202e\u0628\u0627\u0631\u064a\u0633", "Pa\u200bris"]
+        ),
+        "one with many samples": make_pool(np.eye(4), participants=["a"] * 4),
+    }
+
+
+EXPECTED = {
+    "nobody": "no_answers",
+    "all empty": "no_answers",
+    "all NaN": "no_answers",
+    "all zero": "no_answers",
+    "one": "single_answer",
+    "one of three": "single_answer",
+    "two": "tie",
+    "two alike": None,
+    "identical": None,
+    "orthogonal": "tie",
+    "opposed": "tie",
+    "mean of nothing": "tie",
+    "huge and tiny": None,
+    "a megabyte": None,
+    "many scripts": "tie",
+    "one with many samples": "tie",
+}
+
+
+def test_each_has_its_outcome(make_pool):
+    hard = pools(make_pool)
+    decisions = decide(list(hard.values()), Policy())
+    assert dict(zip(hard, [d.abstention for d in decisions], strict=True)) == EXPECTED
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+@pytest.mark.parametrize("equivalence", ["semantic", "exact"])
+def test_every_rule_and_score_bears_them(make_pool, rule, confidence, equivalence):
+    hard = [replace(pool, equivalence=equivalence) for pool in pools(make_pool).values()]
+    for abstain in (True, False):
+        for decision in decide(hard, Policy(rule=rule, confidence=confidence, abstain=abstain)):
+            assert (decision.pick is None) is (decision.abstention is not None)
+            assert 0 <= decision.confidence <= 1
+            assert 0 <= decision.share <= 1
+            json.dumps(asdict(decision), allow_nan=False)
+
+
+def test_without_abstention_only_a_pool_without_answers_has_no_label(make_pool):
+    hard = pools(make_pool)
+    decisions = decide(list(hard.values()), Policy(abstain=False))
+    without = {name for name, d in zip(hard, decisions, strict=True) if d.pick is None}
+    assert without == {"nobody", "all empty", "all NaN", "all zero"}
+
+
+def test_ten_thousand_answers_in_one_pool(make_pool):
+    rng = np.random.default_rng(5)
+    meaning = rng.choice(32, 10_000, p=np.arange(32, 0, -1) / 528)
+    vectors = np.eye(32)[meaning] + 0.05 * rng.normal(size=(10_000, 32))
+    decision = decide([make_pool(vectors)], Policy())[0]
+    sizes = np.bincount(meaning)
+    assert [c.votes for c in decision.clusters] == sorted(sizes.tolist(), reverse=True)
+    assert meaning[decision.pick] == 0
+    own = vectors[meaning == 0] / np.linalg.norm(vectors[meaning == 0], axis=1, keepdims=True)
+    assert np.flatnonzero(meaning == 0)[(own @ own.sum(0)).argmax()] == decision.pick
+
+
+def test_ten_thousand_copies(make_pool):
+    vectors = np.ones((10_000, 8))
+    decision = decide([make_pool(vectors, texts=["same words"] * 10_000)], Policy())[0]
+    assert (decision.share, decision.support, decision.confidence) == (1, 10_000, 1)

@@ -1,0 +1,63 @@
+"""The guarded rule against the reference that the project was given; it lies beside the project and never in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consensus_server.core.consensus.clustering import average_linkage
+from consensus_server.core.consensus.layout import Layout
+from consensus_server.core.consensus.measures import Cues, Measures
+from consensus_server.core.consensus.weighing import judge
+
+GOLDEN = Path(__file__).parents[4] / "shared" / "consensus" / "golden.npz"
+
+
+@pytest.fixture(scope="module")
+def golden():
+    if not GOLDEN.is_file():
+        pytest.skip("../shared/consensus/golden.npz is not there")
+    return np.load(GOLDEN)
+
+
+@pytest.fixture(scope="module")
+def measures(golden):
+    prompts, models = golden["length"].shape
+    chunk, first = (golden[name].astype(np.float64) for name in ("chunk", "first"))
+    return Measures(
+        layout=Layout(np.repeat(np.arange(prompts), models)),
+        participant=np.tile(np.arange(models), prompts),
+        length=golden["length"].astype(np.int64).ravel(),
+        cosine=np.einsum("pid,pjd->pij", chunk, chunk).ravel(),
+        f1=golden["f1"].astype(np.float64).ravel(),
+        f2=golden["f2"].astype(np.float64).ravel(),
+        cues=Cues(
+            opening_cosine=np.einsum("pid,pjd->pij", first, first).ravel(),
+            printable=golden["printable"].astype(np.float64).ravel(),
+            relevance=golden["relevance"].astype(np.float64).ravel(),
+            repetition=np.tile(golden["repetition"], prompts),
+        ),
+    )
+
+
+def test_votes_and_scores_are_those_of_the_reference(golden, measures):
+    verdict = judge(measures, reliability=True)
+    shape = golden["length"].shape
+    np.testing.assert_allclose(verdict.votes.reshape(shape), golden["weight"], atol=1e-5)
+    score = np.where(verdict.admitted, verdict.standing.score, 0)
+    np.testing.assert_allclose(score.reshape(shape), golden["score"], atol=1e-4)
+
+
+def test_picks_are_those_of_the_reference(golden, measures):
+    """Average linkage of the admitted answers only: who was refused cannot bend the clusters of the others."""
+    verdict = judge(measures, reliability=True)
+    prompts, models = golden["length"].shape
+    admitted = verdict.admitted.reshape(prompts, models)
+    cosine = measures.cosine.reshape(prompts, models, models)
+    cosine = np.where(admitted[:, :, None] & admitted[:, None, :], cosine, -1e6)
+    labels = average_linkage(cosine, np.full(prompts, 0.6))
+    votes = verdict.votes.reshape(prompts, models)
+    mass = (votes[:, None, :] * (labels[:, :, None] == labels[:, None, :])).sum(-1)
+    allowed = admitted & (mass >= mass.max(1, keepdims=True) - 1e-6)
+    score = np.where(allowed, verdict.standing.score.reshape(prompts, models), -np.inf)
+    np.testing.assert_array_equal(score.argmax(1), golden["pick"])

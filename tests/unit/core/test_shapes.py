@@ -1,0 +1,15 @@
+import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+
+from consensus_server.core.consensus import clustering
+from consensus_server.core.consensus.similarity import unit_vectors
+
+
+def test_shapes_are_checked_while_these_tests_run():
+    with pytest.raises(TypeCheckError):
+        unit_vectors(np.zeros(3, np.float32))
+    with pytest.raises(TypeCheckError):
+        clustering.average_linkage(np.ones((2, 3, 4)), np.ones(2))
+    with pytest.raises(TypeCheckError):
+        clustering.average_linkage(np.ones((2, 3, 3)), np.ones(5))

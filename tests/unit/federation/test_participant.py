@@ -1,0 +1,342 @@
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+
+from client_kit.errors import ConfigurationError, Forbidden, RoundFailed, RoundNotOpen, SubmissionSealed, UnknownRound
+from client_kit.federation.journal import Journal
+from client_kit.federation.participant import Participant, Site
+from client_kit.federation.progress import Progress, Step
+from client_kit.generation.base import Sampling
+from client_kit.generation.scripted import ScriptedGenerator
+from client_kit.training.base import Example, TrainingReport
+from client_kit.wire import (
+    Federation,
+    Identity,
+    Prompt,
+    PseudoLabel,
+    Role,
+    Round,
+    RoundState,
+    SealReceipt,
+    content_digest,
+    submission_digest,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PROMPTS = [Prompt(prompt_id=f"p{number}", prompt=f"Question {number}?") for number in range(3)]
+SCRIPT = {"p0": "Paris.", "p1": "<think>hm</think>", "p2": ["Rome.", "Roma."]}
+ONE_EACH = {"p0": "Paris.", "p1": "Berlin.", "p2": "Rome."}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing handles it."""
+
+
+class FakeClient:
+    """What the loop asks of `ConsensusClient`, held in memory."""
+
+    def __init__(self, states=None):
+        self.states = states or {}
+        self.submitted = {}
+        self.sealed = []
+        self.kill_at = None
+
+    def federation(self):
+        return Federation(federation="f", prompt_set="0" * 64, encoder="1" * 64, created_at=NOW, samples_per_prompt=1)
+
+    def prompts(self):
+        return PROMPTS
+
+    def identity(self):
+        return Identity(federation="f", participant="a", role=Role.PARTICIPANT)
+
+    def round(self, number):
+        state = self.states.get(number, RoundState.OPEN)
+        if state is None:
+            raise UnknownRound("no such round")
+        return Round(federation="f", number=number, state=state, quorum=1, active=1, sealed=0)
+
+    def wait_for(self, number, state, timeout_seconds=None):
+        return self.round(number)
+
+    def submit_and_seal(self, number, answers, *, replace=False):
+        if self.states.get(number) in {RoundState.CLOSED, RoundState.PUBLISHED}:
+            raise RoundNotOpen("it is closed")
+        keys = [(answer.prompt_id, answer.sample) for answer in answers]
+        assert len(keys) == len(set(keys))
+        self.submitted[number] = {answer.prompt_id: answer.text for answer in answers}
+        if self.kill_at == ("submit", number):
+            raise Killed
+        self.sealed.append(number)
+        rows = [(answer.prompt_id, answer.sample, content_digest(answer.text)) for answer in answers]
+        return SealReceipt(
+            federation="f",
+            number=number,
+            participant="a",
+            count=len(rows),
+            digest=submission_digest(rows),
+            sealed_at=NOW,
+        )
+
+    def wait_for_labels(self, number, timeout_seconds=None):
+        if self.states.get(number) is RoundState.FAILED:
+            raise RoundFailed("quorum missed")
+        if self.states.get(number) == "forbidden":
+            raise Forbidden("only contributors")
+        method = {"confidence_method": "dominant_share", "clusters": []}
+        return [
+            PseudoLabel(prompt_id="p0", text=f"Label {number}.", confidence=0.5, support=2, share=0.5, **method),
+            PseudoLabel(prompt_id="p1", abstention="tie", confidence=0, support=0, share=0, **method),
+        ]
+
+
+class Recorder:
+    """A trainer that notes what it was given."""
+
+    def __init__(self):
+        self.calls = []
+
+    def train(self, model, examples, *, steps, seed, output):
+        assert not output.exists()
+        output.mkdir(parents=True)
+        self.calls.append((model.name, sorted(example.completion for example in examples), steps, seed))
+        return TrainingReport(output, steps, len(examples), 0.5, (1.0,))
+
+
+class Killable(ScriptedGenerator):
+    """Dies before the answer number `after`, counted over all runs."""
+
+    def __init__(self, script, after, asked):
+        super().__init__(script)
+        self.after, self.asked = after, asked
+
+    def generate(self, prompts, sampling):
+        for generation in super().generate(prompts, sampling):
+            if len(self.asked) == self.after:
+                self.asked.append("killed")
+                raise Killed
+            self.asked.append(generation.prompt_id)
+            yield generation
+
+
+@pytest.fixture
+def trainer():
+    return Recorder()
+
+
+def site(tmp_path, trainer, **changes):
+    defaults = {
+        "open_generator": lambda _: ScriptedGenerator(ONE_EACH),
+        "trainer": trainer,
+        "base": tmp_path / "base",
+        "private": (Example("Q?", "Private."),),
+        "steps": lambda stage: 9 if stage == 1 else 6,
+        "seed": 40,
+    }
+    return Site(**{**defaults, **changes})
+
+
+def run(client, chosen, work, *, rounds=2, observe=lambda _: None):
+    with Journal(work / "journal.jsonl", {"federation": "f"}) as journal:
+        return Participant(client, chosen, journal, work=work, rounds=rounds, observe=observe).run()
+
+
+def test_private_data_first_then_with_the_last_labels_from_the_last_checkpoint(tmp_path, trainer):
+    client = FakeClient()
+    assert run(client, site(tmp_path, trainer), tmp_path) == tmp_path / "training-003"
+    assert trainer.calls == [
+        ("base", ["Private."], 9, 41),
+        ("training-001", ["Label 1.", "Private."], 6, 42),
+        ("training-002", ["Label 2.", "Private."], 6, 43),
+    ]
+    assert client.submitted == {1: ONE_EACH, 2: ONE_EACH}
+
+
+def test_the_newest_checkpoint_answers(tmp_path, trainer):
+    opened = []
+    run(
+        FakeClient(),
+        site(tmp_path, trainer, open_generator=lambda m: opened.append(m.name) or ScriptedGenerator(ONE_EACH)),
+        tmp_path,
+    )
+    assert opened == ["training-001", "training-002"]
+
+
+def test_a_finished_run_repeated_does_nothing(tmp_path, trainer):
+    run(FakeClient(), site(tmp_path, trainer), tmp_path)
+    again = FakeClient()
+    run(again, site(tmp_path, trainer, open_generator=lambda _: pytest.fail("generated again")), tmp_path)
+    assert again.submitted == {}
+    assert len(trainer.calls) == 3
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_killed_while_answering_it_generates_only_what_is_missing(tmp_path, trainer, after):
+    asked = []
+    chosen = site(tmp_path, trainer, open_generator=lambda _: Killable(ONE_EACH, after, asked))
+    client = FakeClient()
+    with pytest.raises(Killed):
+        run(client, chosen, tmp_path)
+    run(client, chosen, tmp_path)
+    assert sorted(name for name in asked if name != "killed") == sorted([*ONE_EACH, *ONE_EACH])
+    assert client.submitted == {1: ONE_EACH, 2: ONE_EACH}
+    assert len(trainer.calls) == 3
+
+
+def test_killed_between_submission_and_journal_it_seals_the_same(tmp_path, trainer):
+    client = FakeClient()
+    client.kill_at = ("submit", 2)
+    with pytest.raises(Killed):
+        run(client, site(tmp_path, trainer), tmp_path)
+    client.kill_at = None
+    run(client, site(tmp_path, trainer, open_generator=lambda _: pytest.fail("generated again")), tmp_path)
+    assert client.sealed == [1, 2]
+    assert client.submitted == {1: ONE_EACH, 2: ONE_EACH}
+
+
+def test_killed_after_training_before_the_journal_it_trains_again_from_the_same_start(tmp_path, trainer):
+    class DiesOnce(Recorder):
+        def train(self, *args, **kwargs):
+            report = super().train(*args, **kwargs)
+            if len(self.calls) == 2:
+                raise Killed
+            return report
+
+    dying = DiesOnce()
+    with pytest.raises(Killed):
+        run(FakeClient(), site(tmp_path, dying), tmp_path)
+    run(FakeClient(), site(tmp_path, dying), tmp_path)
+    assert dying.calls[1] == dying.calls[2]
+    assert len(dying.calls) == 4
+
+
+def test_killed_in_training_it_asks_for_the_same_and_leaves_the_trainers_checkpoints(tmp_path, trainer):
+    class DiesWithin(Recorder):
+        def train(self, model, examples, **asked):
+            checkpoint = asked["output"].with_name(f".{asked['output'].name}.checkpoints") / "checkpoint-1"
+            self.found = checkpoint.exists()
+            report = super().train(model, examples, **asked)
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            if len(self.calls) == 1:
+                raise Killed
+            return report
+
+    dying = DiesWithin()
+    with pytest.raises(Killed):
+        run(FakeClient(), site(tmp_path, dying), tmp_path, rounds=0)
+    run(FakeClient(), site(tmp_path, dying), tmp_path, rounds=0)
+    assert dying.found
+    assert dying.calls[0] == dying.calls[1]
+
+
+def test_a_round_closed_without_us_still_teaches(tmp_path, trainer):
+    client, told = FakeClient({1: RoundState.PUBLISHED}), []
+    run(client, site(tmp_path, trainer), tmp_path, observe=told.append)
+    assert list(client.submitted) == [2]
+    assert trainer.calls[1][1] == ["Label 1.", "Private."]
+    assert any(progress.step is Step.MISSED and "without this participant" in progress.detail for progress in told)
+
+
+@pytest.mark.parametrize("state", [RoundState.FAILED, "forbidden"])
+def test_a_failed_or_closed_off_round_is_passed_over(tmp_path, trainer, state):
+    client, told = FakeClient({2: state}), []
+    client.round = lambda number: FakeClient.round(FakeClient(), number)
+    run(client, site(tmp_path, trainer), tmp_path, rounds=3, observe=told.append)
+    assert trainer.calls[2][1] == ["Label 1.", "Private."]
+    assert trainer.calls[3][1] == ["Label 3.", "Private."]
+    assert [progress.round for progress in told if progress.step is Step.MISSED] == [2]
+
+
+def test_a_round_that_fails_while_a_slow_site_still_answers_is_passed_over_and_stays_so(tmp_path, trainer):
+    client, told = FakeClient(), []
+    waits = client.wait_for
+
+    def failed(number, state, timeout_seconds=None):
+        if number == 1:
+            client.states[1] = RoundState.FAILED
+            raise RoundFailed("quorum missed")
+        return waits(number, state, timeout_seconds)
+
+    client.wait_for = failed
+    for _ in range(2):
+        run(client, site(tmp_path, trainer), tmp_path, observe=told.append)
+    assert list(client.submitted) == [2]
+    assert [call[1] for call in trainer.calls] == [["Private."], ["Private."], ["Label 2.", "Private."]]
+    assert {progress.round for progress in told if progress.step is Step.MISSED} == {1}
+
+
+def test_a_site_that_lost_its_journal_after_the_seal_goes_on_with_the_labels(tmp_path, trainer):
+    client, told = FakeClient(), []
+    submit = client.submit_and_seal
+
+    def sealed(number, answers, *, replace=False):
+        if number == 1:
+            raise SubmissionSealed("it takes no more answers")
+        return submit(number, answers, replace=replace)
+
+    client.submit_and_seal = sealed
+    run(client, site(tmp_path, trainer), tmp_path, observe=told.append)
+    assert list(client.submitted) == [2]
+    assert trainer.calls[1][1] == ["Label 1.", "Private."]
+
+
+def test_a_question_file_given_later_does_not_pass_the_newest_model_off_as_an_earlier_one(tmp_path, trainer):
+    run(FakeClient(), site(tmp_path, trainer), tmp_path, rounds=1)
+    stages = []
+    chosen = site(tmp_path, trainer, evaluate=lambda stage, _: stages.append(stage) or {})
+    run(FakeClient(), chosen, tmp_path, rounds=2)
+    assert stages == [2, 3]
+
+
+def test_reasoning_is_not_submitted_and_empty_answers_are_dropped(tmp_path, trainer):
+    client = FakeClient()
+    script = {"p0": "<think>France...</think>Paris.", "p1": "<think>hm</think>", "p2": "Rome."}
+    told = []
+    run(
+        client,
+        site(tmp_path, trainer, open_generator=lambda _: ScriptedGenerator(script)),
+        tmp_path,
+        observe=told.append,
+    )
+    assert client.submitted[1] == {"p0": "Paris.", "p2": "Rome."}
+    assert next(p.detail for p in told if p.step is Step.SUBMITTED) == "1 dropped: empty"
+
+
+def test_a_site_that_is_only_an_api_exports_instead_of_training(tmp_path):
+    exported = []
+    chosen = Site(
+        open_generator=lambda model: ScriptedGenerator(ONE_EACH) if model is None else pytest.fail("no checkpoint"),
+        export=lambda labels, prompts, folder: exported.append((labels[0].text, len(prompts), folder.name)),
+    )
+    assert run(FakeClient(), chosen, tmp_path) is None
+    assert exported == [("Label 1.", 3, "round-001"), ("Label 2.", 3, "round-002")]
+
+
+def test_evaluation_runs_before_the_first_and_after_every_training_once(tmp_path, trainer):
+    stages = []
+    chosen = site(tmp_path, trainer, evaluate=lambda stage, _: stages.append(stage) or {"right": stage})
+    run(FakeClient(), chosen, tmp_path)
+    run(FakeClient(), chosen, tmp_path)
+    assert stages == [0, 1, 2, 3]
+
+
+def test_more_samples_than_the_federation_admits_are_refused_before_any_work(tmp_path, trainer):
+    with pytest.raises(ConfigurationError, match=r"sampling.samples is 2, the federation admits 1"):
+        run(FakeClient(), site(tmp_path, trainer, sampling=Sampling(samples=2)), tmp_path)
+    assert trainer.calls == []
+
+
+def test_progress_records_survive_a_line_of_json():
+    progress = Progress("a", Step.ANSWERING, 2, 3, 9, "détail", 1.5)
+    assert Progress.from_json(progress.to_json()) == progress
+    for line in ("no json", "[]", '{"step": "dancing"}', '{"step": "trained", "other": 1}'):
+        with pytest.raises(ValueError):
+            Progress.from_json(line)
+
+
+def test_the_loop_reaches_no_heavy_library():
+    code = "import sys, client_kit.federation.participant; print({'torch', 'trl', 'openai', 'transformers'} & {*sys.modules})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"

@@ -1,0 +1,156 @@
+"""From names in the settings to implementations."""
+
+import dataclasses
+from inspect import signature
+
+import pytest
+from pydantic import TypeAdapter
+
+from client_kit.errors import ConfigurationError, GenerationError, UnknownModel
+from client_kit.generation import openai_compatible, transformers_local
+from client_kit.generation.base import Sampling
+from client_kit.generation.openai_compatible import OpenAICompatibleGenerator
+from client_kit.generation.scripted import ScriptedGenerator
+from client_kit.generation.seeds import answer_seed
+from client_kit.generation.transformers_local import TransformersGenerator
+from client_kit.settings import (
+    GeneratorSettings,
+    OpenAISettings,
+    SftSettings,
+    TrainerSettings,
+    TransformersSettings,
+)
+from client_kit.training.sft_settings import Lora, SFTSettings
+from client_kit.wire import Prompt
+from client_kit.wiring import open_generator, open_trainer
+
+PROMPTS = [Prompt(prompt_id="a", prompt="?"), Prompt(prompt_id="b", prompt="?")]
+
+
+def generator(**settings):
+    return open_generator(TypeAdapter(GeneratorSettings).validate_python(settings))
+
+
+def script(tmp_path, *lines):
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {"kind": "scripted", "answers": file}
+
+
+def test_scripted_answers_come_from_a_file(tmp_path, caplog):
+    lines = ('{"prompt_id": "a", "sample": 1, "text": "y"}', '{"prompt_id": "a", "text": "x"}')
+    answers = list(generator(**script(tmp_path, *lines)).generate(PROMPTS[:1], Sampling(samples=2)))
+    assert [(answer.sample, answer.text) for answer in answers] == [(0, "x"), (1, "y")]
+    assert "not from a model" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("{", "line 1"),
+        ('{"prompt_id": "a"}', "prompt_id and text"),
+        ("[]", "line 1"),
+        ('{"prompt_id": "a", "text": 1}', "must be texts"),
+        ('{"prompt_id": "a", "text": "x", "sample": 1}', r"are \[1\]"),
+    ],
+)
+def test_a_faulty_script_names_its_line(tmp_path, line, named):
+    with pytest.raises(ConfigurationError, match=named):
+        generator(**script(tmp_path, line))
+
+
+def test_a_prompt_without_an_answer_is_named():
+    with pytest.raises(GenerationError, match="prompt b"):
+        list(ScriptedGenerator({"a": "x"}).generate(PROMPTS, Sampling()))
+
+
+def test_an_endpoint_gets_its_key_from_the_environment(monkeypatch):
+    settings = {"kind": "openai", "model": "m", "base_url": "http://server/v1", "api_key_env": "SOME_KEY"}
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(ConfigurationError, match="SOME_KEY has no key"):
+        generator(**settings)
+    monkeypatch.setenv("SOME_KEY", " secret\n")
+    endpoint = generator(**settings)
+    assert endpoint._client.api_key == "secret"
+    endpoint.close()
+
+
+def test_the_environment_s_openai_key_is_not_sent_to_other_endpoints(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    endpoint = generator(kind="openai", model="m", base_url="http://server/v1")
+    assert endpoint._client.api_key != "secret"
+    endpoint.close()
+
+
+def test_a_model_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(UnknownModel, match="there is no model folder"):
+        generator(kind="transformers", model=str(tmp_path / "absent"))
+
+
+def test_trainers_by_name():
+    settings = TypeAdapter(TrainerSettings)
+    assert open_trainer(settings.validate_python({"kind": "none"})) is None
+    trainer = open_trainer(settings.validate_python({"kind": "sft", "steps": 3, "method": "lora", "lora_rank": 4}))
+    assert trainer.settings.lora.rank == 4
+
+
+TRANSFORMERS = {"batch_size": 3, "device": "cpu", "dtype": "bfloat16", "prompt_template": "Q: {prompt}"}
+OPENAI = {
+    "api": "completions", "concurrency": 3, "timeout_seconds": 5.5, "retries": 7,
+    "token_limit_field": "max_completion_tokens", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+}  # fmt: skip
+SFT = {
+    "learning_rate": 0.5, "batch_size": 2, "accumulate": 3, "max_length": 44, "schedule": "cosine", "warmup_steps": 5,
+    "weight_decay": 0.25, "max_gradient_norm": 6.5, "device": "cpu", "precision": "bfloat16",
+    "gradient_checkpointing": True, "checkpoint_steps": 8,
+}  # fmt: skip
+LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
+
+
+@pytest.mark.parametrize(
+    ("module", "generator_type", "settings_type", "given"),
+    [
+        (transformers_local, TransformersGenerator, TransformersSettings, TRANSFORMERS),
+        (openai_compatible, OpenAICompatibleGenerator, OpenAISettings, OPENAI),
+    ],
+    ids=["transformers", "openai"],
+)
+def test_every_field_of_a_generator_reaches_it_and_has_its_default(
+    monkeypatch, module, generator_type, settings_type, given
+):
+    options = {
+        name: option.default for name, option in signature(generator_type).parameters.items()
+        if option.kind is option.KEYWORD_ONLY and name not in {"threads", "api_key"}
+    }  # fmt: skip
+    fields = settings_type.model_fields
+    assert {name: fields[name].default for name in options} == options
+    assert given.keys() == options.keys()
+    assert all(given[name] != default for name, default in options.items())
+    received = {}
+    monkeypatch.setattr(module, generator_type.__name__, lambda *_, **options: received.update(options))
+    addresses = {"base_url": "http://server/v1"} if settings_type is OpenAISettings else {}
+    open_generator(settings_type(kind=fields["kind"].annotation.__args__[0], model="m", **addresses, **given))
+    assert {name: received[name] for name in options} == given
+
+
+def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
+    options = {field.name: field.default for field in dataclasses.fields(SFTSettings)}
+    assert options.keys() - SFT.keys() == {"lora", "threads"}
+    assert {name: SftSettings.model_fields[name].default for name in SFT} == {name: options[name] for name in SFT}
+    assert all(SFT[name] != options[name] for name in SFT)
+    trainer = open_trainer(SftSettings(kind="sft", steps=1, **SFT), threads=2)
+    assert trainer.settings == SFTSettings(**SFT, threads=2)
+
+
+def test_every_field_of_an_adapter_reaches_the_trainer_and_has_its_default():
+    defaults = dataclasses.asdict(Lora())
+    assert {name: SftSettings.model_fields[f"lora_{name}"].default for name in defaults} == defaults
+    assert all(LORA[name] != default for name, default in defaults.items())
+    chosen = SftSettings(kind="sft", steps=1, method="lora", **{f"lora_{name}": value for name, value in LORA.items()})
+    assert open_trainer(chosen).settings.lora == Lora(**LORA)
+
+
+def test_seeds_differ_by_seed_prompt_and_sample():
+    seeds = {answer_seed(seed, prompt, sample) for seed in (0, 1) for prompt in ("a", "b") for sample in (0, 1)}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**31 for seed in seeds)

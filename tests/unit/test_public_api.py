@@ -1,0 +1,37 @@
+"""The public names. A change here is a change for every user: read it as one."""
+
+import client_kit
+from client_kit import client, errors
+
+NAMES = [
+    "Answer", "AsyncConsensusClient", "ConsensusClient", "ConsensusError", "FinishReason", "Prompt", "PromptSet",
+    "PseudoLabel", "RetryPolicy", "RoundState", "Submission", "__version__", "export_labels", "load_prompt_set",
+]  # fmt: skip
+
+METHODS = [
+    "add_participant", "card", "close", "close_round", "create_federation", "create_round", "current_round", "events",
+    "explanation", "federation", "federations", "health", "held", "identity", "in_federation", "metrics", "new_token",
+    "open_round", "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels",
+    "readiness", "round", "rounds", "seal", "set_active", "submit", "submit_and_seal", "traffic", "upload_prompt_set",
+    "wait_for", "wait_for_labels",
+]  # fmt: skip
+
+
+def test_names_of_the_kit():
+    assert sorted(client_kit.__all__) == dir(client_kit) == NAMES
+    assert all(getattr(client_kit, name) is not None for name in NAMES)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    assert not hasattr(client_kit, "nothing_of_the_sort")
+
+
+def test_methods_of_the_clients():
+    for kind in (client.ConsensusClient, client.AsyncConsensusClient):
+        assert sorted(name for name in vars(kind) if not name.startswith("_")) == METHODS
+
+
+def test_every_public_method_and_every_error_says_what_it_is():
+    methods = [getattr(client.ConsensusClient, name) for name in METHODS]
+    kinds = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, Exception)]
+    assert [item.__qualname__ for item in (*methods, *kinds) if not item.__doc__] == []
