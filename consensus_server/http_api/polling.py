@@ -1,10 +1,12 @@
 """Waiting for a round without a thread or a query per waiter.
 
 Rounds change in other processes too (workers), so that waiting means looking again. However many requests wait for
-the same round, it is looked at once an interval.
+the same round, it is looked at once an interval. A request's first look is its own: what its sender has seen elsewhere
+must not be news here.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -31,11 +33,14 @@ class SharedPoll(Generic[K, V]):
         self._read = read
         self._looks: dict[K, _Look[V]] = {}
 
-    async def get(self, key: K) -> V:
-        """The value, at most `interval_seconds` old. Raises what `read` raises."""
+    async def get(self, key: K, since: float = -math.inf) -> V:
+        """The value, at most `interval_seconds` old and not from before `since` (of `time.monotonic`).
+
+        Raises what `read` raises.
+        """
         now = time.monotonic()
         look = self._looks.get(key)
-        if look is None or now - look.begun >= self.interval_seconds:
+        if look is None or look.begun < since or now - look.begun >= self.interval_seconds:
             self._forget_older_than(now - self.interval_seconds)
             look = _Look(now, asyncio.create_task(run_in_threadpool(self._read, key)))
             self._looks[key] = look

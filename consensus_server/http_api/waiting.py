@@ -16,11 +16,12 @@ async def wait_for_state(
 
     A round that does not exist yet is waited for. Raises UnknownRound when it does not come in time.
     """
-    until = time.monotonic() + timeout_seconds
+    asked = time.monotonic()
+    until = asked + timeout_seconds
     while True:
         over = time.monotonic() >= until or context.stopping.is_set()
         try:
-            round_ = await context.rounds.get((federation, number))
+            round_ = await context.rounds.get((federation, number), since=asked)
         except UnknownRound:
             if over:
                 raise

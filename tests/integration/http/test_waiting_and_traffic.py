@@ -90,6 +90,13 @@ def test_a_wait_ends_when_the_state_is_passed(arena, answer_rows):
     assert arena.as_("anna").get(f"{arena.round}?wait_for=open").json()["state"] == "published"
 
 
+def test_a_wait_never_tells_less_than_its_sender_has_seen(start_server, new_arena, answer_rows):
+    arena = new_arena(start_server("seldom", poll_seconds=30.0))
+    assert arena.as_("anna").get(f"{arena.round}?wait_for=open").json()["state"] == "open"
+    arena.publish({"anna": answer_rows(), "bert": answer_rows()})
+    assert arena.as_("anna").get(f"{arena.round}?wait_for=open").json()["state"] == "published"
+
+
 def test_a_wait_ends_with_a_failure(arena):
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(arena.as_("anna").get, f"{arena.round}?wait_for=published&timeout_seconds=10")
