@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from client_kit.client import ConsensusClient
-from client_kit.federation.configuration import read_secret
+from client_kit.settings_files import read_secret
 
 ServerOption = Annotated[str, typer.Option("--server", envvar="CONSENSUS_SERVER", help="URL of the consensus server.")]
 FederationOption = Annotated[

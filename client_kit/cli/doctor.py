@@ -17,7 +17,7 @@ from client_kit.cli.connection import TokenFileOption
 from client_kit.cli.output import Exit, JsonOption, console, print_json
 from client_kit.client import ConsensusClient, RetryPolicy
 from client_kit.errors import ConfigurationError, ConsensusError
-from client_kit.federation.configuration import read_secret
+from client_kit.settings_files import read_secret
 
 EXTRAS = {
     "generate": ("torch", "transformers", "openai"),

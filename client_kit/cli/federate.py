@@ -8,8 +8,9 @@ import typer
 
 from client_kit.cli.board import Board
 from client_kit.cli.output import Exit, JsonOption, print_json, print_table, say
-from client_kit.federation.configuration import FederationSettings, load_settings
+from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.runner import FederationOutcome, run_federation
+from client_kit.settings_files import load_settings
 
 
 def federate(

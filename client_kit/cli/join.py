@@ -11,10 +11,10 @@ from rich.progress import Progress as Bars
 
 from client_kit import wiring
 from client_kit.cli.output import JsonOption, errors, say
-from client_kit.federation.configuration import load_settings
 from client_kit.federation.progress import Progress, Step
 from client_kit.federation.site import take_part
 from client_kit.settings import ParticipantSettings
+from client_kit.settings_files import load_settings
 
 
 def join(

@@ -4,15 +4,12 @@ Both are YAML. Unknown fields are refused, relative paths are taken from the fil
 file, line and field.
 """
 
-import os
-from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from client_kit.errors import ConfigurationError
 from client_kit.settings import FolderOrName, LocalPath, ParticipantSettings, Settings, SiteSettings
+from client_kit.settings_files import read_secret
 from client_kit.wire import AnswerPolicy, ConsensusPolicy
 from client_kit.wire.limits import Name
 
@@ -77,73 +74,3 @@ def participant_token(settings: ParticipantSettings) -> str:
 def operator_token(settings: ServerSettings) -> str:
     """The operator's token. Raises ConfigurationError when its source is missing or empty."""
     return read_secret(settings.token_env, settings.token_file, what="the operator's token")
-
-
-def read_secret(variable: str | None, file: Path | None, *, what: str) -> str:
-    """A secret from an environment variable or a file, without surrounding white space."""
-    if variable is not None:
-        secret, source = os.environ.get(variable, ""), f"the environment variable {variable}"
-    elif file is not None:
-        secret, source = _content(file, what), str(file)
-    else:
-        raise ConfigurationError(f"{what} has no source: set token_env or token_file")
-    if not secret.strip():
-        raise ConfigurationError(f"{what} is not in {source}: put it there; the operator of the server issues it")
-    return secret.strip()
-
-
-def _content(file: Path, what: str) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig") if file.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{what} is not in {file}: {file.name} is no text. Name the right file") from error
-
-
-SettingsT = TypeVar("SettingsT", bound=Settings)
-
-
-def load_settings(path: Path, kind: type[SettingsT]) -> SettingsT:
-    """Read and check a settings file. Raises ConfigurationError that names file, line and field of every fault."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"cannot read {path}: {error}. Give the path of a YAML file in UTF-8") from error
-    try:
-        return kind.model_validate(content, context={"folder": path.absolute().parent})
-    except ValidationError as error:
-        faults = [_fault(path, root, dict(fault)) for fault in error.errors(include_url=False)]
-        raise ConfigurationError("\n".join([*faults, "Fields and their meaning: consensus schema"])) from error
-
-
-def _fault(path: Path, root: yaml.Node | None, fault: dict[str, Any]) -> str:
-    line, field = _locate(root, fault["loc"])
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{path}, line {line}: {field + ': ' if field else ''}{message}"
-
-
-def _locate(node: yaml.Node | None, location: tuple[str | int, ...]) -> tuple[int, str]:
-    """Line (from 1) of the deepest part of `location` that the file has, and the field's dotted name."""
-    line, names = 1, []
-    for step in location:
-        found = _child(node, step)
-        if found is None and isinstance(node, yaml.MappingNode) and step in _tags(node):
-            continue  # the value of a discriminator, which pydantic puts into the location
-        names.append(str(step))
-        if found is None:
-            break
-        line, node = found
-    return line, ".".join(names)
-
-
-def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key.start_mark.line + 1, value) for key, value in node.value if key.value == step), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step].start_mark.line + 1, node.value[step]
-    return None
-
-
-def _tags(node: yaml.MappingNode) -> set[str]:
-    return {value.value for key, value in node.value if key.value == "kind"}

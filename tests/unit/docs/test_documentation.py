@@ -10,7 +10,7 @@ from textwrap import dedent
 import pytest
 
 from client_kit.errors import PROBLEM_ERRORS
-from client_kit.federation.configuration import FederationSettings, load_settings
+from client_kit.federation.configuration import FederationSettings
 from client_kit.settings import (
     NoTrainerSettings,
     OpenAISettings,
@@ -19,6 +19,7 @@ from client_kit.settings import (
     SftSettings,
     TransformersSettings,
 )
+from client_kit.settings_files import load_settings
 from client_kit.wire import Problem, ProblemCode, PseudoLabel, content_digest, routes
 from consensus_server.http_api.problems import CATALOG
 from consensus_server.settings import PREFIX, Settings

@@ -1,8 +1,9 @@
 import pytest
 
 from client_kit.errors import ConfigurationError
-from client_kit.federation.configuration import FederationSettings, load_settings, participant_token
+from client_kit.federation.configuration import FederationSettings, participant_token
 from client_kit.settings import ParticipantSettings
+from client_kit.settings_files import load_settings
 
 PARTICIPANT = """\
 server: http://127.0.0.1:8000
