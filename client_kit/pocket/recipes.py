@@ -11,8 +11,7 @@ TokenizerKind = Literal["byte_bpe", "metaspace_bpe", "wordpiece"]
 class ModelRecipe:
     """A tiny causal language model and how it is pretrained.
 
-    Equal recipes and seeds give equal weights on one kind of processor, but for WordPiece: the tokenizers library breaks
-    ties in its vocabulary in another order in every process.
+    Equal recipes and seeds give equal weights on one kind of processor.
     """
 
     name: str
