@@ -1,11 +1,11 @@
 """Answers from a causal language model on this machine, with transformers."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client_kit._quiet import without_progress_bars
 from client_kit.errors import ConfigurationError, ContextTooLong, MissingExtra, UnknownModel
 from client_kit.generation.base import Generation, Sampling
 from client_kit.generation.seeds import answer_seed
@@ -181,7 +181,7 @@ def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[A
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=local)
-        with _without_progress_bars():
+        with without_progress_bars():
             network = AutoModelForCausalLM.from_pretrained(str(model), local_files_only=local, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         what = (
@@ -189,20 +189,6 @@ def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[A
         )
         raise UnknownModel(f"model {model} cannot be loaded: {what} ({_first_line(error)})") from error
     return tokenizer, network.to(device).eval()
-
-
-@contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """Loading shows no bars of its own: the caller shows progress."""
-    from transformers.utils import logging  # noqa: PLC0415
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _is_folder(model: str | Path) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
+from client_kit._quiet import without_progress_bars
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import World
-from client_kit.training.quiet import without_progress_bars
 
 _SOURCES = ("pretraining.py", "tokenizers.py")
 

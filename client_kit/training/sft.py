@@ -12,10 +12,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client_kit._quiet import without_progress_bars
 from client_kit.errors import MissingExtra, TrainingError
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.loading import check_paths, load_model, load_tokenizer, peft_config
-from client_kit.training.quiet import without_progress_bars
 from client_kit.training.sft_settings import Lora, SFTSettings
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SFTFineTuner:
         _require_extra()
         started = time.monotonic()
         with (
-            without_progress_bars(),
+            without_progress_bars(datasets=True),
             _threads(self.settings.threads),
             _checkpoints(output, self._job(model, used, steps, seed)) as at,
         ):
