@@ -23,12 +23,17 @@ def _set(transformers, datasets):
     (enable_progress_bars if datasets else disable_progress_bars)()
 
 
-@pytest.mark.parametrize("datasets", [True, False])
-def test_bars_are_away_inside_and_afterwards_as_they_were(before, datasets):
-    with pytest.raises(RuntimeError, match="inside"), without_progress_bars(datasets=datasets):
+def fail_inside(before, datasets):
+    with without_progress_bars(datasets=datasets):
         assert not logging.is_progress_bar_enabled()
         assert are_progress_bars_disabled() == (datasets or not before)
         raise RuntimeError("inside")
+
+
+@pytest.mark.parametrize("datasets", [True, False])
+def test_bars_are_away_inside_and_afterwards_as_they_were(before, datasets):
+    with pytest.raises(RuntimeError, match="inside"):
+        fail_inside(before, datasets)
     assert logging.is_progress_bar_enabled() == before
     assert are_progress_bars_disabled() == (not before)
 
