@@ -34,7 +34,7 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
         list[str] | None, typer.Option("--model", help="A model that takes part; repeat for each.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
-    rule: Annotated[str, typer.Option(help="Rule that turns a pool into a pseudo-label.")] = "cluster_medoid",
+    rule: Annotated[str, typer.Option(help="Rule that turns a pool into a pseudo-label.")] = ConsensusPolicy().rule,
     abstention: Annotated[
         bool,
         typer.Option(

@@ -36,7 +36,7 @@ class AnswerPolicy(Request):
 class ConsensusPolicy(Request):
     """How a pool of answers becomes a pseudo-label."""
 
-    rule: str = "cluster_medoid"
+    rule: str = "hybrid"
     """Name of the rule; the server lists those it knows when it refuses one."""
     confidence: str = "dominant_share"
     """Name of the confidence score, 0..1."""
@@ -51,9 +51,9 @@ class ConsensusPolicy(Request):
     """Off: every prompt with an admitted answer gets a pseudo-label, however weak its support."""
     seed: int = 0
     """For rules that draw."""
-    guards: bool = False
+    guards: bool = True
     """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
-    reliability: bool = False
+    reliability: bool = True
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
 
 

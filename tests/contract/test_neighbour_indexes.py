@@ -5,9 +5,10 @@ import pytest
 
 from consensus_server.backends.neighbours.exact import ExactNeighbours
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours, float32_error
-from consensus_server.core.consensus import Policy, Pool, decide
+from consensus_server.core.consensus import Pool, decide
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.similarity import unit_vectors
+from tests.support.policies import plain
 
 
 @pytest.fixture(params=[ExactNeighbours, FaissNeighbours])
@@ -76,7 +77,7 @@ def test_labels_do_not_depend_on_the_index():
     pool = Pool(
         "p", tuple(f"s{i % 400}" for i in range(1500)), tuple(i // 400 for i in range(1500)), texts, digests, raw
     )
-    policy = Policy(distance_long=0.1, abstain=False)
+    policy = plain(distance_long=0.1, abstain=False)
     by_default = decide([pool], policy)
     assert len(by_default[0].clusters) > 3
     assert decide([pool], policy, ExactNeighbours()) == decide([pool], policy, FaissNeighbours()) == by_default

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from consensus_server.core.consensus.measures import Cues, Measures
+from consensus_server.core.consensus.redundancy import LONG_CHARS, heads
 
 LEAST_PRINTABLE: Final = 0.7
 LEAST_RELEVANCE: Final = 0.17
@@ -23,6 +24,7 @@ FLOOR_OF_SECOND: Final = 0.02
 MOST_REPETITION: Final = 0.35
 OVER_LONG: Final = "over_long"
 """Name of the gate in `redundancy.votes`, which stands last: it needs the votes of those that were admitted."""
+_SLACK: Final = 1e-9
 
 _BLANK: Final = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
 """White space and format characters count neither way: joiners and direction marks belong to honest scripts."""
@@ -50,12 +52,38 @@ def _garbage(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answ
 
 
 def _off_topic(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
-    """Further from the prompt than .17, and than half the second-best of the pool. Unknown relevance refuses nobody."""
+    """Far from the prompt while others are near it.
+
+    Where all would be refused nobody is: there, distance tells about the prompt or the encoder.
+    """
+    pool = measures.layout.pool
+    refused = _unrelated(measures, cues, admitted) & ~_excused(measures, cues, admitted)
+    somebody_left = np.bincount(pool, weights=admitted & ~refused) > 0
+    left: Bool[np.ndarray, " answers"] = refused & somebody_left[pool]
+    return left
+
+
+def _unrelated(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Further from the prompt than .17, and than half the second-best of the pool. Unknown relevance counts as near."""
     known = np.where(admitted & np.isfinite(cues.relevance), cues.relevance, -1)
     second = np.maximum(_second_best(measures, known), FLOOR_OF_SECOND)
     least = np.minimum(LEAST_RELEVANCE, RELEVANCE_OF_SECOND * second)
-    refused: Bool[np.ndarray, " answers"] = cues.relevance < least[measures.layout.pool]
-    return refused
+    far: Bool[np.ndarray, " answers"] = cues.relevance < least[measures.layout.pool]
+    return far
+
+
+def _excused(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Short answers, unless more than half of the pool's participants gave long answers near the prompt.
+
+    A right answer of one word may share nothing with its prompt, and a class label recurs from prompt to prompt. Where
+    most had more to say, it is the short one that is out of place.
+    """
+    pool, head = measures.layout.pool, heads(measures, admitted)
+    long = measures.length >= LONG_CHARS
+    telling = np.bincount(pool, weights=head * (long & ~_unrelated(measures, cues, admitted)))
+    most_tell = telling > np.bincount(pool, weights=head) / 2 + _SLACK
+    excused: Bool[np.ndarray, " answers"] = ~long & ~most_tell[pool]
+    return excused
 
 
 def _second_best(measures: Measures, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
@@ -66,11 +94,10 @@ def _second_best(measures: Measures, values: Float64[np.ndarray, " answers"]) ->
     return np.where(layout.sizes > 1, ordered[last - (layout.sizes > 1)], -1)
 
 
-def _repetitive(
-    _measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]
-) -> Bool[np.ndarray, " answers"]:
+def _repetitive(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
     """Its participant says the same across prompts, word for word, in at least 35 % of what it says."""
-    return cues.repetition >= MOST_REPETITION
+    refused: Bool[np.ndarray, " answers"] = cues.repetition >= MOST_REPETITION
+    return refused & ~_excused(measures, cues, admitted)
 
 
 GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(

@@ -10,7 +10,7 @@ from jaxtyping import Float32
 class Policy:
     """How a pool becomes a pseudo-label; `client_kit.wire.ConsensusPolicy` says what each field means."""
 
-    rule: str = "cluster_medoid"
+    rule: str = "hybrid"
     confidence: str = "dominant_share"
     distance_short: float = 0.20
     distance_long: float = 0.40
@@ -18,9 +18,9 @@ class Policy:
     minimum_support: int = 2
     abstain: bool = True
     seed: int = 0
-    guards: bool = False
+    guards: bool = True
     """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
-    reliability: bool = False
+    reliability: bool = True
     """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import CONFIDENCES, Policy, decide
+from consensus_server.core.consensus import CONFIDENCES, decide
+from tests.support.policies import plain
 
 
 def at(*degrees):
@@ -9,7 +10,7 @@ def at(*degrees):
 
 
 def confidence(name, pool, **policy):
-    return decide([pool], Policy(confidence=name, **policy))[0].confidence
+    return decide([pool], plain(confidence=name, **policy))[0].confidence
 
 
 @pytest.fixture(params=sorted(CONFIDENCES))
@@ -40,7 +41,7 @@ def test_share_counts_answers_and_support_counts_who_is_present(make_pool):
 
 def test_similarity_is_the_mean_over_the_pool_by_votes(make_pool):
     pool = make_pool(at(0, 1, 60, 90), participants=["a", "a", "b", "c"])
-    decision = decide([pool], Policy(rule="medoid", confidence="mean_similarity", abstain=False))[0]
+    decision = decide([pool], plain(rule="medoid", confidence="mean_similarity", abstain=False))[0]
     assert decision.pick == 2
     expected = np.cos(np.deg2rad([60, 59, 0, 30])) @ [0.5, 0.5, 1, 1] / 3
     assert decision.confidence == pytest.approx(expected, abs=2e-6)

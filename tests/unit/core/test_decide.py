@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import Policy, UnknownConfidence, UnknownEquivalence, UnknownRule, decide
+from consensus_server.core.consensus import UnknownConfidence, UnknownEquivalence, UnknownRule, decide
+from tests.support.policies import plain
 
-ALL_LABELLED = Policy(abstain=False)
+ALL_LABELLED = plain(abstain=False)
 
 
 def at(*degrees):
@@ -15,7 +16,7 @@ def at(*degrees):
 
 
 def one(pool, policy=None):
-    return decide([pool], policy or Policy())[0]
+    return decide([pool], policy or plain())[0]
 
 
 def test_the_medoid_of_the_dominant_cluster_is_picked(make_pool):
@@ -29,7 +30,7 @@ def test_the_medoid_of_the_dominant_cluster_is_picked(make_pool):
 
 def test_results_are_in_the_order_of_the_pools_and_of_the_answers(make_pool):
     pools = [make_pool(at(*angles), prompt_id=f"p{i}") for i, angles in enumerate([(0, 90), (0, 10, 30), (5, 6)])]
-    decisions = decide(pools, Policy())
+    decisions = decide(pools, plain())
     assert [d.prompt_id for d in decisions] == ["p0", "p1", "p2"]
     assert [d.abstention for d in decisions] == ["tie", None, None]
     backwards = make_pool(at(125, 120, 30, 10, 0), texts=[f"{i} ".ljust(100, "x") for i in (4, 3, 2, 1, 0)])
@@ -99,7 +100,7 @@ def test_copies_do_not_support_each_other_in_a_tie(make_pool):
 
 @pytest.mark.parametrize(("minimum", "labelled"), [(1, True), (2, True), (3, True), (4, False)])
 def test_support_below_the_minimum_is_an_abstention(make_pool, minimum, labelled):
-    decision = one(make_pool(at(0, 5, 10, 100)), Policy(minimum_support=minimum))
+    decision = one(make_pool(at(0, 5, 10, 100)), plain(minimum_support=minimum))
     assert (decision.abstention is None) is labelled
     assert decision.abstention in {None, "low_support"}
     assert decision.support == 3
@@ -108,12 +109,12 @@ def test_support_below_the_minimum_is_an_abstention(make_pool, minimum, labelled
 def test_one_participant_does_not_support_itself(make_pool):
     pool = make_pool(at(0, 5), participants=["a", "a"])
     assert one(pool).abstention == "low_support"
-    assert one(pool, Policy(minimum_support=1)).pick in {0, 1}
+    assert one(pool, plain(minimum_support=1)).pick in {0, 1}
 
 
 def test_a_single_answer_is_a_label_only_with_abstention_off(make_pool):
     pool = make_pool(at(0))
-    assert one(pool, Policy(minimum_support=1)).abstention == "single_answer"
+    assert one(pool, plain(minimum_support=1)).abstention == "single_answer"
     assert one(pool, ALL_LABELLED).pick == 0
     assert one(pool, ALL_LABELLED).confidence == 0
 
@@ -155,14 +156,14 @@ def test_a_large_pool_is_clustered_by_the_callers_index(make_pool, monkeypatch):
 
 def test_unknown_names_list_the_known_ones(make_pool):
     with pytest.raises(UnknownRule, match=r"'best'.*cluster_medoid") as caught:
-        decide([], Policy(rule="best"))
+        decide([], plain(rule="best"))
     assert (caught.value.name, "random" in caught.value.known) == ("best", True)
     with pytest.raises(UnknownConfidence, match=r"'gut'.*dominant_share"):
-        decide([], Policy(confidence="gut"))
+        decide([], plain(confidence="gut"))
     with pytest.raises(UnknownEquivalence, match=r"'vibes'.*exact"):
-        decide([make_pool(at(0, 1), equivalence="vibes")], Policy())
+        decide([make_pool(at(0, 1), equivalence="vibes")], plain())
 
 
 def test_columns_of_unequal_length_are_refused_by_name(make_pool):
     with pytest.raises(ValueError, match="columns of pool 'p'"):
-        decide([replace(make_pool(at(0, 1)), samples=(0,))], Policy())
+        decide([replace(make_pool(at(0, 1)), samples=(0,))], plain())

@@ -8,11 +8,12 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus import CONFIDENCES, RULES, Policy, decide
+from consensus_server.core.consensus import CONFIDENCES, RULES, decide
+from tests.support.policies import plain
 
 seeds = st.integers(0, 2**32 - 1)
 policies = st.builds(
-    Policy,
+    plain,
     rule=st.sampled_from(sorted(RULES)),
     confidence=st.sampled_from(sorted(CONFIDENCES)),
     abstain=st.booleans(),
@@ -73,9 +74,9 @@ def test_the_other_pools_and_their_order(random_pool, first, policy, shuffle):
 
 def test_how_pools_are_batched(random_pool, monkeypatch):
     pools = [random_pool(seed, f"p{seed}") for seed in range(40)]
-    whole = decide(pools, Policy())
+    whole = decide(pools, plain())
     monkeypatch.setattr(sys.modules["consensus_server.core.consensus.decide"], "_BATCH_VALUES", 150)
-    assert decide(pools, Policy()) == whole
+    assert decide(pools, plain()) == whole
     assert len({d.abstention for d in whole}) > 2
 
 
@@ -110,7 +111,7 @@ def test_a_repeated_sample_gives_its_participant_no_more_weight(random_pool, see
     i = which % len(pool.texts)
     repeated = rearranged(pool, [*range(len(pool.texts)), i])
     repeated = replace(repeated, samples=(*pool.samples, 99))
-    decision = decide([repeated], Policy(abstain=False))[0]
+    decision = decide([repeated], plain(abstain=False))[0]
     count = Counter(repeated.participants)
     for cluster in decision.clusters:
         assert np.isclose(cluster.votes, sum(1 / count[repeated.participants[m]] for m in cluster.members), atol=1e-5)

@@ -6,7 +6,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import CONFIDENCES, RULES, Policy, decide
+from consensus_server.core.consensus import CONFIDENCES, RULES, decide
+from tests.support.policies import plain
 
 LONG = [f"answer {i} ".ljust(100, "x") for i in range(8)]
 
@@ -56,7 +57,7 @@ EXPECTED = {
 
 def test_each_has_its_outcome(make_pool):
     hard = pools(make_pool)
-    decisions = decide(list(hard.values()), Policy())
+    decisions = decide(list(hard.values()), plain())
     assert dict(zip(hard, [d.abstention for d in decisions], strict=True)) == EXPECTED
 
 
@@ -66,7 +67,7 @@ def test_each_has_its_outcome(make_pool):
 def test_every_rule_and_score_bears_them(make_pool, rule, confidence, equivalence):
     hard = [replace(pool, equivalence=equivalence) for pool in pools(make_pool).values()]
     for abstain in (True, False):
-        for decision in decide(hard, Policy(rule=rule, confidence=confidence, abstain=abstain)):
+        for decision in decide(hard, plain(rule=rule, confidence=confidence, abstain=abstain)):
             assert (decision.pick is None) is (decision.abstention is not None)
             assert 0 <= decision.confidence <= 1
             assert 0 <= decision.share <= 1
@@ -75,7 +76,7 @@ def test_every_rule_and_score_bears_them(make_pool, rule, confidence, equivalenc
 
 def test_without_abstention_only_a_pool_without_answers_has_no_label(make_pool):
     hard = pools(make_pool)
-    decisions = decide(list(hard.values()), Policy(abstain=False))
+    decisions = decide(list(hard.values()), plain(abstain=False))
     without = {name for name, d in zip(hard, decisions, strict=True) if d.pick is None}
     assert without == {"nobody", "all empty", "all NaN", "all zero"}
 
@@ -84,7 +85,7 @@ def test_ten_thousand_answers_in_one_pool(make_pool):
     rng = np.random.default_rng(5)
     meaning = rng.choice(32, 10_000, p=np.arange(32, 0, -1) / 528)
     vectors = np.eye(32)[meaning] + 0.05 * rng.normal(size=(10_000, 32))
-    decision = decide([make_pool(vectors)], Policy())[0]
+    decision = decide([make_pool(vectors)], plain())[0]
     sizes = np.bincount(meaning)
     assert [c.votes for c in decision.clusters] == sorted(sizes.tolist(), reverse=True)
     assert meaning[decision.pick] == 0
@@ -94,5 +95,5 @@ def test_ten_thousand_answers_in_one_pool(make_pool):
 
 def test_ten_thousand_copies(make_pool):
     vectors = np.ones((10_000, 8))
-    decision = decide([make_pool(vectors, texts=["same words"] * 10_000)], Policy())[0]
+    decision = decide([make_pool(vectors, texts=["same words"] * 10_000)], plain())[0]
     assert (decision.share, decision.support, decision.confidence) == (1, 10_000, 1)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import RULES, Policy, decide
+from consensus_server.core.consensus import RULES, decide
 from consensus_server.core.consensus.rules import rule_named
+from tests.support.policies import plain
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +22,16 @@ def rule(request):
 
 
 def test_it_labels_every_pool_when_it_may_not_abstain(rule, pools):
-    assert all(d.pick is not None for d in decide(pools, Policy(rule=rule, abstain=False)))
+    assert all(d.pick is not None for d in decide(pools, plain(rule=rule, abstain=False)))
 
 
 def test_it_gives_the_same_labels_twice(rule, pools):
-    policy = Policy(rule=rule, abstain=False)
+    policy = plain(rule=rule, abstain=False)
     assert decide(pools, policy) == decide(pools, policy)
 
 
 def test_it_picks_where_it_says(rule, pools):
-    for decision in decide(pools, Policy(rule=rule, abstain=False)):
+    for decision in decide(pools, plain(rule=rule, abstain=False)):
         own = next(c for c in decision.clusters if decision.pick in c.members)
         if rule_named(rule).within_dominant:
             assert own.votes == decision.clusters[0].votes
@@ -38,8 +39,8 @@ def test_it_picks_where_it_says(rule, pools):
 
 
 def test_it_abstains_by_the_policy(rule, pools):
-    labelled = decide(pools, Policy(rule=rule, abstain=False))
-    for decision, free in zip(decide(pools, Policy(rule=rule, minimum_support=3)), labelled, strict=True):
+    labelled = decide(pools, plain(rule=rule, abstain=False))
+    for decision, free in zip(decide(pools, plain(rule=rule, minimum_support=3)), labelled, strict=True):
         tied = len(free.clusters) > 1 and free.clusters[0].votes == free.clusters[1].votes
         expected = "tie" if tied else "low_support" if free.support < 2.5 else None
         assert decision.abstention == expected
@@ -48,13 +49,13 @@ def test_it_abstains_by_the_policy(rule, pools):
 
 def test_it_agrees_with_a_pool_of_one_mind(rule, make_pool):
     pool = make_pool(np.ones((4, 6)), texts=["yes " * 30] * 4)
-    decision = decide([pool], Policy(rule=rule))[0]
+    decision = decide([pool], plain(rule=rule))[0]
     assert pool.texts[decision.pick] == "yes " * 30
     assert (decision.support, decision.share) == (4, 1)
 
 
 def test_medoid_minimises_the_weighted_distance_to_the_pool(pools):
-    for pool, decision in zip(pools, decide(pools, Policy(rule="medoid", abstain=False)), strict=True):
+    for pool, decision in zip(pools, decide(pools, plain(rule="medoid", abstain=False)), strict=True):
         unit = pool.vectors / np.linalg.norm(pool.vectors, axis=1, keepdims=True)
         count = Counter(pool.participants)
         votes = np.array([1 / count[name] for name in pool.participants])
@@ -63,7 +64,7 @@ def test_medoid_minimises_the_weighted_distance_to_the_pool(pools):
 
 
 def test_cluster_medoid_minimises_the_weighted_distance_to_its_cluster(pools):
-    for pool, decision in zip(pools, decide(pools, Policy(abstain=False)), strict=True):
+    for pool, decision in zip(pools, decide(pools, plain(abstain=False)), strict=True):
         own = list(next(c for c in decision.clusters if decision.pick in c.members).members)
         count = Counter(pool.participants)
         votes = np.array([1 / count[pool.participants[i]] for i in own])
@@ -72,7 +73,7 @@ def test_cluster_medoid_minimises_the_weighted_distance_to_its_cluster(pools):
 
 
 def test_the_answer_nearest_the_mean_is_the_medoid_on_unit_vectors(pools):
-    nearest, medoid = (decide(pools, Policy(rule=r, abstain=False)) for r in ("mean_nearest", "medoid"))
+    nearest, medoid = (decide(pools, plain(rule=r, abstain=False)) for r in ("mean_nearest", "medoid"))
     assert [d.pick for d in nearest] == [d.pick for d in medoid]
 
 
@@ -80,30 +81,30 @@ def test_equally_central_answers_go_by_digest(make_pool):
     for seed in range(30):
         pair = np.random.default_rng(seed).normal(size=(2, 384)) + 1.5
         pool = make_pool(pair, texts=[f"{seed} a".ljust(100), f"{seed} b".ljust(100)])
-        assert decide([pool], Policy())[0].pick == pool.digests.index(min(pool.digests))
+        assert decide([pool], plain())[0].pick == pool.digests.index(min(pool.digests))
 
 
 def test_medoid_has_the_support_of_its_own_cluster(make_pool):
     # A stranger stands between a large and a smaller cluster: central, and alone.
     angles = np.deg2rad([0, 5, 10, 70, 130, 135, 140, 145])
     pool = make_pool(np.stack([np.cos(angles), np.sin(angles)], axis=1))
-    decision = decide([pool], Policy(rule="medoid"))[0]
+    decision = decide([pool], plain(rule="medoid"))[0]
     assert (decision.abstention, decision.support) == ("low_support", 1)
-    assert decide([pool], Policy())[0].support == 4
+    assert decide([pool], plain())[0].support == 4
 
 
 def test_vote_counts_texts_whatever_they_mean(make_pool):
     vectors = np.eye(5)[[0, 1, 2, 2, 2]]
     pool = make_pool(vectors, texts=["Lyon", " lyon ", "Paris", "It is Paris", "Paris, surely"])
-    assert decide([pool], Policy(rule="vote"))[0].pick in {0, 1}
-    assert decide([pool], Policy())[0].pick in {2, 3, 4}
+    assert decide([pool], plain(rule="vote"))[0].pick in {0, 1}
+    assert decide([pool], plain())[0].pick in {2, 3, 4}
 
 
 def test_random_draws_by_seed_prompt_and_digests_only(random_pool, make_pool):
     pool = random_pool(4, "p", answers=9)
 
     def picks(seed, prompt_id="p", answers=pool):
-        policy = Policy(rule="random", seed=seed, abstain=False)
+        policy = plain(rule="random", seed=seed, abstain=False)
         return decide([replace(answers, prompt_id=prompt_id)], policy)[0].pick
 
     drawn = [picks(seed) for seed in range(40)]
@@ -117,6 +118,6 @@ def test_random_draws_by_seed_prompt_and_digests_only(random_pool, make_pool):
 def test_random_draws_each_participant_equally_often(make_pool):
     # b's one answer stands against a's three.
     pool = make_pool(np.eye(4), participants=["a", "a", "a", "b"])
-    drawn = [decide([pool], Policy(rule="random", seed=s, abstain=False))[0].pick for s in range(600)]
+    drawn = [decide([pool], plain(rule="random", seed=s, abstain=False))[0].pick for s in range(600)]
     assert 240 < drawn.count(3) < 360
     assert min(drawn.count(i) for i in range(3)) > 60

@@ -147,7 +147,8 @@ def test_each_text_is_encoded_once_and_never_again(tmp_path):
     service = Service(open_sqlite(tmp_path), encoder=encoder)
     closed_round(service)
     service.worker.run_once()
-    assert sorted(encoder.texts) == sorted({LONDON, PARIS})
+    asked = {f"Question {number}?" for number in range(3)}  # guards compare answers with their prompts
+    assert sorted(encoder.texts) == sorted({LONDON, PARIS} | asked)
     service.found("banks", sites=["a", "b"])
     service.open("banks")
     for site in (service.join("c", federation="banks"), service.join("d", federation="banks")):
@@ -155,7 +156,7 @@ def test_each_text_is_encoded_once_and_never_again(tmp_path):
     service.rounds.close(OPERATOR, "banks", 1)
     service.worker.run_once()
     counts = service.pseudo_labels.card(OPERATOR, "banks", 1).counts
-    assert (counts.encoded, counts.reused, len(encoder.texts)) == (0, 1, 2)
+    assert (counts.encoded, counts.reused, len(encoder.texts)) == (0, 1, 2 + len(asked))
 
 
 def test_two_workers_and_one_round_make_one_claim(service):

@@ -55,7 +55,7 @@ def test_the_card_has_the_policy_and_its_constants(service):
 
 def test_prompts_are_embedded_for_guards_only(service, tmp_path_factory):
     plain = Service(open_sqlite(tmp_path_factory.mktemp("plain")))
-    (site,) = plain.found(sites=["east"], quorum=1)
+    (site,) = plain.found(sites=["east"], quorum=1, policy=Policy(guards=False))
     plain.open()
     plain.submit(site, {"p-0": honest("east", 0)})
     plain.worker.run_once()
