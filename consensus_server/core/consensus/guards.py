@@ -96,8 +96,8 @@ def _second_best(measures: Measures, values: Float64[np.ndarray, " answers"]) ->
 
 def _repetitive(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
     """Its participant says the same across prompts, word for word, in at least 35 % of what it says."""
-    refused: Bool[np.ndarray, " answers"] = cues.repetition >= MOST_REPETITION
-    return refused & ~_excused(measures, cues, admitted)
+    refused: Bool[np.ndarray, " answers"] = (cues.repetition >= MOST_REPETITION) & ~_excused(measures, cues, admitted)
+    return refused
 
 
 GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
