@@ -23,7 +23,9 @@
       - ServerFault               InternalFault  NotReady
   x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
   x GenerationError               a model did not answer
-    + EndpointUnreachable  EndpointRefusedKey  UnknownModel  ContextTooLong
+    + EndpointUnreachable  EndpointRefusedKey  UnknownModel  EngineFailed
+    + ContextTooLong  PromptRefused  EmptyAnswer  UnreadableAnswer
+    + SpendingLimit
   x TrainingError                 a model was not trained
   x JournalError                  a participant's journal cannot be used
   x ExportError                   pseudo-labels could not be written in the wanted format
@@ -336,11 +338,18 @@ class PromptSetError(ConsensusError, ValueError):
 
 
 class GenerationError(ConsensusError):
-    """A model did not answer; the message names the prompt and the remedy."""
+    """A model did not answer; the message names participant (where one is known), prompt and remedy."""
 
     def __init__(self, message: str, *, prompt_id: str | None = None) -> None:
-        super().__init__(message if prompt_id is None else f"prompt {prompt_id}: {message}")
+        super().__init__(message)
+        self.message = message
         self.prompt_id = prompt_id
+        self.participant: str | None = None
+        """Whose model it is: set by whoever knows."""
+
+    def __str__(self) -> str:
+        names = (("participant", self.participant), ("prompt", self.prompt_id))
+        return "".join(f"{what} {name}: " for what, name in names if name) + self.message
 
 
 class EndpointUnreachable(GenerationError):
@@ -357,6 +366,26 @@ class UnknownModel(GenerationError):
 
 class ContextTooLong(GenerationError):
     """Prompt and answer do not fit the model's context."""
+
+
+class EngineFailed(GenerationError):
+    """A model server that the kit started does not start, or keeps ending; the message has the end of its log."""
+
+
+class PromptRefused(GenerationError):
+    """The inference API refuses the prompt itself: a content filter, say."""
+
+
+class EmptyAnswer(GenerationError):
+    """The model said nothing: it only reasoned, or a filter took its words."""
+
+
+class UnreadableAnswer(GenerationError):
+    """What came back is no completion: no JSON, another shape, or without end."""
+
+
+class SpendingLimit(GenerationError):
+    """Another answer could cost more than the limit allows. What is answered is kept."""
 
 
 class TrainingError(ConsensusError):

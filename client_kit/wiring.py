@@ -56,11 +56,12 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
 
 
 def _openai_compatible(settings: OpenAISettings) -> Generator:
-    from client_kit.generation.openai_compatible import OpenAICompatibleGenerator  # noqa: PLC0415
+    from client_kit.generation.openai_compatible import Endpoint, OpenAICaller  # noqa: PLC0415
+    from client_kit.generation.openai_generator import OpenAICompatibleGenerator  # noqa: PLC0415
 
-    return OpenAICompatibleGenerator(
-        settings.model,
-        settings.base_url,
+    endpoint = Endpoint(
+        model=settings.model,
+        base_url=settings.base_url,
         api_key=_api_key(settings.api_key_env),
         api=settings.api,
         concurrency=settings.concurrency,
@@ -69,6 +70,7 @@ def _openai_compatible(settings: OpenAISettings) -> Generator:
         token_limit_field=settings.token_limit_field,
         extra_body=settings.extra_body,
     )
+    return OpenAICompatibleGenerator(OpenAICaller(endpoint))
 
 
 def _api_key(variable: str | None) -> str | None:

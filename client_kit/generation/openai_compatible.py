@@ -1,26 +1,31 @@
-"""Answers from any inference API that speaks OpenAI's: a provider, vLLM, Ollama, llama.cpp."""
+"""The one caller of inference APIs that speak OpenAI's protocol: a provider, vLLM, Ollama, llama.cpp.
 
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
+Asynchronous, for one event loop. A participant's generator (`openai_generator`) stands above it.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from client_kit.errors import (
-    ConfigurationError,
-    ContextTooLong,
-    EndpointRefusedKey,
-    EndpointUnreachable,
-    GenerationError,
-    MissingExtra,
-    UnknownModel,
-)
-from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.seeds import answer_seed
-from client_kit.wire import FinishReason, Prompt
+from client_kit._transport import RetryPolicy, retry_after_seconds
+from client_kit.errors import ConfigurationError, EmptyAnswer, GenerationError, MissingExtra
+from client_kit.generation.throttle import Throttle
+from client_kit.wire import FinishReason
 
 if TYPE_CHECKING:
     import openai
+
+Message: TypeAlias = Mapping[str, Any]
+"""`role` and `content`, as the protocol has it."""
+
+LONGEST_HOLD_SECONDS = 600.0
+"""An endpoint that asks to be left alone for longer (a day's quota) is given up on."""
 
 _FINISH = {
     "stop": FinishReason.STOP,
@@ -28,173 +33,201 @@ _FINISH = {
     "content_filter": FinishReason.CONTENT_FILTER,
 }
 
-_TOO_LONG = ("context_length", "context length", "maximum context", "context window", "too many tokens")
-"""What servers write when prompt and answer do not fit; only OpenAI's own has a code for it."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One model behind one address, and how it is asked."""
+
+    base_url: str
+    """Up to and including `/v1`."""
+    model: str
+    """As the endpoint calls it."""
+    api_key: str | None = field(default=None, repr=False)
+    """None for endpoints that ask for none; the environment's OPENAI_API_KEY is never sent unasked."""
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` for models tuned to converse, `completions` for base models."""
+    concurrency: int = 8
+    """Most requests at the same time; fewer while the endpoint is overloaded."""
+    timeout_seconds: float = 120.0
+    """For one request, from its first byte to the answer's last."""
+    retries: int = 4
+    """Repetitions of one request after a broken connection, a time-out, 408, 409, 429 or 5xx."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105  a field
+    """What the endpoint calls the limit on tokens; OpenAI's newer models want `max_completion_tokens`."""
+    extra_body: Mapping[str, object] = field(default_factory=dict)
+    """Further fields of every request, as the endpoint defines them
+    (vLLM: `{"chat_template_kwargs": {"enable_thinking": False}}`)."""
+    most_bytes: int = 8 * 1024 * 1024
+    """Longest body that is read."""
 
 
-class OpenAICompatibleGenerator:
-    """Asks an endpoint, several prompts at a time; the `openai` client repeats what fails in passing.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer of a model."""
 
-    model: as the endpoint calls it.
-    base_url: up to and including `/v1`.
-    api_key: None for endpoints that ask for none; the environment's OPENAI_API_KEY is never sent unasked.
-    api: `chat` for models tuned to converse, `completions` for base models.
-    concurrency: most requests at the same time.
-    timeout_seconds: for one request.
-    retries: repetitions of one request after a broken connection, 408, 409, 429 or 5xx.
-    token_limit_field: what the endpoint calls the limit on tokens; OpenAI's newer models want `max_completion_tokens`.
-    extra_body: further fields of every request, as the endpoint defines them
-        (vLLM: `{"chat_template_kwargs": {"enable_thinking": False}}`).
-    """
+    text: str
+    """Where the model declined in the protocol's own field for it, what it wrote there."""
+    finish_reason: FinishReason
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float = 0.0
+    """From the first request to the answer, pauses included."""
+    requests: int = 1
+    """One and the retries."""
 
-    def __init__(
+
+class OpenAICaller:
+    """Asks one endpoint: at most so many requests at once, fewer under overload, again what may pass, never for ever."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Nothing is sent yet. Raises ConfigurationError, and MissingExtra without the `openai` client."""
+        if endpoint.concurrency < 1:
+            raise ConfigurationError(f"concurrency is {endpoint.concurrency}; it must be 1 or more")
+        self.endpoint = endpoint
+        self._where = endpoint.base_url.rstrip("/")
+        self._client = _client(endpoint)
+        self._throttle = Throttle(endpoint.concurrency, slow_seconds=endpoint.timeout_seconds / 2)
+        self._policy = RetryPolicy(attempts=endpoint.retries + 1)
+
+    async def ask(
         self,
-        model: str,
-        base_url: str,
+        prompt: str | Sequence[Message],
+        options: Mapping[str, Any] = MappingProxyType({}),
         *,
-        api_key: str | None = None,
-        api: Literal["chat", "completions"] = "chat",
-        concurrency: int = 8,
-        timeout_seconds: float = 120.0,
-        retries: int = 4,
-        token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens",  # noqa: S107  a field
-        extra_body: Mapping[str, object] = MappingProxyType({}),
-    ) -> None:
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency is {concurrency}; it must be 1 or more")
+        prompt_id: str | None = None,
+        deadline_seconds: float | None = None,
+        allow_empty: bool = False,
+    ) -> Reply:
+        """One answer.
+
+        prompt: a text, or the messages of a chat (api `chat` only).
+        options: fields of the request beside model and prompt (`temperature`, `seed`, `stop`, `max_tokens`, ...); those
+            of the endpoint's `extra_body` go before them.
+        prompt_id: named in errors.
+        deadline_seconds: for everything, waiting and retries included; None: as long as the retries take.
+        allow_empty: a model that says nothing gives an empty reply, and no EmptyAnswer.
+
+        Raises GenerationError, by its kind: EndpointUnreachable, EndpointRefusedKey, UnknownModel, ContextTooLong,
+        PromptRefused, EmptyAnswer, UnreadableAnswer. Cancelled, it breaks off its request.
+        """
+        began = time.monotonic()
+        deadline = asyncio.timeout(deadline_seconds)
         try:
-            import openai  # noqa: PLC0415  an optional extra, loaded where it is used
-        except ImportError as error:
-            raise MissingExtra("asking an OpenAI-compatible endpoint", "generate") from error
-        self._client = openai.OpenAI(
-            base_url=base_url, api_key=api_key or "none", timeout=timeout_seconds, max_retries=retries
-        )
-        self._openai = openai
-        self._model = model
-        self._base_url = base_url.rstrip("/")
-        self._api = api
-        self._concurrency = concurrency
-        self._token_limit_field = token_limit_field
-        self._extra_body = dict(extra_body)
+            async with deadline:
+                reply = await self._until_answered(_checked(prompt, self.endpoint), options, prompt_id, began)
+        except TimeoutError as error:
+            raise self._explained(error, prompt_id) from error
+        if not (allow_empty or reply.text.strip()):
+            raise EmptyAnswer(_why_empty(self._where, reply.finish_reason), prompt_id=prompt_id)
+        return reply
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Generation]:
-        """Yield answers as they come. After a failure no new request begins; answers under way are still yielded."""
-        jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))
-        failure: Exception | None = None
-        with ThreadPoolExecutor(self._concurrency, thread_name_prefix="generation") as pool:
-            pending: set[Future[Generation]] = set()
-            while True:
-                room = 0 if failure else self._concurrency - len(pending)
-                pending |= {pool.submit(self._ask, *job, sampling) for job in islice(jobs, room)}
-                if not pending:
-                    break
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    if (error := future.exception()) is None:
-                        yield future.result()
-                    elif isinstance(error, Exception):
-                        failure = failure or error
-        if failure is not None:
-            raise failure
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        with suppress(RuntimeError):  # its event loop is gone, and the connections with it
+            await self._client.close()
 
-    def _ask(self, prompt: Prompt, sample: int, sampling: Sampling) -> Generation:
+    async def _until_answered(
+        self, prompt: str | list[Message], options: Mapping[str, Any], prompt_id: str | None, began: float
+    ) -> Reply:
+        for requests in count(1):
+            error = None
+            async with self._throttle.turn() as turn:
+                try:
+                    choice, usage = await self._send(prompt, options)
+                except Exception as caught:  # noqa: BLE001  told apart, and raised below
+                    error, turn.failed, turn.overloaded = caught, True, self._is_overload(caught)
+            if error is None:
+                return self._reply(choice, usage, prompt_id, time.monotonic() - began, requests)
+            pause = self._pause(error, requests)
+            if pause is None:
+                raise self._explained(error, prompt_id) from error
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable: the count has no end")
+
+    async def _send(self, prompt: str | list[Message], options: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The first choice and the usage. Raises what `openai` raises, TimeoutError, and errors of reading."""
+        model, body = self.endpoint.model, {**self.endpoint.extra_body, **options}
+        # The client's own time-outs are between bytes: an endpoint that drips would never meet them.
+        async with asyncio.timeout(self.endpoint.timeout_seconds):
+            if isinstance(prompt, str):
+                answer: Any = await self._client.completions.create(model=model, prompt=prompt, extra_body=body)
+                return answer.choices[0], answer.usage
+            messages: Any = prompt
+            answer = await self._client.chat.completions.create(model=model, messages=messages, extra_body=body)
+            return answer.choices[0], answer.usage
+
+    def _reply(self, choice: Any, usage: Any, prompt_id: str | None, seconds: float, requests: int) -> Reply:  # noqa: ANN401
         try:
-            return (
-                self._chat(prompt, sample, sampling)
-                if self._api == "chat"
-                else self._complete(prompt, sample, sampling)
-            )
-        except self._openai.OpenAIError as error:
-            raise self._explained(error, prompt.prompt_id) from error
-        except (IndexError, AttributeError, TypeError) as error:
-            raise GenerationError(
-                f"{self._base_url} answered with something that is no {self._api} completion. "
-                "Check that base_url ends with /v1 and names an OpenAI-compatible endpoint.",
-                prompt_id=prompt.prompt_id,
-            ) from error
+            text, finish = _text(choice), _FINISH.get(choice.finish_reason or "", FinishReason.UNKNOWN)
+            read, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
+        except (AttributeError, TypeError) as error:
+            raise self._explained(error, prompt_id) from error
+        return Reply(text, finish, read, written, seconds, requests)
 
-    def _chat(self, prompt: Prompt, sample: int, sampling: Sampling) -> Generation:
-        answer = self._client.chat.completions.create(
-            model=self._model,
-            messages=[{"role": "user", "content": prompt.prompt}],
-            **self._options(prompt, sample, sampling),
-        )
-        choice = answer.choices[0]
-        text = choice.message.content or choice.message.refusal or ""
-        return _generation(prompt, sample, text, choice.finish_reason, answer.usage)
+    def _pause(self, error: Exception, requests: int) -> float | None:
+        """Seconds until the next attempt; None where there is none."""
+        from client_kit.generation.openai_errors import may_pass  # noqa: PLC0415  loads `openai`, as here and below
 
-    def _complete(self, prompt: Prompt, sample: int, sampling: Sampling) -> Generation:
-        answer = self._client.completions.create(
-            model=self._model, prompt=prompt.prompt, **self._options(prompt, sample, sampling)
-        )
-        choice = answer.choices[0]
-        return _generation(prompt, sample, choice.text, choice.finish_reason, answer.usage)
+        if requests > self.endpoint.retries or not may_pass(error):
+            return None
+        asked = _asked_pause(getattr(error, "response", None))
+        if asked is not None:
+            if asked > LONGEST_HOLD_SECONDS:
+                return None
+            self._throttle.hold(asked)
+        return self._policy.pause_seconds(requests, asked, random.random())  # noqa: S311  jitter, no secret
 
-    def _options(self, prompt: Prompt, sample: int, sampling: Sampling) -> dict[str, Any]:
-        """Fields that both APIs share. The seed is the prompt's own, so that order and company do not matter."""
-        options: dict[str, Any] = {
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": answer_seed(sampling.seed, prompt.prompt_id, sample),
-            "extra_body": {self._token_limit_field: sampling.max_tokens, **self._extra_body},
-        }
-        return options | ({"stop": list(sampling.stop)} if sampling.stop else {})
+    def _is_overload(self, error: Exception) -> bool:
+        from client_kit.generation.openai_errors import is_overload  # noqa: PLC0415
 
-    def _explained(self, error: "openai.OpenAIError", prompt_id: str) -> GenerationError:
-        for cause, kind, message in self._diagnoses():
-            if isinstance(error, cause):
-                return kind(message, prompt_id=prompt_id)
-        said = error.message if isinstance(error, self._openai.APIError) else str(error)
-        if any(sign in f"{getattr(error, 'code', '')} {said}".lower() for sign in _TOO_LONG):
-            message = f"prompt and answer do not fit the model's context ({said}). Lower max_tokens."
-            return ContextTooLong(message, prompt_id=prompt_id)
-        return GenerationError(f"{self._base_url} refused the request: {said}", prompt_id=prompt_id)
+        return is_overload(error)
 
-    def _diagnoses(self) -> list[tuple[type[Exception], type[GenerationError], str]]:
-        """Cause, exception, and what to do; the first that fits counts. No message repeats what might hold the key."""
-        errors, where = self._openai, self._base_url
-        refused = f"{where} does not accept the key. Check the key and what it may use."
-        return [
-            (
-                errors.APITimeoutError,
-                EndpointUnreachable,
-                f"{where} did not answer in time. Raise timeout_seconds or lower concurrency.",
-            ),
-            (
-                errors.APIConnectionError,
-                EndpointUnreachable,
-                f"{where} cannot be reached. Check that it runs and that the address is right.",
-            ),
-            (errors.AuthenticationError, EndpointRefusedKey, refused),
-            (errors.PermissionDeniedError, EndpointRefusedKey, refused),
-            (
-                errors.NotFoundError,
-                UnknownModel,
-                f"{where} has no model {self._model!r}, or no such path. GET {where}/models lists its models.",
-            ),
-            (
-                errors.RateLimitError,
-                EndpointUnreachable,
-                f"{where} limits the rate, after all retries. Lower concurrency; check the quota.",
-            ),
-            (
-                errors.InternalServerError,
-                EndpointUnreachable,
-                f"{where} fails, after all retries. Look into its log.",
-            ),
-        ]
+    def _explained(self, error: Exception, prompt_id: str | None) -> GenerationError:
+        from client_kit.generation.openai_errors import explain  # noqa: PLC0415
+
+        return explain(error, where=self._where, model=self.endpoint.model, prompt_id=prompt_id)
 
 
-def _generation(prompt: Prompt, sample: int, text: str, finish: str | None, usage: Any) -> Generation:  # noqa: ANN401
-    return Generation(
-        prompt_id=prompt.prompt_id,
-        sample=sample,
-        text=text,
-        finish_reason=_FINISH.get(finish or "", FinishReason.UNKNOWN),
-        prompt_tokens=usage.prompt_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage else None,
-    )
+def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
+    try:
+        import openai  # noqa: PLC0415  an optional extra, loaded where it is used
+    except ImportError as error:
+        raise MissingExtra("asking an OpenAI-compatible endpoint", "generate") from error
+    from client_kit.generation.bounded_http import BoundedClient  # noqa: PLC0415
+
+    return openai.AsyncOpenAI(
+        base_url=endpoint.base_url, api_key=endpoint.api_key or "none", max_retries=0,
+        timeout=endpoint.timeout_seconds, http_client=BoundedClient(most_bytes=endpoint.most_bytes),
+    )  # fmt: skip
+
+
+def _checked(prompt: str | Sequence[Message], endpoint: Endpoint) -> str | list[Message]:
+    """A text for completions, messages for a chat."""
+    if endpoint.api == "chat":
+        return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    if not isinstance(prompt, str):
+        raise ConfigurationError("the completions API takes a text, not messages; take api: chat")
+    return prompt
+
+
+def _text(choice: Any) -> str:  # noqa: ANN401  a choice of either API
+    said = choice.text if hasattr(choice, "text") else choice.message.content or choice.message.refusal
+    if said is not None and not isinstance(said, str):
+        raise TypeError(f"the answer is no text, but {type(said).__name__}")
+    return said or ""
+
+
+def _why_empty(where: str, finish: FinishReason) -> str:
+    reasons = {
+        FinishReason.LENGTH: "its tokens ran out before it said anything; raise max_tokens, or turn reasoning off",
+        FinishReason.CONTENT_FILTER: "a content filter took its words; leave the prompt out, or ask another model",
+    }
+    return f"{where} answered with nothing: {reasons.get(finish, 'ask again, or leave the prompt out')}."
+
+
+def _asked_pause(response: Any) -> float | None:  # noqa: ANN401  of httpx or of httpx2
+    """Seconds that the endpoint asks to be left alone for."""
+    if response is None:
+        return None
+    milliseconds = response.headers.get("retry-after-ms", "")
+    return float(milliseconds) / 1000 if milliseconds.isdigit() else retry_after_seconds(response)

@@ -6,8 +6,10 @@ from itertools import islice
 import pytest
 
 from client_kit.errors import GenerationError
+from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.openai_compatible import OpenAICompatibleGenerator
+from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.wire import FinishReason, Prompt
@@ -27,19 +29,29 @@ def scripted(_):
     yield ScriptedGenerator({prompt.prompt_id: ["one", "two"] for prompt in PROMPTS})
 
 
+def behind(url, **options):
+    return closing(OpenAICompatibleGenerator(OpenAICaller(Endpoint(model=MODEL, base_url=url, **options))))
+
+
 @contextmanager
 def chat(_):
-    with openai_server() as server, closing(OpenAICompatibleGenerator(MODEL, server.url)) as generator:
+    with openai_server() as server, behind(server.url) as generator:
         yield generator
 
 
 @contextmanager
 def completions(_):
-    with (
-        openai_server() as server,
-        closing(OpenAICompatibleGenerator(MODEL, server.url, api="completions")) as generator,
-    ):
+    with openai_server() as server, behind(server.url, api="completions") as generator:
         yield generator
+
+
+@contextmanager
+def cached(folder):
+    """Once everything is held, answers come from the disk."""
+    with openai_server() as server, closing(AnswerCache(folder / "answers.sqlite")) as cache:
+        caller = OpenAICaller(Endpoint(model=MODEL, base_url=server.url))
+        with closing(OpenAICompatibleGenerator(caller, cache=cache)) as generator:
+            yield generator
 
 
 @contextmanager
@@ -48,7 +60,9 @@ def transformers(folder):
         yield generator
 
 
-@pytest.fixture(scope="module", params=[scripted, chat, completions, transformers], ids=lambda make: make.__name__)
+@pytest.fixture(
+    scope="module", params=[scripted, chat, completions, cached, transformers], ids=lambda make: make.__name__
+)
 def generator(request, tmp_path_factory):
     with request.param(tmp_path_factory.mktemp("model")) as generator:
         yield generator

@@ -31,8 +31,8 @@ CHAT_TEMPLATE = (
 )
 
 
-def write_tiny_model(folder, *, chat_template=None, context=64, seed=0):
-    """Write model and tokenizer. The same seed gives the same weights."""
+def write_tiny_model(folder, *, chat_template=None, context=64, seed=0, width=32):
+    """Write model and tokenizer. The same seed gives the same weights. vLLM takes a width of 64: heads of 32."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -45,7 +45,7 @@ def write_tiny_model(folder, *, chat_template=None, context=64, seed=0):
     )
     torch.manual_seed(seed)
     config = LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=len(vocabulary), hidden_size=width, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=context, pad_token_id=0, eos_token_id=1, bos_token_id=None, initializer_range=0.6,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)

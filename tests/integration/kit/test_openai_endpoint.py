@@ -15,11 +15,16 @@ from client_kit.errors import (
 )
 from client_kit.generation.base import Sampling
 from client_kit.generation.cleaning import Dropped, clean
-from client_kit.generation.openai_compatible import OpenAICompatibleGenerator
+from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.wire import AnswerPolicy, FinishReason, Prompt, Refusals
 from tests.support.openai_server import MODEL, openai_server
 
 PROMPTS = [Prompt(prompt_id=f"p{number}", prompt=f"question {number}") for number in range(6)]
+
+
+def generator_of(cache=None, budget=None, **endpoint):
+    return closing(OpenAICompatibleGenerator(OpenAICaller(Endpoint(**endpoint)), cache=cache, budget=budget))
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def server():
 @pytest.fixture
 def ask(server):
     def ask(prompts=PROMPTS, sampling=Sampling(), *, model=MODEL, url=None, retries=2, **options):  # noqa: B008  frozen
-        with closing(OpenAICompatibleGenerator(model, url or server.url, retries=retries, **options)) as generator:
+        with generator_of(model=model, base_url=url or server.url, retries=retries, **options) as generator:
             return list(generator.generate(prompts, sampling))
 
     return ask
@@ -94,14 +99,14 @@ def test_a_slow_endpoint_is_given_up_on(ask, server):
 
 def test_an_answer_of_another_shape_is_no_answer(ask, server):
     server.shape = "other"
-    with pytest.raises(GenerationError, match="no chat completion"):
+    with pytest.raises(GenerationError, match="is no completion"):
         ask(PROMPTS[:1])
 
 
 def test_a_prompt_that_does_not_fit_is_named_after_the_others_were_answered(ask, server):
     server.broken = {"question 2"}
     answered = set()
-    with closing(OpenAICompatibleGenerator(MODEL, server.url, concurrency=2)) as generator:
+    with generator_of(model=MODEL, base_url=server.url, concurrency=2) as generator:
         answers = generator.generate(PROMPTS, Sampling())
         with pytest.raises(ContextTooLong, match="prompt p2"):
             answered.update(answer.prompt_id for answer in answers)

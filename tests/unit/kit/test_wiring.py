@@ -7,9 +7,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from client_kit.errors import ConfigurationError, GenerationError, UnknownModel
-from client_kit.generation import openai_compatible, transformers_local
+from client_kit.generation import transformers_local
 from client_kit.generation.base import Sampling
-from client_kit.generation.openai_compatible import OpenAICompatibleGenerator
+from client_kit.generation.openai_compatible import Endpoint
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.transformers_local import TransformersGenerator
@@ -71,14 +71,14 @@ def test_an_endpoint_gets_its_key_from_the_environment(monkeypatch):
         generator(**settings)
     monkeypatch.setenv("SOME_KEY", " secret\n")
     endpoint = generator(**settings)
-    assert endpoint._client.api_key == "secret"
+    assert endpoint._caller._client.api_key == "secret"
     endpoint.close()
 
 
 def test_the_environment_s_openai_key_is_not_sent_to_other_endpoints(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     endpoint = generator(kind="openai", model="m", base_url="http://server/v1")
-    assert endpoint._client.api_key != "secret"
+    assert endpoint._caller._client.api_key != "secret"
     endpoint.close()
 
 
@@ -107,30 +107,31 @@ SFT = {
 LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
 
 
-@pytest.mark.parametrize(
-    ("module", "generator_type", "settings_type", "given"),
-    [
-        (transformers_local, TransformersGenerator, TransformersSettings, TRANSFORMERS),
-        (openai_compatible, OpenAICompatibleGenerator, OpenAISettings, OPENAI),
-    ],
-    ids=["transformers", "openai"],
-)
-def test_every_field_of_a_generator_reaches_it_and_has_its_default(
-    monkeypatch, module, generator_type, settings_type, given
-):
+def test_every_field_of_transformers_reaches_it_and_has_its_default(monkeypatch):
     options = {
-        name: option.default for name, option in signature(generator_type).parameters.items()
-        if option.kind is option.KEYWORD_ONLY and name not in {"threads", "api_key"}
+        name: option.default for name, option in signature(TransformersGenerator).parameters.items()
+        if option.kind is option.KEYWORD_ONLY and name != "threads"
     }  # fmt: skip
-    fields = settings_type.model_fields
+    fields = TransformersSettings.model_fields
     assert {name: fields[name].default for name in options} == options
-    assert given.keys() == options.keys()
-    assert all(given[name] != default for name, default in options.items())
+    assert TRANSFORMERS.keys() == options.keys()
+    assert all(TRANSFORMERS[name] != default for name, default in options.items())
     received = {}
-    monkeypatch.setattr(module, generator_type.__name__, lambda *_, **options: received.update(options))
-    addresses = {"base_url": "http://server/v1"} if settings_type is OpenAISettings else {}
-    open_generator(settings_type(kind=fields["kind"].annotation.__args__[0], model="m", **addresses, **given))
-    assert {name: received[name] for name in options} == given
+    monkeypatch.setattr(transformers_local, "TransformersGenerator", lambda *_, **options: received.update(options))
+    open_generator(TransformersSettings(kind="transformers", model="m", **TRANSFORMERS))
+    assert {name: received[name] for name in options} == TRANSFORMERS
+
+
+def test_every_field_of_an_endpoint_reaches_it_and_has_its_default():
+    options = dataclasses.asdict(Endpoint(model="", base_url=""))
+    assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes"}
+    assert {name: OpenAISettings.model_fields[name].default for name in OPENAI} == {
+        name: options[name] for name in OPENAI
+    }
+    assert all(OPENAI[name] != options[name] for name in OPENAI)
+    opened = generator(kind="openai", model="m", base_url="http://server/v1", **OPENAI)
+    assert opened._caller.endpoint == Endpoint(model="m", base_url="http://server/v1", **OPENAI)
+    opened.close()
 
 
 def test_every_field_of_training_reaches_the_trainer_and_has_its_default():

@@ -1,0 +1,45 @@
+"""An HTTP client for `openai` that gives up on bodies without end. Imported late: it needs `openai`."""
+
+from typing import Any
+
+import openai
+
+
+class BodyTooLarge(openai.OpenAIError):
+    """A body of more bytes than any completion has; `openai` passes it on as it is."""
+
+
+class BoundedClient(openai.DefaultAsyncHttpxClient):
+    """Reads every body up to a limit, error bodies too, and decompressed: the endpoint is not trusted with memory.
+
+    Written against what `httpx` and its successor `httpx2` share, for `openai` may be built on either.
+    """
+
+    def __init__(self, *, most_bytes: int) -> None:
+        super().__init__()
+        self._most_bytes = most_bytes
+
+    async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:  # noqa: ANN401, ARG002  as httpx has it
+        """Send, and read the whole body. Raises BodyTooLarge."""
+        response = await super().send(request, stream=True, **options)
+        try:
+            body = await self._read(response)
+        finally:
+            await response.aclose()
+        # The body is decoded: what described its form on the wire no longer holds.
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _OF_THE_WIRE]
+        return type(response)(
+            response.status_code, headers=headers, content=body, request=response.request, history=response.history
+        )
+
+    async def _read(self, response: Any) -> bytes:  # noqa: ANN401  a class of httpx or of httpx2
+        chunks, size = [], 0
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > self._most_bytes:
+                raise BodyTooLarge(f"the answer has more than {self._most_bytes:,} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
