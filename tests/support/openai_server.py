@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import uvicorn
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 MODEL = "echo"
 """The only model. It answers `<prompt> (seed <seed>)` in reversed words, or what `OpenAIServer.answers` says."""
@@ -34,7 +34,15 @@ class OpenAIServer:
     broken: set[str] = field(default_factory=set)
     """Prompts refused as too long for the context."""
     shape: str = "openai"
-    """`other`: valid JSON that is no completion."""
+    """`other`: valid JSON that is no completion. `broken`: no JSON. `page`: HTML. `number`: an answer that is no text.
+    `endless`: a body without end. `drip`: the same, a byte at a time. `empty`: nothing said. `refusal`: declined, in the
+    protocol's field for it."""
+    begun: threading.Event = field(default_factory=threading.Event)
+    """Set once a body without end has begun."""
+    retry_after: str | None = None
+    """Header of the failures, in place of a millisecond."""
+    code: str | None = None
+    """Of the failures."""
     bodies: list[dict] = field(default_factory=list)
     asked: Counter = field(default_factory=Counter)
     """Requests by prompt, failed ones included."""
@@ -43,8 +51,10 @@ class OpenAIServer:
     """Most requests that were in progress at the same time."""
 
 
-def _problem(status, message, code=None):
+def _problem(status, message, code=None, retry_after=None):
     headers = {"retry-after-ms": "1"} if status in {429, 500, 503} else {}
+    if retry_after is not None:
+        headers = {"retry-after": retry_after}
     body = {"error": {"message": message, "type": "error", "code": code}}
     return JSONResponse(body, status_code=status, headers=headers)
 
@@ -57,11 +67,34 @@ def _refusal(server, request, body, prompt):
     if prompt in server.broken:
         return _problem(400, "This model's maximum context length is 8 tokens.", "context_length_exceeded")
     status = server.failures.pop(0) if server.failures else server.always
-    return None if status is None else _problem(status, "as told")
+    return None if status is None else _problem(status, "as told", server.code, server.retry_after)
 
 
 def _text(server, body, prompt):
     return server.answers.get(prompt, f"{' '.join(reversed(prompt.split()))} (seed {body.get('seed')})")
+
+
+async def _without_end(server, chunk, pause_seconds):
+    yield b'{"choices": ['
+    server.begun.set()
+    while True:
+        yield chunk
+        await asyncio.sleep(pause_seconds)
+
+
+_SHAPES = {
+    "other": lambda server: JSONResponse({"hello": "world"}),
+    "broken": lambda server: Response('{"choices": [{"mess', media_type="application/json"),
+    "page": lambda server: Response("<html>Welcome</html>", media_type="text/html"),
+    "endless": lambda server: StreamingResponse(_without_end(server, b" " * 65536, 0), media_type="application/json"),
+    "drip": lambda server: StreamingResponse(_without_end(server, b" ", 0.01), media_type="application/json"),
+}
+
+_MESSAGES = {
+    "empty": {"content": None},
+    "refusal": {"content": None, "refusal": "I'm sorry, but I can't help with that."},
+    "number": {"content": 7},
+}
 
 
 def _application(server):
@@ -79,10 +112,12 @@ def _application(server):
             server.busy -= 1
         if refusal is not None:
             return refusal
-        if server.shape == "other":
-            return JSONResponse({"hello": "world"})
+        if server.shape in _SHAPES:
+            return _SHAPES[server.shape](server)
         usage = {"prompt_tokens": len(prompt.split()), "completion_tokens": 3, "total_tokens": 0}
         choices = [{"index": 0, "finish_reason": server.finish_reason, **choice(_text(server, body, prompt))}]
+        if server.shape in _MESSAGES:
+            choices[0]["message"] = {"role": "assistant", **_MESSAGES[server.shape]}
         return JSONResponse(
             {"id": "1", "object": "o", "created": 0, "model": MODEL, "choices": choices, "usage": usage}
         )

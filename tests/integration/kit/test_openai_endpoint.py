@@ -11,12 +11,15 @@ from client_kit.errors import (
     EndpointRefusedKey,
     EndpointUnreachable,
     GenerationError,
+    SpendingLimit,
     UnknownModel,
 )
+from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Sampling
 from client_kit.generation.cleaning import Dropped, clean
 from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
+from client_kit.generation.spending import Budget, Tokens, at_most
 from client_kit.wire import AnswerPolicy, FinishReason, Prompt, Refusals
 from tests.support.openai_server import MODEL, openai_server
 
@@ -137,3 +140,42 @@ def test_a_refusal_comes_through_and_the_policy_decides(ask, server):
     (answer,) = ask(PROMPTS[:1])
     assert clean(answer, AnswerPolicy()).text == answer.text
     assert clean(answer, AnswerPolicy(refusals=Refusals.DROP)) is Dropped.REFUSAL
+
+
+def test_what_the_cache_holds_is_not_asked_again(ask, server, tmp_path):
+    sampling = Sampling(temperature=1.0, samples=2, seed=5)
+    with closing(AnswerCache(tmp_path / "answers.sqlite")) as cache:
+        first = ask(PROMPTS[:2], sampling, cache=cache)
+        again = ask(PROMPTS[:3], sampling, cache=cache)
+    assert len(first) == 4
+    assert set(first) <= set(again)
+    assert dict(server.asked) == {"question 0": 2, "question 1": 2, "question 2": 2}
+
+
+def test_a_limit_that_the_answers_could_exceed_is_told_before_anything_is_asked(ask, server):
+    with pytest.raises(SpendingLimit, match="6 answers take at most"):
+        ask(sampling=Sampling(max_tokens=100), budget=Budget(tokens=600))
+    assert not server.bodies
+
+
+def test_the_meter_counts_what_came_and_what_broke_off(ask, server):
+    budget = Budget(tokens=10_000)
+    ask(PROMPTS[:2], Sampling(max_tokens=100), budget=budget)
+    assert budget.spent == Tokens(4, 6)
+    server.failures = [500]
+    ask(PROMPTS[:1], Sampling(max_tokens=100), budget=budget)
+    assert budget.spent == Tokens(4, 6) + Tokens(2, 3) + at_most(PROMPTS[0], Sampling(max_tokens=100))
+
+
+def test_a_model_that_says_nothing_costs_one_answer_and_not_the_others(ask, server):
+    server.answers = {"question 0": " "}
+    answers = {answer.prompt_id: answer for answer in ask(PROMPTS[:2])}
+    assert clean(answers["p0"], AnswerPolicy()) is Dropped.EMPTY
+    assert answers["p1"].text.startswith("1 question")
+
+
+def test_fewer_requests_at_once_after_a_429(server):
+    server.failures = [429]
+    with generator_of(model=MODEL, base_url=server.url, concurrency=4) as generator:
+        assert len(list(generator.generate(PROMPTS[:1], Sampling()))) == 1
+        assert generator._caller._throttle.window.size == pytest.approx(2.5)
