@@ -55,6 +55,8 @@ class ConsensusPolicy(Request):
     """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
     reliability: bool = True
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
+    half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
+    """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
 
 
 class FederationCreate(Request):

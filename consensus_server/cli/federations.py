@@ -61,6 +61,9 @@ def create(
     reliability: Annotated[
         bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
     ] = _NEW.policy.reliability,
+    half_life_rounds: Annotated[
+        float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")
+    ] = _NEW.policy.half_life_rounds,
     truncated: Annotated[
         wire.TruncatedAnswers, typer.Option(help="What participants do with truncated answers.")
     ] = _NEW.answers.truncated,
@@ -94,6 +97,7 @@ def create(
             "seed": seed,
             "guards": guards,
             "reliability": reliability,
+            "half_life_rounds": half_life_rounds,
         },
     }
     with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:

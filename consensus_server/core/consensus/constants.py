@@ -1,6 +1,6 @@
 """The numbers that made a decision, beside those that stand in its policy; a round's card carries them."""
 
-from consensus_server.core.consensus import guards, redundancy, repetition, support
+from consensus_server.core.consensus import background, guards, redundancy, repetition, support
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.rules import rule_named
@@ -12,7 +12,13 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
     if rule_named(policy.rule).round_wide:
         found |= {"scale_cosine": support.SCALE_COSINE, "scale_words": support.SCALE_WORDS}
         if policy.reliability:
-            found |= {"beta": support.BETA, "lambda": support.LAMBDA, "shrink": support.SHRINK}
+            found |= {
+                "beta": support.BETA,
+                "lambda": support.LAMBDA,
+                "shrink": support.SHRINK,
+                "most_reliability": support.MOST_RELIABILITY,
+                "carried_prompts": background.CARRIED_PROMPTS,
+            }
     if policy.guards:
         found |= _guarding()
     return {name: float(value) for name, value in found.items()}

@@ -8,11 +8,13 @@ it, and then have less support. A tie for the dominant cluster is the pool's own
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
+from consensus_server.core.consensus.background import Background
 from consensus_server.core.consensus.clustering import Neighbours
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.equivalence import equivalence_named
@@ -21,7 +23,8 @@ from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Poo
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot, independent_centrality, rule_named
 from consensus_server.core.consensus.similarity import pairs_within, row_cosines
-from consensus_server.core.consensus.weighing import Weighed, rows_of, weigh
+from consensus_server.core.consensus.support import ParticipantStanding
+from consensus_server.core.consensus.weighing import Weighed, Weighing, rows_of, weigh
 from consensus_server.core.consensus.weighting import Tally, participant_votes, tally
 
 _BATCH_VALUES = 2**22
@@ -37,20 +40,41 @@ class _BlockedNeighbours:
         return pairs_within(vectors, similarity)
 
 
+@dataclass(frozen=True, slots=True)
+class RoundDecision:
+    """The outcome of a round."""
+
+    decisions: list[Decision]
+    """One for each pool, in their order."""
+    participants: tuple[ParticipantStanding, ...]
+    """By name; nobody under a policy without guards and with a rule that decides pool by pool."""
+
+
 def decide(pools: Sequence[Pool], policy: Policy, neighbours: Neighbours | None = None) -> list[Decision]:
+    """The decisions of `decide_round`, with nothing known of the participants."""
+    return decide_round(pools, policy, neighbours).decisions
+
+
+def decide_round(
+    pools: Sequence[Pool],
+    policy: Policy,
+    neighbours: Neighbours | None = None,
+    background: Background | None = None,
+) -> RoundDecision:
     """One decision for each pool, in their order. `pools` are all pools of a round.
 
     Without guards, and under rules other than `fused` and `hybrid`, a decision depends on nothing but its own pool; with
     them on the round, whose other prompts tell who repeats whom and whom to trust. Neither the order of pools or answers
-    nor the index matters. neighbours: finds close pairs in pools of
+    nor the index matters. background: what earlier rounds know of the participants. neighbours: finds close pairs in pools of
     more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.
 
     Raises UnknownRule, UnknownConfidence, UnknownEquivalence, MissingOpenings, and ValueError for a pool whose columns differ in length.
     """
     rule, _ = rule_named(policy.rule), confidence_named(policy.confidence)
-    weighed = weigh(pools, policy) if policy.guards or rule.round_wide else [None] * len(pools)
-    return decide_weighed(pools, weighed, policy, neighbours)
+    wide = policy.guards or rule.round_wide
+    weighing = weigh(pools, policy, background) if wide else Weighing([None] * len(pools))
+    return RoundDecision(decide_weighed(pools, weighing.pools, policy, neighbours), weighing.participants)
 
 
 def decide_weighed(
@@ -65,7 +89,11 @@ def decide_weighed(
                 [pools[i] for i in batch], known, policy, equivalence, neighbours or _BlockedNeighbours()
             )
             decided.update(zip(batch, decisions, strict=True))
-    return [decided[i] for i in range(len(pools))]
+    return [_with_readings(decided[i], each) for i, each in enumerate(weighed)]
+
+
+def _with_readings(decision: Decision, weighed: Weighed | None) -> Decision:
+    return replace(decision, readings=weighed.readings) if weighed and weighed.readings else decision
 
 
 def _batches(pools: Sequence[Pool]) -> Iterator[tuple[str, list[int]]]:

@@ -7,14 +7,18 @@ table gives the name. Honest answers: 1.4 % are kept out. Source of constants: C
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from consensus_server.core.consensus.background import Known
 from consensus_server.core.consensus.measures import Cues, Measures
+from consensus_server.core.consensus.pools import Reading
 from consensus_server.core.consensus.redundancy import LONG_CHARS, heads
+from consensus_server.core.consensus.rounding import settled
 
 LEAST_PRINTABLE: Final = 0.7
 LEAST_RELEVANCE: Final = 0.17
@@ -29,8 +33,20 @@ _SLACK: Final = 1e-9
 _BLANK: Final = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
 """White space and format characters count neither way: joiners and direction marks belong to honest scripts."""
 
-Guard = Callable[[Measures, Cues, Bool[np.ndarray, " answers"]], Bool[np.ndarray, " answers"]]
-"""True where an answer is refused, given which ones no earlier guard refused."""
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a guard found."""
+
+    refused: Bool[np.ndarray, " answers"]
+    value: Float64[np.ndarray, " answers"]
+    """What it measured."""
+    limit: Float64[np.ndarray, " answers"]
+    """What it held that against."""
+
+
+Guard = Callable[[Measures, Cues, Bool[np.ndarray, " answers"]], Finding]
+"""What it finds, given which answers no earlier guard refused."""
 
 
 def printable_share(text: str) -> float:
@@ -45,31 +61,34 @@ def printable_share(text: str) -> float:
     return good / len(marks)
 
 
-def _garbage(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+def _garbage(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]) -> Finding:
     """Less than 70 % of it can be printed."""
-    refused: Bool[np.ndarray, " answers"] = cues.printable < LEAST_PRINTABLE
-    return refused
+    limit = np.full_like(cues.printable, LEAST_PRINTABLE)
+    return Finding(cues.printable < limit, cues.printable, limit)
 
 
-def _off_topic(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+def _off_topic(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Finding:
     """Far from the prompt while others are near it.
 
     Where all would be refused nobody is: there, distance tells about the prompt or the encoder.
     """
     pool = measures.layout.pool
-    refused = _unrelated(measures, cues, admitted) & ~_excused(measures, cues, admitted)
+    least = _least_relevance(measures, cues, admitted)
+    refused = (cues.relevance < least) & ~_excused(measures, cues, admitted)
     somebody_left = np.bincount(pool, weights=admitted & ~refused) > 0
-    left: Bool[np.ndarray, " answers"] = refused & somebody_left[pool]
-    return left
+    return Finding(refused & somebody_left[pool], cues.relevance, least)
 
 
-def _unrelated(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
-    """Further from the prompt than .17, and than half the second-best of the pool. Unknown relevance counts as near."""
+def _least_relevance(
+    measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """Relevance below which an answer is far: .17, or half the second-best of the pool. Unknown relevance is not below."""
     known = np.where(admitted & np.isfinite(cues.relevance), cues.relevance, -1)
     second = np.maximum(_second_best(measures, known), FLOOR_OF_SECOND)
-    least = np.minimum(LEAST_RELEVANCE, RELEVANCE_OF_SECOND * second)
-    far: Bool[np.ndarray, " answers"] = cues.relevance < least[measures.layout.pool]
-    return far
+    least: Float64[np.ndarray, " answers"] = np.minimum(LEAST_RELEVANCE, RELEVANCE_OF_SECOND * second)[
+        measures.layout.pool
+    ]
+    return least
 
 
 def _excused(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
@@ -80,7 +99,8 @@ def _excused(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answer
     """
     pool, head = measures.layout.pool, heads(measures, admitted)
     long = measures.length >= LONG_CHARS
-    telling = np.bincount(pool, weights=head * (long & ~_unrelated(measures, cues, admitted)))
+    far = cues.relevance < _least_relevance(measures, cues, admitted)
+    telling = np.bincount(pool, weights=head * (long & ~far))
     most_tell = telling > np.bincount(pool, weights=head) / 2 + _SLACK
     excused: Bool[np.ndarray, " answers"] = ~long & ~most_tell[pool]
     return excused
@@ -94,10 +114,10 @@ def _second_best(measures: Measures, values: Float64[np.ndarray, " answers"]) ->
     return np.where(layout.sizes > 1, ordered[last - (layout.sizes > 1)], -1)
 
 
-def _repetitive(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+def _repetitive(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Finding:
     """Its participant says the same across prompts, word for word, in at least 35 % of what it says."""
-    refused: Bool[np.ndarray, " answers"] = (cues.repetition >= MOST_REPETITION) & ~_excused(measures, cues, admitted)
-    return refused
+    limit = np.full_like(cues.repetition, MOST_REPETITION)
+    return Finding((cues.repetition >= limit) & ~_excused(measures, cues, admitted), cues.repetition, limit)
 
 
 GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
@@ -105,15 +125,35 @@ GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
 )
 
 
-def guarded(measures: Measures) -> tuple[Bool[np.ndarray, " answers"], list[str | None]]:
-    """Which answers are admitted, and the guard that keeps each of the others out. Without cues all are admitted."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an answer is kept out."""
+
+    gate: str
+    reading: Reading
+
+
+def guarded(measures: Measures, known: Known) -> tuple[Bool[np.ndarray, " answers"], dict[int, Refusal]]:
+    """Which answers are admitted, and why each of the others is not, by row. Without cues all are admitted."""
     admitted = np.ones(len(measures.length), dtype=bool)
-    names: list[str | None] = [None] * len(admitted)
+    refusals: dict[int, Refusal] = {}
     if measures.cues is None:
-        return admitted, names
+        return admitted, refusals
     for name, guard in GUARDS.items():
-        refused = guard(measures, measures.cues, admitted) & admitted
+        found = guard(measures, measures.cues, admitted)
+        refused = found.refused & admitted & ~known.spared(name, measures.participant)
         admitted &= ~refused
-        for row in np.flatnonzero(refused).tolist():
-            names[row] = name
-    return admitted, names
+        refusals |= refusals_of(name, refused, found.value, found.limit)
+    return admitted, refusals
+
+
+def refusals_of(
+    gate: str,
+    refused: Bool[np.ndarray, " answers"],
+    value: Float64[np.ndarray, " answers"],
+    limit: Float64[np.ndarray, " answers"],
+) -> dict[int, Refusal]:
+    """The refusals of one gate, by row."""
+    rows = np.flatnonzero(refused)
+    values, limits = settled(value[rows]).tolist(), settled(limit[rows]).tolist()
+    return {row: Refusal(gate, Reading(*reading)) for row, *reading in zip(rows.tolist(), values, limits, strict=True)}

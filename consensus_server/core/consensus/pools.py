@@ -22,6 +22,8 @@ class Policy:
     """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
     reliability: bool = True
     """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
+    half_life_rounds: float = 2.0
+    """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """What a guard measured where it refused."""
+
+    value: float
+    limit: float
+    """What the guard holds the value against: more than it, or less, is refused, as the guard says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The outcome for one pool: either `pick` or `abstention` is set."""
 
@@ -76,5 +87,7 @@ class Decision:
     """Most votes first."""
     gates: dict[int, str] = field(default_factory=dict)
     """Answers that were not admitted: index in the pool -> name of the gate."""
+    readings: dict[int, Reading] = field(default_factory=dict)
+    """What was measured of those that a guard refused, by index in the pool."""
     similarity: tuple[float, ...] = ()
     """Cosine of each answer to the chosen one, -1..1; 0 for one that was not admitted; empty for an abstention."""

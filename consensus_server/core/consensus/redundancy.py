@@ -82,20 +82,24 @@ def heads(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Float64
 
 
 def votes(
-    measures: Measures, admitted: Bool[np.ndarray, " answers"], redundant: Float64[np.ndarray, " pairs"]
-) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"]]:
-    """Vote of each answer, 0..1, and whether it is over-long and has lost its vote.
+    measures: Measures,
+    admitted: Bool[np.ndarray, " answers"],
+    redundant: Float64[np.ndarray, " pairs"],
+    spared: Bool[np.ndarray, " answers"],
+) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"], Float64[np.ndarray, " answers"]]:
+    """Vote of each answer, 0..1, whether it is over-long and has lost its vote, and the characters it might have had.
 
     vote = head / sum over participants of the mean redundancy with their answers (its own: 1). Without cues no answer
-    is over-long. A pool that would lose every answer keeps them.
+    is over-long. A pool that would lose every answer keeps them. spared: answers that may be of any length.
     """
     head = heads(measures, admitted)
     company = np.maximum(measures.layout.total(redundant * head[measures.layout.right]), 1)
     vote = head / company
     if measures.cues is None:
-        return vote, np.zeros_like(admitted)
-    over = admitted & (measures.length > _longest(measures, vote))
-    return heads(measures, admitted & ~over) / company, over
+        return vote, np.zeros_like(admitted), np.full_like(vote, np.inf)
+    longest = _longest(measures, vote)
+    over = admitted & (measures.length > longest) & ~spared
+    return heads(measures, admitted & ~over) / company, over, longest
 
 
 def _longest(measures: Measures, vote: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:

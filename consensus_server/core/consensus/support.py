@@ -3,14 +3,17 @@
 Source of formulas and constants: CONSENSUS.md and its reference implementation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
+from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.redundancy import heads
+from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 8.80
@@ -21,6 +24,8 @@ LAMBDA: Final = 2.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
+MOST_RELIABILITY: Final = 1.0
+"""Bound of a reliability on both sides: no voice weighs more than exp(2 BETA) times another's, and none is silenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,8 @@ class Standing:
     """Of its participant, from all other prompts; in standard deviations."""
     score: Float64[np.ndarray, " answers"]
     """What the rules `fused` and `hybrid` compare within a pool."""
+    z: Float64[np.ndarray, " answers"]
+    """Support standardised within the pool: 0 is its middle."""
 
 
 def standing(
@@ -42,6 +49,7 @@ def standing(
     redundant: Float64[np.ndarray, " pairs"],
     *,
     reliability: bool,
+    known: Known,
 ) -> Standing:
     """Fused centrality of all answers, with the participants' reliability where it is asked for."""
     utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.f2
@@ -49,11 +57,11 @@ def standing(
     z = standardised(measures, support, admitted)
     trust = np.zeros_like(z)
     if reliability:
-        trusted = votes * np.exp(BETA * reliabilities(measures, z, admitted))
+        trusted = votes * np.exp(BETA * reliabilities(measures, z, admitted, known))
         support = independent_support(measures, utility, trusted, redundant)
         z = standardised(measures, support, admitted)
-        trust = reliabilities(measures, z, admitted)
-    return Standing(support / (SCALE_COSINE + SCALE_WORDS), trust, z + LAMBDA * trust)
+        trust = reliabilities(measures, z, admitted, known)
+    return Standing(support / (SCALE_COSINE + SCALE_WORDS), trust, z + LAMBDA * trust, z)
 
 
 def independent_support(
@@ -80,14 +88,75 @@ def standardised(
 
 
 def reliabilities(
-    measures: Measures, z: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"]
+    measures: Measures, z: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"], known: Known
 ) -> Float64[np.ndarray, " answers"]:
-    """Mean z of a participant over all *other* prompts, times n / (n + 20) with n its prompts."""
+    """Reliability of each answer's participant, from the round's *other* prompts and its name: see `trusted`."""
     participant = measures.participant
     head = heads(measures, admitted)
     here = np.bincount(measures.voice, weights=head * z)[measures.voice]
     prompts = np.bincount(participant, weights=head)[participant]
     others = np.bincount(participant, weights=head * z)[participant] - here
     present = np.bincount(measures.voice, weights=head)[measures.voice]
-    shrunk: Float64[np.ndarray, " answers"] = others / np.maximum(prompts - present, 1) * prompts / (prompts + SHRINK)
-    return shrunk
+    return trusted(
+        others / np.maximum(prompts - present, 1), prompts, known.mean[participant], known.prompts[participant]
+    )
+
+
+def trusted(
+    mean: Float64[np.ndarray, " n"],
+    prompts: Float64[np.ndarray, " n"],
+    prior: Float64[np.ndarray, " n"],
+    behind: Float64[np.ndarray, " n"],
+) -> Float64[np.ndarray, " n"]:
+    """(n mean + c prior) / (n + c + 20), within -1..1: what `n` prompts show, and what the name carries.
+
+    c = min(prompts behind the name, 20, n): a name never counts more than what the round itself shows. `mean`, `prior`:
+    mean z, in standard deviations of a pool.
+    """
+    carried = np.minimum(np.minimum(behind, CARRIED_PROMPTS), prompts)
+    shrunk = (mean * prompts + prior * carried) / (prompts + carried + SHRINK)
+    bounded: Float64[np.ndarray, " n"] = np.clip(shrunk, -MOST_RELIABILITY, MOST_RELIABILITY)
+    return bounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParticipantStanding:
+    """How a participant came out of a round, over all its prompts."""
+
+    participant: str
+    mean: float
+    """Mean z of its admitted answers; 0 is the middle of the pools."""
+    prompts: int
+    """Prompts with an admitted answer of it."""
+    prior_mean: float
+    prior_prompts: float
+    """Prompts behind its name when the round began; 0 for a newcomer."""
+    reliability: float
+    """What both give together, -1..1."""
+
+
+def participant_standings(
+    measures: Measures,
+    z: Float64[np.ndarray, " answers"],
+    admitted: Bool[np.ndarray, " answers"],
+    known: Known,
+    names: Sequence[str],
+) -> tuple[ParticipantStanding, ...]:
+    """One for each participant that has an answer in the round, by name. names: at the participants' numbers."""
+    head = heads(measures, admitted)
+    prompts = settled(np.bincount(measures.participant, weights=head, minlength=len(names)))
+    total = np.bincount(measures.participant, weights=head * z, minlength=len(names))
+    mean = settled(total / np.maximum(prompts, 1))
+    reliability = settled(trusted(mean, prompts, known.mean, known.prompts))
+    columns = zip(names, mean, prompts, known.mean, known.prompts, reliability, strict=True)
+    return tuple(
+        ParticipantStanding(
+            participant=name,
+            mean=float(own),
+            prompts=round(float(count)),
+            prior_mean=float(prior),
+            prior_prompts=float(behind),
+            reliability=float(both),
+        )
+        for name, own, count, prior, behind, both in columns
+    )

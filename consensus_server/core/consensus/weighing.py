@@ -12,17 +12,18 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
+from consensus_server.core.consensus.background import Background, Known, by_number, nothing_known
 from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.errors import MissingOpenings
-from consensus_server.core.consensus.guards import OVER_LONG, guarded, printable_share
+from consensus_server.core.consensus.guards import OVER_LONG, Refusal, guarded, printable_share, refusals_of
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import overlaps
 from consensus_server.core.consensus.measures import Cues, Measures, joined
-from consensus_server.core.consensus.pools import Policy, Pool
+from consensus_server.core.consensus.pools import Policy, Pool, Reading
 from consensus_server.core.consensus.redundancy import redundancy, votes
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
-from consensus_server.core.consensus.support import Standing, standing
+from consensus_server.core.consensus.support import ParticipantStanding, Standing, participant_standings, standing
 
 _BATCH_ANSWERS = 2**13
 """Most answers measured at once; a larger pool is a batch of its own."""
@@ -34,9 +35,21 @@ class Weighed:
 
     gates: dict[int, str]
     """Place -> guard that refused."""
+    readings: dict[int, Reading]
+    """What that guard measured."""
     votes: Float64[np.ndarray, " answers"]
     support: Float64[np.ndarray, " answers"]
     score: Float64[np.ndarray, " answers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What the round as a whole says."""
+
+    pools: list[Weighed | None]
+    """About each pool, in their order; None for those on which it has no say."""
+    participants: tuple[ParticipantStanding, ...] = ()
+    """By name; those without an answer that could be measured are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +57,26 @@ class Verdict:
     """The same for all answers of a round, in the order of its measures."""
 
     admitted: Bool[np.ndarray, " answers"]
-    gates: list[str | None]
+    refusals: dict[int, Refusal]
+    """By row."""
     votes: Float64[np.ndarray, " answers"]
     standing: Standing
 
 
-def judge(measures: Measures, *, reliability: bool) -> Verdict:
-    """Admit, weigh and rank the answers of a round; guarded where the measures have cues."""
-    entitled, gates = guarded(measures)
+def judge(measures: Measures, *, reliability: bool, known: Known | None = None) -> Verdict:
+    """Admit, weigh and rank the answers of a round; guarded where the measures have cues. known: None for nothing."""
+    known = known or nothing_known(int(measures.participant.max(initial=-1)) + 1)
+    entitled, refusals = guarded(measures, known)
     redundant = redundancy(measures, entitled)
-    vote, over = votes(measures, entitled, redundant)
-    for row in np.flatnonzero(over).tolist():
-        gates[row] = OVER_LONG
+    vote, over, longest = votes(measures, entitled, redundant, known.spared(OVER_LONG, measures.participant))
+    refusals |= refusals_of(OVER_LONG, over, measures.length.astype(np.float64), longest)
     admitted = entitled & ~over
-    return Verdict(admitted, gates, vote, standing(measures, admitted, vote, redundant, reliability=reliability))
+    ranked = standing(measures, admitted, vote, redundant, reliability=reliability, known=known)
+    return Verdict(admitted, refusals, vote, ranked)
 
 
-def weigh(pools: Sequence[Pool], policy: Policy) -> list[Weighed | None]:
-    """The round's word on each pool, in their order; None for pools of more than `FULL_MATRIX_ANSWERS` answers.
+def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None = None) -> Weighing:
+    """The round's word on its pools, but for those of more than `FULL_MATRIX_ANSWERS` answers.
 
     Those are too large for a table of pairs: they keep one vote per participant and lend nobody reliability.
     Raises MissingOpenings where the policy guards and a pool lacks what guards read.
@@ -74,16 +89,18 @@ def weigh(pools: Sequence[Pool], policy: Policy) -> list[Weighed | None]:
     )
     weighed: list[Weighed | None] = [None] * len(pools)
     batches = [(batch, read([pools[i] for i in batch])[0]) for batch in _batches(pools, order)]
-    measures = _measured(pools, batches, policy)
+    names = sorted({name for pool in pools for name in pool.participants})
+    measures = _measured(pools, batches, policy, names)
     if measures is None:
-        return weighed
-    verdict = judge(measures, reliability=policy.reliability)
+        return Weighing(weighed)
+    known = by_number(background or Background(), names)
+    verdict = judge(measures, reliability=policy.reliability, known=known)
     source = [i for batch, answers in batches for i in np.array(batch)[answers.sources[answers.pool]].tolist()]
     place = [at for _, answers in batches for at in answers.places.tolist()]
     told = hand_out(verdict, source, place, [len(pool.texts) for pool in pools])
     for i in order:
         weighed[i] = told[i]
-    return weighed
+    return Weighing(weighed, participant_standings(measures, verdict.standing.z, verdict.admitted, known, names))
 
 
 def _require_openings(pools: Sequence[Pool]) -> None:
@@ -109,12 +126,14 @@ def _batches(pools: Sequence[Pool], order: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _measured(pools: Sequence[Pool], batches: Sequence[tuple[list[int], Answers]], policy: Policy) -> Measures | None:
+def _measured(
+    pools: Sequence[Pool], batches: Sequence[tuple[list[int], Answers]], policy: Policy, names: Sequence[str]
+) -> Measures | None:
     """Measures of all batches; None where no pool has an answer."""
-    names = {name: number for number, name in enumerate(sorted({name for pool in pools for name in pool.participants}))}
+    numbers = {name: number for number, name in enumerate(names)}
     repeated = _repetition(pools, [i for batch, _ in batches for i in batch]) if policy.guards else {}
     parts = [
-        _measure([pools[i] for i in batch], answers, names, repeated if policy.guards else None)
+        _measure([pools[i] for i in batch], answers, numbers, repeated if policy.guards else None)
         for batch, answers in batches
         if answers.texts
     ]
@@ -177,15 +196,16 @@ def hand_out(verdict: Verdict, source: Sequence[int], place: Sequence[int], size
     ends = np.cumsum(sizes)
     at = (ends - sizes)[np.array(source, dtype=np.int64)] + np.array(place, dtype=np.int64)
     gates: list[dict[int, str]] = [{} for _ in sizes]
-    for row, gate in enumerate(verdict.gates):
-        if gate is not None:
-            gates[source[row]][place[row]] = gate
+    readings: list[dict[int, Reading]] = [{} for _ in sizes]
+    for row, refusal in sorted(verdict.refusals.items()):
+        gates[source[row]][place[row]] = refusal.gate
+        readings[source[row]][place[row]] = refusal.reading
     columns = []
     for values in (verdict.votes, verdict.standing.support, verdict.standing.score):
         column = np.zeros(int(ends[-1]))
         column[at] = np.where(verdict.admitted, values, 0)
         columns.append(np.split(column, ends[:-1]))
-    return [Weighed(*each) for each in zip(gates, *columns, strict=True)]
+    return [Weighed(*each) for each in zip(gates, readings, *columns, strict=True)]
 
 
 def rows_of(weighed: Sequence[Weighed], answers: Answers, column: str) -> Float64[np.ndarray, " answers"]:

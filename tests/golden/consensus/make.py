@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from consensus_server.core.consensus import CONFIDENCES, RULES, Policy, Pool, decide
+from consensus_server.core.consensus import CONFIDENCES, RULES, Decision, Policy, Pool, decide
 
 HERE = Path(__file__).parent
 
@@ -65,7 +65,7 @@ def read_pools() -> list[Pool]:
 def decisions_json(pools: list[Pool]) -> str:
     """Every decision under every rule and score, with and without abstention, one to a line."""
     lines = [
-        json.dumps({**policy, **asdict(decision)}, sort_keys=True)
+        json.dumps({**policy, **_decided(decision)}, sort_keys=True)
         for policy in _policies()
         for decision in decide(
             [told_apart(pool) for pool in pools] if "guards" in policy else pools,
@@ -73,6 +73,11 @@ def decisions_json(pools: list[Pool]) -> str:
         )
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n"
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    """Without what guards measured: it explains a decision and is no part of it."""
+    return {name: value for name, value in asdict(decision).items() if name != "readings"}
 
 
 def told_apart(pool: Pool) -> Pool:

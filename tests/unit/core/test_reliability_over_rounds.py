@@ -1,0 +1,261 @@
+"""Names carried from round to round: bounded, fading, and never the end of an honest minority."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus_server.core.consensus.background import CARRIED_PROMPTS, Background, Prior
+from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.support import BETA, MOST_RELIABILITY, trusted
+from consensus_server.core.reliability import Reliability, name_of, row_of, spread_of
+
+HALF_LIFE = Policy().half_life_rounds
+RECOVERY_ROUNDS = 3
+"""Rounds of agreement after which whatever was before is no more than a third of the name."""
+
+means = st.floats(-3, 3)
+prompts = st.integers(1, 400)
+
+
+def row(mean, count, participant="a"):
+    return Reliability(
+        participant=participant, mean=mean, prompts=count, prior_mean=0, prior_prompts=0, reliability=0, weight=1,
+        newcomer=True, drifted=False,
+    )  # fmt: skip
+
+
+def reliability(mean, count, name=None):
+    prior = name or Prior(0.0, 0.0)
+    columns = ([float(x)] for x in (mean, count, prior.mean, prior.prompts))
+    return float(trusted(*map(np.array, columns))[0])
+
+
+def test_a_newcomer_has_no_name_and_begins_in_the_middle():
+    assert name_of([], 1, HALF_LIFE) is None
+    assert name_of([(1, row(2.0, 0))], 2, HALF_LIFE) is None
+    assert name_of([(1, row(2.0, 30))], 2, 0.0) is None
+    assert reliability(0.0, 50) == 0
+
+
+def test_a_name_is_the_mean_of_rounds_of_which_older_ones_count_less():
+    past = [(1, row(1.0, 40)), (3, row(-1.0, 10))]
+    name = name_of(past, 5, 2.0)
+    assert name.prompts == pytest.approx(40 / 4 + 10 / 2)
+    assert name.mean == pytest.approx((40 / 4 - 10 / 2) / 15, abs=1e-6)
+    assert name_of([*past, (5, row(9.0, 999))], 5, 2.0) == name
+
+
+@given(mean=means, count=prompts, prior=means, behind=st.floats(0, 1e6))
+def test_what_a_participant_shows_counts_at_least_as_much_as_its_name(mean, count, prior, behind):
+    found = reliability(mean, count, Prior(prior, behind))
+    assert abs(found) <= MOST_RELIABILITY
+    fresh = reliability(mean, count)
+    assert (
+        abs(found - fresh) <= min(count, CARRIED_PROMPTS) / (count + CARRIED_PROMPTS) * (abs(prior) + abs(mean)) + 1e-9
+    )
+    if count * mean > min(count, CARRIED_PROMPTS) * abs(prior):
+        assert found > 0
+
+
+@given(mean=means, other=means, count=prompts, prior=means)
+def test_no_voice_weighs_more_than_a_bounded_number_of_others(mean, other, count, prior):
+    weights = [np.exp(BETA * reliability(each, count, Prior(prior, 100.0))) for each in (mean, other)]
+    assert max(weights) / min(weights) <= np.exp(2 * BETA * MOST_RELIABILITY) + 1e-9
+
+
+@given(
+    bad=st.floats(-3, -0.1),
+    rounds=st.integers(1, 200),
+    count=st.integers(5, 400),
+    good=st.floats(0.1, 3),
+)
+def test_a_minority_that_begins_to_agree_recovers_within_three_rounds(bad, rounds, count, good):
+    """However long it stood apart: after three rounds its name is better than the mean of both ways."""
+    past = [(at, row(bad, count)) for at in range(1, rounds + 1)]
+    past += [(at, row(good, count)) for at in range(rounds + 1, rounds + 1 + RECOVERY_ROUNDS)]
+    name = name_of(past, rounds + 1 + RECOVERY_ROUNDS, HALF_LIFE)
+    assert name.mean > (bad + good) / 2
+    if good >= -bad:
+        assert reliability(good, count, name) > reliability(bad, count)
+        assert reliability(good, count, name) > 0
+
+
+@given(st.permutations([(1, row(0.3, 7)), (2, row(-0.7, 31)), (4, row(1.1, 13))]))
+def test_a_name_is_made_of_rounds_whatever_their_order(past):
+    assert name_of(past, 6, HALF_LIFE) == name_of(sorted(past, key=lambda each: each[0]), 6, HALF_LIFE)
+
+
+def standing(mean, count, prior_mean, prior_prompts):
+    from consensus_server.core.consensus.support import ParticipantStanding
+
+    return ParticipantStanding(
+        participant="a",
+        mean=mean,
+        prompts=count,
+        prior_mean=prior_mean,
+        prior_prompts=float(prior_prompts),
+        reliability=0.1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shown", "drifted"),
+    [
+        ((0.9, 10, 0.0, 10), True),
+        ((-0.9, 10, 0.0, 10), True),
+        ((0.7, 99, 0.0, 99), False),
+        ((3.0, 9, 0.0, 99), False),
+        ((3.0, 99, 0.0, 9), False),
+    ],
+)
+def test_drift_is_a_large_change_over_enough_prompts(shown, drifted):
+    assert row_of(standing(*shown), weight=1.0).drifted is drifted
+
+
+def test_newcomers_are_called_so():
+    assert row_of(standing(1.0, 9, 0.0, 0.0), weight=1.0).newcomer
+    assert not row_of(standing(1.0, 9, 0.0, 0.5), weight=1.0).newcomer
+
+
+@pytest.mark.parametrize(
+    ("means_of_all", "warned"),
+    [
+        ([0.1, 0.0, -0.1, 0.2, 0.1, -0.3, 0.0, 0.0], False),
+        ([1.6, 0.0, -0.1, -0.2, -0.3, -0.3, -0.4, -0.3], True),
+        ([1.6, 1.4, -0.1, -0.4, -0.5, -0.5, -0.7, -0.8], True),
+        ([1.6, 1.5, 1.4, -0.6, -0.9, -1.0, -1.0, -1.0], False),
+        ([0.5, -0.5], False),
+    ],
+)
+def test_a_few_far_above_the_rest_are_told(means_of_all, warned):
+    spread = spread_of([row(mean, 30, f"s{i}") for i, mean in enumerate(means_of_all)])
+    assert spread.agreement_is_no_guide is warned
+    assert (spread.highest, spread.lowest) == (max(means_of_all), min(means_of_all))
+
+
+def test_where_nobody_was_measured_there_is_no_spread():
+    assert spread_of([]) is None
+    assert spread_of([row(0.0, 0)]) is None
+
+
+# Through whole rounds
+
+
+GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
+
+
+@pytest.fixture(scope="module")
+def make_round(make_pool):
+    """A pool for each prompt: every site says what is so, `experts` nearer to it, `liars` together what is not."""
+
+    def make(seed, liars=(), experts=(), prompts=24, sites=10, dimension=16):
+        rng = np.random.default_rng(seed)
+        pools = []
+        for p in range(prompts):
+            true, false = rng.normal(size=(2, dimension))
+            false = 0.5 * true + 0.9 * false  # a plausible lie
+            told = np.array([false if f"s{k}" in liars else true for k in range(sites)])
+            noise = np.array([0.45 if f"s{k}" in experts else 0.65 for k in range(sites)])[:, None]
+            vectors = told + noise * rng.normal(size=told.shape)
+            words = {True: [f"t{p}-{i}" for i in range(30)], False: [f"f{p}-{i}" for i in range(30)]}
+            texts = [" ".join(rng.choice(words[f"s{k}" not in liars], 18)) + f" said s{k} of {p}" for k in range(sites)]
+            pool = make_pool(vectors, [f"s{k}" for k in range(sites)], texts, prompt_id=f"p{p:03}")
+            pools.append(replace(pool, prompt="?", prompt_opening=np.asarray(true, np.float32), openings=pool.vectors))
+        return pools
+
+    return make
+
+
+def picked(pools, decisions, who):
+    return sum(pool.participants[d.pick] in who for pool, d in zip(pools, decisions, strict=True)) / len(pools)
+
+
+def federation(make_round, plan, policy=GUARDED, **options):
+    """Rounds one after another; plan: who lies in each. Shares of labels that the liars won, and the rows."""
+    past, won, history = {}, [], []
+    for number, liars in enumerate(plan, start=1):
+        pools = make_round(number, liars, **options)
+        names = {who: name_of(rows, number, policy.half_life_rounds) for who, rows in past.items()}
+        background = Background({who: name for who, name in names.items() if name})
+        outcome = decide_round(pools, policy, background=background)
+        rows = [row_of(each, weight=1.0) for each in outcome.participants]
+        for each in rows:
+            past.setdefault(each.participant, []).append((number, each))
+        won.append(picked(pools, outcome.decisions, liars))
+        history.append({each.participant: each for each in rows})
+    return won, history
+
+
+@pytest.mark.parametrize(("liars", "most"), [({"s7", "s8", "s9"}, 0.05), ({"s6", "s7", "s8", "s9"}, 0.2)])
+def test_whoever_builds_a_good_name_and_then_lies_wins_hardly_more(make_round, liars, most):
+    """They are the best of ten for three rounds, then lie together: their name buys at most .05 of the labels."""
+    plan = [(), (), (), liars, liars]
+    won, history = federation(make_round, plan, experts=liars)
+    fresh, _ = federation(make_round, plan, replace(GUARDED, half_life_rounds=0.0), experts=liars)
+    assert min(history[2][who].reliability for who in liars) > 0.1
+    assert max(won[3:]) <= most
+    assert max(won[3:]) <= max(fresh[3:]) + 0.05
+    assert any(history[3][who].drifted for who in liars)
+    assert not any(each.drifted for who, each in history[2].items() if who not in liars)
+
+
+def test_who_lied_for_long_is_heard_again_when_it_agrees(make_round):
+    liars = {"s8", "s9"}
+    _, history = federation(make_round, [liars] * 4 + [()] * 3)
+    shunned = [history[3][who].reliability for who in sorted(liars)]
+    honest = [each.reliability for who, each in history[-1].items() if who not in liars]
+    back = [history[-1][who].reliability for who in sorted(liars)]
+    assert max(shunned) < -0.3
+    assert min(back) > min(honest) - 0.2
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.randoms(use_true_random=False))
+def test_neither_order_of_pools_nor_of_the_background_matters(make_round, shuffle):
+    pools = make_round(3, {"s8", "s9"}, prompts=12)
+    priors = {f"s{k}": Prior(k / 7 - 0.5, 10.0 + k) for k in range(10)}
+    before = decide_round(pools, GUARDED, background=Background(priors))
+    keys, order = list(priors), list(range(12))
+    shuffle.shuffle(keys)
+    shuffle.shuffle(order)
+    after = decide_round([pools[i] for i in order], GUARDED, background=Background({k: priors[k] for k in keys}))
+    assert after.participants == before.participants
+    assert after.decisions == [before.decisions[i] for i in order]
+
+
+def test_a_name_moves_scores_but_not_the_middle(make_round):
+    pools = make_round(5, prompts=12)
+    plain = decide_round(pools, GUARDED)
+    named = decide_round(pools, GUARDED, background=Background({"s0": Prior(2.0, 1e9)}))
+    gained = [b.reliability - a.reliability for a, b in zip(plain.participants, named.participants, strict=True)]
+    assert gained[0] > 0.1
+    assert gained[1:] == pytest.approx([0] * 9, abs=0.05)
+
+
+@pytest.mark.parametrize("guard", ["garbage", "off_topic", "repetitive", "over_long"])
+def test_an_exemption_lets_one_participant_pass_one_guard(make_round, guard):
+    rng = np.random.default_rng(1)
+    refused = {
+        "garbage": "\x00\x01" * 60,
+        "off_topic": "",
+        "repetitive": " This very sentence stands in all of its answers, word for word, for ever and ever." * 4,
+        "over_long": " " + "word " * 1500,
+    }[guard]
+    pools = []
+    for pool in make_round(7, prompts=12):
+        texts = (*pool.texts[:-1], pool.texts[-1] + refused)
+        vectors = pool.openings
+        if guard == "off_topic":
+            vectors = np.concatenate([pool.openings[:-1], -pool.prompt_opening[None] + 0.1 * rng.normal(size=16)])
+        pools.append(replace(pool, texts=texts, openings=vectors.astype(np.float32)))
+    before = decide_round(pools, GUARDED).decisions
+    assert {gate for decision in before for gate in decision.gates.values()} == {guard}
+    assert all(set(decision.readings) == set(decision.gates) for decision in before)
+    spared = decide_round(pools, GUARDED, background=Background(exempt=frozenset({("s9", guard)}))).decisions
+    assert [decision.gates for decision in spared] == [{}] * 12
+    other = decide_round(pools, GUARDED, background=Background(exempt=frozenset({("s8", guard)}))).decisions
+    assert other == before
