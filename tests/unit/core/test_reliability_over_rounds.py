@@ -152,7 +152,7 @@ GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 def make_round(make_pool):
     """A pool for each prompt: every site says what is so, `experts` nearer to it, `liars` together what is not."""
 
-    def make(seed, liars=(), experts=(), prompts=24, sites=10, dimension=16):
+    def make(seed, liars=(), experts=(), *, prompts=24, sites=10, dimension=16):
         rng = np.random.default_rng(seed)
         pools = []
         for p in range(prompts):
