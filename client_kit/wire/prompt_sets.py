@@ -19,6 +19,12 @@ class Equivalence(StrEnum):
     EXACT = "exact"
     """Their texts are equal after trimming and folding of case and white space."""
 
+    FINAL_ANSWER = "final_answer"
+    """They state the same number, choice or truth value, whatever leads to it and however it is written."""
+
+    CODE = "code"
+    """Their Python has one syntax tree but for names, comments and types; what does not parse is compared as `exact`."""
+
 
 class Prompt(Request):
     """One public prompt."""

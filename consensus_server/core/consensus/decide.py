@@ -124,14 +124,15 @@ def _decide_batch(
 ) -> list[Decision]:
     """weighed: what the round says about each pool; nothing where it has no say."""
     rule = rule_named(policy.rule)
-    cluster = equivalence_named(rule.equivalence or equivalence)
+    group = equivalence_named((rule.equivalence if equivalence == "semantic" else None) or equivalence)
     answers, gates = read(pools, [each.gates for each in weighed] or None)
     if not answers.digests:
         return [_without_answers(pool, gate) for pool, gate in zip(pools, gates, strict=True)]
     votes = rows_of(weighed, answers, "votes") if weighed else participant_votes(answers.participant)
     standing = rows_of(weighed, answers, "score") if weighed else None
-    ballot = Ballot(answers, votes, cluster(answers, policy, neighbours), policy.seed, standing)
-    counted = tally(answers, ballot.clusters, votes)
+    grouping = group(answers, policy, neighbours)
+    ballot = Ballot(answers, votes, grouping.clusters, policy.seed, standing)
+    counted = tally(answers, grouping.clusters, votes, grouping.may_win)
     outcome = Outcome(ballot, counted, _picks(ballot, counted, policy.rule))
     written = dict(zip(answers.sources.tolist(), _written(outcome, policy, gates), strict=True))
     return [written.get(i) or _without_answers(pool, gates[i]) for i, pool in enumerate(pools)]

@@ -1,12 +1,13 @@
 """When two answers mean the same: one table from the name of an equivalence to the clusters it makes."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, codes
 from consensus_server.core.consensus.clustering import (
@@ -16,11 +17,23 @@ from consensus_server.core.consensus.clustering import (
     first_members,
     linkage_clusters,
 )
+from consensus_server.core.consensus.code import code_key
 from consensus_server.core.consensus.errors import UnknownEquivalence
+from consensus_server.core.consensus.final_answers import final_answer
 from consensus_server.core.consensus.pools import Policy
 
-Equivalence = Callable[[Answers, Policy, Neighbours], Int64[np.ndarray, " answers"]]
-"""Cluster of each answer, named by the first row in it; clusters never reach across pools."""
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What means the same; clusters never reach across pools."""
+
+    clusters: Int64[np.ndarray, " answers"]
+    """Cluster of each answer, named by the first row in it."""
+    may_win: Bool[np.ndarray, " answers"]
+    """False for an answer that says nothing of what is counted: it wins only where nobody says anything."""
+
+
+Equivalence = Callable[[Answers, Policy, Neighbours], Grouping]
 
 
 def folded(text: str) -> str:
@@ -31,13 +44,33 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
 
 
-def exact(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Int64[np.ndarray, " answers"]:
+def exact(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
     """Texts that are equal once folded."""
-    keys = zip(answers.pool.tolist(), map(folded, answers.texts), strict=True)
-    return first_members(codes(keys))
+    return _everyone(_classes(answers, [folded(text) for text in answers.texts]))
 
 
-def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Int64[np.ndarray, " answers"]:
+def stated(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
+    """Equal final answers, however they are stated. An answer that states none is alone, and wins over nobody who does."""
+    keys = [final_answer(text) for text in answers.texts]
+    alone = [key or row for row, key in enumerate(keys)]
+    return Grouping(_classes(answers, alone), np.array([key is not None for key in keys], dtype=bool))
+
+
+def code(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
+    """Equal normal forms of Python; what does not parse is compared as under `exact`."""
+    return _everyone(_classes(answers, [code_key(text) or ("exact", folded(text)) for text in answers.texts]))
+
+
+def _classes(answers: Answers, keys: Sequence[Hashable]) -> Int64[np.ndarray, " answers"]:
+    """Answers of one pool and one key."""
+    return first_members(codes(zip(answers.pool.tolist(), keys, strict=True)))
+
+
+def _everyone(clusters: Int64[np.ndarray, " answers"]) -> Grouping:
+    return Grouping(clusters, np.ones(len(clusters), dtype=bool))
+
+
+def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
     """Embeddings within the policy's cosine distance, which depends on how long the answers of the pool are."""
     similarity = 1 - cut_distances(answers, policy)
     starts, sizes = answers.starts, answers.sizes
@@ -51,7 +84,7 @@ def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Int64[
         for pool, own in zip(pools.tolist(), rows, strict=True):
             labels = component_clusters(answers.vectors[own], answers.content[own], float(similarity[pool]), neighbours)
             clusters[own] = own[labels]
-    return clusters
+    return _everyone(clusters)
 
 
 def cut_distances(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
@@ -70,7 +103,9 @@ def median_lengths(answers: Answers) -> Float64[np.ndarray, " pools"]:
     return medians
 
 
-EQUIVALENCES: Final[Mapping[str, Equivalence]] = MappingProxyType({"semantic": semantic, "exact": exact})
+EQUIVALENCES: Final[Mapping[str, Equivalence]] = MappingProxyType(
+    {"semantic": semantic, "exact": exact, "final_answer": stated, "code": code}
+)
 
 
 def equivalence_named(name: str) -> Equivalence:

@@ -43,7 +43,7 @@ class Rule:
     within_dominant: bool
     """Whether the pick must lie in the dominant cluster."""
     equivalence: str | None = None
-    """How the rule clusters, whatever the pool's own equivalence; None: as the pool says."""
+    """How the rule clusters where a pool's own equivalence is `semantic`; None: as the pool says."""
     round_wide: bool = False
     """Whether its score comes from the round as a whole; it then also decides between tied clusters."""
 
@@ -105,8 +105,9 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "fused": Rule(_standing, within_dominant=False, round_wide=True),
         # The same, picked inside the dominant cluster.
         "hybrid": Rule(_standing, within_dominant=True, round_wide=True),
-        # The most frequent text after folding of case and white space.
-        "vote": Rule(_cluster_centrality, within_dominant=True, equivalence="exact"),
+        # Most votes: by text after folding of case and white space, or by final answer or code where the prompt says so.
+        # Ties, and the text that stands for a class, by the fused score.
+        "vote": Rule(_standing, within_dominant=True, equivalence="exact", round_wide=True),
         # A seeded draw: the control that every other rule must beat.
         "random": Rule(_lot, within_dominant=False),
     }

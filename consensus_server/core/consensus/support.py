@@ -79,7 +79,11 @@ def independent_support(
 def standardised(
     measures: Measures, values: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"]
 ) -> Float64[np.ndarray, " answers"]:
-    """`values` less their mean, over their spread, within each pool's admitted answers; every participant counts once."""
+    """`values` less their mean, over their spread, within each pool's admitted answers; every participant counts once.
+
+    Values are settled first: over a spread that is noise of the arithmetic, noise would look like a score.
+    """
+    values = settled(values)
     pool, head = measures.layout.pool, heads(measures, admitted)
     count = np.maximum(np.bincount(pool, weights=head), 1)
     away = values - (np.bincount(pool, weights=head * values) / count)[pool]

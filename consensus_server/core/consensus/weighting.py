@@ -31,11 +31,21 @@ def participant_votes(participant: Int64[np.ndarray, " answers"]) -> Float64[np.
     return votes
 
 
-def tally(answers: Answers, clusters: Int64[np.ndarray, " answers"], votes: Float64[np.ndarray, " answers"]) -> Tally:
-    """Count `votes` by cluster. Sums are settled before they are compared: thrice a third is one."""
+def tally(
+    answers: Answers,
+    clusters: Int64[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+    may_win: Bool[np.ndarray, " answers"],
+) -> Tally:
+    """Count `votes` by cluster. Sums are settled before they are compared: thrice a third is one.
+
+    may_win: clusters without such an answer are dominant only in a pool that has no other.
+    """
     cluster_votes = settled(np.bincount(clusters, weights=votes, minlength=len(clusters)))
-    most = np.maximum.reduceat(cluster_votes, answers.starts)
-    winners = cluster_votes == most[answers.pool]
+    running = np.bincount(clusters, weights=may_win, minlength=len(clusters)) > 0
+    running |= ~np.logical_or.reduceat(may_win, answers.starts)[answers.pool]
+    counted = np.where(running, cluster_votes, -1.0)
+    winners = running & (counted == np.maximum.reduceat(counted, answers.starts)[answers.pool])
     return Tally(
         cluster_votes=cluster_votes,
         support=_support(answers.participant, clusters, votes),

@@ -20,7 +20,7 @@ policies = st.builds(
     minimum_support=st.integers(1, 4),
     seed=st.integers(0, 5),
 )
-equivalences = st.sampled_from(["semantic", "exact"])
+equivalences = st.sampled_from(["semantic", "exact", "final_answer", "code"])
 quick = settings(max_examples=60, deadline=None)
 
 

@@ -63,7 +63,7 @@ def test_each_has_its_outcome(make_pool):
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("confidence", CONFIDENCES)
-@pytest.mark.parametrize("equivalence", ["semantic", "exact"])
+@pytest.mark.parametrize("equivalence", ["semantic", "exact", "final_answer", "code"])
 def test_every_rule_and_score_bears_them(make_pool, rule, confidence, equivalence):
     hard = [replace(pool, equivalence=equivalence) for pool in pools(make_pool).values()]
     for abstain in (True, False):

@@ -1,0 +1,109 @@
+r"""The final answer that a text states, wherever and however it states it.
+
+Conventions, the strongest first; of several statements by one convention the last counts:
+
+1. `\boxed{42}`, `<answer>42</answer>`, `#### 42`;
+2. "the final answer is 42", "Answer: (B)", "the correct option is B";
+3. the whole text is the answer: "42 km", "B) Paris", "Yes.";
+4. the text begins with yes or no, true or false: "Yes, because ...";
+5. the last sentence has a number: its last one. ("So she has 42 apples left.")
+
+English only. A text that does none of this states no final answer.
+"""
+
+import re
+from typing import Final
+
+from consensus_server.core.consensus.values import plain, value_key, written_key
+
+LOOKED_AT: Final = 4000
+"""Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
+
+_BOXED: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_TAGGED: Final = re.compile(r"<answer>(.{0,500}?)</answer>", re.IGNORECASE | re.DOTALL)
+_HASHES: Final = re.compile(r"^\s*####\s*(\S.*)$", re.MULTILINE)
+_SUBJECT: Final = (
+    r"(?:(?:the|my|our|your|a)\s+)?(?:(?:final|correct|right|best|overall|numerical)\s+)*"
+    r"(?:answer|option|choice|solution|result)"
+)
+_STATED: Final = re.compile(
+    rf"\b{_SUBJECT}(?:\s+(?:to|for|of)\s+(?:the|this|that)\s+(?:\w+\s+){{0,2}}?(?:question|problem))?"
+    r"[*_`\s]*(?:\b(?:is|are|would be|must be|should be|equals|comes to)\b|[:=])[*_`:\s]*+(?!not\b)(?=([^\n]{1,200}))",
+    re.IGNORECASE,
+)
+_CLAUSE_ENDS: Final = re.compile(
+    r"[.!?;](?=\s|$)|\s+(?:because|since|as|which|so|given that|due to|but)\b|,\s+(?=[a-z])|(?<=\w)\s+\((?![A-J]\))"
+)
+_SENTENCE_ENDS: Final = re.compile(r"(?<=[.!?])\s+(?=\S)|\n+")
+_LAST_NUMBER: Final = re.compile(
+    r"(?<![\w.,/^:-])[-+]?[$€£¥₹]?(?:\d[\d,.']*\d|\d)(?:\s*/\s*\d+|e[-+]?\d+)?(?!\w|[/^:-]\w)"
+    r"(?:\s(?:thousand|million|billion|trillion)\b)?"
+)
+_BARE: Final = 60
+"""Characters that a text may have and still be nothing but an answer."""
+
+
+def final_answer(text: str) -> str | None:
+    """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
+    end = text[-LOOKED_AT:].strip()
+    return _first(_marked(end)) or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
+
+
+def _first(statements: list[str]) -> str | None:
+    """Key of the first statement of one value; where there is none, of the first that has digits."""
+    keys = (key(stated) for key in (value_key, written_key) for stated in statements)
+    return next((key for key in keys if key is not None), None)
+
+
+def _marked(text: str) -> list[str]:
+    """What marks set apart, the last of each kind of mark."""
+    found = (_boxed(text), _last(_TAGGED, text), _last(_HASHES, text))
+    return [stated for stated in found if stated is not None]
+
+
+def _boxed(text: str) -> str | None:
+    """Content of the last box that is closed."""
+    for start in reversed([found.end() for found in _BOXED.finditer(text)]):
+        depth = 1
+        for at in range(start, len(text)):
+            depth += {"{": 1, "}": -1}.get(text[at], 0)
+            if not depth:
+                return text[start:at]
+    return None
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found = pattern.findall(text)
+    return found[-1] if found else None
+
+
+def _said(text: str) -> list[str]:
+    """What sentences call the answer, the last one first."""
+    return [_clause(stated) for stated in reversed(_STATED.findall(text))]
+
+
+def _clause(stated: str) -> str:
+    """`stated` up to the end of its sentence, or to a reason given for it."""
+    end = _CLAUSE_ENDS.search(stated)
+    return stated[: end.start()] if end and end.start() else stated
+
+
+def _bare(text: str) -> str | None:
+    """A text that is nothing but an answer."""
+    whole = text.strip()
+    if len(whole) > _BARE or "\n" in whole:
+        return None
+    return value_key(whole)
+
+
+def _opening(text: str) -> str | None:
+    """A text that begins with its verdict."""
+    key = value_key(text[:_BARE].lstrip())
+    return key if key and key.startswith("truth") else None
+
+
+def _concluding(text: str) -> str | None:
+    """The last number of the last sentence."""
+    sentence = _SENTENCE_ENDS.split(text)[-1]
+    found = _LAST_NUMBER.findall(plain(sentence))
+    return value_key(found[-1]) if found else None

@@ -1,0 +1,189 @@
+"""What a stated final answer comes to: one key for all ways of writing a number, a choice or a truth value.
+
+Units are left out of the comparison: a prompt asks in one unit, and "5", "5 km" and "$5.00" answer it alike. So is the
+percent sign: 75 % is 75, never .75. Both are decisions, not guesses about an answer; prompts for which they are wrong
+need another equivalence. Words are English.
+"""
+
+import re
+import unicodedata
+from fractions import Fraction
+from typing import Final
+
+MOST_DIGITS: Final = 40
+"""A longer number is compared as it is written: exact arithmetic on it would take long."""
+MOST_EXPONENT: Final = 300
+
+_WRITTEN: Final = str.maketrans(
+    dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014", "-")
+    | dict.fromkeys("\u2018\u2019\u00a0\u202f", "'")
+    | {"\u00d7": "x", "\u2044": "/", "\u201c": '"', "\u201d": '"'}
+)
+"""Minus signs and dashes; apostrophes, and the spaces that stand between thousands as apostrophes do."""
+_SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_RAISED: Final = re.compile("[⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_SPACED: Final = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
+_VULGAR: Final = re.compile(r"(?<=\d)(?=[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
+_LATEX: Final = (
+    (re.compile(r"\\[dt]?frac\s*\{([^{}]{1,50})\}\s*\{([^{}]{1,50})\}"), r" \1/\2"),
+    (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s*\{([^{}]{0,200})\}"), r" \1 "),
+    (re.compile(r"\\(?:times|cdot)(?![a-zA-Z])"), "x"),
+    (re.compile(r"\\(?:left|right|displaystyle)(?![a-zA-Z])|\\[!,;: ]|\{,\}(?=\d)|\^\s*\\circ|\^\{\s*\\circ\s*\}"), ""),
+    (re.compile(r"\\(?=[%$#&])|[$_`\"]|(?<!\d)\*|\*(?!\d)|\\[()\[\]]"), ""),
+)
+_LEAD: Final = re.compile(
+    r"^(?:is\s|:|about\s|approximately\s|approx\.?\s|exactly\s|around\s|equal to\s|~|≈)\s*",
+    re.IGNORECASE,
+)
+_CURRENCY: Final = re.compile(
+    r"(?:US\$|usd|eur|gbp|chf|rs\.?|[$€£¥₹])\s*(?=[-+]?[\d.])|(?<=[-+])\s*[$€£¥₹]\s*", re.IGNORECASE
+)
+
+_CHOICE: Final = re.compile(
+    r"^(?:(?:the\s+)?(?:option|choice|answer|letter)\s+)?(?:\(\s*([A-Ja-j])\s*\)|\[\s*([A-Ja-j])\s*\]|([A-HJ])(?=\s*(?:[).:,;-]|$))|(I)(?=\s*(?:[).:]|$))|([a-j])(?=\s*(?:[).:]|$)))"
+)
+_NAMED_CHOICE: Final = re.compile(r"^(?:the\s+)?(?:option|choice|letter)\s+\(?([A-Ja-j])\b", re.IGNORECASE)
+_CHOICES: Final = re.compile(r"^\(?[A-J]\)?(?:\s*(?:,\s*and|,|and|&)\s*\(?[A-J]\)?)+(?=\W*$)")
+_TRUTH: Final = re.compile(
+    r"^(yes|no|true|false|correct|incorrect)(?=\s*[,.;:!)-]|\W*$|\s+(?:because|since|as|it|this|that|the|they|he|she|we|you)\b)",
+    re.IGNORECASE,
+)
+_TRUE: Final = frozenset({"yes", "true", "correct"})
+
+_DIGITS: Final = r"\d+(?:[,']\d+)*(?:\.\d+)*(?:,\d+)?|\.\d+"
+_NUMBER: Final = re.compile(
+    rf"^(?P<sign>[-+]?)\s*(?P<whole>{_DIGITS})"
+    r"(?:\s*[x*]\s*10\s*\^?\s*[{(]?(?P<power>[-+]?\d+)[)}]?|e(?P<exponent>[-+]?\d+))?"
+    r"(?:(?:\s+(?P<above>\d+))?\s*/\s*(?P<below>\d+))?"
+    r"(?:\s*(?P<scale>thousand|million|billion|trillion)\b)?(?P<rest>.*)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_PARENTHESES: Final = re.compile(r"^\(([^(),]*)\)")
+_POWERS: Final = re.compile(
+    r"\b([kcdm]?m|in|ft|yd|mi|inch(?:es)?|feet|units?|met(?:er|re)s?)\s*(?:\^\s*\{?[23]\}?|[23]\b)", re.IGNORECASE
+)
+_MORE: Final = re.compile(r"[\d\\^√π=+*]|^\s*[:/]|^-\w|^\s?[xyzn]\b")
+"""What follows a number that is only part of an expression, a range, a time or a list."""
+_SCALES: Final = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SMALL: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS: Final = {word: number for number, word in enumerate(_SMALL)} | {
+    word: 10 * number for number, word in enumerate(_TENS, start=2)
+}
+_WORD: Final = re.compile(
+    rf"^(?:({'|'.join(_TENS)})[-\s]({'|'.join(_SMALL[1:10])})|({'|'.join(_WORDS)}))\b(.*)$", re.IGNORECASE | re.DOTALL
+)
+
+
+def plain(text: str) -> str:
+    """`text` with LaTeX, Markdown marks, superscripts, full-width and vulgar forms written out plainly; case is kept."""
+    text = _RAISED.sub(lambda found: "^" + found[0].translate(_SUPERSCRIPTS), text)
+    text = unicodedata.normalize("NFKC", _VULGAR.sub(" ", text).translate(_WRITTEN)).translate(_WRITTEN)
+    for pattern, written in _LATEX:
+        text = pattern.sub(written, text)
+    return _SPACED.sub("'", " ".join(text.split()))
+
+
+def value_key(stated: str) -> str | None:
+    """Key of what is stated: `number 3/4`, `choice B`, `truth yes`; None where it is none of these.
+
+    `number` is an exact fraction in lowest terms. A statement of several numbers (a pair, a range, a time) has none.
+    """
+    text = plain(stated).rstrip(" .!?:;,").lstrip(" !?:;,")
+    bare = _LEAD.sub("", text.partition("=")[2].strip() if text.count("=") == 1 else text)
+    return _choice(text) or _choice(bare) or _truth(bare) or _number(bare)
+
+
+def written_key(stated: str) -> str | None:
+    """Key of a statement with digits that is no single number (a pair, a time, an expression): as written, spaces aside."""
+    text = "".join(plain(stated).casefold().split()).strip(".!?:;,")
+    return f"written {text}" if any(char.isdigit() for char in text) else None
+
+
+def _choice(text: str) -> str | None:
+    if several := _CHOICES.match(text):
+        letters = set(re.findall(r"\b[A-J]\b", several[0]))
+        return f"choice {' '.join(sorted(letters))}"
+    found = _CHOICE.match(text) or _NAMED_CHOICE.match(text)
+    return f"choice {next(letter for letter in found.groups() if letter).upper()}" if found else None
+
+
+def _truth(text: str) -> str | None:
+    found = _TRUTH.match(text)
+    return f"truth {'yes' if found[1].lower() in _TRUE else 'no'}" if found else None
+
+
+def _number(text: str) -> str | None:
+    if word := _WORD.match(text):
+        tens, unit, alone, rest = word.groups()
+        number = _WORDS[(tens or alone).lower()] + (_WORDS[unit.lower()] if unit else 0)
+        return None if re.search(r"\d|hundred|thousand|million", rest) else f"number {number}"
+    found = _NUMBER.match(_CURRENCY.sub("", _PARENTHESES.sub(r"\1", text)).strip())
+    if not found or _MORE.search(_POWERS.sub("", found["rest"])):
+        return None
+    value = _value(found)
+    return None if value is None else f"number {value}"
+
+
+def _value(found: re.Match[str]) -> Fraction | None:
+    """The number that `_NUMBER` found; None for one beyond the limits, or without a value."""
+    digits = _decimal(found["whole"])
+    power = int((found["power"] or found["exponent"] or "0")[:6])
+    above, below = found["above"], found["below"]
+    if digits is None or abs(power) > MOST_EXPONENT or max(map(len, (above or "", below or ""))) > MOST_DIGITS:
+        return None
+    value = Fraction(digits) * Fraction(10) ** power
+    if below is not None:
+        if not int(below):
+            return None
+        value = value + Fraction(int(above), int(below)) if above else value / int(below)
+    value *= _SCALES.get((found["scale"] or "").lower(), 1)
+    return -value if found["sign"] == "-" else value
+
+
+def _decimal(digits: str) -> str | None:
+    """`digits` with a point for the decimals and no other separator; None where the separators make no sense.
+
+    Of commas and points that both stand there the last one is the decimal mark. Commas alone separate thousands where
+    each is followed by three digits, else a single one is a decimal mark; points alone the same, but a single point is
+    always one. Apostrophes and narrow spaces separate thousands.
+    """
+    text = digits.replace("'", "")
+    if len(text) > MOST_DIGITS:
+        return None
+    mark, other = (".", ",") if text.rfind(".") >= text.rfind(",") else (",", ".")
+    whole, _, decimals = text.rpartition(mark) if mark in text else (text, "", "")
+    if other not in text and _grouped(text, mark) and (mark == "," or text.count(".") > 1):
+        return text.replace(mark, "")
+    if mark in whole or (other in whole and not _grouped(whole, other)):
+        return None
+    return f"{whole.replace(other, '') or '0'}.{decimals or '0'}"
+
+
+def _grouped(text: str, mark: str) -> bool:
+    """Whether `mark` separates thousands in `text`: one to three digits, then threes (or twos and a three, as in India)."""
+    return (
+        re.fullmatch(rf"\d{{1,3}}(?:(?:{mark}\d{{3}})+|(?:{mark}\d\d)+{mark}\d{{3}})".replace(".", r"\."), text)
+        is not None
+    )

@@ -1,0 +1,135 @@
+"""Final answers: one key for all ways of stating one, none for a text that states none."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus.final_answers import final_answer
+
+STATED = {
+    "number 42": [
+        "42", "42.", " 42 ", "$42", "42%", "42 %", "42 km", "**42**", "42.00", "+42", "forty-two", "042", "42°C", "US$ 42",
+        r"\boxed{42}", r"So it is $\boxed{42}$.", r"\boxed{42\text{ km}}", "<answer>42</answer>", "#### 42",
+        "The answer is 42.", "the final answer is: **42**", "**Answer:** 42", "Answer:\n\n42", "My answer would be 42 apples",
+        "The answer is 42, because 6 * 7 = 42.", "The answer is 6 * 7 = 42.", "The result is x = 42", "Result: 42 m^2",
+        "First 6, then 7.\nSo she has 42 apples left.", "The answer is 41. Wait, no: the answer is 42.",
+        "The answer is not 41. It is 42.", "The answer to this question is approximately 42.", "\uff14\uff12", "\u0664\u0662",
+    ],
+    "number 1234567": ["1,234,567", "1234567", "1'234'567", "1.234.567", "1 234 567", "1\u202f234\u202f567", "12,34,567",
+                       r"\boxed{1{,}234{,}567}", r"\boxed{1\,234\,567}", "1.234567e6", "1.234567 million", "$1,234,567.00"],
+    "number 1200": ["1.2e3", "1.2E+3", "1.2 x 10^3", "1.2 \u00d7 10³", r"$1.2 \times 10^{3}$", "1.2*10^3", "1.2 thousand", "1,200"],
+    "number 3/4": ["3/4", "0.75", "0,75", ".75", "¾", r"\frac{3}{4}", r"The answer is $\frac{3}{4}$.", "6/8", "7.5e-1"],
+    "number 5/2": ["2½", "2 1/2", "2.5", "5/2", "The answer is 2 1/2 cups."],
+    "number -5": ["-5", "\u22125 °C", "-$5", "$-5$", r"\boxed{-5}", "The answer is -5."],
+    "choice B": ["B", "(B)", "b)", "B.", "B) Paris", "Option B", "The answer is (B).", "The correct option is B: Paris",
+                 "the answer is (B) because A is wrong.", r"\boxed{\text{B}}", "Answer: B", "**B**",
+                 "Option A is wrong, so the correct answer is option B."],
+    "choice A C": ["A and C", "(A), (C)", "The answer is C and A."],
+    "truth yes": ["Yes", "yes.", "True", "Yes, because it rains.", "The answer is yes.", r"\boxed{\text{True}}",
+                  "Yes. There are 5 reasons for it.", "Correct!"],
+    "truth no": ["No", "no, since it is dry", "False.", "The statement is checked. The answer is: False"],
+    "written (3,4)": [r"\boxed{(3, 4)}", "The answer is (3,4)."],
+    "written 3:30": ["The answer is 3:30."],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "text"), [(key, text) for key, texts in STATED.items() for text in texts])
+def test_ways_of_stating_one_answer(key, text):
+    assert final_answer(text) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "I don't know.", "Paris", "No one knows", "A dog", "I, however, think so", "10-12", "3:30", "1e99999", "1/0", "5x"],
+)  # fmt: skip
+def test_texts_that_state_none(text):
+    assert final_answer(text) is None
+
+
+@pytest.mark.parametrize("text", ["{" * 10**6, r"\boxed{" * 10**5, "9" * 10**6, "the answer is " * 10**5, "1," * 10**6])
+def test_huge_and_hostile_texts_are_read_in_no_time(text):
+    assert final_answer(text) is None or len(final_answer(text)) < 300
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_any_text_has_a_key_or_none(text):
+    key = final_answer(text)
+    assert key is None or key.split(" ", 1)[0] in {"number", "choice", "truth", "written"}
+
+
+numbers = st.integers(-(10**9), 10**9)
+frames = st.sampled_from(
+    [
+        "{}",
+        "The answer is {}.",
+        "Let us see: 3 + 4 = 7.\n\nFinal answer: {}",
+        "\\boxed{{{}}}",
+        "#### {}",
+        "**Answer:** {} km",
+    ]
+)
+formats = st.sampled_from(["{}", "{:,}", "{}.0", "{:.2f}"])
+
+
+@settings(deadline=None)
+@given(number=numbers, frame=frames, form=formats, other=frames)
+def test_neither_format_nor_frame_changes_a_number(number, frame, form, other):
+    assert final_answer(frame.format(form.format(number))) == final_answer(other.format(number)) == f"number {number}"
+
+
+@settings(deadline=None)
+@given(numbers, numbers, frames)
+def test_other_numbers_are_other_answers(one, other, frame):
+    assert (final_answer(frame.format(one)) == final_answer(frame.format(other))) is (one == other)
+
+
+def decided(make_pool, texts, rule="vote", **policy):
+    vectors = [[1.0, 0.1 * i] for i in range(len(texts))]
+    [decision] = decide(
+        [make_pool(vectors, texts=texts, equivalence="final_answer")], Policy(rule=rule, guards=False, **policy)
+    )
+    return decision
+
+
+@pytest.mark.parametrize("rule", ["vote", "hybrid", "cluster_medoid"])
+def test_most_votes_win_and_the_share_of_the_vote_is_the_confidence(make_pool, rule):
+    decision = decided(make_pool, ["41", "The answer is 42.", "I don't know.", r"\boxed{42}", "41 apples", "$42"], rule)
+    assert decision.pick in {1, 3, 5}
+    assert decision.confidence == decision.share == 0.5
+    assert {cluster.members for cluster in decision.clusters} == {(1, 3, 5), (0, 4), (2,)}
+
+
+def test_an_answer_that_states_none_wins_over_nobody_who_does(make_pool):
+    nothing = "I do not know what to say to this."
+    decision = decided(make_pool, [nothing, nothing, nothing, "42", "the answer is 42"])
+    assert decision.pick in {3, 4}
+    alone = decided(make_pool, [nothing, nothing, "42"], abstain=False)
+    assert alone.pick == 2
+    assert decided(make_pool, [nothing, nothing]).abstention == "tie"
+    assert decided(make_pool, [nothing, nothing], abstain=False).pick is not None
+
+
+def test_ties_and_the_text_of_a_class_go_by_the_fused_score(make_pool):
+    texts = ["the answer is 7", "the sum of all the apples is 42", "all the apples: the answer is 7", "42 " * 3]
+    tied = decided(make_pool, texts, abstain=False)
+    fused = decided(make_pool, texts, rule="hybrid", abstain=False)
+    assert tied.pick == fused.pick
+    assert decided(make_pool, texts).abstention == "tie"
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_formats_order_and_names_do_not_change_the_winning_answer(make_pool, data):
+    counts = data.draw(st.lists(st.integers(1, 4), min_size=2, max_size=4).filter(lambda c: c.count(max(c)) == 1))
+    values = [value for value, count in enumerate(counts) for _ in range(count)]
+    order = data.draw(st.permutations(values))
+    texts = [data.draw(frames).format(data.draw(formats).format(value)) for value in order]
+    vectors = [[1.0, float(i % 3)] for i in range(len(texts))]
+    names = data.draw(st.permutations([f"site-{i}" for i in range(len(texts))]))
+    held = {}
+    rows = [held.setdefault(text, vector) for text, vector in zip(texts, vectors, strict=True)]
+    pool = make_pool(rows, participants=names, texts=texts, equivalence="final_answer")
+    [decision] = decide([pool], Policy(rule="vote", abstain=False, guards=False))
+    assert order[decision.pick] == counts.index(max(counts))
