@@ -11,6 +11,7 @@
     + RoundNotOpen  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
   x RefusedContent                well formed, and not acceptable
     + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
+    + ParametersRefused
 * AggregationError                inside the worker only; it never reaches a caller
   x LeaseLost                     another worker has the round: publish nothing
   x AggregationStopped            the worker is asked to stop: give the round back
@@ -191,6 +192,12 @@ class UnknownRule(RefusedContent):
     """The policy names a rule or a confidence score that the server does not know."""
 
     code = "unknown_rule"
+
+
+class ParametersRefused(RefusedContent):
+    """An update of the parameter path does not follow the federation's plan, or the federation has none."""
+
+    code = "parameters_refused"
 
 
 class AggregationError(Exception):
