@@ -16,6 +16,7 @@ from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Answer, Event, EventKind, Round
 
 __all__ = [
+    "AggregateFile",
     "Clock",
     "EmbeddingStore",
     "Encoder",
@@ -25,6 +26,7 @@ __all__ = [
     "LabelRecord",
     "LabelStore",
     "NeighbourIndex",
+    "ParameterStore",
     "ParticipantStore",
     "PooledAnswer",
     "PromptSetStore",
@@ -35,6 +37,7 @@ __all__ = [
     "TrafficCount",
     "TrafficStore",
     "Transaction",
+    "UpdateFile",
 ]
 
 
@@ -134,6 +137,9 @@ class Transaction(Protocol):
 
     @property
     def traffic(self) -> "TrafficStore": ...
+
+    @property
+    def parameters(self) -> "ParameterStore": ...
 
 
 class PromptSetStore(Protocol):
@@ -339,4 +345,51 @@ class TrafficStore(Protocol):
 
     def of(self, round_: Round) -> tuple[ParticipantTraffic, ...]:
         """By participant's name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateFile:
+    """What one participant sent on the parameter path, as it came."""
+
+    participant: str
+    digest: str
+    """SHA-256 of `content`."""
+    rank: int
+    examples: int
+    content: bytes
+    """safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateFile:
+    """What goes back on the parameter path."""
+
+    recipient: str
+    """A participant; empty: everybody who has no file of its own."""
+    digest: str
+    """SHA-256 of `content`."""
+    content: bytes
+    """safetensors."""
+
+
+class ParameterStore(Protocol):
+    """Files of the parameter path: one update per participant and round, and what was made of them."""
+
+    def held(self, round_: Round, participant: Participant) -> str | None:
+        """Digest of the participant's update."""
+        ...
+
+    def keep(self, round_: Round, participant: Participant, file: UpdateFile) -> None:
+        """In place of the one that is held."""
+        ...
+
+    def sealed(self, round_: Round) -> Iterator[UpdateFile]:
+        """Updates of sealed submissions, by participant."""
+        ...
+
+    def publish(self, round_: Round, files: Iterable[AggregateFile]) -> None: ...
+
+    def aggregate(self, round_: Round, recipient: str) -> AggregateFile | None:
+        """The recipient's own file, or the one for everybody else."""
         ...

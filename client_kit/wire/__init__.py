@@ -19,6 +19,15 @@ from client_kit.wire.federations import (
     TruncatedAnswers,
 )
 from client_kit.wire.health import Health, Readiness
+from client_kit.wire.parameters import (
+    Dtype,
+    ParameterCard,
+    ParameterPlan,
+    ParameterReceipt,
+    StatedParameters,
+    TensorSpec,
+    UpdateCard,
+)
 from client_kit.wire.problems import PROBLEM_MEDIA_TYPE, FieldProblem, Problem, ProblemCode
 from client_kit.wire.prompt_sets import (
     Equivalence,

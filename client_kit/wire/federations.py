@@ -8,6 +8,7 @@ from pydantic import Field
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name
+from client_kit.wire.parameters import ParameterPlan
 
 
 class TruncatedAnswers(StrEnum):
@@ -75,6 +76,8 @@ class FederationCreate(Request):
     max_answer_chars: Annotated[int, Field(ge=1, le=MAX_ANSWER_CHARS)] = 32_768
     contributors_only: bool = False
     """Only those who sealed a submission in a round may fetch its pseudo-labels."""
+    parameters: ParameterPlan | None = None
+    """What participants exchange beside answers; a submission without answers may then be sealed too."""
 
 
 class Federation(FederationCreate):

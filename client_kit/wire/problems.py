@@ -27,6 +27,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_PARTICIPANT = "unknown_participant"
     UNKNOWN_PROMPT_SET = "unknown_prompt_set"
     UNKNOWN_ROUND = "unknown_round"
+    NO_PARAMETERS = "no_parameters"
     # 405, 406, 415
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
@@ -49,6 +50,7 @@ class ProblemCode(StrEnum):
     TOO_MANY_SAMPLES = "too_many_samples"
     PROMPT_SET_MISMATCH = "prompt_set_mismatch"
     UNKNOWN_RULE = "unknown_rule"
+    PARAMETERS_REFUSED = "parameters_refused"
     # 429
     RATE_LIMITED = "rate_limited"
     # 5xx

@@ -9,6 +9,7 @@ from pydantic import Field
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
+from client_kit.wire.parameters import ParameterCard
 
 
 class RoundState(StrEnum):
@@ -163,6 +164,8 @@ class RoundCard(WireModel):
     versions: dict[str, str]
     """Of the software that decided."""
     published_at: datetime
+    parameters: ParameterCard | None = None
+    """What was made of the parameters that were sent; none where none were."""
 
 
 class TrafficList(WireModel):

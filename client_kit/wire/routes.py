@@ -26,6 +26,8 @@
     POST   {f}/rounds/{n}/submissions/seal                     participant; Seal -> SealReceipt; repeated: the same receipt
     GET    {f}/rounds/{n}/pseudo-labels?cursor=&limit=         Accept: application/json -> PseudoLabelPage,
                                                                application/x-ndjson -> stream; ETag, If-None-Match
+    PUT    {f}/rounds/{n}/parameters?replace=false             participant; safetensors -> ParameterReceipt
+    GET    {f}/rounds/{n}/parameters                           safetensors: the aggregate, where personal the caller's own
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
@@ -35,6 +37,7 @@ Tokens travel as `Authorization: Bearer TOKEN`.
 
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
+SAFETENSORS = "application/octet-stream"
 
 HEALTH = "/healthz"
 READY = "/readyz"
@@ -55,6 +58,7 @@ CLOSE = ROUND + "/close"
 EVENTS = ROUND + "/events"
 SUBMISSIONS = ROUND + "/submissions"
 SEAL = SUBMISSIONS + "/seal"
+PARAMETERS = ROUND + "/parameters"
 PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"

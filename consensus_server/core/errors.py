@@ -5,7 +5,7 @@
   x Forbidden                     the role does not allow it
   x NotReady                      the encoder is still loading
   x NotFound
-    + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
+    + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound  NoParameters
   x Conflict                      the request contradicts what is held
     + AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch
     + RoundNotOpen  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
@@ -94,6 +94,12 @@ class UnknownRound(NotFound):
     """The federation has no round of this number (yet)."""
 
     code = "unknown_round"
+
+
+class NoParameters(NotFound):
+    """The federation exchanges no parameters, or nobody sent any in this round."""
+
+    code = "no_parameters"
 
 
 class Conflict(DomainError):

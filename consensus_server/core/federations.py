@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.parameters.updates import ParameterPlan
 
 
 class Role(StrEnum):
@@ -65,6 +66,7 @@ class Terms:
     samples_per_prompt: int = 1
     max_answer_chars: int = 32_768
     contributors_only: bool = False
+    parameters: ParameterPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

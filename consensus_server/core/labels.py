@@ -111,6 +111,27 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateCard:
+    """One update that was aggregated; `client_kit.wire.UpdateCard` says what each field means."""
+
+    participant: str
+    digest: str
+    bytes: int
+    rank: int
+    examples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterCard:
+    """What was made of a round's updates."""
+
+    method: str
+    base_model: str
+    updates: tuple[UpdateCard, ...]
+    """By participant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundCard:
     """What made a published round; `client_kit.wire.RoundCard` says what each field means."""
 
@@ -129,3 +150,4 @@ class RoundCard:
     timings: Timings
     versions: Mapping[str, str]
     published_at: datetime
+    parameters: ParameterCard | None = None

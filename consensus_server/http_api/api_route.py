@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from consensus_server.http_api.bodies import BodyLimits, parse_json, read_body
-from consensus_server.http_api.context import context_of
+from consensus_server.http_api.context import ApiOptions, context_of
 from consensus_server.http_api.identity import documented_bearer, identify
 from consensus_server.http_api.openapi import problem_responses
 
@@ -25,9 +25,20 @@ class ApiRoute(APIRoute):
         async def handle(request: Request) -> Response:
             context = context_of(request)
             await identify(request, context)
-            return await serve(BoundedRequest(request, context.options.body_limits))
+            return await serve(BoundedRequest(request, self.limits(context.options)))
 
         return handle
+
+    def limits(self, options: ApiOptions) -> BodyLimits:
+        """How much of a body is read."""
+        return options.body_limits
+
+
+class LargeBodyRoute(ApiRoute):
+    """The same for files of adapters."""
+
+    def limits(self, options: ApiOptions) -> BodyLimits:
+        return options.parameter_limits
 
 
 class BoundedRequest(Request):
@@ -50,10 +61,10 @@ class BoundedRequest(Request):
         return parse_json(await self.body())
 
 
-def api_router(tag: str) -> APIRouter:
+def api_router(tag: str, *, large_bodies: bool = False) -> APIRouter:
     """A router whose routes need a token and document every problem that they can answer."""
     return APIRouter(
-        route_class=ApiRoute,
+        route_class=LargeBodyRoute if large_bodies else ApiRoute,
         tags=[tag],
         dependencies=[Depends(documented_bearer)],
         responses=problem_responses(),

@@ -15,6 +15,7 @@ from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.ports import EncoderIdentity
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.federations import Federations
+from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
@@ -34,6 +35,7 @@ class UseCases:
     rounds: Rounds
     submissions: Submissions
     pseudo_labels: PseudoLabels
+    parameters: Parameters
     traffic: Traffic
 
 
@@ -53,6 +55,7 @@ class ApiOptions:
     """What an operator can choose about the API."""
 
     body_limits: BodyLimits = field(default_factory=BodyLimits)
+    parameter_limits: BodyLimits = field(default_factory=BodyLimits)
     requests_per_second: float = 100.0
     request_burst: int = 400
     poll_seconds: float = 0.25

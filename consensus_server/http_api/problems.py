@@ -61,6 +61,9 @@ CATALOG: dict[ProblemCode, Entry] = {
         404, "There is no such prompt set", "List the prompt sets, or send this one first: consensus-server prompt-set add."
     ),
     ProblemCode.UNKNOWN_ROUND: Entry(404, "There is no such round", "List the rounds of the federation, or wait for the next."),
+    ProblemCode.NO_PARAMETERS: Entry(
+        404, "There are no parameters here", "Look at the federation's terms: `parameters` says what it exchanges."
+    ),
     ProblemCode.METHOD_NOT_ALLOWED: Entry(
         405, "The path does not know this method", "Use one of the methods in the Allow header."
     ),
@@ -118,6 +121,9 @@ CATALOG: dict[ProblemCode, Entry] = {
         "Build the manifest anew from the prompts, or fetch the set again: a file was changed or cut.",
     ),
     ProblemCode.UNKNOWN_RULE: Entry(422, "There is no such rule", "Use one of the names in the detail."),
+    ProblemCode.PARAMETERS_REFUSED: Entry(
+        422, "The parameters are not what the federation exchanges", "Correct what is named; make the file with client_kit.parameters."
+    ),
     ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says.", 1),
     ProblemCode.INTERNAL: Entry(
         500, "The server failed", "Try again; if it stays, give the request id to the operator, who finds it in the log."

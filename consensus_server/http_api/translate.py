@@ -10,6 +10,7 @@ from client_kit import wire
 from consensus_server.core import federations, labels, rounds
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.parameters import ParameterPlan, TensorSpec
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -33,7 +34,13 @@ def terms(create: wire.FederationCreate) -> federations.Terms:
         samples_per_prompt=create.samples_per_prompt,
         max_answer_chars=create.max_answer_chars,
         contributors_only=create.contributors_only,
+        parameters=None if create.parameters is None else parameter_plan(create.parameters),
     )
+
+
+def parameter_plan(plan: wire.ParameterPlan) -> ParameterPlan:
+    tensors = tuple(TensorSpec(spec.name, tuple(spec.shape)) for spec in plan.tensors)
+    return ParameterPlan(**{**plan.model_dump(mode="json"), "tensors": tensors})
 
 
 def manifest(upload: wire.Manifest) -> federations.Manifest:
@@ -73,6 +80,7 @@ def federation(record: federations.Federation) -> wire.Federation:
         samples_per_prompt=pinned.samples_per_prompt,
         max_answer_chars=pinned.max_answer_chars,
         contributors_only=pinned.contributors_only,
+        parameters=None if pinned.parameters is None else same(wire.ParameterPlan, pinned.parameters),
         encoder=record.encoder,
         created_at=record.created_at,
     )

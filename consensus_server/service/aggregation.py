@@ -14,10 +14,10 @@ from consensus_server.core.consensus import decide
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.errors import AggregationRefused, AggregationStopped, LeaseLost
 from consensus_server.core.federations import Federation
-from consensus_server.core.labels import Counts, RoundCard, Timings
+from consensus_server.core.labels import Counts, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import AGGREGATION_FAILED, RoundFailure, RoundState
 from consensus_server.core.rounds import EventKind, Round
-from consensus_server.ports import Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
+from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.deciding import (
     Embedded,
     Material,
@@ -29,6 +29,7 @@ from consensus_server.service.deciding import (
 )
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
+from consensus_server.service.parameters import aggregate_round
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import record, round_for
 from consensus_server.service.versions import deciding_versions
@@ -77,6 +78,9 @@ class _Decided:
     outcome: Outcome
     counts: Counts
     timings: Timings
+    files: tuple[AggregateFile, ...] = ()
+    """Of the parameter path."""
+    parameters: ParameterCard | None = None
 
 
 class Aggregation:
@@ -172,6 +176,7 @@ class Aggregation:
         )
         decisions = decide(pools, policy, self._neighbours)
         outcome = outcome_of(pools, decisions, policy.confidence)
+        files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
         return _Decided(
             outcome,
@@ -179,7 +184,19 @@ class Aggregation:
             Timings(
                 encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
             ),
+            files,
+            card,
         )
+
+    def _aggregate_parameters(
+        self, federation: Federation, round_: Round
+    ) -> tuple[tuple[AggregateFile, ...], ParameterCard | None]:
+        plan = federation.terms.parameters
+        if plan is None:
+            return (), None
+        with self._store.reading() as tx:
+            files, card = aggregate_round(tx.parameters, round_, plan)
+        return tuple(files), card
 
     def _embed(self, texts: Mapping[str, str], heartbeat: Heartbeat) -> EmbeddingResult:
         return embed_texts(texts, self._encoder, self._embeddings, progress=lambda _done, _total: heartbeat.check())
@@ -199,6 +216,7 @@ class Aggregation:
             now = self._clock.now()
             round_ = self._held(tx, claim, now)
             tx.labels.publish(round_, decided.outcome.records, self._card(tx, claim.federation, round_, decided, now))
+            tx.parameters.publish(round_, decided.files)
             record(
                 tx, replace(round_, state=RoundState.PUBLISHED, published_at=now, labels=decided.outcome.digest), now
             )
@@ -220,6 +238,7 @@ class Aggregation:
             timings=decided.timings,
             versions=deciding_versions(),
             published_at=now,
+            parameters=decided.parameters,
         )
 
     def _fail(self, claim: Claim, detail: str) -> None:

@@ -7,6 +7,7 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.errors import Fault, NotReady, UnknownRule, ValidationFailed
 from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds
+from consensus_server.core.parameters import check_plan
 from consensus_server.ports import Clock, EncoderIdentity, Store
 from consensus_server.service.access import Caller, federation_for, require_server_operator
 from consensus_server.service.prompt_sets import manifest_for
@@ -33,6 +34,8 @@ class Federations:
         require_server_operator(caller)
         check_policy(terms.policy)
         check_terms(terms)
+        if terms.parameters is not None:
+            check_plan(terms.parameters)
         with self._store.writing() as tx:
             manifest_for(tx, terms.prompt_set)
             return tx.federations.add(terms, encoder=self._pinned_encoder(), at=self._clock.now())

@@ -1,6 +1,7 @@
 """Submissions: atomic requests that may be repeated at will, closed by a seal that both sides count alike."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from client_kit.wire.digests import content_digest, submission_digest
 from consensus_server.core.admission import AnswerKey, check_answers, check_conflicts
@@ -45,10 +46,10 @@ class Submissions:
             round_ = round_for(tx, home, number)
             # The participant's lock, not the round's: sites do not wait for one another. What arrives while the round
             # closes is not sealed, and so enters no pool.
-            participant = _own(tx, home, caller, lock=True)
+            participant = own_participant(tx, home, caller, lock=True)
             if tx.submissions.sealed(round_, participant):
                 raise SubmissionSealed(f"The submission to round {number} is sealed; it takes no more answers.")
-            self._require_open(round_)
+            require_open(round_, self._clock.now())
             check_answers(answers, home.terms, tx.prompt_sets.known(home.terms.prompt_set, prompt_ids))
             held = tx.submissions.held(round_, participant, prompt_ids)
             check_conflicts(given, {} if replace else held)
@@ -59,7 +60,7 @@ class Submissions:
         with self._store.reading() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             round_ = round_for(tx, home, number)
-            participant = _own(tx, home, caller)
+            participant = own_participant(tx, home, caller)
             held = tx.submissions.held(round_, participant)
             sealed = tx.submissions.sealed(round_, participant) is not None
         answers = tuple(HeldAnswer(*key, digest) for key, digest in held.items())
@@ -75,10 +76,10 @@ class Submissions:
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             round_ = round_for(tx, home, number, lock=True)
-            participant = _own(tx, home, caller, lock=True)
+            participant = own_participant(tx, home, caller, lock=True)
             sealed = tx.submissions.sealed(round_, participant)
             if sealed is None:
-                self._require_open(round_)
+                require_open(round_, self._clock.now())
                 sealed = self._seal(tx, home, round_, participant, (count, digest))
             _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
         return SealReceipt(federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at)
@@ -96,14 +97,16 @@ class Submissions:
         settle(tx, attended, now)
         return sealed
 
-    def _require_open(self, round_: Round) -> None:
-        in_time = round_.deadline is None or self._clock.now() < round_.deadline
-        if round_.state is not RoundState.OPEN or not in_time:
-            state = round_.state if in_time else "past its deadline"
-            raise RoundNotOpen(f"Round {round_.number} is {state}; it takes answers only while it is open.")
+
+def require_open(round_: Round, now: datetime) -> None:
+    """Raise RoundNotOpen unless the round takes submissions."""
+    in_time = round_.deadline is None or now < round_.deadline
+    if round_.state is not RoundState.OPEN or not in_time:
+        state = round_.state if in_time else "past its deadline"
+        raise RoundNotOpen(f"Round {round_.number} is {state}; it takes answers only while it is open.")
 
 
-def _own(tx: Transaction, federation: Federation, caller: Caller, *, lock: bool = False) -> Participant:
+def own_participant(tx: Transaction, federation: Federation, caller: Caller, *, lock: bool = False) -> Participant:
     """The caller's own participant, as it is now."""
     if caller.participant is None:
         raise Forbidden("Only a participant has a submission.")

@@ -185,6 +185,26 @@ round_cards = Table(
     Column("card", Text, nullable=False, comment="JSON"),
 )
 
+updates = Table(
+    "updates",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the file"),
+    Column("rank", Integer, nullable=False),
+    Column("examples", BigInteger, nullable=False),
+    Column("file", LargeBinary, nullable=False, comment="safetensors"),
+)
+
+aggregates = Table(
+    "aggregates",
+    metadata,
+    _round_key(),
+    Column("recipient", _name(63), primary_key=True, comment="a participant; empty: everybody else"),
+    Column("digest", String(64), nullable=False, comment="SHA-256 of the file"),
+    Column("file", LargeBinary, nullable=False, comment="safetensors"),
+)
+
 traffic = Table(
     "traffic",
     metadata,

@@ -12,6 +12,7 @@ from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
+from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
 from consensus_server.backends.store.submissions import SqlSubmissions
 
@@ -28,6 +29,7 @@ class SqlTransaction:
         self.submissions = SqlSubmissions(connection)
         self.labels = SqlLabels(connection)
         self.traffic = SqlTraffic(connection)
+        self.parameters = SqlParameters(connection)
 
 
 class SqlStore:

@@ -10,6 +10,8 @@ from consensus_server.core.parameters.methods import METHODS
 from consensus_server.core.parameters.updates import RANK, Extent, ParameterPlan, Update
 
 MAX_RANK = 4_096
+MATRIX = 2
+"""Dimensions of a matrix."""
 DTYPES = ("BF16", "F16", "F32")
 LARGEST = 1e6
 """No adapter that works holds larger numbers; beyond them sums of squares lose the honest ones' digits."""
@@ -67,11 +69,11 @@ def _part_faults(plan: ParameterPlan) -> Iterator[Fault]:
 def _fit(shapes: Mapping[str, tuple[Extent, ...]]) -> bool:
     left = shapes.get("R", shapes.get("W2"))
     if left is not None:
-        return len(left) == 2 and left[0] == RANK and shapes["W"] == left and shapes["b"] == (RANK,)
+        return len(left) == MATRIX and left[0] == RANK and shapes["W"] == left and shapes["b"] == (RANK,)
     if "lora_R" in shapes:
         return shapes["lora_R"] == (RANK, RANK)
     a, b = shapes.get("lora_A", (RANK, 0)), shapes.get("lora_B", (0, RANK))
-    return len(a) == len(b) == 2 and a[0] == RANK and b[1] == RANK
+    return len(a) == len(b) == MATRIX and a[0] == RANK and b[1] == RANK
 
 
 def check_update(update: Update, base_model: str, plan: ParameterPlan) -> None:

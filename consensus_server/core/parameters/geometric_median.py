@@ -46,8 +46,9 @@ def _distances(
 ) -> Float64[np.ndarray, " points"]:
     """Of each point to the weighted sum of all."""
     towards = gram @ weights
-    squares: Float64[np.ndarray, " points"] = np.maximum(np.diag(gram) - 2 * towards + weights @ towards, 0.0)
-    return np.sqrt(squares)
+    squares = np.diag(gram) - 2 * towards + weights @ towards
+    distances: Float64[np.ndarray, " points"] = np.sqrt(np.maximum(squares, 0.0))
+    return distances
 
 
 def _typical_distance(gram: Float64[np.ndarray, "points points"]) -> float:

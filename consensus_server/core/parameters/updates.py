@@ -86,4 +86,5 @@ class Aggregate:
 def shares(updates: Sequence[Update], plan: ParameterPlan) -> np.ndarray:
     """How much each update counts; positive, summing to 1."""
     counts = np.array([update.examples if plan.by_examples else 1 for update in updates], dtype=np.float64)
-    return counts / counts.sum()
+    parts: np.ndarray = counts / counts.sum()
+    return parts
