@@ -14,11 +14,12 @@
       - Unauthenticated
       - Forbidden
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
+                                  NoParameters
       - Conflict                  AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch  RoundNotOpen
                                   RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
       - BodyTooLarge
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
-                                  PromptSetMismatch  UnknownRule
+                                  PromptSetMismatch  UnknownRule  ParametersRefused
       - RateLimited
       - ServerFault               InternalFault  NotReady
   x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
@@ -203,6 +204,12 @@ class UnknownRound(NotFound):
     code = "unknown_round"
 
 
+class NoParameters(NotFound):
+    """The federation exchanges no parameters, or nobody sent any in this round."""
+
+    code = "no_parameters"
+
+
 class Conflict(ProblemError):
     """409: the request contradicts what the server holds. Never retried."""
 
@@ -305,6 +312,12 @@ class UnknownRule(RefusedContent):
     """The policy names a rule or a confidence score that the server does not know."""
 
     code = "unknown_rule"
+
+
+class ParametersRefused(RefusedContent):
+    """The file is not what the federation's plan says: another base model, missing or misshapen tensors, NaN."""
+
+    code = "parameters_refused"
 
 
 class RateLimited(ProblemError):

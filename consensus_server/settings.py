@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from client_kit.wire.limits import MAX_REQUEST_BYTES
+from client_kit.wire.parameters import MAX_PARAMETER_BYTES
 
 PREFIX = "CONSENSUS_"
 OPERATOR_TOKEN_FILE = "operator.token"  # noqa: S105 - the name of a file
@@ -58,6 +59,8 @@ class Settings(BaseModel):
     """Most bytes of a request body as sent."""
     body_bytes: Bytes = MAX_REQUEST_BYTES
     """Most bytes of a request body after decompression."""
+    parameter_bytes: Bytes = MAX_PARAMETER_BYTES
+    """Most bytes of a file on the parameter path, which is held in memory and in the database."""
     idle_seconds: Seconds = 60.0
     """Longest wait for the next bytes of a request body."""
     requests_per_second: Seconds = 100.0

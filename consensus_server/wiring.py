@@ -24,6 +24,7 @@ from consensus_server.ports import Clock, Encoder, EncoderIdentity
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.federations import Federations
+from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
@@ -128,6 +129,7 @@ def _load_encoder(settings: Settings) -> Encoder:
 
 
 def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) -> UseCases:
+    labels = PseudoLabels(store, clock)
     return UseCases(
         access=Access(store, token),
         prompt_sets=PromptSets(store),
@@ -135,7 +137,8 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) 
         participants=Participants(store, clock),
         rounds=Rounds(store, clock),
         submissions=Submissions(store, clock),
-        pseudo_labels=PseudoLabels(store, clock),
+        pseudo_labels=labels,
+        parameters=Parameters(store, clock, labels),
         traffic=Traffic(store),
     )
 
@@ -156,6 +159,7 @@ def build_api(server: Server) -> FastAPI:
 def _api_options(settings: Settings) -> ApiOptions:
     return ApiOptions(
         body_limits=BodyLimits(settings.wire_bytes, settings.body_bytes, settings.idle_seconds),
+        parameter_limits=BodyLimits(settings.parameter_bytes, settings.parameter_bytes, settings.idle_seconds),
         requests_per_second=settings.requests_per_second,
         request_burst=settings.request_burst,
         poll_seconds=settings.poll_seconds,

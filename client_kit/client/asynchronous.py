@@ -20,6 +20,7 @@ from client_kit.wire import (
     HeldSubmission,
     Identity,
     Manifest,
+    ParameterReceipt,
     Participant,
     ParticipantCreate,
     ParticipantToken,
@@ -234,6 +235,25 @@ class AsyncConsensusClient:
     async def submit_and_seal(self, number: int, answers: Answers, *, replace: bool = False) -> SealReceipt:
         """`submit` all answers, then `seal` them."""
         return await self._run(self._operations.submit_and_seal(number, answers, replace=replace))
+
+    # Parameters
+
+    async def put_parameters(self, number: int, file: bytes, *, replace: bool = False) -> ParameterReceipt:
+        """Send this participant's update of a round, before the seal; the same file again changes nothing.
+
+        file: safetensors as `client_kit.parameters` writes it. Raises ParametersRefused where it does not follow the
+        federation's plan, AnswerConflict where another file is held and `replace` is not said.
+        """
+        return await self._run(
+            self._operations.here(lambda name: calls.put_parameters(name, number, file, replace=replace))
+        )
+
+    async def parameters(self, number: int) -> bytes:
+        """What a published round made of the updates: this participant's own file where the method is personal.
+
+        Raises NoParameters where nobody sent any, RoundNotPublished before publication.
+        """
+        return await self._run(self._operations.here(lambda name: calls.parameters(name, number)))
 
     # Pseudo-labels
 

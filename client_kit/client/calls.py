@@ -1,5 +1,6 @@
 """One function per route of `client_kit.wire.routes`: what is sent, and how the answer is read."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -17,6 +18,7 @@ from client_kit.wire import (
     HeldSubmission,
     Identity,
     Manifest,
+    ParameterReceipt,
     Participant,
     ParticipantCreate,
     ParticipantList,
@@ -230,6 +232,32 @@ def held(federation: str, number: int) -> Call[HeldSubmission]:
 
 def seal(federation: str, number: int, body: Seal) -> Call[SealReceipt]:
     return _post(routes.SEAL, SealReceipt, body, federation=federation, number=number)
+
+
+# Parameters
+
+
+def put_parameters(federation: str, number: int, body: bytes, *, replace: bool) -> Call[ParameterReceipt]:
+    """body: safetensors."""
+    return Call(
+        "PUT",
+        path(routes.PARAMETERS, federation=federation, number=number),
+        _model(ParameterReceipt),
+        params={"replace": "true"} if replace else {},
+        headers={"Content-Type": routes.SAFETENSORS},
+        content=body,
+    )
+
+
+def parameters(federation: str, number: int) -> Call[bytes]:
+    def read(response: httpx.Response) -> bytes:
+        digest = hashlib.sha256(response.content).hexdigest()
+        if response.headers.get("ETag") != f'"{digest}"':
+            raise ValueError("the file arrived damaged: its digest is not the one that the server names")
+        return response.content
+
+    where = path(routes.PARAMETERS, federation=federation, number=number)
+    return Call("GET", where, read, headers={"Accept": routes.SAFETENSORS})
 
 
 # Pseudo-labels

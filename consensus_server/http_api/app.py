@@ -15,6 +15,7 @@ from consensus_server.http_api import (
     events,
     federations,
     health,
+    parameter_files,
     participants,
     prompt_sets,
     pseudo_labels,
@@ -48,7 +49,17 @@ def create_app(context: ApiContext) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (health, federations, prompt_sets, participants, rounds, submissions, pseudo_labels, events):
+    for module in (
+        health,
+        federations,
+        prompt_sets,
+        participants,
+        rounds,
+        submissions,
+        pseudo_labels,
+        parameter_files,
+        events,
+    ):
         app.include_router(module.router)
     install_problems(app)
     describe(app)

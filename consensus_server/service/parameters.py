@@ -85,7 +85,9 @@ def read_update(participant: str, content: bytes, plan: ParameterPlan) -> Update
     )
 
 
-def aggregate_round(store: ParameterStore, round_: Round, plan: ParameterPlan) -> tuple[list[AggregateFile], ParameterCard]:
+def aggregate_round(
+    store: ParameterStore, round_: Round, plan: ParameterPlan
+) -> tuple[list[AggregateFile], ParameterCard]:
     """The files that go back, and what the round card says of them. No files where nobody sent any."""
     cards: list[UpdateCard] = []
     updates: list[Update] = []

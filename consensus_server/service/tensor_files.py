@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from safetensors import SafetensorError, TensorSpec, deserialize, serialize
@@ -15,7 +15,7 @@ from consensus_server.core.errors import ParametersRefused
 MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
 _LENGTH_BYTES: Final = 8
 _SPELT: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-_NUMPY: Final = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+_NUMPY: Final[dict[str, np.dtype[Any]]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
 def read_tensors(content: bytes, dtype: str) -> tuple[dict[str, np.ndarray], dict[str, str | int]]:
@@ -66,7 +66,9 @@ def _stated(content: bytes) -> dict[str, str | int]:
     except (ValueError, RecursionError):
         raise ParametersRefused("The body is not a safetensors file: its header is no JSON object.") from None
     except (KeyError, TypeError):
-        raise ParametersRefused(f"The file's header has no {METADATA_KEY!r}; make it with client_kit.parameters.") from None
+        raise ParametersRefused(
+            f"The file's header has no {METADATA_KEY!r}; make it with client_kit.parameters."
+        ) from None
     return stated if isinstance(stated, dict) else {}
 
 

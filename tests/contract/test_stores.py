@@ -17,7 +17,7 @@ from consensus_server.core.federations import AnswerPolicy, Prompt, Role, Terms
 from consensus_server.core.labels import AnswerFate, Counts, ParticipantTraffic, RoundCard, SupportRow, Timings
 from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
 from consensus_server.core.rounds import Answer, EventKind
-from consensus_server.ports import LabelRecord, PooledAnswer, SealedSubmission, TrafficCount
+from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
 from tests.support.databases import DATABASES, empty_engine
 from tests.support.service import make_manifest
 
@@ -384,3 +384,32 @@ def test_traffic_counted_at_the_same_time_is_not_lost(store, round_, north):
 
 def test_the_check_finds_nothing_wrong(store):
     assert store.check() == "ok"
+
+
+def update_file(name, content):
+    return UpdateFile(participant=name, digest="d" * 64, rank=4, examples=2**40, content=content)
+
+
+def test_the_update_of_a_participant_is_the_last_one_it_sent(store, round_, north):
+    write(store, lambda tx: tx.parameters.keep(round_, north, update_file("north", b"first")))
+    write(store, lambda tx: tx.parameters.keep(round_, north, update_file("north", bytes(range(256)))))
+    assert read(store, lambda tx: tx.parameters.held(round_, north)) == "d" * 64
+    write(store, lambda tx: tx.submissions.seal(round_, north, SealedSubmission(0, "e" * 64, NOW)))
+    assert read(store, lambda tx: list(tx.parameters.sealed(round_))) == [update_file("north", bytes(range(256)))]
+
+
+def test_updates_that_are_not_sealed_are_left_out(store, federation, round_, north):
+    south = join(store, federation, "south")
+    for each in (south, north):
+        write(store, lambda tx, each=each: tx.parameters.keep(round_, each, update_file(each.name, b"x")))
+    write(store, lambda tx: tx.submissions.seal(round_, south, SealedSubmission(0, "e" * 64, NOW)))
+    assert [file.participant for file in read(store, lambda tx: list(tx.parameters.sealed(round_)))] == ["south"]
+    assert read(store, lambda tx: tx.parameters.held(round_, north)) == "d" * 64
+
+
+def test_an_aggregate_is_the_recipients_own_or_everybodys(store, round_):
+    files = [AggregateFile("", "a" * 64, b"common"), AggregateFile("north", "b" * 64, b"own")]
+    assert read(store, lambda tx: tx.parameters.aggregate(round_, "north")) is None
+    write(store, lambda tx: tx.parameters.publish(round_, files))
+    assert read(store, lambda tx: tx.parameters.aggregate(round_, "north")) == files[1]
+    assert read(store, lambda tx: tx.parameters.aggregate(round_, "south")) == files[0]

@@ -11,7 +11,8 @@ NAMES = [
 METHODS = [
     "add_participant", "card", "close", "close_round", "create_federation", "create_round", "current_round", "events",
     "explanation", "federation", "federations", "health", "held", "identity", "in_federation", "metrics", "new_token",
-    "open_round", "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels",
+    "open_round", "parameters", "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels",
+    "put_parameters",
     "readiness", "round", "rounds", "seal", "set_active", "submit", "submit_and_seal", "traffic", "upload_prompt_set",
     "wait_for", "wait_for_labels",
 ]  # fmt: skip
