@@ -25,7 +25,7 @@ def read_tensors(content: bytes, dtype: str) -> tuple[dict[str, np.ndarray], dic
     """
     stated = _stated(content)
     try:
-        found = deserialize(content)
+        found = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise ParametersRefused(f"The body is not a sound safetensors file: {error}.") from None
     tensors = {}
