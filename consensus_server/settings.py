@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -40,9 +41,23 @@ class Settings(BaseModel):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """0 takes a free port; `--ready-file` says which."""
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
-    """Name of the encoder, or `hashing`, a stand-in for tests that knows no meaning."""
+    """Name or folder of the encoder; `openai:MODEL` behind an endpoint; `hashing`, a stand-in that knows no meaning."""
     encoder_threads: Annotated[int, Field(ge=0)] = 0
     """Threads of one encoding; 0: as many as there are cores."""
+    encoder_prefix: str | None = None
+    """Stands before each chunk, as a model's card asks (`query:` of multilingual-e5); empty: the model's own default."""
+    encoder_tokens: Annotated[int, Field(ge=0, le=8192)] = 0
+    """Most tokens of a chunk; 0: 254, or what fits into the model's window."""
+    encoder_url: str = ""
+    """Address of the embeddings endpoint for `openai:MODEL`, up to and including `/v1`."""
+    encoder_dimension: Annotated[int, Field(ge=0, le=65_536)] = 0
+    """Numbers of a vector of the endpoint's model, as its card says."""
+    encoder_revision: str = ""
+    """A word for the state of the endpoint's model; a new word makes another encoder of it."""
+    encoder_key_variable: str = ""
+    """Name of the variable that holds the endpoint's key; empty: no key, or `encoder_key_file`."""
+    encoder_key_file: Path | None = None
+    """File that holds the endpoint's key."""
     operator_token: SecretStr | None = None
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None
@@ -78,6 +93,16 @@ class Settings(BaseModel):
         if value.lower() not in {"debug", "info", "warning", "error"}:
             raise ValueError("is none of debug, info, warning, error")
         return value.lower()
+
+    @field_validator("encoder_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and (address.scheme not in {"http", "https"} or not address.hostname):
+            raise ValueError("is no address like https://host/v1")
+        if address.username or address.password or address.query:
+            raise ValueError("holds more than an address: a key belongs into encoder_key_file or a variable")
+        return value.rstrip("/")
 
     @field_validator("operator_token")
     @classmethod

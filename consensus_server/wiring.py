@@ -1,6 +1,7 @@
 """Names to implementations: settings in, a server's parts out. Libraries of models are loaded with the encoder."""
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from fastapi import FastAPI
 from structlog.tracebacks import ExceptionDictTransformer
 
 from consensus_server.backends.clock import SystemClock
-from consensus_server.backends.encoders import EncoderError, load_encoder
+from consensus_server.backends.encoders import EncoderError, Endpoint, load_encoder
+from consensus_server.backends.encoders.openai_endpoint import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
 from consensus_server.http_api.app import create_app
@@ -20,7 +22,7 @@ from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.context import ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
-from consensus_server.ports import Clock, Encoder, EncoderIdentity
+from consensus_server.ports import Clock, EmbeddingStore, Encoder, EncoderIdentity
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.federations import Federations
@@ -116,7 +118,7 @@ def build_server(settings: Settings, token: str) -> Server:
     except DatabaseUrlError as error:
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
     clock = SystemClock()
-    encoder = EncoderSlot(lambda: _load_encoder(settings))
+    encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings))
     metrics = Metrics()
     use_cases = _use_cases(store, clock, encoder, token)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
@@ -124,8 +126,44 @@ def build_server(settings: Settings, token: str) -> Server:
     return Server(settings, store, clock, encoder, use_cases, metrics, ledger)
 
 
-def _load_encoder(settings: Settings) -> Encoder:
-    return load_encoder(settings.encoder, threads=settings.encoder_threads or None)
+def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encoder:
+    """The encoder that the settings name. Raises EncoderError.
+
+    store: keeps what an endpoint's model is recognised by.
+    """
+    return load_encoder(
+        settings.encoder,
+        threads=settings.encoder_threads or None,
+        prefix=settings.encoder_prefix,
+        tokens=settings.encoder_tokens or None,
+        endpoint=_endpoint(settings),
+        store=store,
+    )
+
+
+def _endpoint(settings: Settings) -> Endpoint | None:
+    if not settings.encoder_url or not settings.encoder_dimension:
+        return None
+    return Endpoint(
+        settings.encoder_url,
+        settings.encoder_dimension,
+        key=_endpoint_key(settings),
+        revision=settings.encoder_revision,
+    )
+
+
+def _endpoint_key(settings: Settings) -> str | None:
+    """By name only, so that it stands in no list of processes and in no settings."""
+    if settings.encoder_key_file is not None:
+        return read_key(settings.encoder_key_file)
+    if not settings.encoder_key_variable:
+        return None
+    key = os.environ.get(settings.encoder_key_variable)
+    if not key:
+        raise EncoderError(
+            f"the variable {settings.encoder_key_variable}, which CONSENSUS_ENCODER_KEY_VARIABLE names, is not set."
+        )
+    return key
 
 
 def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) -> UseCases:

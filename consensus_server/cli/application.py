@@ -2,7 +2,16 @@
 
 import typer
 
-from consensus_server.cli import databases, evaluating, federations, participants, prompt_sets, rounds, serving
+from consensus_server.cli import (
+    databases,
+    encoders,
+    evaluating,
+    federations,
+    participants,
+    prompt_sets,
+    rounds,
+    serving,
+)
 from consensus_server.cli.output import EXIT_TABLE
 
 app = typer.Typer(
@@ -20,4 +29,5 @@ app.add_typer(federations.app, name="federation")
 app.add_typer(participants.app, name="participant")
 app.add_typer(rounds.app, name="round")
 app.add_typer(prompt_sets.app, name="prompt-set")
+app.add_typer(encoders.app, name="encoder")
 app.add_typer(databases.app, name="database")

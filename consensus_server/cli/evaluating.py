@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from consensus_server.backends.encoders import DEFAULT_ENCODER, load_encoder
+from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
-from consensus_server.cli.operating import failures_translated
+from consensus_server.cli.operating import failures_translated, settings_from
 from consensus_server.cli.output import (
     CommandFailed,
     Exit,
@@ -29,6 +29,7 @@ from consensus_server.evaluation.answer_files import AnswerFileError, read_judge
 from consensus_server.evaluation.attacks import ATTACKS
 from consensus_server.evaluation.report import write_reports, write_results
 from consensus_server.evaluation.run import Plan, Row, run
+from consensus_server.wiring import load_configured_encoder
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
 
@@ -58,7 +59,7 @@ def evaluate_labels(
     prompts: Annotated[
         int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
     ] = None,
-    encoder: Annotated[str, typer.Option(help="Name of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
+    encoder: Annotated[str, typer.Option(help="Name or folder of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
     encoder_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one encoding.", metavar="N")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps embeddings between runs.", metavar="DIR")
@@ -99,7 +100,8 @@ def _rows(  # noqa: PLR0917 - the options of the command
     cache.mkdir(parents=True, exist_ok=True)
     store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
-        loaded = load_encoder(encoder, threads=threads)
+        settings = settings_from(encoder=encoder, encoder_threads=threads)
+        loaded = load_configured_encoder(settings, store.embeddings)
         with _bar() as progress:
             return [row for each in answers for row in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:

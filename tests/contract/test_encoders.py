@@ -1,9 +1,14 @@
 """What every encoder promises (consensus_server.ports.Encoder), held against each that ships."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from consensus_server.backends.encoders import load_encoder
+from consensus_server.backends.encoders import Endpoint, fit_lsa, load_encoder
+from consensus_server.backends.store import open_store
+from tests.support.embedding_server import DIMENSION, MODEL, embedding_server
+from tests.support.tiny_encoder import write_tiny_encoder
 
 TEXTS = [
     "The capital of France is Paris.",
@@ -17,9 +22,32 @@ TEXTS = [
 EMPTY = ["", " \n\t ", "\u200b\u200d\ufeff"]
 
 
-@pytest.fixture(scope="module", params=["hashing", "all-MiniLM-L6-v2"])
-def encoder(request):
-    return load_encoder(request.param, threads=1)
+KINDS = ["hashing", "all-MiniLM-L6-v2", "multilingual", "lsa", "endpoint"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def loading(request, tmp_path_factory):
+    """A function that loads the encoder, as a server does when it starts."""
+    if request.param == "multilingual":
+        folder = write_tiny_encoder(tmp_path_factory.mktemp("tiny"))
+        yield partial(load_encoder, str(folder), threads=1, prefix="query: ", tokens=40)
+    elif request.param == "lsa":
+        folder = tmp_path_factory.mktemp("lsa") / "fitted"
+        fit_lsa([*TEXTS, *(f"{text} {number}" for number in range(5) for text in TEXTS)], folder, dimension=16)
+        yield partial(load_encoder, str(folder))
+    elif request.param == "endpoint":
+        store = open_store(f"sqlite:///{tmp_path_factory.mktemp('endpoint') / 'vectors.sqlite'}")
+        with embedding_server() as server:
+            endpoint = Endpoint(server.url, DIMENSION)
+            yield partial(load_encoder, f"openai:{MODEL}", endpoint=endpoint, store=store.embeddings)
+        store.close()
+    else:
+        yield partial(load_encoder, request.param, threads=1)
+
+
+@pytest.fixture(scope="module")
+def encoder(loading):
+    return loading()
 
 
 def test_vectors_are_float32_rows_of_unit_length(encoder):
@@ -75,8 +103,8 @@ def test_invisible_marks_are_embedded_without_complaint(encoder, mark):
     assert marked[0] @ marked[1] > 0.9
 
 
-def test_the_identity_is_stable_and_says_whether_meaning_is_known(encoder):
-    again = load_encoder("hashing" if encoder.stand_in else "all-MiniLM-L6-v2", threads=1)
+def test_the_identity_is_stable_and_says_whether_meaning_is_known(encoder, loading):
+    again = loading()
     assert again.identity == encoder.identity
     assert again.identity.digest == encoder.identity.digest
     assert encoder.stand_in == ("STAND-IN" in encoder.identity.name)

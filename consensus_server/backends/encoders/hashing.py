@@ -1,7 +1,5 @@
 """A stand-in for tests and dry runs: it counts words and letters and knows no meaning."""
 
-import re
-import unicodedata
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,13 +7,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from jaxtyping import Float32
 
+from consensus_server.backends.encoders.terms import GRAM, grams, opening, visible, words
 from consensus_server.ports import EncoderIdentity
 
 _DIMENSION = 1024
-_GRAM = 3
-"""Letters of a character n-gram: catches inflections, and languages without spaces."""
-_OPENING_WORDS = 254
-"""As many as MiniLM's window has tokens."""
 _GRAM_WEIGHT = 0.25
 """A word has about as many n-grams as letters; together they should weigh about as much as the word itself."""
 
@@ -34,7 +29,7 @@ class HashingEncoder:
             name="hashing-STAND-IN",
             weights="none",
             pooling="sum, normalised",
-            chunking=f"whole text; words and character {_GRAM}-grams x {_GRAM_WEIGHT}",
+            chunking=f"whole text; words and character {GRAM}-grams x {_GRAM_WEIGHT}",
             dtype="float32",
             backend="numpy",
             dimension=_DIMENSION,
@@ -59,30 +54,21 @@ class HashingEncoder:
         vectors = self.encode(texts)
         openings = vectors.copy()
         for row, text in enumerate(texts):
-            words = text.split(maxsplit=_OPENING_WORDS)
-            if len(words) > _OPENING_WORDS:
-                openings[row] = _embed(" ".join(words[:_OPENING_WORDS]))
+            start = opening(text)
+            if start != text:
+                openings[row] = _embed(start)
         return vectors, openings
 
 
 def _embed(text: str) -> Float32[np.ndarray, " dimension"]:
     vector = np.zeros(_DIMENSION)
-    for (feature, weight), count in sorted(Counter(_features(_visible(text))).items()):
+    for (feature, weight), count in sorted(Counter(_features(visible(text))).items()):
         vector[zlib.crc32(feature.encode("utf-8", "surrogatepass")) % _DIMENSION] += weight * count
     norm = np.linalg.norm(vector)
     return (vector / norm if norm else vector).astype(np.float32)
 
 
-def _visible(text: str) -> str:
-    """Folded case and white space, without control and format characters (zero-width marks, direction marks)."""
-    kept = (
-        char for char in unicodedata.normalize("NFKC", text) if char.isspace() or unicodedata.category(char)[0] != "C"
-    )
-    return " ".join("".join(kept).casefold().split())
-
-
 def _features(text: str) -> Iterator[tuple[str, float]]:
-    """Words with weight 1; n-grams with less, marked so that they do not meet the words."""
-    yield from ((word, 1.0) for word in re.findall(r"\w+", text))
-    padded = f" {text} " if text else ""
-    yield from (("#" + padded[at : at + _GRAM], _GRAM_WEIGHT) for at in range(len(padded) - _GRAM + 1))
+    """Words with weight 1, n-grams with less."""
+    yield from ((word, 1.0) for word in words(text))
+    yield from ((gram, _GRAM_WEIGHT) for gram in grams(text))

@@ -71,3 +71,16 @@ def test_a_data_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be kept"):
         operator_token(load_settings({}, data_dir=tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://host/v1", "https://user:pass@host/v1", "https://host/v1?key=1"]
+)
+def test_the_endpoints_address_is_an_address_and_no_more(url):
+    with pytest.raises(SettingsError, match="CONSENSUS_ENCODER_URL") as caught:
+        load_settings({"CONSENSUS_ENCODER_URL": url})
+    assert "pass" not in str(caught.value)
+
+
+def test_an_address_may_end_with_a_slash():
+    assert load_settings({"CONSENSUS_ENCODER_URL": "https://host/v1/"}).encoder_url == "https://host/v1"

@@ -1,0 +1,233 @@
+"""Vectors from any endpoint that speaks OpenAI's embeddings API: a provider, vLLM, text-embeddings-inference, Ollama."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from client_kit.wire import content_digest
+from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_probes, lowest_cosine, probe_digest
+from consensus_server.backends.encoders.terms import content_starts
+from consensus_server.backends.encoders.weights import EncoderError
+from consensus_server.core.chunking import Chunk, ChunkRule, first_chunks, mean_of_chunks
+from consensus_server.ports import EmbeddingStore, EncoderIdentity
+
+if TYPE_CHECKING:
+    import openai
+
+BATCH_TEXTS = 64
+"""Texts of one request: fits every server that was tried, and keeps a request under a second or two."""
+RULE = ChunkRule(tokens=1000, chunks=6, least_last=60)
+"""In characters, since nobody here knows the endpoint's tokens: about 250 tokens of English, as many as the default
+encoder sees at once. Scripts whose letters are tokens of their own fit a window of 1,024 tokens still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the vectors come from."""
+
+    url: str
+    """Up to and including `/v1`."""
+    dimension: int
+    """Numbers of a vector, as the model's card says; an answer of another length is refused."""
+    key: str | None = None
+    """None for endpoints that ask for none; the environment's OPENAI_API_KEY is never sent unasked."""
+    revision: str = ""
+    """A word of the operator's for this state of the model; another word is another encoder."""
+    timeout_seconds: float = 60.0
+    retries: int = 5
+    """Repetitions of a request after a broken connection, 408, 409, 429 or 5xx, at growing distances."""
+
+
+class OpenAIEndpointEncoder:
+    """Asks an endpoint for vectors of chunks, and makes them one unit vector per text.
+
+    Each call asks for the probes too (`probe.py`): vectors of a model that was exchanged behind its name are refused
+    before anything of them is stored. Not repeatable to the last bit, as the endpoint is not: the stored vector is the
+    one that counts. A text for which the endpoint gives no finite vector comes back as NaN, which the service does not
+    store and does not admit.
+    """
+
+    stand_in = False
+
+    def __init__(self, model: str, endpoint: Endpoint, store: EmbeddingStore) -> None:
+        """Ask for the probes and take up the identity that they give.
+
+        store: keeps the probes' vectors; one for all workers of a server. Raises EncoderError where the endpoint cannot
+        be used, or gives other vectors than it once gave.
+        """
+        self._model, self._endpoint = model, endpoint
+        self._openai = _library()
+        bare = _identity(model, endpoint)
+        fresh = self._vectors(list(PROBES))
+        if not np.isfinite(fresh).all():
+            raise EncoderError(f"{self._where} gives vectors that are not finite. Look at the endpoint's log.")
+        self._probes = kept_probes(bare, fresh, store)
+        self._check(fresh)
+        self._identity = replace(bare, weights=f"{bare.weights}; probes {probe_digest(self._probes)}")
+
+    @property
+    def identity(self) -> EncoderIdentity:
+        return self._identity
+
+    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
+        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
+        return self.encode_with_openings(texts)[0]
+
+    def encode_with_openings(
+        self, texts: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
+        """The same, and the vectors of first chunks. Raises EncoderError."""
+        distinct = sorted(set(texts), key=content_digest)
+        # Nobody sees what is cut away, and the first chunk has to say something.
+        shown = [text[content_starts(text) :] for text in distinct]
+        chunks = [chunk for row, text in enumerate(shown) for chunk in _chunks(row, text)]
+        pieces = [shown[chunk.text][chunk.start : chunk.stop] for chunk in chunks]
+        vectors = self._checked_vectors(pieces) if pieces else np.zeros((0, self._endpoint.dimension), np.float32)
+        rows = {text: row for row, text in enumerate(distinct)}
+        order = [rows[text] for text in texts]
+        means = mean_of_chunks(vectors, chunks, len(distinct))
+        return means[order], first_chunks(vectors, chunks, len(distinct))[order]
+
+    def _checked_vectors(self, pieces: list[str]) -> Float32[np.ndarray, "pieces dimension"]:
+        """Vectors of the pieces, from the model that gave the kept probes; equal pieces are asked for once."""
+        asked = sorted({*PROBES, *pieces}, key=content_digest)
+        rows = {text: row for row, text in enumerate(asked)}
+        vectors = self._vectors(asked)
+        self._check(vectors[[rows[text] for text in PROBES]])
+        found: Float32[np.ndarray, "pieces dimension"] = vectors[[rows[text] for text in pieces]]
+        return found
+
+    def _check(self, fresh: Float32[np.ndarray, "probes dimension"]) -> None:
+        lowest = lowest_cosine(self._probes, fresh)
+        if not lowest >= LEAST_COSINE:
+            raise EncoderError(
+                f"{self._where} is not the model that it was: a text that was encoded before now gets a vector at cosine "
+                f"{lowest:.3f} to the old one ({LEAST_COSINE} or more is asked). Vectors of the two may not be compared. "
+                "Put the old model back; or set CONSENSUS_ENCODER_REVISION to a new word and create a new federation."
+            )
+
+    def _vectors(self, texts: list[str]) -> Float32[np.ndarray, "texts dimension"]:
+        """Unit vectors, row by row; NaN where the endpoint gave nothing that has a direction."""
+        with self._client() as client:
+            raw = np.array([row for batch in _batches(texts) for row in self._ask(client, batch)], dtype=np.float64)
+        norms = np.linalg.norm(raw, axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            unit: Float32[np.ndarray, "texts dimension"] = (raw / norms).astype(np.float32)
+        return unit
+
+    def _client(self) -> "openai.OpenAI":
+        """To be closed after each use: an encoder has no end of its own."""
+        client: openai.OpenAI = self._openai.OpenAI(
+            base_url=self._endpoint.url,
+            api_key=self._endpoint.key or "none",
+            timeout=self._endpoint.timeout_seconds,
+            max_retries=self._endpoint.retries,
+        )
+        return client
+
+    def _ask(self, client: "openai.OpenAI", texts: list[str]) -> list[list[float]]:
+        try:
+            answer = client.embeddings.create(model=self._model, input=texts, encoding_format="float")
+            rows = {item.index: item.embedding for item in answer.data}
+            vectors = [[float(number) for number in rows[at]] for at in range(len(texts))]
+        except self._openai.OpenAIError as error:
+            raise EncoderError(_explained(error, self._where, self._openai)) from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EncoderError(
+                f"{self._where} answered with something that is no list of {len(texts)} embeddings. "
+                "CONSENSUS_ENCODER_URL must end with /v1 and name an OpenAI-compatible endpoint."
+            ) from error
+        wrong = {len(vector) for vector in vectors} - {self._endpoint.dimension}
+        if wrong:
+            raise EncoderError(
+                f"{self._where} gives vectors of {wrong.pop()} numbers, and {self._endpoint.dimension} are declared. "
+                "Set CONSENSUS_ENCODER_DIMENSION to the model's own."
+            )
+        return vectors
+
+    @property
+    def _where(self) -> str:
+        return f"the model {self._model} at {self._endpoint.url}"
+
+
+def read_key(file: Path) -> str:
+    """The key in a file. Raises EncoderError that shows nothing of it."""
+    try:
+        key = file.expanduser().read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EncoderError(f"the endpoint's key cannot be read from {file}: {type(error).__name__}.") from None
+    if not key or not key.isascii() or len(key.split()) != 1:
+        raise EncoderError(f"{file} holds no key: one line of ASCII without spaces is asked.")
+    return key
+
+
+def _library() -> Any:  # noqa: ANN401 - a module
+    try:
+        import openai  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise EncoderError(
+            f"an embeddings endpoint needs the extra: pip install 'semantic-consensus[openai]' ({error})"
+        ) from error
+    return openai
+
+
+def _identity(model: str, endpoint: Endpoint) -> EncoderIdentity:
+    """Without the probes. The address is no part of it: the same model may move."""
+    return EncoderIdentity(
+        name=f"openai:{model}",
+        weights=f"hosted{', revision ' + endpoint.revision if endpoint.revision else ''}",
+        pooling="as the endpoint does, normalised",
+        chunking=f"{RULE.tokens} characters, cut before a word, at most {RULE.chunks}, "
+        f"last under {RULE.least_last} dropped, mean by characters",
+        dtype="float32",
+        backend="OpenAI-compatible endpoint",
+        dimension=endpoint.dimension,
+    )
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    return (texts[start : start + BATCH_TEXTS] for start in range(0, len(texts), BATCH_TEXTS))
+
+
+def _chunks(row: int, text: str) -> list[Chunk]:
+    """Pieces of a text that say something, cut before words where words are shorter than a chunk."""
+    cut = [Chunk(row, start, stop) for start, stop in _cuts(text)]
+    return [chunk for chunk in cut if content_starts(text[chunk.start : chunk.stop]) < chunk.tokens]
+
+
+def _cuts(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for _ in range(RULE.chunks):
+        stop = min(start + RULE.tokens, len(text))
+        if stop < len(text):
+            stop = _before_a_word(text, start, stop)
+        if stop == start or (start and stop - start < RULE.least_last):
+            return
+        yield start, stop
+        start = stop
+
+
+def _before_a_word(text: str, start: int, stop: int) -> int:
+    """The last place at or before `stop`, in the chunk's second half, at which a word begins; else `stop`."""
+    half = (start + stop) // 2
+    places = [match.end() for match in re.finditer(r"\s+", text[half:stop])]
+    return half + places[-1] if places else stop
+
+
+def _explained(error: Exception, where: str, openai: Any) -> str:  # noqa: ANN401 - the library, imported late
+    cause = (str(error).splitlines() or [type(error).__name__])[0][:300]
+    if isinstance(error, openai.APIConnectionError):
+        return f"{where} does not answer ({cause}). Start it, or correct CONSENSUS_ENCODER_URL."
+    if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
+        return (
+            f"{where} does not accept the key. Set CONSENSUS_ENCODER_KEY_FILE to a file that holds the right one, or "
+            "CONSENSUS_ENCODER_KEY_VARIABLE to the variable that does."
+        )
+    if isinstance(error, openai.NotFoundError):
+        return f"{where} is not there ({cause}). Check the model's name, and that the address ends with /v1."
+    return f"{where} failed ({cause}). Look at the endpoint's log, then close the round again."
