@@ -53,10 +53,11 @@ def test_every_tokenizer_gives_the_sentences_back(recipe, cache):
                 assert tokenizer.decode(ids, skip_special_tokens=True) == said
 
 
-def test_pretraining_is_deterministic_and_leaves_the_caller_as_it_was(tmp_path, cache):
+@pytest.mark.parametrize("recipe", RECIPES[:3], ids=lambda recipe: recipe.tokenizer)
+def test_pretraining_is_deterministic_and_leaves_the_caller_as_it_was(recipe, tmp_path, cache):
     threads, state = torch.get_num_threads(), torch.get_rng_state()
-    again = base_model(RECIPES[0], WORLD, seed=0, cache=tmp_path)
-    first = base_model(RECIPES[0], WORLD, seed=0, cache=cache)
+    again = base_model(recipe, WORLD, seed=0, cache=tmp_path)
+    first = base_model(recipe, WORLD, seed=0, cache=cache)
     assert (again / "model.safetensors").read_bytes() == (first / "model.safetensors").read_bytes()
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state)
