@@ -41,7 +41,7 @@ def test_labels_and_stated_lengths_say_the_same(model):
 @pytest.mark.parametrize("training", [True, False])
 def test_without_labels_and_lengths_there_is_no_guess(model, training):
     model.train(training)
-    with pytest.raises(TrainingError, match="cannot tell where the prompts end.*prompt_lengths"):
+    with pytest.raises(TrainingError, match=r"cannot tell where the prompts end.*prompt_lengths"):
         model(**without_labels())
     model.eval()
     with model.disable_adapter():
@@ -61,7 +61,7 @@ def test_text_without_a_prompt_is_refused(model):
     """Plain text, and conversations without an assistant mask: every token is supervised."""
     inputs = batch()
     inputs["labels"] = torch.where(inputs["attention_mask"] > 0, inputs["input_ids"], -100)
-    with pytest.raises(TrainingError, match="row 0 has no prompt .* not plain text.*assistant_only_loss=True"):
+    with pytest.raises(TrainingError, match=r"row 0 has no prompt .* not plain text.*assistant_only_loss=True"):
         model(**inputs)
 
 
@@ -121,7 +121,9 @@ def test_beams_and_samples_see_the_edits_of_their_prompt(model):
     beams = greedy(model, inputs, num_beams=3, num_return_sequences=2)
     for row in range(3):
         alone = {name: value[row : row + 1] for name, value in inputs.items()}
-        assert greedy(model, alone, num_beams=3, num_return_sequences=2).tolist() == beams[2 * row : 2 * row + 2].tolist()
+        assert (
+            greedy(model, alone, num_beams=3, num_return_sequences=2).tolist() == beams[2 * row : 2 * row + 2].tolist()
+        )
     nearly_greedy = greedy(model, inputs, do_sample=True, temperature=1e-4, num_return_sequences=2)
     assert nearly_greedy[::2].tolist() == nearly_greedy[1::2].tolist() == greedy(model, inputs).tolist()
 
@@ -132,7 +134,11 @@ def test_generation_equals_scoring_with_stated_lengths(model):
     mask = torch.cat([inputs["attention_mask"], torch.ones(3, 6, dtype=torch.long)], dim=1)
     numbers = (mask.cumsum(1) - 1).clamp(min=0)
     scored = logits(
-        model, input_ids=answer, attention_mask=mask, position_ids=numbers, prompt_lengths=inputs["attention_mask"].sum(1)
+        model,
+        input_ids=answer,
+        attention_mask=mask,
+        position_ids=numbers,
+        prompt_lengths=inputs["attention_mask"].sum(1),
     )
     scored[..., END] = -torch.inf  # as min_new_tokens does
     assert scored[:, 6:-1].argmax(-1).tolist() == answer[:, 7:].tolist()
@@ -155,9 +161,9 @@ def test_a_loop_of_ones_own_states_the_lengths_at_every_step(model):
 def test_an_answer_begun_already_is_no_prompt(model):
     ids = left_padded()["input_ids"][2:]
     begun = greedy(model, {"input_ids": ids})
-    assert greedy(model, {"input_ids": begun[:, :9]}, prompt_lengths=[7], max_new_tokens=4, min_new_tokens=4).tolist() == (
-        begun.tolist()
-    )
+    assert greedy(
+        model, {"input_ids": begun[:, :9]}, prompt_lengths=[7], max_new_tokens=4, min_new_tokens=4
+    ).tolist() == (begun.tolist())
 
 
 def filled_cache():
@@ -182,7 +188,9 @@ def test_generation_that_would_lose_the_edits_is_refused(model, options, message
         model.generate(**left_padded(), **options)
 
 
-@pytest.mark.parametrize("method", ["generate_batch", "init_continuous_batching", "continuous_batching_context_manager"])
+@pytest.mark.parametrize(
+    "method", ["generate_batch", "init_continuous_batching", "continuous_batching_context_manager"]
+)
 def test_continuous_batching_is_refused(model, method):
     with pytest.raises(TrainingError, match="lays prompts end to end in one row"):
         getattr(model, method)([[5, 6, 7]])
@@ -227,7 +235,10 @@ def test_subspaces_are_switched_apart_and_together():
     assert torch.allclose(after("style") + after("facts") - nothing, both, atol=1e-6)
     assert not torch.allclose(after("style"), after("facts"), atol=1e-3)
     assert greedy(model, left_padded()).tolist() == greedy(model, left_padded()).tolist()
-    with pytest.raises(ConfigurationError, match="no subspace tone; the adapter has style, facts"), tuner.subspaces("tone"):
+    with (
+        pytest.raises(ConfigurationError, match="no subspace tone; the adapter has style, facts"),
+        tuner.subspaces("tone"),
+    ):
         pass
 
 
