@@ -15,8 +15,10 @@
       - Forbidden
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
                                   NoParameters
+                                  UnknownAppeal
       - Conflict                  AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch  RoundNotOpen
                                   RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
+                                  NothingToAppeal  VectorsMissing
       - BodyTooLarge
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
                                   PromptSetMismatch  UnknownRule  ParametersRefused
@@ -210,6 +212,12 @@ class NoParameters(NotFound):
     code = "no_parameters"
 
 
+class UnknownAppeal(NotFound):
+    """The federation has no appeal of this number."""
+
+    code = "unknown_appeal"
+
+
 class Conflict(ProblemError):
     """409: the request contradicts what the server holds. Never retried."""
 
@@ -266,6 +274,18 @@ class InvalidTransition(Conflict):
     """The round cannot go from its state to the wanted one."""
 
     code = "invalid_transition"
+
+
+class NothingToAppeal(Conflict):
+    """The gate refused no answer of the caller in the round."""
+
+    code = "nothing_to_appeal"
+
+
+class VectorsMissing(Conflict):
+    """The round cannot be decided again as asked: vectors that it would need were never stored."""
+
+    code = "vectors_missing"
 
 
 class BodyTooLarge(ProblemError):

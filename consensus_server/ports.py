@@ -9,14 +9,17 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, Int64
 
+from consensus_server.core.appeals import Appeal, Outcome
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Role, Terms
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, Event, EventKind, Round
 
 __all__ = [
     "AggregateFile",
+    "AppealStore",
     "Clock",
     "EmbeddingStore",
     "Encoder",
@@ -30,6 +33,7 @@ __all__ = [
     "ParticipantStore",
     "PooledAnswer",
     "PromptSetStore",
+    "ReliabilityStore",
     "RoundStore",
     "SealedSubmission",
     "Store",
@@ -136,6 +140,12 @@ class Transaction(Protocol):
     def labels(self) -> "LabelStore": ...
 
     @property
+    def reliabilities(self) -> "ReliabilityStore": ...
+
+    @property
+    def appeals(self) -> "AppealStore": ...
+
+    @property
     def traffic(self) -> "TrafficStore": ...
 
     @property
@@ -228,8 +238,13 @@ class RoundStore(Protocol):
     def claim(self, lease: str, *, now: datetime, until: datetime) -> Round | None:
         """Take the oldest round that is closed, or aggregates under a lease that has expired; None when there is none.
 
-        At most one caller gets a round, whatever the number of processes.
+        At most one caller gets a round, whatever the number of processes. Each claim is counted in `Round.claims`,
+        until the round is closed again.
         """
+        ...
+
+    def give_back(self, round_: Round, lease: str, *, now: datetime) -> bool:
+        """End the lease in order: another may claim at once, and this claim is not counted. False when it was lost."""
         ...
 
     def renew(self, round_: Round, lease: str, *, until: datetime) -> bool:
@@ -294,8 +309,8 @@ class SubmissionStore(Protocol):
 
     def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None: ...
 
-    def pooled(self, round_: Round) -> Iterator[PooledAnswer]:
-        """All answers of sealed submissions, in the order of prompt_id, participant and sample."""
+    def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
+        """All answers of sealed submissions, or those to one prompt, in the order of prompt_id, participant and sample."""
         ...
 
 
@@ -320,7 +335,47 @@ class LabelStore(Protocol):
 
     def get(self, round_: Round, prompt_id: str) -> LabelRecord | None: ...
 
+    def fates(self, round_: Round, *, after: str, limit: int) -> tuple[tuple[str, tuple[AnswerFate, ...]], ...]:
+        """(prompt_id, what became of its answers) of up to `limit` prompts after `after`, in the order of prompt_id."""
+        ...
+
     def card(self, round_: Round) -> RoundCard | None: ...
+
+
+class ReliabilityStore(Protocol):
+    """How participants came out of published rounds. Written once, with the labels."""
+
+    def add(self, round_: Round, rows: Iterable[Reliability]) -> None:
+        """One row for each participant, who must be known."""
+        ...
+
+    def of(self, round_: Round) -> tuple[Reliability, ...]:
+        """By participant's name."""
+        ...
+
+    def before(self, federation: Federation, number: int) -> Mapping[str, tuple[tuple[int, Reliability], ...]]:
+        """By participant: (round, row) of the published rounds before `number`, oldest first."""
+        ...
+
+
+class AppealStore(Protocol):
+    """Appeals by number within their federation."""
+
+    def add(self, round_: Round, participant: Participant, gate: str, text: str, at: datetime) -> Appeal:
+        """The federation must be locked. Raises AlreadyExists where the participant appealed in this round already."""
+        ...
+
+    def of(self, federation: Federation) -> tuple[Appeal, ...]:
+        """By number."""
+        ...
+
+    def get(self, federation: Federation, number: int) -> Appeal | None: ...
+
+    def resolve(self, federation: Federation, number: int, outcome: Outcome, note: str, at: datetime) -> None: ...
+
+    def exemptions(self, federation: Federation) -> tuple[tuple[str, str], ...]:
+        """(participant, gate) of the pairs whose last resolved appeal was upheld, sorted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

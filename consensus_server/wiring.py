@@ -25,11 +25,14 @@ from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.ports import Clock, EmbeddingStore, Encoder, EncoderIdentity
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
+from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rejections import Rejections
+from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
@@ -178,6 +181,9 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) 
         pseudo_labels=labels,
         parameters=Parameters(store, clock, labels),
         traffic=Traffic(store),
+        reliabilities=Reliabilities(store, clock),
+        rejections=Rejections(store, clock),
+        appeals=Appeals(store, clock),
     )
 
 

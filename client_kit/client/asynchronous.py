@@ -14,6 +14,10 @@ from client_kit.client.events import EventFeed
 from client_kit.client.operations import Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.wire import (
+    Appeal,
+    AppealCreate,
+    AppealOutcome,
+    AppealResolution,
     Federation,
     FederationCreate,
     Health,
@@ -31,6 +35,8 @@ from client_kit.wire import (
     PseudoLabel,
     PseudoLabelPage,
     Readiness,
+    Rejection,
+    Reliability,
     Role,
     Round,
     RoundCard,
@@ -277,6 +283,30 @@ class AsyncConsensusClient:
     async def explanation(self, number: int, prompt_id: str) -> PromptExplanation:
         """Why a prompt has the pseudo-label it has."""
         return await self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
+
+    # Standings
+
+    async def reliability(self, number: int) -> list[Reliability]:
+        """How far participants were trusted in a published round: an operator sees all, a participant itself."""
+        return (await self._run(self._operations.here(lambda name: calls.reliability(name, number)))).items
+
+    async def rejections(self, number: int) -> list[Rejection]:
+        """Answers that gates kept out of a published round, with reasons: all for an operator, else the caller's own."""
+        return await self._run(self._operations.rejections(number))
+
+    async def appeal(self, number: int, gate: str, text: str) -> Appeal:
+        """Appeal against a gate that refused answers of the caller in a published round; once for each gate."""
+        body = AppealCreate(gate=gate, text=text)
+        return await self._run(self._operations.here(lambda name: calls.make_appeal(name, number, body)))
+
+    async def appeals(self) -> list[Appeal]:
+        """Appeals of the federation, oldest first: all for an operator, else the caller's own."""
+        return (await self._run(self._operations.here(calls.appeals))).items
+
+    async def resolve_appeal(self, appeal: int, outcome: AppealOutcome, note: str = "") -> Appeal:
+        """Decide an appeal; upheld, it exempts from the next aggregation on. The last word counts. Operators only."""
+        body = AppealResolution(outcome=outcome, note=note)
+        return await self._run(self._operations.here(lambda name: calls.resolve_appeal(name, appeal, body)))
 
     # Performing steps
 

@@ -11,6 +11,10 @@ from pydantic import BaseModel
 
 from client_kit._transport import Call
 from client_kit.wire import (
+    Appeal,
+    AppealCreate,
+    AppealList,
+    AppealResolution,
     Federation,
     FederationCreate,
     FederationList,
@@ -30,6 +34,8 @@ from client_kit.wire import (
     PromptSetUpload,
     PseudoLabelPage,
     Readiness,
+    RejectionPage,
+    ReliabilityList,
     Round,
     RoundCard,
     RoundCreate,
@@ -209,6 +215,33 @@ def card(federation: str, number: int) -> Call[RoundCard]:
 
 def traffic(federation: str, number: int) -> Call[TrafficList]:
     return _get(routes.TRAFFIC, TrafficList, federation=federation, number=number)
+
+
+# Standings
+
+
+def reliability(federation: str, number: int) -> Call[ReliabilityList]:
+    return _get(routes.RELIABILITY, ReliabilityList, federation=federation, number=number)
+
+
+def rejections(federation: str, number: int, cursor: str | None) -> Call[RejectionPage]:
+    params: dict[str, str | int | float | bool] = {} if cursor is None else {"cursor": cursor}
+    return Call(
+        "GET", path(routes.REJECTIONS, federation=federation, number=number), _model(RejectionPage), params=params
+    )
+
+
+def make_appeal(federation: str, number: int, body: AppealCreate) -> Call[Appeal]:
+    return _post(routes.ROUND_APPEALS, Appeal, body, idempotent=False, federation=federation, number=number)
+
+
+def appeals(federation: str) -> Call[AppealList]:
+    return _get(routes.APPEALS, AppealList, federation=federation)
+
+
+def resolve_appeal(federation: str, appeal: int, body: AppealResolution) -> Call[Appeal]:
+    """May be repeated: the last word counts, and it is the same."""
+    return _post(routes.RESOLUTION, Appeal, body, federation=federation, appeal=appeal)
 
 
 # Submissions

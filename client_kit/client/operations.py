@@ -24,6 +24,7 @@ from client_kit.wire import (
     Identity,
     Prompt,
     PseudoLabel,
+    Rejection,
     Round,
     RoundState,
     SealReceipt,
@@ -154,6 +155,18 @@ class Operations:
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
         return [PseudoLabel.model_validate_json(line) for line in lines]
+
+    def rejections(self, number: int) -> Steps[list[Rejection]]:
+        """All rejected answers of a round that the caller may see, page by page."""
+        name = yield from self.name()
+        found: list[Rejection] = []
+        cursor: str | None = None
+        while True:
+            page = yield from self.send(calls.rejections(name, number, cursor))
+            found += page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
 
     def wait_for_labels(self, number: int, timeout_seconds: float | None) -> Steps[list[PseudoLabel]]:
         """`wait_for` publication, then `pseudo_labels`."""

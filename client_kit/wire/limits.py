@@ -16,6 +16,9 @@ MAX_PROMPTS = 100_000
 MAX_SAMPLES = 64
 """Most answers of one participant to one prompt."""
 
+MAX_APPEAL_CHARS = 4_000
+"""Longest text of an appeal, and of an operator's note on it."""
+
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Largest request body after decompression; a larger submission is sent as several requests."""
 

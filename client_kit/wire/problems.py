@@ -28,6 +28,7 @@ class ProblemCode(StrEnum):
     UNKNOWN_PROMPT_SET = "unknown_prompt_set"
     UNKNOWN_ROUND = "unknown_round"
     NO_PARAMETERS = "no_parameters"
+    UNKNOWN_APPEAL = "unknown_appeal"
     # 405, 406, 415
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
@@ -41,6 +42,8 @@ class ProblemCode(StrEnum):
     ROUND_FAILED = "round_failed"
     ROUND_IN_PROGRESS = "round_in_progress"
     INVALID_TRANSITION = "invalid_transition"
+    NOTHING_TO_APPEAL = "nothing_to_appeal"
+    VECTORS_MISSING = "vectors_missing"
     # 413
     BODY_TOO_LARGE = "body_too_large"
     # 422

@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.digests import rows_digest
-from client_kit.wire.limits import MAX_PROMPT_CHARS, MAX_PROMPTS, NUL_FREE, Digest, Name, PromptId
+from client_kit.wire.limits import MAX_PROMPT_CHARS, MAX_PROMPTS, NUL_FREE, Digest, Name, PromptId, Text
 
 
 class Equivalence(StrEnum):
@@ -31,7 +31,7 @@ class Prompt(Request):
 
     prompt_id: PromptId
     prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARS), NUL_FREE]
-    topic: str | None = None
+    topic: Text | None = None
     equivalence: Equivalence | None = None
     """Overrides the manifest's for this prompt."""
 

@@ -72,6 +72,10 @@ class AnswerFate(WireModel):
     admitted: bool
     gate: str | None = None
     """What kept it out."""
+    measured: float | None = None
+    """What the gate measured, where it measures something."""
+    limit: float | None = None
+    """What it held that against."""
     cluster: int | None = None
     """Index into the label's `clusters`."""
     similarity: float | None = None

@@ -145,6 +145,28 @@ class RoundTimings(WireModel):
     total_seconds: float
 
 
+class Spread(WireModel):
+    """How unlike the participants of a round are, by the mean standing of their answers; 0 is the middle of the pools."""
+
+    participants: int
+    newcomers: int
+    """Participants without a name from earlier rounds."""
+    drifted: int
+    """Participants that stand far from where their name was."""
+    lowest: float
+    median: float
+    highest: float
+    agreement_is_no_guide: bool
+    """A few stand far from the rest: what most mean need not be what is best, and confidence says little."""
+
+
+class Exemption(WireModel):
+    """A participant whose answers a gate let pass, since an appeal of it was upheld."""
+
+    participant: Name
+    gate: str
+
+
 class RoundCard(WireModel):
     """What made a published round. `counts`, `policy`, `encoder`, `prompt_set` and `labels` are reproducible."""
 
@@ -166,6 +188,9 @@ class RoundCard(WireModel):
     published_at: datetime
     parameters: ParameterCard | None = None
     """What was made of the parameters that were sent; none where none were."""
+    reliability: Spread | None = None
+    """None where the policy decides each pool by itself."""
+    exemptions: list[Exemption] = Field(default_factory=list)
 
 
 class TrafficList(WireModel):

@@ -31,6 +31,11 @@
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
+    GET    {f}/rounds/{n}/reliability                          operator: all; participant: its own
+    GET    {f}/rounds/{n}/rejections?cursor=&limit=            operator: all; participant: its own
+    POST   {f}/rounds/{n}/appeals                              participant; AppealCreate -> Appeal
+    GET    {f}/appeals                                         operator: all; participant: its own
+    POST   {f}/appeals/{appeal}/resolution                     operator; AppealResolution -> Appeal
 
 Tokens travel as `Authorization: Bearer TOKEN`.
 """
@@ -63,3 +68,8 @@ PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"
 TRAFFIC = ROUND + "/traffic"
+RELIABILITY = ROUND + "/reliability"
+REJECTIONS = ROUND + "/rejections"
+ROUND_APPEALS = ROUND + "/appeals"
+APPEALS = FEDERATION + "/appeals"
+RESOLUTION = APPEALS + "/{appeal}/resolution"

@@ -11,6 +11,7 @@ from consensus_server.cli import (
     prompt_sets,
     rounds,
     serving,
+    standings,
 )
 from consensus_server.cli.output import EXIT_TABLE
 
@@ -27,7 +28,9 @@ serving.register(app)
 evaluating.register(app)
 app.add_typer(federations.app, name="federation")
 app.add_typer(participants.app, name="participant")
+standings.register(rounds.app)
 app.add_typer(rounds.app, name="round")
+app.add_typer(standings.app, name="appeal")
 app.add_typer(prompt_sets.app, name="prompt-set")
 app.add_typer(encoders.app, name="encoder")
 app.add_typer(databases.app, name="database")

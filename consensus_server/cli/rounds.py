@@ -9,6 +9,7 @@ from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.errors import UnknownRound
+from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -93,6 +94,17 @@ def _last(server: Server, federation: str) -> int:
     if not found:
         raise UnknownRound(f"Federation {federation} has no rounds yet.")
     return found[-1].number
+
+
+def last_published(server: Server, federation: str, number: int | None) -> int:
+    """The number, or that of the last published round where none is given."""
+    if number is not None:
+        return number
+    found = server.use_cases.rounds.all(SERVER_OPERATOR, federation)
+    published = [each.number for each in found if each.state is RoundState.PUBLISHED]
+    if not published:
+        raise UnknownRound(f"Federation {federation} has no published round yet.")
+    return published[-1]
 
 
 def _print_round(record: Round, *, as_json: bool) -> None:

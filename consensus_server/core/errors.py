@@ -6,9 +6,11 @@
   x NotReady                      the encoder is still loading
   x NotFound
     + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound  NoParameters
+    + UnknownAppeal
   x Conflict                      the request contradicts what is held
     + AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch
     + RoundNotOpen  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
+    + NothingToAppeal  VectorsMissing
   x RefusedContent                well formed, and not acceptable
     + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
     + ParametersRefused
@@ -102,6 +104,12 @@ class NoParameters(NotFound):
     code = "no_parameters"
 
 
+class UnknownAppeal(NotFound):
+    """The federation has no appeal of this number, or it is not the caller's."""
+
+    code = "unknown_appeal"
+
+
 class Conflict(DomainError):
     """The request contradicts what is held; the same request will fail again."""
 
@@ -158,6 +166,18 @@ class InvalidTransition(Conflict):
     """The round cannot go from its state to the wanted one."""
 
     code = "invalid_transition"
+
+
+class NothingToAppeal(Conflict):
+    """The gate refused no answer of the caller in the round."""
+
+    code = "nothing_to_appeal"
+
+
+class VectorsMissing(Conflict):
+    """A round cannot be decided again as asked: vectors that it would need were never stored."""
+
+    code = "vectors_missing"
 
 
 class RefusedContent(DomainError):

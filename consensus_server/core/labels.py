@@ -6,6 +6,7 @@ from datetime import datetime
 
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.reliability import Spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +53,40 @@ class AnswerFate:
     admitted: bool
     gate: str | None = None
     """What kept it out."""
+    measured: float | None = None
+    """What the gate measured, where it measures something."""
+    limit: float | None = None
+    """What the gate held that against."""
     cluster: int | None = None
     """Index into the label's clusters."""
     similarity: float | None = None
     """Cosine to the pseudo-label, -1..1."""
     chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One answer that a gate kept out."""
+
+    prompt_id: str
+    fate: AnswerFate
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionPage:
+    """Rejections in the order of `prompt_id`."""
+
+    items: tuple[Rejection, ...]
+    next_cursor: str | None
+    """Where the next page begins; None on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """A participant whose answers a guard let pass, since an appeal of it was upheld."""
+
+    participant: str
+    gate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +181,6 @@ class RoundCard:
     versions: Mapping[str, str]
     published_at: datetime
     parameters: ParameterCard | None = None
+    reliability: Spread | None = None
+    """How unlike the participants were; None where the policy decides each pool by itself."""
+    exemptions: tuple[Exemption, ...] = ()

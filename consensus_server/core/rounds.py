@@ -28,6 +28,8 @@ class Round:
     failure: RoundFailure | None = None
     labels: str | None = None
     """Digest of the pseudo-labels, once published."""
+    claims: int = 0
+    """Workers that took it since it closed, those that gave it back in order left out."""
 
 
 class EventKind(StrEnum):

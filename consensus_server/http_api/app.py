@@ -20,6 +20,7 @@ from consensus_server.http_api import (
     prompt_sets,
     pseudo_labels,
     rounds,
+    standings,
     submissions,
 )
 from consensus_server.http_api.context import ApiContext
@@ -58,6 +59,7 @@ def create_app(context: ApiContext) -> FastAPI:
         submissions,
         pseudo_labels,
         parameter_files,
+        standings,
         events,
     ):
         app.include_router(module.router)

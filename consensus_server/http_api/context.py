@@ -14,11 +14,14 @@ from consensus_server.http_api.rate_limit import RateLimiter
 from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.ports import EncoderIdentity
 from consensus_server.service.access import SERVER_OPERATOR, Access
+from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rejections import Rejections
+from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
@@ -37,6 +40,9 @@ class UseCases:
     pseudo_labels: PseudoLabels
     parameters: Parameters
     traffic: Traffic
+    reliabilities: Reliabilities
+    rejections: Rejections
+    appeals: Appeals
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.NO_PARAMETERS: Entry(
         404, "There are no parameters here", "Look at the federation's terms: `parameters` says what it exchanges."
     ),
+    ProblemCode.UNKNOWN_APPEAL: Entry(404, "There is no such appeal", "List the appeals of the federation."),
     ProblemCode.METHOD_NOT_ALLOWED: Entry(
         405, "The path does not know this method", "Use one of the methods in the Allow header."
     ),
@@ -99,6 +100,14 @@ CATALOG: dict[ProblemCode, Entry] = {
     ),
     ProblemCode.INVALID_TRANSITION: Entry(
         409, "The round cannot go to that state", "Look at the round's state; it goes draft, open, closed, published."
+    ),
+    ProblemCode.NOTHING_TO_APPEAL: Entry(
+        409, "The gate refused none of your answers", "List the rejections of the round; they name round and gate."
+    ),
+    ProblemCode.VECTORS_MISSING: Entry(
+        409,
+        "The round cannot be decided again under this policy",
+        "Ask for a policy that needs no other vectors than the round had: without guards, where it had none.",
     ),
     ProblemCode.BODY_TOO_LARGE: Entry(
         413, "The body is too large", "Send the rows in several smaller requests; together they make one submission."

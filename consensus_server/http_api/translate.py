@@ -7,10 +7,11 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from client_kit import wire
-from consensus_server.core import federations, labels, rounds
+from consensus_server.core import appeals, federations, labels, rounds
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.parameters import ParameterPlan, TensorSpec
+from consensus_server.service.rejections import reason_of
 
 Message = TypeVar("Message", bound=BaseModel)
 
@@ -120,6 +121,24 @@ def event(record: rounds.Event) -> wire.RoundEvent:
 
 def label(record: labels.Label) -> wire.PseudoLabel:
     return same(wire.PseudoLabel, record)
+
+
+def rejection(record: labels.Rejection) -> wire.Rejection:
+    fate = record.fate
+    return wire.Rejection(
+        prompt_id=record.prompt_id,
+        participant=fate.participant,
+        sample=fate.sample,
+        digest=fate.digest,
+        gate=fate.gate or "",
+        measured=fate.measured,
+        limit=fate.limit,
+        reason=reason_of(fate) or "",
+    )
+
+
+def appeal(record: appeals.Appeal) -> wire.Appeal:
+    return same(wire.Appeal, record)
 
 
 def encoder(identity: EncoderIdentity) -> wire.EncoderCard:

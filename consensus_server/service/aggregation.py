@@ -10,12 +10,13 @@ from enum import StrEnum
 
 import structlog
 
-from consensus_server.core.consensus import decide
 from consensus_server.core.consensus.constants import deciding_constants
+from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.errors import AggregationRefused, AggregationStopped, LeaseLost
 from consensus_server.core.federations import Federation
-from consensus_server.core.labels import Counts, ParameterCard, RoundCard, Timings
+from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import AGGREGATION_FAILED, RoundFailure, RoundState
+from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import EventKind, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.deciding import (
@@ -24,6 +25,7 @@ from consensus_server.service.deciding import (
     Outcome,
     build_pools,
     counts_of,
+    names_before,
     outcome_of,
     support_rows,
 )
@@ -37,6 +39,8 @@ from consensus_server.service.versions import deciding_versions
 LEASE_SECONDS = 60.0
 BEATS_PER_LEASE = 3
 """Two beats may fail before the lease is lost."""
+MOST_CLAIMS = 3
+"""Workers that may be lost over a round; it would only take more of them with it."""
 
 _log = structlog.get_logger("consensus_server.worker")
 
@@ -78,6 +82,7 @@ class _Decided:
     outcome: Outcome
     counts: Counts
     timings: Timings
+    exemptions: tuple[Exemption, ...]
     files: tuple[AggregateFile, ...] = ()
     """Of the parameter path."""
     parameters: ParameterCard | None = None
@@ -110,12 +115,18 @@ class Aggregation:
         self._before_publishing = before_publishing
 
     def claim(self) -> Claim | None:
-        """Take the oldest round that is closed, or whose worker fell silent; None when there is none."""
+        """Take the oldest round that is closed, or whose worker fell silent; None when there is none.
+
+        A round over which `MOST_CLAIMS` workers in a row were lost fails instead, and None is answered.
+        """
         lease = secrets.token_hex(16)
         with self._store.writing() as tx:
             now = self._clock.now()
             round_ = tx.rounds.claim(lease, now=now, until=self._lease_end(now))
             if round_ is None:
+                return None
+            if round_.claims > MOST_CLAIMS:
+                record(tx, replace(round_, state=RoundState.FAILED, failure=_workers_lost()), now)
                 return None
             tx.events.add(round_, EventKind.AGGREGATING, now)
             federation = tx.federations.get(round_.federation)
@@ -174,8 +185,8 @@ class Aggregation:
             material,
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
         )
-        decisions = decide(pools, policy, self._neighbours)
-        outcome = outcome_of(pools, decisions, policy.confidence)
+        decided = decide_round(pools, policy, self._neighbours, material.background)
+        outcome = outcome_of(pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
         return _Decided(
@@ -184,6 +195,7 @@ class Aggregation:
             Timings(
                 encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
             ),
+            tuple(Exemption(*pair) for pair in sorted(material.background.exempt)),
             files,
             card,
         )
@@ -215,11 +227,20 @@ class Aggregation:
         with self._store.writing() as tx:
             now = self._clock.now()
             round_ = self._held(tx, claim, now)
-            tx.labels.publish(round_, decided.outcome.records, self._card(tx, claim.federation, round_, decided, now))
+            card = self._card(tx, claim.federation, round_, decided, now)
+            tx.labels.publish(round_, decided.outcome.records, card)
             tx.parameters.publish(round_, decided.files)
+            tx.reliabilities.add(round_, decided.outcome.reliabilities)
             record(
                 tx, replace(round_, state=RoundState.PUBLISHED, published_at=now, labels=decided.outcome.digest), now
             )
+        _log.info(
+            "labels by support",
+            federation=claim.federation.name,
+            round=round_.number,
+            support=[[row.support, row.labels, round(row.mean_confidence, 3)] for row in card.support],
+            abstentions=dict(card.counts.abstentions),
+        )
 
     def _card(
         self, tx: Transaction, federation: Federation, round_: Round, decided: _Decided, now: datetime
@@ -239,6 +260,8 @@ class Aggregation:
             versions=deciding_versions(),
             published_at=now,
             parameters=decided.parameters,
+            reliability=spread_of(decided.outcome.reliabilities),
+            exemptions=decided.exemptions,
         )
 
     def _fail(self, claim: Claim, detail: str) -> None:
@@ -250,7 +273,7 @@ class Aggregation:
 
     def _give_back(self, claim: Claim) -> None:
         with self._store.writing() as tx:
-            tx.rounds.renew(claim.round, claim.lease, until=self._clock.now())
+            tx.rounds.give_back(claim.round, claim.lease, now=self._clock.now())
 
     def _held(self, tx: Transaction, claim: Claim, now: datetime) -> Round:
         """The locked round, if the lease is still this worker's. Raises LeaseLost."""
@@ -272,9 +295,20 @@ class Aggregation:
 
 def _load(tx: Transaction, federation: Federation, round_: Round) -> Material:
     digest = federation.terms.prompt_set
+    named = names_before(tx.reliabilities.before(federation, round_.number), round_.number, federation.terms.policy)
+    exempt = frozenset(tx.appeals.exemptions(federation)) if federation.terms.policy.guards else frozenset()
     return Material(
         prompts=tx.prompt_sets.prompts(digest),
         equivalence=manifest_for(tx, digest).equivalence,
         answers=tuple(tx.submissions.pooled(round_)),
         submissions=round_.attendance.sealed,
+        background=replace(named, exempt=exempt),
+    )
+
+
+def _workers_lost() -> RoundFailure:
+    return RoundFailure(
+        AGGREGATION_FAILED,
+        f"{MOST_CLAIMS} workers in a row were lost while they aggregated this round: out of memory, perhaps. The logs of "
+        "their machines say more. An operator who has removed the cause closes the round again.",
     )

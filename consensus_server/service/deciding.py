@@ -2,16 +2,22 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import exp
 from statistics import fmean
 
 import numpy as np
 from jaxtyping import Float32
 
 from client_kit.wire import content_digest
-from consensus_server.core.consensus.pools import Decision, Pool
+from consensus_server.core.consensus.background import Background
+from consensus_server.core.consensus.decide import RoundDecision
+from consensus_server.core.consensus.pools import Decision, Policy, Pool
+from consensus_server.core.consensus.rules import rule_named
+from consensus_server.core.consensus.support import BETA
 from consensus_server.core.federations import Prompt
 from consensus_server.core.labels import AnswerFate, ClusterShare, Counts, Label, SupportRow
+from consensus_server.core.reliability import Reliability, name_of, row_of
 from consensus_server.ports import LabelRecord, PooledAnswer
 from consensus_server.service.label_lines import label_line, lines_digest
 
@@ -29,6 +35,8 @@ class Material:
     """For prompts that do not name their own."""
     answers: tuple[PooledAnswer, ...]
     submissions: int
+    background: Background = field(default_factory=Background)
+    """What earlier rounds and upheld appeals say of those who answered."""
 
     def texts(self) -> dict[str, str]:
         """Distinct texts by content digest."""
@@ -48,6 +56,8 @@ class Outcome:
     """In the order of `prompt_id`, one for each prompt of the set."""
     digest: str
     """Of the labels."""
+    reliabilities: tuple[Reliability, ...] = ()
+    """By participant; nobody where the policy decides each pool by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +104,27 @@ def _stacked(digests: Sequence[str], vectors: Vectors, dimension: int) -> Float3
     return stacked
 
 
-def outcome_of(pools: Sequence[Pool], decisions: Sequence[Decision], confidence_method: str) -> Outcome:
+def outcome_of(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> Outcome:
     """Labels and explanations. Pools and decisions correspond, in the order of `prompt_id`."""
-    pairs = list(zip(pools, decisions, strict=True))
-    labels = tuple(_label(pool, decision, confidence_method) for pool, decision in pairs)
+    pairs = list(zip(pools, decided.decisions, strict=True))
+    labels = tuple(_label(pool, decision, policy.confidence) for pool, decision in pairs)
     lines = [label_line(label) for label in labels]
     fates = (_fates(pool, decision) for pool, decision in pairs)
     records = tuple(LabelRecord(*row) for row in zip((pool.prompt_id for pool in pools), lines, fates, strict=True))
-    return Outcome(labels, records, lines_digest(lines))
+    trusts = policy.reliability and rule_named(policy.rule).round_wide
+    rows = (row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0) for each in decided.participants)
+    return Outcome(labels, records, lines_digest(lines), tuple(rows))
+
+
+def names_before(rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: int, policy: Policy) -> Background:
+    """The names with which participants begin round `number`; nobody has one where the policy trusts all alike.
+
+    rows: by participant, (round, row) of the published rounds before.
+    """
+    if not policy.reliability:
+        return Background()
+    names = {who: name_of(past, number, policy.half_life_rounds) for who, past in rows.items()}
+    return Background({who: name for who, name in names.items() if name is not None})
 
 
 def _label(pool: Pool, decision: Decision, confidence_method: str) -> Label:
@@ -130,6 +153,8 @@ def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
             digest=pool.digests[i],
             admitted=i not in decision.gates,
             gate=decision.gates.get(i),
+            measured=decision.readings[i].value if i in decision.readings else None,
+            limit=decision.readings[i].limit if i in decision.readings else None,
             cluster=cluster_of.get(i),
             similarity=float(decision.similarity[i]) if decision.similarity and i not in decision.gates else None,
             chosen=i == decision.pick,

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 
-from consensus_server.core.errors import Forbidden, RoundFailed, RoundNotPublished, UnknownPrompt
+from consensus_server.core.errors import Forbidden, UnknownPrompt
 from consensus_server.core.federations import Federation, Role
 from consensus_server.core.labels import Explanation, LabelPage, RoundCard
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.label_lines import read_label
-from consensus_server.service.settling import current_round
+from consensus_server.service.published import may_see, published_round
 
 CHUNK_LABELS = 500
 """Labels read at once while streaming: a slow reader holds no transaction open."""
@@ -69,7 +68,7 @@ class PseudoLabels:
             record = tx.labels.get(round_, prompt_id)
         if record is None:
             raise UnknownPrompt(f"Prompt {prompt_id} is not in the prompt set of federation {federation}.")
-        seen = tuple(fate for fate in record.fates if _may_see(caller, fate.participant))
+        seen = tuple(fate for fate in record.fates if may_see(caller, fate.participant))
         return Explanation(read_label(record.line), seen)
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
@@ -82,12 +81,7 @@ class PseudoLabels:
         return card
 
     def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
-        round_ = current_round(self._store, self._clock, caller, federation, number, roles=roles)
-        if round_.failure is not None:
-            raise RoundFailed(f"Round {number} failed ({round_.failure.code}): {round_.failure.detail}")
-        if round_.state is not RoundState.PUBLISHED:
-            raise RoundNotPublished(f"Round {number} is {round_.state}; its pseudo-labels come when it is published.")
-        return round_
+        return published_round(self._store, self._clock, caller, federation, number, roles=roles)
 
 
 def _check_contribution(tx: Transaction, caller: Caller, federation: Federation, round_: Round) -> None:
@@ -98,7 +92,3 @@ def _check_contribution(tx: Transaction, caller: Caller, federation: Federation,
             f"Federation {federation.name} gives the pseudo-labels of a round only to those who sealed a submission "
             f"in it; {caller.participant.name} did not in round {round_.number}."
         )
-
-
-def _may_see(caller: Caller, participant: str) -> bool:
-    return caller.role is Role.OPERATOR or (caller.participant is not None and caller.participant.name == participant)

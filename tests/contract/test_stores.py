@@ -10,12 +10,22 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from consensus_server.backends.store import SqlStore
+from consensus_server.core.appeals import Outcome
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.federations import AnswerPolicy, Prompt, Role, Terms
-from consensus_server.core.labels import AnswerFate, Counts, ParticipantTraffic, RoundCard, SupportRow, Timings
+from consensus_server.core.labels import (
+    AnswerFate,
+    Counts,
+    Exemption,
+    ParticipantTraffic,
+    RoundCard,
+    SupportRow,
+    Timings,
+)
 from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from consensus_server.core.reliability import Reliability, Spread
 from consensus_server.core.rounds import Answer, EventKind
 from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
 from tests.support.databases import DATABASES, empty_engine
@@ -100,6 +110,10 @@ def card(**changes):
         "timings": Timings(encoding_seconds=0.1, deciding_seconds=0.2, total_seconds=0.1 + 0.2),
         "versions": {"python": "3"},
         "published_at": NOW,
+        "reliability": Spread(
+            participants=3, newcomers=1, drifted=2, lowest=-1 / 3, median=0.0, highest=1.5, agreement_is_no_guide=True
+        ),
+        "exemptions": (Exemption("north", "garbage"),),
     }
     return RoundCard(**values | changes)
 
@@ -329,6 +343,10 @@ def test_only_sealed_submissions_are_pooled(store, federation, round_, north):
         PooledAnswer("b", "South", 0, "South on b", "d" * 64),
         PooledAnswer("b", "north", 0, "north on b", "d" * 64),
     )
+    assert [each.participant for each in read(store, lambda tx: tuple(tx.submissions.pooled(round_, "b")))] == [
+        "South",
+        "north",
+    ]
     assert read(store, lambda tx: [tx.submissions.sealed(round_, each) for each in (south, east)]) == [sealed, None]
 
 
@@ -337,7 +355,9 @@ def test_labels_and_card_come_back_as_they_went_in(store, round_):
         AnswerFate(
             participant="north", sample=0, digest="d" * 64, admitted=True, cluster=0, similarity=1 / 3, chosen=True
         ),
-        AnswerFate(participant="south", sample=1, digest="d" * 64, admitted=False, gate="empty"),
+        AnswerFate(
+            participant="south", sample=1, digest="d" * 64, admitted=False, gate="off_topic", measured=1 / 7, limit=0.17
+        ),
     )
     records = [LabelRecord(prompt_id, f'{{"x":"{prompt_id} 日本"}}', fates) for prompt_id in reversed(PROMPT_IDS)]
     assert read(store, lambda tx: (tx.labels.card(round_), tx.labels.get(round_, "B"))) == (None, None)
@@ -348,6 +368,84 @@ def test_labels_and_card_come_back_as_they_went_in(store, round_):
     assert whole == tuple((record.prompt_id, record.line) for record in reversed(records))
     assert read(store, lambda tx: tx.labels.lines(round_, after="B", limit=2)) == whole[2:4]
     assert read(store, lambda tx: tx.labels.lines(round_, after="b", limit=2)) == ()
+    assert read(store, lambda tx: tx.labels.fates(round_, after="B", limit=2)) == (("a-1", fates), ("a.1", fates))
+
+
+def reliability(participant, mean, prompts=7):
+    return Reliability(
+        participant=participant,
+        mean=mean,
+        prompts=prompts,
+        prior_mean=1 / 3,
+        prior_prompts=0.1 + 0.2,
+        reliability=-mean / 7,
+        weight=1.1,
+        newcomer=False,
+        drifted=True,
+    )
+
+
+def test_reliability_comes_back_as_it_went_in_by_name_and_round(store, federation, round_, north):
+    join(store, federation, "South")
+    other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=NOW))
+    elsewhere = write(store, lambda tx: tx.rounds.add(other, round_seconds=1.0))
+    join(store, other, "bank")
+    second, third = (write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0)) for _ in range(2))
+    first = [reliability("north", 1 / 3), reliability("South", -0.1 - 0.2)]
+    write(store, lambda tx: tx.reliabilities.add(round_, first))
+    write(store, lambda tx: tx.reliabilities.add(second, [reliability("north", 0.5)]))
+    write(store, lambda tx: tx.reliabilities.add(third, []))
+    write(store, lambda tx: tx.reliabilities.add(elsewhere, [reliability("bank", 9.0)]))
+    assert read(store, lambda tx: tx.reliabilities.of(round_)) == tuple(reversed(first))
+    assert read(store, lambda tx: tx.reliabilities.of(third)) == ()
+    assert read(store, lambda tx: tx.reliabilities.before(federation, 3)) == {
+        "South": ((1, first[1]),),
+        "north": ((1, first[0]), (2, reliability("north", 0.5))),
+    }
+    assert read(store, lambda tx: tx.reliabilities.before(federation, 1)) == {}
+
+
+def test_appeals_are_numbered_in_their_federation_and_the_last_word_counts(store, federation, round_, north):
+    second = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    south = join(store, federation, "South")
+    made = [
+        write(store, lambda tx, case=case: tx.appeals.add(*case, "日本", NOW))
+        for case in ((round_, north, "garbage"), (round_, south, "garbage"), (second, north, "garbage"))
+    ]
+    assert [(each.number, each.participant, each.round) for each in made] == [
+        (1, "north", 1),
+        (2, "South", 1),
+        (3, "north", 2),
+    ]
+    with pytest.raises(AlreadyExists):
+        write(store, lambda tx: tx.appeals.add(round_, north, "garbage", "again", LATER))
+    assert read(store, lambda tx: tx.appeals.of(federation)) == tuple(made)
+    assert read(store, lambda tx: tx.appeals.get(federation, 4)) is None
+    assert read(store, lambda tx: tx.appeals.exemptions(federation)) == ()
+    for number, outcome, at in ((1, Outcome.UPHELD, NOW), (2, Outcome.UPHELD, NOW), (3, Outcome.REJECTED, LATER)):
+        write(store, lambda tx, word=(number, outcome, "so", at): tx.appeals.resolve(federation, *word))
+    resolved = replace(made[1], outcome=Outcome.UPHELD, note="so", resolved_at=NOW)
+    assert read(store, lambda tx: tx.appeals.get(federation, 2)) == resolved
+    assert read(store, lambda tx: tx.appeals.exemptions(federation)) == (("South", "garbage"),)
+    write(store, lambda tx: tx.appeals.resolve(federation, 1, Outcome.UPHELD, "", LATER + timedelta(seconds=1)))
+    assert read(store, lambda tx: tx.appeals.exemptions(federation)) == (("South", "garbage"), ("north", "garbage"))
+
+
+def test_claims_are_counted_until_the_round_is_closed_again(store, round_):
+    def claim(lease, seconds):
+        at = NOW + timedelta(seconds=seconds)
+        return write(store, lambda tx: tx.rounds.claim(lease, now=at, until=at + timedelta(seconds=10)))
+
+    in_state(store, round_, RoundState.CLOSED, closed_at=NOW)
+    assert [claim("a", 0).claims, claim("b", 10).claims] == [1, 2]
+    assert not write(store, lambda tx: tx.rounds.give_back(round_, "a", now=NOW))
+    assert write(store, lambda tx: tx.rounds.give_back(round_, "b", now=NOW + timedelta(seconds=11)))
+    claimed = claim("c", 11)
+    assert claimed.claims == 2
+    failed = replace(claimed, state=RoundState.FAILED, failure=RoundFailure("aggregation_failed", "x"))
+    write(store, lambda tx: tx.rounds.save(failed))
+    in_state(store, claimed, RoundState.CLOSED, closed_at=NOW, failure=None)
+    assert claim("d", 12).claims == 1
 
 
 def test_a_round_is_published_once(store, round_):

@@ -8,10 +8,13 @@ from consensus_server.core.federations import Manifest, Prompt, Role, Terms
 from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
+from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets, prompts_digest
 from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.rejections import Rejections
+from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
@@ -72,6 +75,9 @@ class Service:
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
         self.traffic = Traffic(store)
+        self.reliabilities = Reliabilities(store, self.clock)
+        self.rejections = Rejections(store, self.clock)
+        self.appeals = Appeals(store, self.clock)
         self.aggregation = Aggregation(store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds)
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, insert, select
 from consensus_server.backends.store.engine import insert_unless_held
 from consensus_server.backends.store.json_columns import CARD, FATES
 from consensus_server.backends.store.schema import federations, labels, participants, round_cards, rounds, traffic
-from consensus_server.core.labels import ParticipantTraffic, RoundCard
+from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.rounds import Round
 from consensus_server.ports import LabelRecord, TrafficCount
 
@@ -45,6 +45,13 @@ class SqlLabels:
         )
         row = self._connection.execute(query).one_or_none()
         return None if row is None else LabelRecord(prompt_id, row.line, FATES.read(row.fates))
+
+    def fates(self, round_: Round, *, after: str, limit: int) -> tuple[tuple[str, tuple[AnswerFate, ...]], ...]:
+        query = select(labels.c.prompt_id, labels.c.fates).where(
+            labels.c.round_id == round_.id, labels.c.prompt_id > after
+        )
+        rows = self._connection.execute(query.order_by(labels.c.prompt_id).limit(limit))
+        return tuple((prompt_id, FATES.read(fates)) for prompt_id, fates in rows)
 
     def card(self, round_: Round) -> RoundCard | None:
         text = self._connection.scalar(select(round_cards.c.card).where(round_cards.c.round_id == round_.id))

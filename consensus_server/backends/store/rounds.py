@@ -69,7 +69,7 @@ class SqlRounds:
             "labels": round_.labels,
         }
         if round_.state is not RoundState.AGGREGATING:
-            values |= {"lease": None, "lease_until": None}
+            values |= {"lease": None, "lease_until": None, "claims": 0}
         self._connection.execute(update(rounds).where(rounds.c.id == round_.id).values(values))
         return self._read(round_.id)
 
@@ -86,9 +86,19 @@ class SqlRounds:
         oldest = select(rounds.c.id).where(claimable).order_by(rounds.c.closed_at, rounds.c.id).limit(1)
         # The condition stands outside once more: of two that found the same round, the second finds it taken.
         statement = update(rounds).where(rounds.c.id == oldest.scalar_subquery(), claimable)
-        taken = {"state": RoundState.AGGREGATING.value, "lease": lease, "lease_until": until}
+        taken = {
+            "state": RoundState.AGGREGATING.value,
+            "lease": lease,
+            "lease_until": until,
+            "claims": rounds.c.claims + 1,
+        }
         key = self._connection.scalar(statement.values(taken).returning(rounds.c.id))
         return None if key is None else self._read(key)
+
+    def give_back(self, round_: Round, lease: str, *, now: datetime) -> bool:
+        held = and_(rounds.c.id == round_.id, rounds.c.lease == lease)
+        values = {"lease_until": now, "claims": rounds.c.claims - 1}
+        return self._connection.execute(update(rounds).where(held).values(values)).rowcount == 1
 
     def renew(self, round_: Round, lease: str, *, until: datetime) -> bool:
         held = and_(rounds.c.id == round_.id, rounds.c.lease == lease)
@@ -145,6 +155,7 @@ def _round(row: RowMapping) -> Round:
         published_at=row["published_at"],
         failure=RoundFailure(row["failure_code"], row["failure_detail"]) if failed else None,
         labels=row["labels"],
+        claims=row["claims"],
     )
 
 

@@ -129,6 +129,7 @@ rounds = Table(
     Column("labels", String(64), comment="digest of the pseudo-labels"),
     Column("lease", String(32), comment="of the worker that aggregates"),
     Column("lease_until", UtcDateTime),
+    Column("claims", Integer, nullable=False, server_default="0"),
     UniqueConstraint("federation_id", "number"),
     CheckConstraint("(state = 'aggregating') = (lease IS NOT NULL)", name="lease"),
     CheckConstraint("(state = 'published') = (labels IS NOT NULL)", name="labels"),
@@ -203,6 +204,39 @@ aggregates = Table(
     Column("recipient", _name(63), primary_key=True, comment="a participant; empty: everybody else"),
     Column("digest", String(64), nullable=False, comment="SHA-256 of the file"),
     Column("file", LargeBinary, nullable=False, comment="safetensors"),
+)
+
+reliabilities = Table(
+    "reliabilities",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("mean", Float, nullable=False),
+    Column("prompts", Integer, nullable=False),
+    Column("prior_mean", Float, nullable=False),
+    Column("prior_prompts", Float, nullable=False),
+    Column("reliability", Float, nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("newcomer", Boolean, nullable=False),
+    Column("drifted", Boolean, nullable=False),
+)
+
+appeals = Table(
+    "appeals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("federation_id", ForeignKey("federations.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("round_id", ForeignKey("rounds.id"), nullable=False),
+    Column("participant_id", ForeignKey("participants.id"), nullable=False),
+    Column("gate", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("outcome", String(16)),
+    Column("note", Text, nullable=False),
+    Column("resolved_at", UtcDateTime),
+    UniqueConstraint("federation_id", "number"),
+    UniqueConstraint("round_id", "participant_id", "gate"),
 )
 
 traffic = Table(

@@ -14,6 +14,7 @@ from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
 from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
+from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
 
 
@@ -28,6 +29,8 @@ class SqlTransaction:
         self.events = SqlEvents(connection)
         self.submissions = SqlSubmissions(connection)
         self.labels = SqlLabels(connection)
+        self.reliabilities = SqlReliabilities(connection)
+        self.appeals = SqlAppeals(connection)
         self.traffic = SqlTraffic(connection)
         self.parameters = SqlParameters(connection)
 

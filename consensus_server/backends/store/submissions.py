@@ -78,7 +78,7 @@ class SqlSubmissions:
         ).one_or_none()
         return None if row is None else SealedSubmission(*row)
 
-    def pooled(self, round_: Round) -> Iterator[PooledAnswer]:
+    def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
         sealed = and_(seals.c.round_id == answers.c.round_id, seals.c.participant_id == answers.c.participant_id)
         query = (
             select(answers.c.prompt_id, participants.c.name, answers.c.sample, answers.c.text, answers.c.digest)
@@ -87,6 +87,8 @@ class SqlSubmissions:
             .where(answers.c.round_id == round_.id)
             .order_by(answers.c.prompt_id, participants.c.name, answers.c.sample)
         )
+        if prompt_id is not None:
+            query = query.where(answers.c.prompt_id == prompt_id)
         return (PooledAnswer(*row) for row in self._connection.execute(query))
 
 

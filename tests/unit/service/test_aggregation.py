@@ -185,6 +185,31 @@ def test_a_worker_that_dies_leaves_its_round_to_the_next(service):
     assert service.events()[-3:] == ["round.aggregating", "round.aggregating", "round.published"]
 
 
+def test_a_round_that_loses_every_worker_fails_and_an_operator_can_retry(service):
+    closed_round(service)
+    for _ in range(3):
+        assert service.aggregation.claim() is not None
+        service.clock.advance(60)
+    assert not service.worker.run_once()
+    failed = service.rounds.get(OPERATOR, "clinics", 1)
+    assert (failed.state, failed.failure.code) == ("failed", "aggregation_failed")
+    assert "3 workers in a row were lost" in failed.failure.detail
+    assert service.events()[-1] == "round.failed"
+    service.rounds.close(OPERATOR, "clinics", 1)
+    assert service.worker.run_once()
+    assert service.state() == "published"
+
+
+def test_rounds_given_back_in_order_are_not_counted_as_lost(service):
+    closed_round(service)
+    stop = threading.Event()
+    stop.set()
+    for _ in range(5):
+        assert service.aggregation.aggregate(service.aggregation.claim(), stop).result is Result.STOPPED
+    assert service.worker.run_once()
+    assert service.state() == "published"
+
+
 def test_a_worker_whose_lease_was_taken_publishes_nothing(service):
     closed_round(service)
     slow = service.aggregation.claim()

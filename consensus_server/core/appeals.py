@@ -1,0 +1,41 @@
+"""Appeals: a participant says that a guard refused its answers wrongly, an operator decides.
+
+A published round never changes. An upheld appeal exempts the participant from the guard in the rounds that are
+aggregated from then on, until an operator rejects it after all.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from consensus_server.core.consensus.guards import GUARDS, OVER_LONG
+
+APPEALABLE: Final = frozenset({*GUARDS, OVER_LONG})
+"""Gates that judge. What is empty or has no vector cannot be admitted, whoever asks."""
+
+
+class Outcome(StrEnum):
+    """What an operator decided."""
+
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appeal:
+    """One participant against one gate in one round."""
+
+    number: int
+    """Within its federation, from 1."""
+    participant: str
+    round: int
+    gate: str
+    text: str
+    """Why the participant thinks that the gate was wrong."""
+    created_at: datetime
+    outcome: Outcome | None = None
+    """None while nobody has decided."""
+    note: str = ""
+    """The operator's reason."""
+    resolved_at: datetime | None = None

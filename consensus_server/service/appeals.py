@@ -1,0 +1,76 @@
+"""Appeals against gates: made by participants, decided by operators, in force from the next aggregation on."""
+
+from consensus_server.core.appeals import APPEALABLE, Appeal, Outcome
+from consensus_server.core.errors import Fault, Forbidden, NothingToAppeal, UnknownAppeal, ValidationFailed
+from consensus_server.core.federations import Participant
+from consensus_server.core.rounds import Round
+from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.service.access import OPERATORS, PARTICIPANTS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.published import may_see, published_round
+
+MAX_NUMBER = 2**31 - 1
+_CHUNK_PROMPTS = 500
+
+
+class Appeals:
+    """The appeals of federations."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def make(self, caller: Caller, federation: str, number: int, *, gate: str, text: str) -> Appeal:
+        """Appeal against a gate that refused answers of the caller in a published round; once for each.
+
+        Raises UnknownFederation, Forbidden unless a participant calls, UnknownRound, RoundNotPublished, RoundFailed,
+        ValidationFailed for a gate against which there is no appeal, NothingToAppeal, AlreadyExists.
+        """
+        round_ = published_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        participant = caller.participant
+        if participant is None:
+            raise Forbidden("Only a participant can appeal.")
+        _check_gate(gate)
+        with self._store.writing() as tx:
+            federation_for(tx, caller, federation, PARTICIPANTS, lock=True)
+            if not _refused(tx, round_, participant, gate):
+                raise NothingToAppeal(f"The gate {gate} refused no answer of {participant.name} in round {number}.")
+            return tx.appeals.add(round_, participant, gate, text, self._clock.now())
+
+    def all(self, caller: Caller, federation: str) -> tuple[Appeal, ...]:
+        """By number: all for operators, their own for participants. Raises UnknownFederation, Forbidden for observers."""
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, READERS_OF_LABELS)
+            return tuple(each for each in tx.appeals.of(home) if may_see(caller, each.participant))
+
+    def resolve(self, caller: Caller, federation: str, number: int, outcome: Outcome, note: str) -> Appeal:
+        """Decide an appeal, or decide it anew: the last word about a participant and a gate counts.
+
+        Rounds that are published stay as they are. Raises UnknownFederation, Forbidden unless an operator calls,
+        UnknownAppeal.
+        """
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            if not 0 < number <= MAX_NUMBER or tx.appeals.get(home, number) is None:
+                raise UnknownAppeal(f"Federation {federation} has no appeal {number}.")
+            tx.appeals.resolve(home, number, outcome, note, self._clock.now())
+            resolved = tx.appeals.get(home, number)
+        if resolved is None:
+            raise LookupError(f"appeal {number} of {federation} is gone")
+        return resolved
+
+
+def _check_gate(gate: str) -> None:
+    if gate not in APPEALABLE:
+        known = ", ".join(sorted(APPEALABLE))
+        fault = Fault("gate", f"there is no appeal against {gate!r}; there is against {known}.")
+        raise ValidationFailed(f"gate: {fault.message}", [fault])
+
+
+def _refused(tx: Transaction, round_: Round, participant: Participant, gate: str) -> bool:
+    """Whether the gate refused any answer of the participant."""
+    after = ""
+    while rows := tx.labels.fates(round_, after=after, limit=_CHUNK_PROMPTS):
+        if any(fate.gate == gate and fate.participant == participant.name for _, fates in rows for fate in fates):
+            return True
+        after = rows[-1][0]
+    return False

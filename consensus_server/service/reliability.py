@@ -1,0 +1,24 @@
+"""How far participants are trusted, round by round."""
+
+from consensus_server.core.reliability import Reliability
+from consensus_server.ports import Clock, Store
+from consensus_server.service.access import READERS_OF_LABELS, Caller
+from consensus_server.service.published import may_see, published_round
+
+
+class Reliabilities:
+    """What published rounds found of their participants."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def of_round(self, caller: Caller, federation: str, number: int) -> tuple[Reliability, ...]:
+        """By participant's name: all for operators, its own for a participant.
+
+        Empty where the policy decides each pool by itself. Raises UnknownFederation, Forbidden for observers,
+        UnknownRound, RoundNotPublished, RoundFailed.
+        """
+        round_ = published_round(self._store, self._clock, caller, federation, number, roles=READERS_OF_LABELS)
+        with self._store.reading() as tx:
+            return tuple(row for row in tx.reliabilities.of(round_) if may_see(caller, row.participant))
