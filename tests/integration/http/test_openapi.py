@@ -116,7 +116,14 @@ def test_openapi_tells_the_truth_of_what_does_not_exist(described, live):
 def test_openapi_tells_the_truth_of_what_exists(described, live, make_published):
     """Real names in place of made-up ones, and a participant's token where that is what the route is for."""
     arena = make_published(live)
-    real = {"federation": arena.name, "number": 1, "participant": "anna", "digest": arena.prompt_set, "prompt_id": "p1"}
+    real = {
+        "federation": arena.name,
+        "number": 1,
+        "participant": "anna",
+        "digest": arena.prompt_set,
+        "prompt_id": "p1",
+        "appeal": 1,
+    }
 
     def check(case):
         case.path_parameters = {name: real[name] for name in case.path_parameters or {}}
