@@ -21,7 +21,7 @@
                                   NothingToAppeal  VectorsMissing
       - BodyTooLarge
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
-                                  PromptSetMismatch  UnknownRule  ParametersRefused
+                                  PromptSetMismatch  UnknownRule  ParametersRefused  TrainingRightsMissing
       - RateLimited
       - ServerFault               InternalFault  NotReady
   x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
@@ -338,6 +338,12 @@ class ParametersRefused(RefusedContent):
     """The file is not what the federation's plan says: another base model, missing or misshapen tensors, NaN."""
 
     code = "parameters_refused"
+
+
+class TrainingRightsMissing(RefusedContent):
+    """The federation takes only answers of which the participant states that others may train on them."""
+
+    code = "training_rights_missing"
 
 
 class RateLimited(ProblemError):

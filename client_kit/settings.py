@@ -86,6 +86,50 @@ class OpenAISettings(Settings):
     """Further fields of every request, as the endpoint defines them. No secrets: the journal holds settings."""
 
 
+class VLLMSettings(Settings):
+    """Answers come from vLLM in the participant's own process, and the trainer fine-tunes this model."""
+
+    kind: Literal["vllm"]
+    model: FolderOrName
+    """Folder (`./base`, `/models/base`); where nothing is trained here, also a name on the model hub."""
+    engine_args: dict[str, JsonValue] = {}
+    """Arguments of `vllm.LLM` (`max_model_len`, `dtype`, `gpu_memory_utilization`, ...)."""
+    prompt_template: Annotated[str, AfterValidator(_with_the_prompt)] | None = None
+    """The model's input, `{prompt}` standing for the prompt; when not set, the tokenizer's chat template, or the bare
+    prompt where it has none. Training does not use it."""
+    keep_loaded: bool = True
+    """Off: the engine's memory is given back while the model trains."""
+
+
+class VLLMServerSettings(Settings):
+    """Answers come from a vLLM server, and the trainer fine-tunes its model: adapters are loaded while it runs."""
+
+    kind: Literal["vllm_server"]
+    model: FolderOrName
+    """Folder (`./base`, `/models/base`); where nothing is trained here, also a name on the model hub. With `base_url`,
+    the model as that server calls it."""
+    base_url: str | None = None
+    """Address of a server that runs already, up to and including `/v1`; when not set, one is started and stopped here."""
+    api_key_env: str | None = None
+    """Environment variable with that server's key; none where it asks for none."""
+    engine_args: dict[str, JsonValue] = {}
+    """Arguments of the server that is started (`max_model_len`, `tensor_parallel_size`, `max_lora_rank`, ...)."""
+    start_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 900.0
+    """Longest wait until the server that is started answers, in seconds."""
+    keep_running: bool = True
+    """Off: the server is stopped while the model trains."""
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` for models with a chat template, `completions` for base models."""
+    concurrency: Annotated[int, Field(ge=1)] = 64
+    """Most requests at the same time."""
+    timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    """Longest wait for one request, in seconds."""
+    retries: Annotated[int, Field(ge=0)] = 4
+    """Repetitions of one request after a broken connection or HTTP status 408, 409, 429 or 5xx."""
+    extra_body: dict[str, JsonValue] = {}
+    """Further fields of every request. No secrets: the journal holds settings."""
+
+
 class ScriptedSettings(Settings):
     """Answers come from a file: for tests, and for generations that exist already."""
 
@@ -94,7 +138,13 @@ class ScriptedSettings(Settings):
     """JSONL with `prompt_id`, `text` and, where there are several, `sample`."""
 
 
-GeneratorSettings = Annotated[TransformersSettings | OpenAISettings | ScriptedSettings, Field(discriminator="kind")]
+GeneratorSettings = Annotated[
+    TransformersSettings | VLLMSettings | VLLMServerSettings | OpenAISettings | ScriptedSettings,
+    Field(discriminator="kind"),
+]
+
+TRAINABLE = ("transformers", "vllm", "vllm_server")
+"""Kinds of generators whose model lies on this machine, so that it can be trained."""
 
 
 class SftSettings(Settings):
@@ -176,6 +226,26 @@ class SamplingSettings(Settings):
     stop: tuple[str, ...] = ()
 
 
+class SpendingSettings(Settings):
+    """What answers cost, and how much they may. Counted over all rounds, by the tokens that the endpoint reports."""
+
+    prompt_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Of a million tokens read."""
+    completion_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Of a million tokens written."""
+    currency: str = "USD"
+    limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Most money; nothing is asked that could exceed it."""
+    limit_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Most tokens, read and written together."""
+
+    @model_validator(mode="after")
+    def _a_limit_needs_a_price(self) -> Self:
+        if self.limit is not None and not (self.prompt_price or self.completion_price):
+            raise ValueError("a limit in money needs prices: set prompt_price and completion_price, or limit_tokens")
+        return self
+
+
 class MixingSettings(Settings):
     """How private data and pseudo-labels share a training."""
 
@@ -205,6 +275,10 @@ class SiteSettings(Settings):
     evaluation: LocalPath | None = None
     """JSONL with `prompt_id` and `prompt`, answered before the first and after every training; answers stay in `work`."""
     sampling: SamplingSettings = SamplingSettings()
+    spending: SpendingSettings = SpendingSettings()
+    """For generators `openai` and `vllm_server`."""
+    training_rights: bool = False
+    """You state: the model's licence, and the terms of who runs it, let others train on its answers."""
     mixing: MixingSettings = MixingSettings()
     seed: int = 0
     threads: Annotated[int, Field(ge=1)] | None = None
@@ -212,10 +286,10 @@ class SiteSettings(Settings):
 
     @model_validator(mode="after")
     def _training_needs_a_model_and_data(self) -> Self:
-        if self.trainer.kind == "sft" and self.generator.kind != "transformers":
+        if self.trainer.kind == "sft" and self.generator.kind not in TRAINABLE:
             raise ValueError(
-                "trainer 'sft' fine-tunes the model of generator 'transformers'; "
-                "with another generator write trainer: {kind: none}"
+                f"trainer 'sft' fine-tunes the model of generator {', '.join(map(repr, TRAINABLE[:-1]))} or "
+                f"{TRAINABLE[-1]!r}; with another generator write trainer: {{kind: none}}"
             )
         if self.trainer.kind == "sft" and self.private is None:
             raise ValueError("trainer 'sft' needs private data: set 'private' to a JSONL file")

@@ -1,48 +1,86 @@
 """From names in the settings to implementations. Each is imported when it is asked for, never before."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from client_kit.errors import ConfigurationError
-from client_kit.generation.base import Generator
+from client_kit.generation.answer_cache import AnswerCache
+from client_kit.generation.base import Generator, GeneratorSource
+from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
     GeneratorSettings,
     NoTrainerSettings,
     OpenAISettings,
     ScriptedSettings,
     SftSettings,
+    SpendingSettings,
     TrainerSettings,
     TransformersSettings,
+    VLLMServerSettings,
+    VLLMSettings,
 )
 from client_kit.training.base import Trainer
 
+ANSWERS = "answers.sqlite"
+"""The answer cache in a participant's work folder."""
 
-def open_generator(settings: GeneratorSettings, model: Path | None = None, *, threads: int | None = None) -> Generator:
-    """The generator that the settings name. Raises MissingExtra where its libraries are not installed.
 
-    model: folder of a model trained meanwhile, in place of the settings'; only generators of local models take one.
-    threads: CPU threads of a local model.
+class _Source:
+    """A source with the answer cache that its generators share, if they have one."""
+
+    def __init__(
+        self,
+        open_: Callable[[Path | None], Generator],
+        cache: AnswerCache | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._open = open_
+        self._cache = cache
+        self._close = close
+
+    def open(self, model: Path | None = None) -> Generator:
+        """The generator of the model trained meanwhile, where one is given."""
+        return self._open(model)
+
+    def close(self) -> None:
+        """Stop what is held, and close the cache."""
+        self._close()
+        if self._cache is not None:
+            self._cache.close()
+
+
+def open_source(
+    settings: GeneratorSettings,
+    *,
+    work: Path,
+    spending: SpendingSettings | None = None,
+    threads: int | None = None,
+) -> GeneratorSource:
+    """Where a participant's generators come from. Nothing is loaded, started or asked yet.
+
+    work: folder for the answer cache and logs. spending: prices and limits; for `openai` and `vllm_server`.
+    threads: CPU threads of a local model. Raises MissingExtra where libraries are not installed.
     """
     match settings:
         case TransformersSettings():
-            from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415
-
-            return TransformersGenerator(
-                model or settings.model,
-                batch_size=settings.batch_size,
-                device=settings.device,
-                dtype=settings.dtype,
-                prompt_template=settings.prompt_template,
-                threads=threads,
-            )
-        case OpenAISettings():
-            return _openai_compatible(settings)
+            return _Source(lambda model: _transformers(settings, model, threads))
         case ScriptedSettings():
             from client_kit.generation.scripted import ScriptedGenerator  # noqa: PLC0415
 
-            return ScriptedGenerator.from_file(settings.answers)
-    assert_never(settings)
+            return _Source(lambda _: ScriptedGenerator.from_file(settings.answers))
+    cache = AnswerCache(work / ANSWERS)
+    if isinstance(settings, VLLMSettings):
+        local = _vllm_local(settings, cache)
+        return _Source(local.open, cache, local.close)
+    budget = _budget(spending or SpendingSettings(), cache)
+    if isinstance(settings, VLLMServerSettings):
+        served = _vllm_server(settings, work, cache, budget)
+        return _Source(served.open, cache, served.close)
+    return _Source(lambda _: _openai_compatible(settings, cache, budget), cache)
 
 
 def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Trainer | None:
@@ -55,22 +93,62 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
     assert_never(settings)
 
 
-def _openai_compatible(settings: OpenAISettings) -> Generator:
-    from client_kit.generation.openai_compatible import Endpoint, OpenAICaller  # noqa: PLC0415
+def _transformers(settings: TransformersSettings, model: Path | None, threads: int | None) -> Generator:
+    from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415
+
+    return TransformersGenerator(
+        model or settings.model,
+        batch_size=settings.batch_size,
+        device=settings.device,
+        dtype=settings.dtype,
+        prompt_template=settings.prompt_template,
+        threads=threads,
+    )
+
+
+def _vllm_local(settings: VLLMSettings, cache: AnswerCache) -> GeneratorSource:
+    from client_kit.generation.vllm_local import VLLMLocalSource  # noqa: PLC0415
+
+    return VLLMLocalSource(
+        settings.model, engine_args=settings.engine_args, prompt_template=settings.prompt_template,
+        keep_loaded=settings.keep_loaded, cache=cache,
+    )  # fmt: skip
+
+
+def _vllm_server(settings: VLLMServerSettings, work: Path, cache: AnswerCache, budget: Budget) -> GeneratorSource:
+    from client_kit.generation.vllm_server import VLLMServerSource  # noqa: PLC0415
+
+    return VLLMServerSource(
+        _endpoint(settings, settings.base_url or "http://127.0.0.1/v1"),
+        work=work, attach=settings.base_url is not None, engine_args=settings.engine_args,
+        start_seconds=settings.start_seconds, keep_running=settings.keep_running, cache=cache, budget=budget,
+    )  # fmt: skip
+
+
+def _openai_compatible(settings: OpenAISettings, cache: AnswerCache, budget: Budget) -> Generator:
     from client_kit.generation.openai_generator import OpenAICompatibleGenerator  # noqa: PLC0415
 
-    endpoint = Endpoint(
+    endpoint = replace(_endpoint(settings, settings.base_url), token_limit_field=settings.token_limit_field)
+    return OpenAICompatibleGenerator(OpenAICaller(endpoint), cache=cache, budget=budget)
+
+
+def _endpoint(settings: OpenAISettings | VLLMServerSettings, base_url: str) -> Endpoint:
+    return Endpoint(
         model=settings.model,
-        base_url=settings.base_url,
+        base_url=base_url,
         api_key=_api_key(settings.api_key_env),
         api=settings.api,
         concurrency=settings.concurrency,
         timeout_seconds=settings.timeout_seconds,
         retries=settings.retries,
-        token_limit_field=settings.token_limit_field,
         extra_body=settings.extra_body,
     )
-    return OpenAICompatibleGenerator(OpenAICaller(endpoint))
+
+
+def _budget(spending: SpendingSettings, cache: AnswerCache) -> Budget:
+    """What the cache holds was paid for already."""
+    prices = Prices(spending.prompt_price, spending.completion_price, spending.currency)
+    return Budget(prices, money=spending.limit, tokens=spending.limit_tokens, spent=Tokens(*cache.tokens()))
 
 
 def _api_key(variable: str | None) -> str | None:

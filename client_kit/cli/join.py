@@ -2,32 +2,47 @@
 
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
 from client_kit import wiring
-from client_kit.cli.output import JsonOption, errors, say
+from client_kit.cli.output import JsonOption, errors, print_json, say
+from client_kit.errors import ConfigurationError
 from client_kit.federation.progress import Progress, Step
-from client_kit.federation.site import take_part
-from client_kit.settings import ParticipantSettings
+from client_kit.federation.site import Estimate, estimate_round, take_part
+from client_kit.settings import ParticipantSettings, SpendingSettings
 from client_kit.settings_files import load_settings
 
 
 def join(
     settings: Annotated[Path, typer.Argument(help="YAML file; its fields: consensus schema participant.")],
+    limit: Annotated[
+        float | None, typer.Option(min=0, help="Most money for answers, in place of the file's spending.limit.")
+    ] = None,
+    limit_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens, in place of the file's spending.limit_tokens.")
+    ] = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print what a round's answers can take at most, and ask nothing.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train, answer, submit, fetch and train again, for all rounds of a federation.
 
     Interrupted or killed, the same command goes on where it was.
 
-    Example: consensus join participant.yaml
+    Example: consensus join participant.yaml --limit 5
     """
-    chosen = load_settings(settings, ParticipantSettings)
+    chosen = _limited(load_settings(settings, ParticipantSettings), limit, limit_tokens)
+    if estimate:
+        _show_estimate(estimate_round(chosen), as_json=as_json)
+        return
     if as_json:
         # Library warnings belong to the log (standard error), never among the records.
         logging.captureWarnings(capture=True)
@@ -36,6 +51,28 @@ def join(
     with _bars() as bars:
         checkpoint = take_part(chosen, wiring, Screen(bars))
     say(f"Done. The last checkpoint: {checkpoint}" if checkpoint else f"Done. Pseudo-labels to train on: {chosen.work}")
+
+
+def _limited(settings: ParticipantSettings, money: float | None, tokens: int | None) -> ParticipantSettings:
+    """The settings with the command line's limits, checked like the file's."""
+    given = {name: value for name, value in (("limit", money), ("limit_tokens", tokens)) if value is not None}
+    try:
+        spending = SpendingSettings.model_validate(settings.spending.model_dump() | given)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"spending, with the limits of the command line: {said}") from error
+    return settings.model_copy(update={"spending": spending})
+
+
+def _show_estimate(found: Estimate, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(found))
+        return
+    price = f", {found.money:.4g} {found.currency}" if found.money else ""
+    say(
+        f"A round: {found.prompts} prompts, {found.samples} answers to each. At most {found.tokens.prompt:,} tokens read "
+        f"and {found.tokens.completion:,} written{price}."
+    )
 
 
 def _print_record(progress: Progress) -> None:

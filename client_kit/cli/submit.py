@@ -31,6 +31,9 @@ def submit(
     replace: Annotated[
         bool, typer.Option("--replace", help="Exchange answers that the server holds with other texts.")
     ] = False,
+    training_rights: Annotated[
+        bool, typer.Option("--training-rights", help="I state that others may train on these answers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Submit answers from a file, cleaned as the federation agreed. A repetition sends what is missing.
@@ -48,7 +51,7 @@ def submit(
             )
         chosen = number or client.current_round().number
         submission = client.submit(chosen, track(kept, "Sending", console=errors, disable=as_json), replace=replace)
-        receipt = client.seal(chosen, submission) if seal else None
+        receipt = client.seal(chosen, submission, training_rights=training_rights) if seal else None
     outcome = {
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,

@@ -239,17 +239,22 @@ class ConsensusClient:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
 
-    def seal(self, number: int, answers: Answers | Submission) -> SealReceipt:
+    def seal(self, number: int, answers: Answers | Submission, *, training_rights: bool = False) -> SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
-        answers: all answers of this participant in the round, or what `submit` returned for all of them. Raises
-        SealMismatch where the server holds others.
+        answers: all answers of this participant in the round, or what `submit` returned for all of them.
+        training_rights: you state that others may train on them. Raises SealMismatch where the server holds others,
+        TrainingRightsMissing where the federation wants that statement.
         """
-        return self._run(self._operations.seal(number, answers))
+        return self._run(self._operations.seal(number, answers, training_rights=training_rights))
 
-    def submit_and_seal(self, number: int, answers: Answers, *, replace: bool = False) -> SealReceipt:
+    def submit_and_seal(
+        self, number: int, answers: Answers, *, replace: bool = False, training_rights: bool = False
+    ) -> SealReceipt:
         """`submit` all answers, then `seal` them."""
-        return self._run(self._operations.submit_and_seal(number, answers, replace=replace))
+        return self._run(
+            self._operations.submit_and_seal(number, answers, replace=replace, training_rights=training_rights)
+        )
 
     # Parameters
 

@@ -129,20 +129,22 @@ class Operations:
             ledger.book((yield from self.send(calls.put_answers(name, number, body, replace=replace))))
         return ledger.total()
 
-    def seal(self, number: int, answers: Answers | Submission) -> Steps[SealReceipt]:
+    def seal(self, number: int, answers: Answers | Submission, *, training_rights: bool) -> Steps[SealReceipt]:
         """Close the submission over all answers as this participant counts them."""
         if not isinstance(answers, Submission):
             ledger = Ledger({})
             for _ in ledger.unsent(answers):
                 pass
             answers = ledger.total()
-        body = answers.seal
+        body = answers.seal.model_copy(update={"training_rights": training_rights})
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
 
-    def submit_and_seal(self, number: int, answers: Answers, *, replace: bool) -> Steps[SealReceipt]:
+    def submit_and_seal(
+        self, number: int, answers: Answers, *, replace: bool, training_rights: bool
+    ) -> Steps[SealReceipt]:
         """`submit`, then `seal` over the same answers."""
         submission = yield from self.submit(number, answers, replace=replace)
-        return (yield from self.seal(number, submission))
+        return (yield from self.seal(number, submission, training_rights=training_rights))
 
     def pseudo_labels(self, number: int) -> Steps[list[PseudoLabel]]:
         """All pseudo-labels of a published round, believed only when their digest is the round's."""

@@ -45,6 +45,8 @@ class FederationSettings(Settings):
     policy: ConsensusPolicy = ConsensusPolicy()
     answers: AnswerPolicy = AnswerPolicy()
     quorum: Annotated[int, Field(ge=1)] = 2
+    requires_training_rights: bool = False
+    """Only answers of sites with `training_rights` count."""
     round_seconds: Annotated[float, Field(gt=0)] = 86_400.0
     compute_slots: Annotated[int, Field(ge=1)] | None = None
     """Participants that train or generate at the same time; the number of cores when not set."""

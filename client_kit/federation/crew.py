@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from client_kit import children
 from client_kit.errors import ConsensusError
-from client_kit.federation import children
 from client_kit.federation.progress import Observer, Progress, ignore
 
 _PAUSE_SECONDS = 0.1

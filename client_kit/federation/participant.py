@@ -23,7 +23,10 @@ from typing import Any
 from client_kit.client import ConsensusClient
 from client_kit.errors import (
     ConfigurationError,
+    ContextTooLong,
     Forbidden,
+    GenerationError,
+    PromptRefused,
     RoundFailed,
     RoundNotOpen,
     SubmissionSealed,
@@ -34,6 +37,7 @@ from client_kit.federation.journal import Journal, Record
 from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.generation.base import Generation, Generator, Sampling
 from client_kit.generation.cleaning import Dropped, clean
+from client_kit.generation.spending import Prices, Tokens
 from client_kit.training.base import Example, Trainer
 from client_kit.training.dataset import Taught, mix
 from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
@@ -65,6 +69,10 @@ class Site:
     open_generator: Callable[[Path | None], Generator]
     """The model as an inference API; the argument is the newest checkpoint, None where nothing is trained here."""
     sampling: Sampling = field(default_factory=Sampling)
+    prices: Prices = field(default_factory=Prices)
+    """Of the model's tokens, for what is shown."""
+    training_rights: bool = False
+    """The site states that others may train on its answers."""
     base: Path | None = None
     """Model that the first training starts from."""
     trainer: Trainer | None = None
@@ -129,6 +137,11 @@ class Participant:
         if self._site.sampling.samples > allowed:
             raise ConfigurationError(
                 f"sampling.samples is {self._site.sampling.samples}, the federation admits {allowed} per prompt; lower it"
+            )
+        if self._federation.requires_training_rights and not self._site.training_rights:
+            raise ConfigurationError(
+                f"{self._federation.federation} takes only answers that others may train on; read the model's licence and "
+                "its provider's terms, and where they allow it, set training_rights: true"
             )
 
     # Training
@@ -211,24 +224,49 @@ class Participant:
             self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error}")
 
     def _answer(self, number: int) -> None:
-        """Generate what is missing, and journal each generation as it comes."""
-        held = {(record["prompt_id"], record["sample"]) for record in self._journal.of("answer", round=number)}
-        samples = range(self._site.sampling.samples)
-        left = [prompt for prompt in self._prompts if any((prompt.prompt_id, sample) not in held for sample in samples)]
-        if not left:
+        """Generate what is missing, and journal each generation as it comes.
+
+        A prompt that this model cannot be asked is left out, and told; whatever else fails ends the run.
+        """
+        if not self._unanswered(number):
             return
         self._refuse_if_over(number)
-        total = len(self._prompts) * len(samples)
-        sampling = replace(self._site.sampling, seed=self._site.seed + number)
         with self._computing(number), closing(self._generator()) as generator:
             began = time.monotonic()  # neither the wait for a slot nor the loading of the model
-            for generation in generator.generate(left, sampling):
-                key = (generation.prompt_id, generation.sample)
-                if key not in held:
-                    held.add(key)
-                    self._journal.append("answer", round=number, **_as_fields(generation))
-                    self._tell(Step.ANSWERING, number, done=len(held), total=total)
+            while left := self._unanswered(number):
+                try:
+                    self._generate(number, generator, left)
+                except (ContextTooLong, PromptRefused) as error:
+                    self._journal.append("left_out", round=number, prompt_id=error.prompt_id, reason=error.message)
+                    self._tell(Step.MISSED, number, detail=str(error))
+                except GenerationError as error:
+                    error.participant = self._name
+                    raise
         self._journal.append("answered", round=number, seconds=time.monotonic() - began)
+
+    def _unanswered(self, number: int) -> list[Prompt]:
+        """Prompts with answers missing, but for those that the model cannot be asked."""
+        held = self._held(number)
+        left_out = {record["prompt_id"] for record in self._journal.of("left_out", round=number)}
+        samples = range(self._site.sampling.samples)
+        return [
+            prompt
+            for prompt in self._prompts
+            if prompt.prompt_id not in left_out and any((prompt.prompt_id, sample) not in held for sample in samples)
+        ]
+
+    def _held(self, number: int) -> set[tuple[str, int]]:
+        return {(record["prompt_id"], record["sample"]) for record in self._journal.of("answer", round=number)}
+
+    def _generate(self, number: int, generator: Generator, left: Sequence[Prompt]) -> None:
+        held, total = self._held(number), len(self._prompts) * self._site.sampling.samples
+        sampling = replace(self._site.sampling, seed=self._site.seed + number)
+        for generation in generator.generate(left, sampling):
+            key = (generation.prompt_id, generation.sample)
+            if key not in held:
+                held.add(key)
+                self._journal.append("answer", round=number, **_as_fields(generation))
+                self._tell(Step.ANSWERING, number, done=len(held), total=total)
 
     def _refuse_if_over(self, number: int) -> None:
         """Spare the work of answers that nobody takes any more. Raises RoundNotOpen."""
@@ -245,12 +283,21 @@ class Participant:
         self._tell(Step.WAITING, number, detail="for the round to open")
         self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
-        receipt = self._client.submit_and_seal(number, answers, replace=True)
+        receipt = self._client.submit_and_seal(
+            number, answers, replace=True, training_rights=self._site.training_rights
+        )
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=dropped)
-        detail = ", ".join(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items()))
+        details = [*(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items())), self._taken(number)]
+        detail = ", ".join(filter(None, details))
         self._tell(
             Step.SUBMITTED, number, done=receipt.count, total=receipt.count + sum(dropped.values()), detail=detail
         )
+
+    def _taken(self, number: int) -> str:
+        """Tokens that the round's answers took, and money where they have a price."""
+        answers = list(self._journal.of("answer", round=number))
+        read, written = (sum(a[name] or 0 for a in answers) for name in ("prompt_tokens", "completion_tokens"))
+        return self._site.prices.describe(Tokens(read, written)) if read + written else ""
 
     def _cleaned(self, number: int) -> tuple[list[Answer], Counter[str]]:
         """The answers to submit, and how many the federation's policy dropped for which reason."""

@@ -76,6 +76,7 @@ def _establish(client: ConsensusClient, settings: FederationSettings, prompt_set
     wanted = FederationCreate(
         federation=settings.federation, prompt_set=prompt_set.manifest.digest, policy=settings.policy,
         answers=settings.answers, quorum=settings.quorum, round_seconds=settings.round_seconds,
+        requires_training_rights=settings.requires_training_rights,
         samples_per_prompt=max(site.sampling.samples for site in settings.participants),
     )  # fmt: skip
     try:

@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from client_kit import children
 from client_kit._transport import RetryPolicy
 from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError, MissingExtra, ServiceError, Unreachable
-from client_kit.federation import children
 
 _NEEDED = ("fastapi", "uvicorn", "sqlalchemy", "sentence_transformers")
 """Libraries of the extra `server` whose absence means that the extra is not installed."""

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
-from functools import partial
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,21 +18,40 @@ from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Evaluate, Export, Mixing, Participant, Site
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.slots import slot
-from client_kit.generation.base import Generator, Sampling
-from client_kit.settings import GeneratorSettings, NoTrainerSettings, ParticipantSettings, SftSettings, TrainerSettings
+from client_kit.generation.base import Generator, GeneratorSource, Sampling
+from client_kit.generation.spending import Prices, Tokens, estimate
+from client_kit.settings import (
+    GeneratorSettings,
+    NoTrainerSettings,
+    ParticipantSettings,
+    SftSettings,
+    SpendingSettings,
+    TrainerSettings,
+    TransformersSettings,
+    VLLMServerSettings,
+    VLLMSettings,
+)
 from client_kit.training.base import Trainer
 from client_kit.training.dataset import load_examples
 from client_kit.wire import Prompt, PseudoLabel
 
 JOURNAL = "journal.jsonl"
 
+_LOCAL = (TransformersSettings, VLLMSettings, VLLMServerSettings)
+"""Generators whose model lies on this machine."""
+
 
 class Openers(Protocol):
     """From names in the settings to implementations: `client_kit.wiring` is one."""
 
-    def open_generator(
-        self, settings: GeneratorSettings, model: Path | None = None, *, threads: int | None = None
-    ) -> Generator: ...
+    def open_source(
+        self,
+        settings: GeneratorSettings,
+        *,
+        work: Path,
+        spending: SpendingSettings | None = None,
+        threads: int | None = None,
+    ) -> GeneratorSource: ...
 
     def open_trainer(self, settings: TrainerSettings, *, threads: int | None = None) -> Trainer | None: ...
 
@@ -43,27 +61,58 @@ def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer
 
     Raises ConsensusError; the same call goes on where this one ended.
     """
-    site = open_site(settings, openers)
+    source = openers.open_source(
+        settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
+    )
     with (
+        closing(source),
         ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
         Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
     ):
         participant = Participant(
-            client, site, journal, work=settings.work, rounds=settings.rounds,
+            client, open_site(settings, openers, source), journal, work=settings.work, rounds=settings.rounds,
             patience_seconds=settings.patience_seconds, observe=observe,
         )  # fmt: skip
         return participant.run()
 
 
-def open_site(settings: ParticipantSettings, openers: Openers) -> Site:
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a round's answers take at most, before any is asked for."""
+
+    prompts: int
+    samples: int
+    tokens: Tokens
+    money: float
+    currency: str
+
+
+def estimate_round(settings: ParticipantSettings) -> Estimate:
+    """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
+    with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:
+        prompts = client.prompts()
+    sampling = Sampling(**settings.sampling.model_dump())
+    jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))
+    tokens, prices = estimate(jobs, sampling), _prices(settings)
+    return Estimate(len(prompts), sampling.samples, tokens, prices.of(tokens), prices.currency)
+
+
+def _prices(settings: ParticipantSettings) -> Prices:
+    spending = settings.spending
+    return Prices(spending.prompt_price, spending.completion_price, spending.currency)
+
+
+def open_site(settings: ParticipantSettings, openers: Openers, source: GeneratorSource) -> Site:
     """Model, data and habits of a participant. Reads the private data; loads no model yet."""
     trainer = settings.trainer
     return Site(
-        open_generator=partial(openers.open_generator, settings.generator, threads=settings.threads),
+        open_generator=source.open,
         trainer=openers.open_trainer(trainer, threads=settings.threads),
-        base=Path(settings.generator.model) if settings.generator.kind == "transformers" else None,
+        training_rights=settings.training_rights,
+        base=_base(settings),
         private=load_examples(settings.private) if settings.private else (),
         sampling=Sampling(**settings.sampling.model_dump()),
+        prices=_prices(settings),
         mixing=Mixing(**settings.mixing.model_dump()),
         steps=trainer.steps_of if isinstance(trainer, SftSettings) else lambda _: 0,
         seed=settings.seed,
@@ -71,6 +120,11 @@ def open_site(settings: ParticipantSettings, openers: Openers) -> Site:
         export=_export(trainer),
         compute=_compute(settings),
     )
+
+
+def _base(settings: ParticipantSettings) -> Path | None:
+    """The model that training starts from."""
+    return Path(settings.generator.model) if isinstance(settings.generator, _LOCAL) else None
 
 
 def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from client_kit.wire import FinishReason, Prompt
@@ -46,4 +47,16 @@ class Generator(Protocol):
 
     def close(self) -> None:
         """Give back what the generator holds (a model, a connection)."""
+        ...
+
+
+class GeneratorSource(Protocol):
+    """Opens a participant's generator anew after each training, and holds what outlives one of them: a model server."""
+
+    def open(self, model: Path | None = None) -> Generator:
+        """The generator, of the model trained meanwhile (a folder with a model or a LoRA adapter) where one is given."""
+        ...
+
+    def close(self) -> None:
+        """Stop what is held."""
         ...

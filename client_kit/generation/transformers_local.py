@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from client_kit._quiet import without_progress_bars
 from client_kit.errors import ConfigurationError, ContextTooLong, MissingExtra, UnknownModel
 from client_kit.generation.base import Generation, Sampling
+from client_kit.generation.rendering import encode
 from client_kit.generation.seeds import answer_seed
 from client_kit.wire import FinishReason, Prompt
 
@@ -63,7 +64,7 @@ class TransformersGenerator:
         A sampled answer depends on the seed, its prompt and its sample number; its neighbours in the batch change it
         only where padding changes a logit by rounding.
         """
-        inputs = {prompt.prompt_id: self._encode(prompt.prompt) for prompt in prompts}
+        inputs = {prompt.prompt_id: encode(self._tokenizer, prompt.prompt, self._template) for prompt in prompts}
         jobs = ((prompt.prompt_id, sample) for prompt in prompts for sample in range(sampling.samples))
         ordered = iter(sorted(jobs, key=lambda job: (len(inputs[job[0]]), job)))
         while batch := list(islice(ordered, self._batch_size)):
@@ -72,16 +73,6 @@ class TransformersGenerator:
     def close(self) -> None:
         """Let go of the model."""
         self._model = None
-
-    def _encode(self, prompt: str) -> list[int]:
-        """Tokens of the model's input. Where a chat template brings the markers, the tokenizer must not add them."""
-        if self._template is None and self._tokenizer.chat_template:
-            text = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-            )
-            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-        text = (self._template or "{prompt}").replace("{prompt}", prompt)
-        return list(self._tokenizer(text)["input_ids"])
 
     def _answer(
         self, batch: Sequence[tuple[str, int]], inputs: Sequence[list[int]], sampling: Sampling

@@ -78,6 +78,8 @@ class FederationCreate(Request):
     """Only those who sealed a submission in a round may fetch its pseudo-labels."""
     parameters: ParameterPlan | None = None
     """What participants exchange beside answers; a submission without answers may then be sealed too."""
+    requires_training_rights: bool = False
+    """Only submissions count whose participant states, with the seal, that others may train on its answers."""
 
 
 class Federation(FederationCreate):

@@ -54,6 +54,7 @@ class ProblemCode(StrEnum):
     PROMPT_SET_MISMATCH = "prompt_set_mismatch"
     UNKNOWN_RULE = "unknown_rule"
     PARAMETERS_REFUSED = "parameters_refused"
+    TRAINING_RIGHTS_MISSING = "training_rights_missing"
     # 429
     RATE_LIMITED = "rate_limited"
     # 5xx

@@ -72,6 +72,8 @@ class Seal(Request):
     count: Annotated[int, Field(ge=0)]
     digest: Digest
     """`submission_digest` of all answers, as the participant counts them."""
+    training_rights: bool = False
+    """The participant states: its model's licence, and the terms of who runs it, let others train on these answers."""
 
 
 class SealReceipt(WireModel):

@@ -43,6 +43,12 @@ def create(
     contributors_only: Annotated[
         bool, typer.Option("--contributors-only", help="Pseudo-labels only for those who sealed a submission.")
     ] = False,
+    requires_training_rights: Annotated[
+        bool,
+        typer.Option(
+            "--requires-training-rights", help="Only answers of which it is stated that others may train on them."
+        ),
+    ] = False,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
     confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
     distance_short: Annotated[
@@ -85,6 +91,7 @@ def create(
         "samples_per_prompt": samples,
         "max_answer_chars": max_answer_chars,
         "contributors_only": contributors_only,
+        "requires_training_rights": requires_training_rights,
         "answers": {"truncated": truncated, "refusals": refusals},
         "policy": {
             "rule": rule,

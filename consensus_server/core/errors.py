@@ -13,7 +13,7 @@
     + NothingToAppeal  VectorsMissing
   x RefusedContent                well formed, and not acceptable
     + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
-    + ParametersRefused
+    + ParametersRefused  TrainingRightsMissing
 * AggregationError                inside the worker only; it never reaches a caller
   x LeaseLost                     another worker has the round: publish nothing
   x AggregationStopped            the worker is asked to stop: give the round back
@@ -224,6 +224,12 @@ class ParametersRefused(RefusedContent):
     """An update of the parameter path does not follow the federation's plan, or the federation has none."""
 
     code = "parameters_refused"
+
+
+class TrainingRightsMissing(RefusedContent):
+    """The federation wants a statement that others may train on the answers, and the seal has none."""
+
+    code = "training_rights_missing"
 
 
 class AggregationError(Exception):

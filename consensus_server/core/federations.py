@@ -67,6 +67,7 @@ class Terms:
     max_answer_chars: int = 32_768
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
+    requires_training_rights: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,11 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.PARAMETERS_REFUSED: Entry(
         422, "The parameters are not what the federation exchanges", "Correct what is named; make the file with client_kit.parameters."
     ),
+    ProblemCode.TRAINING_RIGHTS_MISSING: Entry(
+        422,
+        "Nobody stated that others may train on these answers",
+        "Read your model's licence and its provider's terms; where they allow it, seal with training_rights.",
+    ),
     ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says.", 1),
     ProblemCode.INTERNAL: Entry(
         500, "The server failed", "Try again; if it stays, give the request id to the operator, who finds it in the log."

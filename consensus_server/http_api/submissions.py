@@ -61,5 +61,7 @@ def seal_submission(
     federation: FederationName, number: RoundNumber, seal: wire.Seal, caller: CallerOf, service: Service
 ) -> wire.SealReceipt:
     """Declare the submission complete. Repeated, it gives the same receipt."""
-    receipt = service.submissions.seal(caller, federation, number, count=seal.count, digest=seal.digest)
+    receipt = service.submissions.seal(
+        caller, federation, number, count=seal.count, digest=seal.digest, training_rights=seal.training_rights
+    )
     return translate.same(wire.SealReceipt, receipt)

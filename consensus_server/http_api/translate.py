@@ -36,6 +36,7 @@ def terms(create: wire.FederationCreate) -> federations.Terms:
         max_answer_chars=create.max_answer_chars,
         contributors_only=create.contributors_only,
         parameters=None if create.parameters is None else parameter_plan(create.parameters),
+        requires_training_rights=create.requires_training_rights,
     )
 
 
@@ -82,6 +83,7 @@ def federation(record: federations.Federation) -> wire.Federation:
         max_answer_chars=pinned.max_answer_chars,
         contributors_only=pinned.contributors_only,
         parameters=None if pinned.parameters is None else same(wire.ParameterPlan, pinned.parameters),
+        requires_training_rights=pinned.requires_training_rights,
         encoder=record.encoder,
         created_at=record.created_at,
     )

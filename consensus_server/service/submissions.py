@@ -5,7 +5,7 @@ from datetime import datetime
 
 from client_kit.wire.digests import content_digest, submission_digest
 from consensus_server.core.admission import AnswerKey, check_answers, check_conflicts
-from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed
+from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed, TrainingRightsMissing
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import (
@@ -66,15 +66,27 @@ class Submissions:
         answers = tuple(HeldAnswer(*key, digest) for key, digest in held.items())
         return HeldSubmission(answers, sealed, _digest(held))
 
-    def seal(self, caller: Caller, federation: str, number: int, *, count: int, digest: str) -> SealReceipt:
+    def seal(
+        self,
+        caller: Caller,
+        federation: str,
+        number: int,
+        *,
+        count: int,
+        digest: str,
+        training_rights: bool = False,
+    ) -> SealReceipt:
         """Declare the submission complete; sealed again, the same receipt. May close the round.
 
-        count, digest: of all answers as the participant counts them. Raises UnknownFederation, Forbidden,
-        UnknownRound, RoundNotOpen, and SealMismatch when other answers are held.
+        count, digest: of all answers as the participant counts them. training_rights: it states that others may train
+        on them. Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch
+        when other answers are held.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
+            if home.terms.requires_training_rights and not training_rights:
+                raise TrainingRightsMissing(f"{home.name} takes only answers that others may train on.")
             round_ = round_for(tx, home, number, lock=True)
             participant = own_participant(tx, home, caller, lock=True)
             sealed = tx.submissions.sealed(round_, participant)

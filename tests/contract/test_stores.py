@@ -46,6 +46,7 @@ TERMS = Terms(
     quorum=3,
     round_seconds=0.1 + 0.2,
     contributors_only=True,
+    requires_training_rights=True,
 )
 
 

@@ -159,10 +159,10 @@ class Arena:
         content = rows if isinstance(rows, bytes) else ndjson(rows)
         return self.as_(participant).put(f"{self.round}/submissions", content=content, **options)
 
-    def seal(self, participant: str) -> httpx.Response:
+    def seal(self, participant: str, **stated) -> httpx.Response:
         client = self.as_(participant)
         held = client.get(f"{self.round}/submissions").json()
-        body = {"count": len(held["answers"]), "digest": held["digest"]}
+        body = {"count": len(held["answers"]), "digest": held["digest"], **stated}
         return client.post(f"{self.round}/submissions/seal", json=body)
 
     def publish(self, answers: dict[str, list[dict]]) -> None:

@@ -300,6 +300,13 @@ def test_labels_for_contributors_only(live, new_arena, answer_rows, problem):
     problem(arena.as_("carl").get(f"{arena.round}/pseudo-labels"), 403, "forbidden")
 
 
+def test_answers_that_nobody_may_train_on(live, new_arena, answer_rows, problem):
+    arena = new_arena(live, participants=("anna", "bert"), requires_training_rights=True)
+    arena.submit("anna", answer_rows())
+    problem(arena.seal("anna"), 422, "training_rights_missing")
+    assert arena.seal("anna", training_rights=True).status_code == 200
+
+
 def test_too_many_requests_of_one_token_hinder_no_other(start_server, problem):
     busy = start_server("busy", requests_per_second=0.01, request_burst=3)
     operator = busy.client()

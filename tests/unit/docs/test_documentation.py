@@ -19,6 +19,8 @@ from client_kit.settings import (
     ScriptedSettings,
     SftSettings,
     TransformersSettings,
+    VLLMServerSettings,
+    VLLMSettings,
 )
 from client_kit.settings_files import load_settings
 from client_kit.wire import Problem, ProblemCode, PseudoLabel, content_digest, routes
@@ -127,7 +129,16 @@ def test_the_table_of_settings_is_the_servers():
 
 
 @pytest.mark.parametrize(
-    "kind", [TransformersSettings, OpenAISettings, ScriptedSettings, SftSettings, NoTrainerSettings]
+    "kind",
+    [
+        TransformersSettings,
+        VLLMSettings,
+        VLLMServerSettings,
+        OpenAISettings,
+        ScriptedSettings,
+        SftSettings,
+        NoTrainerSettings,
+    ],
 )
 def test_the_tables_of_generators_and_trainers_are_the_kits(kind):
     name = kind.model_fields["kind"].annotation.__args__[0]

@@ -31,7 +31,7 @@ def wait_until(holds, seconds):
 
 def orphan(program, grace_seconds=20.0):
     """Exit status of a program whose parent was gone before it began: no process has id 0."""
-    guard = f"from client_kit.federation.children import end_with_parent; end_with_parent(0, {grace_seconds=})"
+    guard = f"from client_kit.children import end_with_parent; end_with_parent(0, {grace_seconds=})"
     return subprocess.run([sys.executable, "-c", program.format(guard=guard)], timeout=30, check=False).returncode
 
 

@@ -4,7 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from client_kit.errors import ConfigurationError, Forbidden, RoundFailed, RoundNotOpen, SubmissionSealed, UnknownRound
+from client_kit.errors import (
+    ConfigurationError,
+    ContextTooLong,
+    EndpointUnreachable,
+    Forbidden,
+    RoundFailed,
+    RoundNotOpen,
+    SubmissionSealed,
+    UnknownRound,
+)
 from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Participant, Site
 from client_kit.federation.progress import Progress, Step
@@ -42,9 +51,14 @@ class FakeClient:
         self.submitted = {}
         self.sealed = []
         self.kill_at = None
+        self.requires_training_rights = False
+        self.stated = []
 
     def federation(self):
-        return Federation(federation="f", prompt_set="0" * 64, encoder="1" * 64, created_at=NOW, samples_per_prompt=1)
+        return Federation(
+            federation="f", prompt_set="0" * 64, encoder="1" * 64, created_at=NOW, samples_per_prompt=1,
+            requires_training_rights=self.requires_training_rights,
+        )  # fmt: skip
 
     def prompts(self):
         return PROMPTS
@@ -61,9 +75,10 @@ class FakeClient:
     def wait_for(self, number, state, timeout_seconds=None):
         return self.round(number)
 
-    def submit_and_seal(self, number, answers, *, replace=False):
+    def submit_and_seal(self, number, answers, *, replace=False, training_rights=False):
         if self.states.get(number) in {RoundState.CLOSED, RoundState.PUBLISHED}:
             raise RoundNotOpen("it is closed")
+        self.stated.append(training_rights)
         keys = [(answer.prompt_id, answer.sample) for answer in answers]
         assert len(keys) == len(set(keys))
         self.submitted[number] = {answer.prompt_id: answer.text for answer in answers}
@@ -271,7 +286,7 @@ def test_a_site_that_lost_its_journal_after_the_seal_goes_on_with_the_labels(tmp
     client, told = FakeClient(), []
     submit = client.submit_and_seal
 
-    def sealed(number, answers, *, replace=False):
+    def sealed(number, answers, *, replace=False, training_rights=False):
         if number == 1:
             raise SubmissionSealed("it takes no more answers")
         return submit(number, answers, replace=replace)
@@ -340,3 +355,41 @@ def test_the_loop_reaches_no_heavy_library():
     code = "import sys, client_kit.federation.participant; print({'torch', 'trl', 'openai', 'transformers'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"
+
+
+class Narrow(ScriptedGenerator):
+    """Cannot be asked one of the prompts."""
+
+    def generate(self, prompts, sampling):
+        for prompt in prompts:
+            if prompt.prompt_id == "p1":
+                raise ContextTooLong("too long; lower max_tokens", prompt_id="p1")
+            yield from super().generate([prompt], sampling)
+
+
+def test_a_prompt_that_the_model_cannot_be_asked_is_told_and_left_out_of_the_submission(tmp_path, trainer):
+    client, told = FakeClient(), []
+    narrow = site(tmp_path, trainer, open_generator=lambda _: Narrow(ONE_EACH))
+    run(client, narrow, tmp_path, observe=told.append)
+    assert set(client.submitted[1]) == {"p0", "p2"}
+    assert "prompt p1: too long; lower max_tokens" in [p.detail for p in told if p.step is Step.MISSED]
+
+
+def test_an_endpoint_that_fails_names_participant_prompt_and_remedy(tmp_path, trainer):
+    class Down(ScriptedGenerator):
+        def generate(self, prompts, sampling):
+            raise EndpointUnreachable("it is down. Start it", prompt_id="p0")
+            yield
+
+    failing = site(tmp_path, trainer, open_generator=lambda _: Down(ONE_EACH))
+    with pytest.raises(EndpointUnreachable, match=r"^participant \w+: prompt p0: it is down\. Start it$"):
+        run(FakeClient(), failing, tmp_path)
+
+
+def test_a_federation_that_wants_training_rights_is_not_joined_without_them(tmp_path, trainer):
+    client = FakeClient()
+    client.requires_training_rights = True
+    with pytest.raises(ConfigurationError, match="set training_rights: true"):
+        run(client, site(tmp_path, trainer), tmp_path)
+    run(client, site(tmp_path, trainer, training_rights=True), tmp_path)
+    assert client.stated == [True, True]

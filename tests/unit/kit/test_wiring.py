@@ -1,6 +1,7 @@
 """From names in the settings to implementations."""
 
 import dataclasses
+from contextlib import ExitStack, closing
 from inspect import signature
 
 import pytest
@@ -22,13 +23,21 @@ from client_kit.settings import (
 )
 from client_kit.training.sft_settings import Lora, SFTSettings
 from client_kit.wire import Prompt
-from client_kit.wiring import open_generator, open_trainer
+from client_kit.wiring import open_source, open_trainer
 
 PROMPTS = [Prompt(prompt_id="a", prompt="?"), Prompt(prompt_id="b", prompt="?")]
 
 
-def generator(**settings):
-    return open_generator(TypeAdapter(GeneratorSettings).validate_python(settings))
+@pytest.fixture
+def generator(tmp_path):
+    """The generator that settings name; its source is closed in the end."""
+    with ExitStack() as sources:
+
+        def generator(**settings):
+            chosen = TypeAdapter(GeneratorSettings).validate_python(settings)
+            return sources.enter_context(closing(open_source(chosen, work=tmp_path / "work"))).open()
+
+        yield generator
 
 
 def script(tmp_path, *lines):
@@ -37,7 +46,7 @@ def script(tmp_path, *lines):
     return {"kind": "scripted", "answers": file}
 
 
-def test_scripted_answers_come_from_a_file(tmp_path, caplog):
+def test_scripted_answers_come_from_a_file(generator, tmp_path, caplog):
     lines = ('{"prompt_id": "a", "sample": 1, "text": "y"}', '{"prompt_id": "a", "text": "x"}')
     answers = list(generator(**script(tmp_path, *lines)).generate(PROMPTS[:1], Sampling(samples=2)))
     assert [(answer.sample, answer.text) for answer in answers] == [(0, "x"), (1, "y")]
@@ -54,7 +63,7 @@ def test_scripted_answers_come_from_a_file(tmp_path, caplog):
         ('{"prompt_id": "a", "text": "x", "sample": 1}', r"are \[1\]"),
     ],
 )
-def test_a_faulty_script_names_its_line(tmp_path, line, named):
+def test_a_faulty_script_names_its_line(generator, tmp_path, line, named):
     with pytest.raises(ConfigurationError, match=named):
         generator(**script(tmp_path, line))
 
@@ -64,7 +73,7 @@ def test_a_prompt_without_an_answer_is_named():
         list(ScriptedGenerator({"a": "x"}).generate(PROMPTS, Sampling()))
 
 
-def test_an_endpoint_gets_its_key_from_the_environment(monkeypatch):
+def test_an_endpoint_gets_its_key_from_the_environment(generator, monkeypatch):
     settings = {"kind": "openai", "model": "m", "base_url": "http://server/v1", "api_key_env": "SOME_KEY"}
     monkeypatch.delenv("SOME_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="SOME_KEY has no key"):
@@ -75,14 +84,14 @@ def test_an_endpoint_gets_its_key_from_the_environment(monkeypatch):
     endpoint.close()
 
 
-def test_the_environment_s_openai_key_is_not_sent_to_other_endpoints(monkeypatch):
+def test_the_environment_s_openai_key_is_not_sent_to_other_endpoints(generator, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     endpoint = generator(kind="openai", model="m", base_url="http://server/v1")
     assert endpoint._caller._client.api_key != "secret"
     endpoint.close()
 
 
-def test_a_model_folder_that_does_not_exist_is_named(tmp_path):
+def test_a_model_folder_that_does_not_exist_is_named(generator, tmp_path):
     with pytest.raises(UnknownModel, match="there is no model folder"):
         generator(kind="transformers", model=str(tmp_path / "absent"))
 
@@ -107,7 +116,7 @@ SFT = {
 LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
 
 
-def test_every_field_of_transformers_reaches_it_and_has_its_default(monkeypatch):
+def test_every_field_of_transformers_reaches_it_and_has_its_default(generator, monkeypatch):
     options = {
         name: option.default for name, option in signature(TransformersGenerator).parameters.items()
         if option.kind is option.KEYWORD_ONLY and name != "threads"
@@ -118,11 +127,11 @@ def test_every_field_of_transformers_reaches_it_and_has_its_default(monkeypatch)
     assert all(TRANSFORMERS[name] != default for name, default in options.items())
     received = {}
     monkeypatch.setattr(transformers_local, "TransformersGenerator", lambda *_, **options: received.update(options))
-    open_generator(TransformersSettings(kind="transformers", model="m", **TRANSFORMERS))
+    generator(kind="transformers", model="m", **TRANSFORMERS)
     assert {name: received[name] for name in options} == TRANSFORMERS
 
 
-def test_every_field_of_an_endpoint_reaches_it_and_has_its_default():
+def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
     options = dataclasses.asdict(Endpoint(model="", base_url=""))
     assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes"}
     assert {name: OpenAISettings.model_fields[name].default for name in OPENAI} == {

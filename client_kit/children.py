@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-_GUARD = "from client_kit.federation.children import end_with_parent; end_with_parent({parent})\n"
+_GUARD = "from client_kit.children import end_with_parent; end_with_parent({parent})\n"
 _LOG_LINES = 15
 _PAUSE_SECONDS = 0.5
 
