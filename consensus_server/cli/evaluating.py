@@ -24,11 +24,13 @@ from consensus_server.cli.output import (
     print_table,
     say,
 )
+from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS
+from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import write_reports, write_results
-from consensus_server.evaluation.run import Plan, Row, run
+from consensus_server.evaluation.run import Finding, Plan, Row, run
 from consensus_server.wiring import load_configured_encoder
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
@@ -40,12 +42,39 @@ def register(app: typer.Typer) -> None:
         "evaluate-labels",
         epilog="Example: consensus-server evaluate-labels answers.jsonl.gz --rules hybrid,medoid --out quality",
     )(evaluate_labels)
+    app.command(
+        "make-questions",
+        epilog="Example: consensus-server make-questions questions.jsonl --prompts 200 --seed 7",
+    )(make_questions)
+
+
+def make_questions(
+    out: Annotated[Path, typer.Argument(help="File to write.", metavar="FILE")],
+    *,
+    prompts: Annotated[int, typer.Option(min=1, help="Questions.", metavar="N")] = 200,
+    participants: Annotated[int, typer.Option(min=1, help="Simulated participants.", metavar="N")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal files.")] = 7,
+) -> None:
+    """Write a file of made-up questions with gold answers, for `evaluate-labels`.
+
+    Word problems, comparisons and choices, answered by simulated participants that are right in 35 % to 75 % of the cases
+    and state numbers, letters and truth values each in its own way. A STAND-IN for real models.
+    """
+    with failures_explained(as_json=False):
+        try:
+            write_made_answers(out, prompts=prompts, models=participants, seed=seed)
+        except OSError as error:
+            raise CommandFailed(f"{out} cannot be written: {error}.", Exit.BAD_FILE) from None
+        say(f"{out}: {prompts} questions, {participants} simulated participants.")
 
 
 def evaluate_labels(
     files: Annotated[
         list[Path],
-        typer.Argument(help="JSONL (or .gz): prompt_id, prompt, model, output, preference.", metavar="FILE..."),
+        typer.Argument(
+            help="JSONL (or .gz): prompt_id, prompt, model, output, and preference, or gold with equivalence.",
+            metavar="FILE...",
+        ),
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder for results.json, report.md and report.html.", metavar="DIR")],
@@ -55,6 +84,9 @@ def evaluate_labels(
     rules: Annotated[str, typer.Option(help="Names, with commas between; default: all.", metavar="NAMES")] = "",
     attacks: Annotated[str, typer.Option(help="Names, with commas between, or `all`.", metavar="NAMES")] = "",
     attackers: Annotated[str, typer.Option(help="Attackers among a panel's members.", metavar="NUMBERS")] = "2,4",
+    equivalence: Annotated[
+        str | None, typer.Option(help="Group answers by this, whatever the file says.", metavar="NAME")
+    ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
         int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
@@ -63,6 +95,9 @@ def evaluate_labels(
     encoder_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one encoding.", metavar="N")] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Folder that keeps embeddings between runs.", metavar="DIR")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decide; default: one per processor.", metavar="N")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,21 +113,24 @@ def evaluate_labels(
             rules=_names(rules, RULES, "--rules") or tuple(RULES),
             attacks=tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks"),
             attackers=_numbers(attackers, panel_size),
+            equivalence=next(iter(_names(equivalence or "", EQUIVALENCES, "--equivalence")), None),
             abstention=abstention,
+            workers=workers or os.cpu_count() or 1,
         )
         out.mkdir(parents=True, exist_ok=True)
-        rows = _rows(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
+        findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
+        rows = [finding.row for finding in findings]
         write_results(rows, out)
-        _report(rows, out)
+        _report(findings, out)
         if as_json:
             print_json({"rows": [row.as_json() for row in rows]})
         else:
             _show(rows)
 
 
-def _rows(  # noqa: PLR0917 - the options of the command
+def _findings(  # noqa: PLR0917 - the options of the command
     files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
-) -> list[Row]:
+) -> list[Finding]:
     try:
         answers = [read_judged_answers(file, prompts) for file in files]
     except AnswerFileError as error:
@@ -103,7 +141,7 @@ def _rows(  # noqa: PLR0917 - the options of the command
         settings = settings_from(encoder=encoder, encoder_threads=threads)
         loaded = load_configured_encoder(settings, store.embeddings)
         with _bar() as progress:
-            return [row for each in answers for row in run(each, plan, loaded, store.embeddings, progress)]
+            return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
         raise CommandFailed(str(error), Exit.REFUSED) from None
     finally:
@@ -132,10 +170,10 @@ def _bar() -> Generator[_Bars]:
         yield _Bars(progress)
 
 
-def _report(rows: list[Row], out: Path) -> None:
+def _report(findings: list[Finding], out: Path) -> None:
     command = shlex.join(["consensus-server", *sys.argv[1:]])
     try:
-        write_reports(rows, out, command)
+        write_reports(findings, out, command)
     except ImportError as error:
         raise CommandFailed(
             f"results.json is written; the reports need the extra `report` ({error}).",
@@ -147,7 +185,9 @@ def _report(rows: list[Row], out: Path) -> None:
 def _show(rows: list[Row]) -> None:
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
-    say("Quality is mean preference; the reports have all figures, with intervals and adjusted for length.")
+    say(
+        "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and adjusted for length."
+    )
 
 
 def _cell(value: object) -> object:

@@ -1,7 +1,8 @@
-"""Files of judged answers: one JSON object per line, plain or gzip, with `prompt_id, prompt, model, output, preference`.
+"""Files of judged answers: one JSON object per line, plain or gzip; docs/label-quality.md describes them.
 
-`preference` is what the answer is worth, 0..1 (a judge's preference, or 1 and 0 for right and wrong); null or -1 where
-it is unknown. Every model answers every prompt once.
+Each line has `prompt_id, prompt, model, output` and either `preference`, what the answer is worth, 0..1 (null or -1 where
+it is unknown), or `gold`, the right answer, with the `equivalence` by which an output equals it: it is then worth 1 or
+0. `equivalence` is also how the prompt's pools are clustered. Every model answers every prompt once.
 """
 
 import gzip
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
+
+from consensus_server.core.consensus.equivalence import EQUIVALENCES, KEYS
 
 
 class AnswerFileError(ValueError):
@@ -33,45 +36,88 @@ class JudgedAnswers:
     """By prompt, then model."""
     preferences: Float64[np.ndarray, "prompts models"]
     """0..1; nan where unknown."""
+    equivalences: tuple[str, ...]
+    """By prompt: when two answers mean the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What all lines of a prompt say alike."""
+
+    prompt: str
+    equivalence: str
+    gold: str | None
 
 
 def read_judged_answers(path: Path, prompts: int | None = None) -> JudgedAnswers:
     """Read and check a file. prompts: use the first so many; None: all. Raises AnswerFileError."""
-    texts: dict[str, str] = {}
+    questions: dict[str, _Question] = {}
     answers: dict[tuple[str, str], tuple[str, float]] = {}
     for number, row in _rows(path):
         where = f"{path} line {number}"
-        prompt_id, prompt, model, output = (
-            _text(row, name, where) for name in ("prompt_id", "prompt", "model", "output")
-        )
-        if texts.setdefault(prompt_id, prompt) != prompt:
-            raise AnswerFileError(f"{where}: prompt_id {prompt_id!r} stood before with another prompt.")
+        prompt_id, model, output = (_text(row, name, where) for name in ("prompt_id", "model", "output"))
+        question = _question(row, where)
+        if questions.setdefault(prompt_id, question) != question:
+            raise AnswerFileError(
+                f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold or equivalence."
+            )
         if (prompt_id, model) in answers:
             raise AnswerFileError(f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model.")
-        answers[prompt_id, model] = output, _preference(row.get("preference"), where)
+        answers[prompt_id, model] = output, _worth(row, question, output, where)
     if not answers:
         raise AnswerFileError(
-            f"{path} has no answers; it needs lines with prompt_id, prompt, model, output, preference."
+            f"{path} has no answers; it needs lines with prompt_id, prompt, model, output, and preference or gold."
         )
-    return _table(path, dict(list(texts.items())[:prompts]), answers)
+    return _table(path, dict(list(questions.items())[:prompts]), answers)
 
 
-def _table(path: Path, texts: dict[str, str], answers: dict[tuple[str, str], tuple[str, float]]) -> JudgedAnswers:
+def _question(row: dict[str, Any], where: str) -> _Question:
+    equivalence, gold = row.get("equivalence", "semantic"), row.get("gold")
+    if equivalence not in EQUIVALENCES:
+        raise AnswerFileError(f"{where}: equivalence is {equivalence!r}; known are {', '.join(EQUIVALENCES)}.")
+    if gold is not None:
+        _check_gold(_text(row, "gold", where), equivalence, where)
+        if "preference" in row:
+            raise AnswerFileError(f"{where} has both preference and gold; keep one.")
+    return _Question(_text(row, "prompt", where), equivalence, gold)
+
+
+def _check_gold(gold: str, equivalence: str, where: str) -> None:
+    if equivalence not in KEYS:
+        raise AnswerFileError(f"{where}: gold needs an equivalence that can tell right from wrong: {', '.join(KEYS)}.")
+    if KEYS[equivalence](gold) is None:
+        raise AnswerFileError(
+            f"{where}: gold {gold!r} states no {equivalence}; write the bare answer, such as 42 or B."
+        )
+
+
+def _worth(row: dict[str, Any], question: _Question, output: str, where: str) -> float:
+    """0..1; nan where unknown."""
+    if question.gold is None:
+        return _preference(row.get("preference"), where)
+    key = KEYS[question.equivalence]
+    return float(key(output) == key(question.gold))
+
+
+def _table(
+    path: Path, questions: dict[str, _Question], answers: dict[tuple[str, str], tuple[str, float]]
+) -> JudgedAnswers:
     models = tuple(sorted({model for _, model in answers}))
-    missing = [(p, m) for p in texts for m in models if (p, m) not in answers]
+    missing = [(p, m) for p in questions for m in models if (p, m) not in answers]
     if missing:
         raise AnswerFileError(
             f"{path}: {missing[0][1]!r} has no answer to {missing[0][0]!r} ({len(missing)} answers are missing); "
             "leave out the models or prompts that are not complete."
         )
-    table = [[answers[p, m] for m in models] for p in texts]
+    table = [[answers[p, m] for m in models] for p in questions]
     return JudgedAnswers(
         name=path.name,
-        prompt_ids=tuple(texts),
-        prompts=tuple(texts.values()),
+        prompt_ids=tuple(questions),
+        prompts=tuple(question.prompt for question in questions.values()),
         models=models,
         outputs=tuple(tuple(output for output, _ in row) for row in table),
         preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
+        equivalences=tuple(question.equivalence for question in questions.values()),
     )
 
 

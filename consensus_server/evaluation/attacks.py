@@ -154,12 +154,16 @@ ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType(
 """By name."""
 
 
+def kind_of(name: str) -> str:
+    """What is said, whenever it is said."""
+    return name.removesuffix("_good_name").removesuffix("_20")
+
+
 def attack_columns(
     answers: JudgedAnswers, name: str, attackers: int, seed: int
 ) -> list[tuple[str, list[str], Float64[np.ndarray, " prompts"]]]:
     """Columns for a bank: what each attacker says to each prompt, and what that is worth as a label."""
-    kind = name.removesuffix("_good_name").removesuffix("_20")
-    rng = np.random.default_rng([seed, *kind.encode()])
+    rng = np.random.default_rng([seed, *kind_of(name).encode()])
     worth = answers.preferences[np.arange(len(answers.prompts)), weakest(answers)]
     if not ATTACKS[name].weak:
         worth = np.zeros(len(answers.prompts))

@@ -2,21 +2,38 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from client_kit.wire import content_digest
+from consensus_server.core.consensus.answers import Answers
+from consensus_server.core.consensus.equivalence import KEYS, equivalence_named
 from consensus_server.core.consensus.gates import Candidates, refusals
 from consensus_server.core.consensus.guards import printable_share
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import overlaps
 from consensus_server.core.consensus.measures import Cues, Measures
+from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.embedding import embed_texts
+
+
+class NoNeighbours:
+    """Panels are far smaller than the pools that ask an index."""
+
+    def pairs_within(
+        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
+    ) -> Int64[np.ndarray, "pairs 2"]:
+        raise NotImplementedError
+
+
+_NOBODY: Final = NoNeighbours()
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,8 @@ class Bank:
 
     prompt_ids: tuple[str, ...]
     prompts: tuple[str, ...]
+    equivalences: tuple[str, ...]
+    """Of the prompts."""
     names: tuple[str, ...]
     """Of the columns."""
     texts: tuple[tuple[str, ...], ...]
@@ -42,6 +61,62 @@ class Bank:
     f1: Float64[np.ndarray, "prompts columns columns"]
     f2: Float64[np.ndarray, "prompts columns columns"]
     _repetition: dict[bytes, float] = field(default_factory=dict)
+
+    @cached_property
+    def unit(self) -> Float64[np.ndarray, "prompts columns dimension"]:
+        """The vectors as decisions read them."""
+        flat = unit_vectors(self.vectors.reshape(-1, self.vectors.shape[2]))
+        return flat.reshape(self.vectors.shape)
+
+    @cached_property
+    def rank(self) -> Int64[np.ndarray, "prompts columns"]:
+        """Place of each digest among those of its prompt: decisions take answers in that order."""
+        ranks = [np.unique(np.array(row), return_inverse=True)[1] for row in self.digests]
+        return np.stack(ranks).astype(np.int64)
+
+    @cached_property
+    def _written(self) -> np.ndarray:
+        return np.array(
+            [list(zip(*row, strict=True)) for row in zip(self.digests, self.texts, strict=True)], dtype=object
+        )
+
+    def table(
+        self,
+        prompt: Int64[np.ndarray, " answers"],
+        column: Int64[np.ndarray, " answers"],
+        place: Int64[np.ndarray, " answers"],
+    ) -> Answers:
+        """The answers of one panel, in the order of decisions, as `answers.read` would put them down."""
+        sources, pool = np.unique(prompt, return_inverse=True)
+        written = self._written[prompt, column]
+        return Answers(
+            prompt_ids=tuple(self.prompt_ids[p] for p in sources.tolist()),
+            sources=sources,
+            pool=pool,
+            places=place,
+            participant=np.arange(len(prompt)),
+            content=np.unique(prompt * len(self.names) + self.rank[prompt, column], return_inverse=True)[1],
+            digests=tuple(written[:, 0].tolist()),
+            texts=tuple(written[:, 1].tolist()),
+            vectors=self.vectors[prompt, column],
+            unit=self.unit[prompt, column],
+        )
+
+    @cached_property
+    def keyed(self) -> dict[str, tuple[Int64[np.ndarray, "prompts columns"], Bool[np.ndarray, "prompts columns"]]]:
+        """By equivalence that compares keys: the class of each answer, and whether it has one."""
+        prompt, column = np.indices(self.usable.shape).reshape(2, -1)
+        everything = self.table(prompt, column, column)
+        used = {"exact"} | set(self.equivalences)
+        groups = {name: equivalence_named(name)(everything, Policy(), _NOBODY) for name in KEYS if name in used}
+        shape = self.usable.shape
+        return {name: (each.clusters.reshape(shape), each.may_win.reshape(shape)) for name, each in groups.items()}
+
+    def prepare(self) -> None:
+        """Compute now what every panel needs, so that it is not computed once per process."""
+        _ = self.rank, self.keyed
+        for column in range(len(self.names)):
+            self.repetition(np.full(len(self.prompts), column))
 
     def repetition(self, columns: Int64[np.ndarray, " prompts"]) -> float:
         """Repetition of a participant that answers each prompt with one of the columns."""
@@ -131,6 +206,7 @@ def _measured(  # noqa: PLR0917 - the columns of a bank
     return Bank(
         prompt_ids=answers.prompt_ids,
         prompts=answers.prompts,
+        equivalences=answers.equivalences,
         names=(*answers.models, *(name for name, _, _ in extra)),
         texts=tuple(texts),
         digests=tuple(digests),

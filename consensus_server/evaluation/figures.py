@@ -17,6 +17,12 @@ def mean(values: Float64[np.ndarray, "..."]) -> float | None:
     return float(known.mean()) if known.size else None
 
 
+def best_column(values: Float64[np.ndarray, "prompts columns"]) -> float | None:
+    """The highest mean of a column, over what is known in it; None where nothing is."""
+    means = [mean(column) for column in values.T]
+    return max((each for each in means if each is not None), default=None)
+
+
 def two_way_interval(values: Float64[np.ndarray, "panels prompts"], seed: int) -> tuple[float | None, float | None]:
     """95 % interval of the mean when both panels and prompts are drawn again, each with replacement."""
     known = np.isfinite(values)
@@ -66,3 +72,19 @@ def top_half(
         known = np.flatnonzero(np.isfinite(sure) & np.isfinite(good))
         kept.append(good[known[np.argsort(-sure[known], kind="stable")[: (len(known) + 1) // 2]]])
     return mean(np.concatenate(kept))
+
+
+def risk_coverage(
+    confidence: Float64[np.ndarray, "..."], quality: Float64[np.ndarray, "..."], points: int = 20
+) -> list[tuple[float, float]]:
+    """Mean quality of the labels above a threshold of confidence, as (coverage, quality), from few labels to all.
+
+    Labels are pooled over panels. The curve needs judged answers to be drawn; to read it, it needs none.
+    """
+    known = np.isfinite(confidence) & np.isfinite(quality)
+    if not known.any():
+        return []
+    ordered = quality[known][np.argsort(-confidence[known], kind="stable")]
+    means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
+    ends = np.unique(np.maximum(1, np.rint(np.linspace(0, 1, points + 1)[1:] * len(ordered)).astype(np.int64)))
+    return [(float(end / len(ordered)), float(means[end - 1])) for end in ends.tolist()]

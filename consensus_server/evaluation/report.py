@@ -2,10 +2,11 @@
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from consensus_server.evaluation.run import Row
+from consensus_server.evaluation import plots
+from consensus_server.evaluation.run import Finding, Row
 
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
@@ -13,10 +14,11 @@ COLUMNS = (
     "attack_success",
 )  # fmt: skip
 NOTE = (
-    "Quality: mean preference of the chosen answers, with a 95 % interval over panels and prompts drawn again. "
-    "Judges favour length: read quality beside the length-adjusted one. Where a few participants stand far above the "
-    "rest, agreement is no guide to quality."
+    "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "
+    "prompts drawn again. Judges favour length: read quality beside the length-adjusted one."
 )
+FAR_ABOVE = 0.1
+"""How far the best participant may stand above the best label before a report warns."""
 
 
 def write_results(rows: Sequence[Row], folder: Path) -> None:
@@ -24,11 +26,25 @@ def write_results(rows: Sequence[Row], folder: Path) -> None:
     _write(folder / "results.json", json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False) + "\n")
 
 
-def write_reports(rows: Sequence[Row], folder: Path, command: str) -> None:
+def write_reports(findings: Sequence[Finding], folder: Path, command: str) -> None:
     """`report.md` and `report.html`. Raises ImportError without the extra `report`."""
-    files = list(dict.fromkeys(row.file for row in rows))
-    _write(folder / "report.md", "\n".join(_markdown(rows, files, command)))
-    _write(folder / "report.html", _page(rows, files, command))
+    files = list(dict.fromkeys(finding.row.file for finding in findings))
+    _write(folder / "report.md", "\n".join(_markdown(findings, files, command)))
+    _write(folder / "report.html", _page(findings, files, command))
+
+
+def warning(rows: Sequence[Row]) -> str | None:
+    """What to say where participants stand far apart."""
+    calm = [row for row in rows if row.attack is None and row.quality is not None and row.best_single is not None]
+    if not calm:
+        return None
+    best, single = max(row.quality or 0 for row in calm), max(row.best_single or 0 for row in calm)
+    if single - best <= FAR_ABOVE:
+        return None
+    return (
+        f"Caution: the best participant of a panel reaches {single:.3f}, the best labels {best:.3f}. A few participants stand "
+        "far above the rest; there, agreement is no guide to quality."
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -38,14 +54,38 @@ def _write(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
-def _markdown(rows: Sequence[Row], files: Sequence[str], command: str) -> list[str]:
+def _markdown(findings: Sequence[Finding], files: Sequence[str], command: str) -> list[str]:
     lines = ["# Quality of labels", "", f"`{command}`", "", NOTE, ""]
     for file in files:
-        lines += [f"## {file}", "", "| " + " | ".join(name.replace("_", " ") for name in COLUMNS) + " |"]
-        lines += ["|" + "---|" * len(COLUMNS)]
-        lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows if row.file == file]
-        lines.append("")
+        own = [finding for finding in findings if finding.row.file == file]
+        rows = [finding.row for finding in own]
+        calm = [finding for finding in own if finding.row.attack is None]
+        lines += [f"## {file}", ""]
+        if caution := warning(rows):
+            lines += [f"**{caution}**", ""]
+        lines += plots.mermaid_quality([finding.row for finding in calm])
+        lines += plots.mermaid_risk_coverage(_leading(calm))
+        lines += _attacks(rows)
+        lines += ["### All figures", "", *_grid([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
     return lines
+
+
+def _leading(findings: Sequence[Finding]) -> Finding:
+    """The setting whose curve is shown: the one with most safeguards, of equal ones the best."""
+    return max(findings, key=lambda each: (each.row.guards and each.row.reliability, each.row.quality or 0))
+
+
+def _attacks(rows: Sequence[Row]) -> list[str]:
+    columns, attacks, cells = plots.attack_table(rows)
+    if not attacks:
+        return []
+    lines = [[attack, *map(_cell, row)] for attack, row in zip(attacks, cells, strict=True)]
+    return ["### Labels won by attackers", "", *_grid(["attack", *columns], lines)]
+
+
+def _grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
+    rows = [head, ["---"] * len(head), *lines]
+    return [*("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
 def _cells(row: Row) -> list[str]:
@@ -60,58 +100,39 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def _page(rows: Sequence[Row], files: Sequence[str], command: str) -> str:
+def _page(findings: Sequence[Finding], files: Sequence[str], command: str) -> str:
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra
 
     head = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Quality of labels</title><style>'
-    style = "body{font:15px/1.5 system-ui;max-width:1200px;margin:2rem auto;padding:0 1rem}td,th{padding:2px 8px;text-align:right}table{border-collapse:collapse;font-size:13px}tr:nth-child(even){background:#f3f4f6}"
-    parts = [head + style + "</style><script>" + get_plotlyjs() + "</script></head><body>"]
+    parts = [head + _STYLE + "</style><script>" + get_plotlyjs() + "</script></head><body>"]
     parts.append(f"<h1>Quality of labels</h1><p><code>{html.escape(command)}</code></p><p>{html.escape(NOTE)}</p>")
     for file in files:
-        own = [row for row in rows if row.file == file]
-        parts += [f"<h2>{html.escape(file)}</h2>", _plot(own), _table(own)]
+        parts += _chapter(file, [finding for finding in findings if finding.row.file == file])
     return "".join([*parts, "</body></html>\n"])
 
 
-def _plot(rows: Sequence[Row]) -> str:
-    """Quality of each setting with its interval, between a random and the best participant."""
-    from plotly.graph_objects import Figure, Scatter  # noqa: PLC0415 - an extra
-
-    names = [_name(row) for row in rows]
-    quality = [row.quality for row in rows]
-    above = [(row.quality_high or 0) - (row.quality or 0) for row in rows]
-    below = [(row.quality or 0) - (row.quality_low or 0) for row in rows]
-    bars = {"type": "data", "symmetric": False, "array": above, "arrayminus": below}
-    figure = Figure(
-        [
-            Scatter(x=quality, y=names, mode="markers", name="quality", error_x=bars, marker={"size": 9}),
-            Scatter(
-                x=[row.length_adjusted_quality for row in rows], y=names, mode="markers", name="adjusted for length"
-            ),
-            Scatter(x=[row.random for row in rows], y=names, mode="markers", name="random", marker={"symbol": "x"}),
-            Scatter(
-                x=[row.best_single for row in rows],
-                y=names,
-                mode="markers",
-                name="best single",
-                marker={"symbol": "star"},
-            ),
-        ]
-    )
-    figure.update_layout(
-        height=140 + 26 * len(rows), margin={"l": 320}, yaxis={"autorange": "reversed"}, template="plotly_white"
-    )
-    plot: str = figure.to_html(full_html=False, include_plotlyjs=False)
-    return plot
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem}"
+    "td,th{padding:2px 8px;text-align:right;white-space:nowrap}table{border-collapse:collapse;font-size:13px}"
+    "tr:nth-child(even){background:#f3f4f6}.wide{overflow-x:auto}.caution{background:#fef3c7;padding:.5rem 1rem}"
+)
 
 
-def _name(row: Row) -> str:
-    marks = [mark for mark, given in (("guards", row.guards), ("reliability", row.reliability)) if given]
-    attack = [f"{row.attack} x {row.attackers}"] if row.attack else []
-    return ", ".join([row.rule, *marks, f"K={row.panel_size}", *attack])
+def _chapter(file: str, findings: Sequence[Finding]) -> list[str]:
+    """What one file shows."""
+    rows = [finding.row for finding in findings]
+    calm = [finding for finding in findings if finding.row.attack is None]
+    caution = warning(rows)
+    parts = [f"<h2>{html.escape(file)}</h2>"]
+    parts += [f'<p class="caution">{html.escape(caution)}</p>'] if caution else []
+    parts += ["<h3>Quality by rule</h3>", plots.quality_plot([finding.row for finding in calm])]
+    parts += ["<h3>Risk and coverage</h3>", plots.risk_coverage_plot(calm)]
+    if len(calm) < len(rows):
+        parts += ["<h3>Labels won by attackers</h3>", plots.attack_map(rows)]
+    return [*parts, "<h3>All figures</h3>", _table(rows)]
 
 
 def _table(rows: Sequence[Row]) -> str:
     head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in COLUMNS)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(row)) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'

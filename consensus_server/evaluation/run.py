@@ -1,7 +1,8 @@
 """The bench: every rule on every panel, with and without attackers; one row of figures for each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import RULES, rule_named
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import JudgedAnswers
-from consensus_server.evaluation.attacks import attack_columns, seated
+from consensus_server.evaluation.attacks import attack_columns, kind_of, seated
 from consensus_server.evaluation.bank import Bank, make_bank
-from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
+from consensus_server.evaluation.panels import Panel, Picks, draw_panel
+from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
 
 
@@ -27,7 +29,11 @@ class Plan:
     rules: tuple[str, ...] = tuple(RULES)
     attacks: tuple[str, ...] = ()
     attackers: tuple[int, ...] = ()
+    equivalence: str | None = None
+    """How answers are grouped; None: as the file says."""
     abstention: bool = False
+    workers: int = 1
+    """Processes that decide; the findings do not depend on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +67,59 @@ Progress = Callable[[str, int, int], None]
 """(what is being done, done, in all)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row, and what plots and calibration need beside it."""
+
+    row: Row
+    policy: Policy
+    confidence: Float64[np.ndarray, "panels prompts"]
+    """Of the labels; nan for abstentions and for prompts that are not attacked."""
+    worth: Float64[np.ndarray, "panels prompts"]
+    """Of the labels; nan where unknown, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One attack, or none."""
+
+    attack: str | None
+    attackers: int
+
+
 def run(
     answers: JudgedAnswers, plan: Plan, encoder: Encoder, store: EmbeddingStore, progress: Progress
-) -> Iterator[Row]:
-    """Rows in the order of the plan: without attackers first. Raises ValueError where the file has too few models."""
+) -> Iterator[Finding]:
+    """Findings in the order of the plan: without attackers first. Raises ValueError where the file has too few models."""
     if plan.panel_size > len(answers.models):
         raise ValueError(
             f"A panel of {plan.panel_size} needs as many models; {answers.name} has {len(answers.models)}."
         )
+    if plan.equivalence is not None:
+        answers = replace(answers, equivalences=(plan.equivalence,) * len(answers.prompts))
     members = [draw_panel(len(answers.models), plan.panel_size, plan.seed, i) for i in range(plan.panels)]
-    cases: list[tuple[str | None, int]] = [(None, 0), *((name, f) for name in plan.attacks for f in plan.attackers)]
-    for attack, attackers in cases:
-        bank = _bank(answers, plan, attack, attackers, encoder, store, progress)
-        panels = [_panel(each, answers, plan, attack, attackers) for each in members]
-        for policy in policies(plan, attacked=attack is not None):
-            what = f"{attack or 'no attack'}, {policy.rule}"
-            picks = []
-            for done, panel in enumerate(panels):
-                progress(what, done, len(panels))
-                picks.append(decide_panel(bank, panel, policy))
-            progress(what, len(panels), len(panels))
-            yield _row(answers, bank, panels, picks, policy, plan, attack, attackers)
+    with deciding(plan.workers if plan.panels * len(answers.prompts) >= _WORTH_A_POOL else 1) as decide_all:
+        for texts, cases in _cases(plan):
+            bank = _bank(answers, plan, texts, encoder, store, progress)
+            for case in cases:
+                panels = [_panel(each, answers, plan, case) for each in members]
+                chosen = list(policies(plan, attacked=case.attack is not None))
+                what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
+                picks = decide_all(bank, panels, chosen, partial(progress, what))
+                for number, policy in enumerate(chosen):
+                    yield _finding(answers, bank, panels, [each[number] for each in picks], policy, plan, case)
+
+
+_WORTH_A_POOL = 4000
+"""Panels times prompts from which further processes pay for their start."""
+
+
+def _cases(plan: Plan) -> Iterator[tuple[str | None, list[_Case]]]:
+    """The kinds of attacks, each with what runs on the same texts: when they attack, and how many they are."""
+    yield None, [_Case(None, 0)]
+    for kind in dict.fromkeys(map(kind_of, plan.attacks)):
+        names = [name for name in plan.attacks if kind_of(name) == kind]
+        yield names[0], [_Case(name, attackers) for name in names for attackers in plan.attackers]
 
 
 def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
@@ -97,80 +135,67 @@ def _bank(  # noqa: PLR0917 - where it comes from
     answers: JudgedAnswers,
     plan: Plan,
     attack: str | None,
-    attackers: int,
     encoder: Encoder,
     store: EmbeddingStore,
     progress: Progress,
 ) -> Bank:
-    extra = attack_columns(answers, attack, attackers, plan.seed) if attack else []
-    return make_bank(
-        answers, extra, encoder, store, lambda done, total: progress(f"embedding, {attack or 'answers'}", done, total)
-    )
+    extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
+    what = f"embedding, {kind_of(attack) if attack else 'answers'}"
+    return make_bank(answers, extra, encoder, store, partial(progress, what))
 
 
-def _panel(
-    members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, attack: str | None, attackers: int
-) -> Panel:
+def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: _Case) -> Panel:
     count = len(answers.prompts)
-    if attack is None:
+    if case.attack is None:
         return Panel(np.tile(members, (count, 1)), len(members), np.ones(count, dtype=bool))
-    columns, attacked = seated(members, answers, attack, attackers, plan.seed)
-    return Panel(columns, len(members) - attackers, attacked)
+    columns, attacked = seated(members, answers, case.attack, case.attackers, plan.seed)
+    return Panel(columns, len(members) - case.attackers, attacked)
 
 
-def _row(  # noqa: PLR0917 - a row is all of it
+def _finding(  # noqa: PLR0917 - a row is all of it
     answers: JudgedAnswers,
     bank: Bank,
     panels: Sequence[Panel],
     picks: Sequence[Picks],
     policy: Policy,
     plan: Plan,
-    attack: str | None,
-    attackers: int,
-) -> Row:
+    case: _Case,
+) -> Finding:
+    """The figures of one policy."""
+    both = list(zip(panels, picks, strict=True))
     log_length = np.log(bank.length + 20.0)
     models = len(answers.models)
     phi = figures.length_effect(answers.preferences, log_length[:, :models])
     longer = log_length - log_length[:, :models].mean(axis=1, keepdims=True)
-    quality = np.stack([_at_picks(bank.worth, panel, each) for panel, each in zip(panels, picks, strict=True)])
-    adjusted = np.stack([_at_picks(bank.worth - phi * longer, p, each) for p, each in zip(panels, picks, strict=True)])
-    ratio = np.stack(
-        [
-            _at_picks(_length_ratio(bank, p), Panel(_own(p), p.honest, p.attacked), each)
-            for p, each in zip(panels, picks, strict=True)
-        ]
-    )
-    confidence = [np.where(panel.attacked, each.confidence, np.nan) for panel, each in zip(panels, picks, strict=True)]
+    quality = np.stack([_at_picks(bank.worth, panel, each) for panel, each in both])
+    adjusted = np.stack([_at_picks(bank.worth - phi * longer, panel, each) for panel, each in both])
+    ratio = np.stack([_at_picks(_length_ratio(bank, p), _own(p), each) for p, each in both])
+    confidence = np.stack([np.where(panel.attacked, each.confidence, np.nan) for panel, each in both])
     honest = [_honest(answers, panel) for panel in panels]
     low, high = figures.two_way_interval(quality, plan.seed)
-    return Row(
+    row = Row(
         file=answers.name,
         rule=policy.rule,
         guards=policy.guards,
         reliability=policy.reliability,
         panel_size=plan.panel_size,
-        attack=attack,
-        attackers=attackers,
+        attack=case.attack,
+        attackers=case.attackers,
         quality=figures.mean(quality),
         quality_low=low,
         quality_high=high,
-        random=figures.mean(np.array([np.nanmean(each) for each in honest])),
-        best_single=figures.mean(np.array([np.nanmean(each, axis=0).max() for each in honest])),
-        coverage=float(
-            np.mean([(each.slot[panel.attacked] >= 0).mean() for panel, each in zip(panels, picks, strict=True)])
-        ),
+        random=figures.mean(np.array([figures.mean(each) for each in honest], dtype=np.float64)),
+        best_single=figures.mean(np.array([figures.best_column(each) for each in honest], dtype=np.float64)),
+        coverage=float(np.mean([(each.slot[panel.attacked] >= 0).mean() for panel, each in both])),
         length_ratio=figures.mean(ratio),
         length_adjusted_quality=figures.mean(adjusted),
-        auroc=figures.auroc(np.stack(confidence), quality),
-        top_half_quality=figures.top_half(confidence, list(quality)),
+        auroc=figures.auroc(confidence, quality),
+        top_half_quality=figures.top_half(list(confidence), list(quality)),
         attack_success=None
-        if attack is None
-        else float(
-            np.mean(
-                [(each.slot[panel.attacked] >= panel.honest).mean() for panel, each in zip(panels, picks, strict=True)]
-            )
-        ),
+        if case.attack is None
+        else float(np.mean([(each.slot[panel.attacked] >= panel.honest).mean() for panel, each in both])),
     )
+    return Finding(row, policy, confidence, quality)
 
 
 def _at_picks(
@@ -182,9 +207,9 @@ def _at_picks(
     return np.where((picks.slot >= 0) & panel.attacked, values, np.nan)
 
 
-def _own(panel: Panel) -> Int64[np.ndarray, "prompts size"]:
-    """Columns of a table that holds the panel's answers only."""
-    return np.tile(np.arange(panel.columns.shape[1]), (len(panel.columns), 1))
+def _own(panel: Panel) -> Panel:
+    """The panel, for a table that holds its answers only."""
+    return replace(panel, columns=np.tile(np.arange(panel.columns.shape[1]), (len(panel.columns), 1)))
 
 
 def _length_ratio(bank: Bank, panel: Panel) -> Float64[np.ndarray, "prompts size"]:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background
 from consensus_server.core.consensus.clustering import Neighbours
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
-from consensus_server.core.consensus.equivalence import equivalence_named
+from consensus_server.core.consensus.equivalence import Grouping, equivalence_named
 from consensus_server.core.consensus.medoid import best_of_pool
 from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Pool
 from consensus_server.core.consensus.rounding import settled
@@ -130,12 +130,22 @@ def _decide_batch(
         return [_without_answers(pool, gate) for pool, gate in zip(pools, gates, strict=True)]
     votes = rows_of(weighed, answers, "votes") if weighed else participant_votes(answers.participant)
     standing = rows_of(weighed, answers, "score") if weighed else None
-    grouping = group(answers, policy, neighbours)
-    ballot = Ballot(answers, votes, grouping.clusters, policy.seed, standing)
-    counted = tally(answers, grouping.clusters, votes, grouping.may_win)
-    outcome = Outcome(ballot, counted, _picks(ballot, counted, policy.rule))
+    outcome = outcome_of(answers, group(answers, policy, neighbours), votes, standing, policy)
     written = dict(zip(answers.sources.tolist(), _written(outcome, policy, gates), strict=True))
     return [written.get(i) or _without_answers(pool, gates[i]) for i, pool in enumerate(pools)]
+
+
+def outcome_of(
+    answers: Answers,
+    grouping: Grouping,
+    votes: Float64[np.ndarray, " answers"],
+    standing: Float64[np.ndarray, " answers"] | None,
+    policy: Policy,
+) -> Outcome:
+    """What the policy's rule picks, once answers are admitted, weighed and grouped."""
+    ballot = Ballot(answers, votes, grouping.clusters, policy.seed, standing)
+    counted = tally(answers, grouping.clusters, votes, grouping.may_win)
+    return Outcome(ballot, counted, _picks(ballot, counted, policy.rule))
 
 
 def _picks(ballot: Ballot, counted: Tally, name: str) -> Int64[np.ndarray, " pools"]:
@@ -149,7 +159,7 @@ def _picks(ballot: Ballot, counted: Tally, name: str) -> Int64[np.ndarray, " poo
     return best_of_pool(rule.score(ballot), allowed, answers.pool, answers.starts)
 
 
-def _abstentions(outcome: Outcome, policy: Policy) -> list[str | None]:
+def abstentions(outcome: Outcome, policy: Policy) -> list[str | None]:
     """Why each pool gets no label, by `client_kit.wire.Abstention`; None where it gets one."""
     if not policy.abstain:
         return [None] * len(outcome.picks)
@@ -172,7 +182,7 @@ def _without_answers(pool: Pool, gates: dict[int, str]) -> Decision:
 def _written(outcome: Outcome, policy: Policy, gates: Sequence[Mapping[int, str]]) -> Iterator[Decision]:
     """The records, one per pool that has an admitted answer."""
     answers = outcome.ballot.answers
-    reasons = _abstentions(outcome, policy)
+    reasons = abstentions(outcome, policy)
     confidence = confidences(outcome, confidence_named(policy.confidence)).tolist()
     support, shares = outcome.support.tolist(), settled(outcome.shares).tolist()
     picks, places = answers.places[outcome.picks].tolist(), answers.places.tolist()

@@ -1,7 +1,7 @@
 """When two answers mean the same: one table from the name of an equivalence to the clusters it makes."""
 
 import unicodedata
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -44,30 +44,27 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
 
 
-def exact(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
-    """Texts that are equal once folded."""
-    return _everyone(_classes(answers, [folded(text) for text in answers.texts]))
+def _code_or_text(text: str) -> Hashable:
+    """What does not parse is compared as under `exact`."""
+    return code_key(text) or ("exact", folded(text))
 
 
-def stated(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
-    """Equal final answers, however they are stated. An answer that states none is alone, and wins over nobody who does."""
-    keys = [final_answer(text) for text in answers.texts]
-    alone = [key or row for row, key in enumerate(keys)]
-    return Grouping(_classes(answers, alone), np.array([key is not None for key in keys], dtype=bool))
+KEYS: Final[Mapping[str, Callable[[str], Hashable | None]]] = MappingProxyType(
+    {"exact": folded, "final_answer": final_answer, "code": _code_or_text}
+)
+"""Equivalences that compare a key of each answer: equal keys mean the same; None says nothing that could be compared."""
 
 
-def code(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
-    """Equal normal forms of Python; what does not parse is compared as under `exact`."""
-    return _everyone(_classes(answers, [code_key(text) or ("exact", folded(text)) for text in answers.texts]))
+def _keyed(key: Callable[[str], Hashable | None]) -> Equivalence:
+    """Answers of one pool with equal keys. One without a key is alone, and wins over nobody who has one."""
 
+    def group(answers: Answers, _policy: Policy, _neighbours: Neighbours) -> Grouping:
+        keys = [key(text) for text in answers.texts]
+        apart = [row if each is None else (each,) for row, each in enumerate(keys)]
+        clusters = first_members(codes(zip(answers.pool.tolist(), apart, strict=True)))
+        return Grouping(clusters, np.array([each is not None for each in keys], dtype=bool))
 
-def _classes(answers: Answers, keys: Sequence[Hashable]) -> Int64[np.ndarray, " answers"]:
-    """Answers of one pool and one key."""
-    return first_members(codes(zip(answers.pool.tolist(), keys, strict=True)))
-
-
-def _everyone(clusters: Int64[np.ndarray, " answers"]) -> Grouping:
-    return Grouping(clusters, np.ones(len(clusters), dtype=bool))
+    return group
 
 
 def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
@@ -84,7 +81,7 @@ def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Groupi
         for pool, own in zip(pools.tolist(), rows, strict=True):
             labels = component_clusters(answers.vectors[own], answers.content[own], float(similarity[pool]), neighbours)
             clusters[own] = own[labels]
-    return _everyone(clusters)
+    return Grouping(clusters, np.ones(len(clusters), dtype=bool))
 
 
 def cut_distances(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
@@ -104,7 +101,7 @@ def median_lengths(answers: Answers) -> Float64[np.ndarray, " pools"]:
 
 
 EQUIVALENCES: Final[Mapping[str, Equivalence]] = MappingProxyType(
-    {"semantic": semantic, "exact": exact, "final_answer": stated, "code": code}
+    {"semantic": semantic} | {name: _keyed(key) for name, key in KEYS.items()}
 )
 
 

@@ -57,3 +57,14 @@ def judged_file(tmp_path_factory):
 @pytest.fixture
 def store():
     return MemoryStore()
+
+
+@pytest.fixture(scope="session")
+def made_answers(tmp_path_factory):
+    """60 made-up questions with gold answers, 12 simulated participants."""
+    from consensus_server.evaluation.answer_files import read_judged_answers
+    from consensus_server.evaluation.made_questions import write_made_answers
+
+    path = tmp_path_factory.mktemp("made") / "questions.jsonl"
+    write_made_answers(path, prompts=60, models=12, seed=7)
+    return read_judged_answers(path)

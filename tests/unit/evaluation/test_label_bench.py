@@ -1,16 +1,19 @@
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from consensus_server.backends.encoders import HashingEncoder
-from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus import Policy, Pool, decide
+from consensus_server.core.consensus.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
-from consensus_server.evaluation.panels import Panel, _pool, decide_panel, draw_panel
-from consensus_server.evaluation.report import write_reports, write_results
+from consensus_server.evaluation.made_questions import write_made_answers
+from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
+from consensus_server.evaluation.report import warning, write_reports, write_results
 from consensus_server.evaluation.run import Plan, run
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
@@ -36,17 +39,53 @@ def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attac
     bank = make_bank(answers, attack_columns(answers, attack, 3, 7), encoder, store)
     columns, attacked = seated(draw_panel(9, 6, 7, 0), answers, attack, 3, 7)
     panel = Panel(columns, 3, attacked)
-    pools = [with_openings(bank, _pool(bank, panel, number), encoder) for number in range(len(answers.prompts))]
-    for rule in RULES:
-        for guards, reliability in SETTINGS:
-            policy = Policy(rule=rule, guards=guards, reliability=reliability, abstain=False, seed=3)
+    assert_decided_as_by_the_service(bank, panel, encoder)
+
+
+@pytest.mark.parametrize("equivalence", ["semantic", "exact", "final_answer", "mixed"])
+def test_whatever_the_equivalence(made_answers, store, equivalence):
+    names = ["exact", "semantic", "final_answer", "code"] * len(made_answers.prompts)
+    names = names if equivalence == "mixed" else [equivalence] * len(names)
+    answers = replace(made_answers, equivalences=tuple(names[: len(made_answers.prompts)]))
+    bank = make_bank(answers, [], HashingEncoder(), store)
+    columns = np.tile(draw_panel(12, 6, 7, 0), (len(answers.prompts), 1))
+    everywhere = np.ones(len(answers.prompts), dtype=bool)
+    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), HashingEncoder())
+
+
+def pool_of(bank, panel, number):
+    columns = panel.columns[number].tolist()
+    return Pool(
+        prompt_id=bank.prompt_ids[number],
+        participants=tuple(f"member-{slot:03}" for slot in range(len(columns))),
+        samples=(0,) * len(columns),
+        texts=tuple(bank.texts[number][column] for column in columns),
+        digests=tuple(bank.digests[number][column] for column in columns),
+        vectors=bank.vectors[number, columns],
+        equivalence=bank.equivalences[number],
+    )
+
+
+def assert_decided_as_by_the_service(bank, panel, encoder):
+    pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.prompts))]
+    for abstain in (False, True):
+        policies = [
+            Policy(rule=rule, guards=guards, reliability=reliability, abstain=abstain, seed=3)
+            for rule in RULES
+            for guards, reliability in SETTINGS
+        ]
+        for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
             expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
-            assert decide_panel(bank, panel, policy).slot.tolist() == expected
+            assert picks.slot.tolist() == expected, policy
+
+
+def rows_of(answers, plan, store):
+    return [finding.row for finding in run(answers, plan, HashingEncoder(), store, lambda *_: None)]
 
 
 def test_rules_find_the_models_that_tell_most_truth(answers, store):
     plan = Plan(panel_size=6, panels=8, rules=("hybrid", "random"))
-    rows = list(run(answers, plan, HashingEncoder(), store, lambda *_: None))
+    rows = rows_of(answers, plan, store)
     assert [(r.rule, r.guards, r.reliability) for r in rows] == [
         ("hybrid", False, False), ("hybrid", False, True), ("hybrid", True, False), ("hybrid", True, True), ("random", False, False),
     ]  # fmt: skip
@@ -61,7 +100,7 @@ def test_rules_find_the_models_that_tell_most_truth(answers, store):
 
 def test_attackers_sit_last_and_what_they_win_is_counted(answers, store):
     plan = Plan(panel_size=8, panels=4, rules=("medoid", "hybrid"), attacks=("off_topic_copies",), attackers=(5,))
-    medoid, hybrid = (r for r in run(answers, plan, HashingEncoder(), store, lambda *_: None) if r.attack)
+    medoid, hybrid = (r for r in rows_of(answers, plan, store) if r.attack)
     assert medoid.attack_success > 0.9
     assert hybrid.attack_success < 0.05
     assert medoid.quality < 0.1 < hybrid.quality
@@ -96,19 +135,105 @@ def test_panels_are_drawn_as_the_source_says():
 
 def test_abstention_lowers_coverage(answers, store):
     plan = Plan(panel_size=4, panels=3, rules=("vote",), abstention=True)
-    (row,) = run(answers, plan, HashingEncoder(), store, lambda *_: None)
-    assert row.coverage < 0.1
+    assert all(row.coverage < 0.1 for row in rows_of(answers, plan, store))
 
 
 def test_reports_hold_every_row(answers, store, tmp_path):
-    rows = list(run(answers, Plan(4, 2, rules=("medoid",)), HashingEncoder(), store, lambda *_: None))
+    plan = Plan(4, 2, rules=("medoid",), attacks=("injection",), attackers=(1, 2))
+    findings = list(run(answers, plan, HashingEncoder(), store, lambda *_: None))
+    rows = [finding.row for finding in findings]
     write_results(rows, tmp_path)
-    write_reports(rows, tmp_path, "consensus-server evaluate-labels <made>")
-    page = (tmp_path / "report.html").read_text()
+    write_reports(findings, tmp_path, "consensus-server evaluate-labels <made>")
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "&lt;made&gt;" in page
-    assert "Plotly.newPlot" in page
-    assert f"{rows[0].quality:.3f}" in (tmp_path / "report.md").read_text()
+    assert page.count("Plotly.newPlot(") == 3
+    for title in ("Quality by rule", "Risk and coverage", "Labels won by attackers", "All figures"):
+        assert f"<h3>{title}</h3>" in page
+    assert all(f"{row.quality:.3f}" in text for row in rows)
+    assert text.count("```mermaid") == 2
+    assert "medoid x 2" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "results.json"]
+
+
+def test_the_number_of_processes_does_not_show(answers, store, monkeypatch):
+    monkeypatch.setattr("consensus_server.evaluation.run._WORTH_A_POOL", 0)
+    plan = Plan(5, 3, rules=("hybrid", "random"), attacks=("injection", "injection_20_good_name"), attackers=(1, 2))
+    assert rows_of(answers, replace(plan, workers=2), store) == rows_of(answers, plan, store)
+
+
+def test_a_report_warns_where_the_best_participant_stands_far_above_the_labels(answers, store):
+    rows = rows_of(answers, Plan(4, 2, rules=("random",)), store)
+    assert "agreement is no guide" in warning([replace(rows[0], quality=0.2, best_single=0.5)])
+    assert warning([replace(rows[0], quality=0.5, best_single=0.55)]) is None
+
+
+def test_vote_by_final_answer_beats_exact_vote_the_medoid_and_every_single_participant(made_answers, store):
+    rules = ("vote", "hybrid", "medoid")
+    by_answer = {
+        (row.rule, row.guards, row.reliability): row
+        for row in rows_of(made_answers, Plan(panel_size=8, panels=12, rules=rules), store)
+    }
+    by_text = {
+        (row.rule, row.guards, row.reliability): row
+        for row in rows_of(made_answers, Plan(panel_size=8, panels=12, rules=("vote",), equivalence="exact"), store)
+    }
+    vote = by_answer["vote", False, False]
+    assert vote.quality > by_text["vote", False, False].quality + 0.05
+    assert vote.quality > by_answer["medoid", False, False].quality + 0.05
+    assert vote.quality > vote.best_single
+    assert vote.quality == by_answer["hybrid", False, False].quality
+    assert vote.top_half_quality > vote.quality
+    assert by_answer["vote", True, True].quality > by_text["vote", True, True].quality + 0.05
+
+
+def test_made_questions_have_right_and_wrong_answers_of_every_kind(made_answers, tmp_path):
+    means = made_answers.preferences.mean(axis=0)
+    assert 0.2 < means.min() < means.mean() < means.max() < 0.9
+    assert np.corrcoef(means, np.arange(12))[0, 1] > 0.8
+    assert {final_answer(text).split()[0] for row in made_answers.outputs for text in row if final_answer(text)} == {
+        "number", "truth", "choice",
+    }  # fmt: skip
+    assert any(final_answer(text) is None for row in made_answers.outputs for text in row)
+    write_made_answers(tmp_path / "again.jsonl", prompts=60, models=12, seed=7)
+    again = read_judged_answers(tmp_path / "again.jsonl")
+    assert (again.outputs, again.prompts) == (made_answers.outputs, made_answers.prompts)
+
+
+GOLD = {"prompt_id": "p", "prompt": "q", "model": "m", "output": "The answer is 1,200."}
+
+
+@pytest.mark.parametrize(
+    ("equivalence", "gold", "worth"),
+    [
+        ("final_answer", "1200", 1),
+        ("final_answer", "1201", 0),
+        ("exact", "1200", 0),
+        ("exact", "the answer is 1,200.", 1),
+    ],
+)
+def test_an_answer_equal_to_gold_is_worth_one(tmp_path, equivalence, gold, worth):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(GOLD | {"gold": gold, "equivalence": equivalence}))
+    answers = read_judged_answers(path)
+    assert answers.preferences.tolist() == [[worth]]
+    assert answers.equivalences == (equivalence,)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"gold": "42"}, "gold needs an equivalence that can tell right from wrong: exact, final_answer, code"),
+        ({"gold": "a dog", "equivalence": "final_answer"}, "gold 'a dog' states no final_answer"),
+        ({"gold": 42, "equivalence": "final_answer"}, "gold is 42; it must be a text"),
+        ({"gold": "42", "equivalence": "final_answer", "preference": 1}, "both preference and gold"),
+        ({"equivalence": "alike"}, "equivalence is 'alike'; known are semantic, exact"),
+    ],
+)
+def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(GOLD | more))
+    with pytest.raises(AnswerFileError, match=message):
+        read_judged_answers(path)
 
 
 @pytest.mark.parametrize(
