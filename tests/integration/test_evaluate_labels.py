@@ -52,11 +52,39 @@ def test_rows_and_reports_are_written_and_embeddings_kept(judged, tmp_path):
     assert json.loads((tmp_path / "again" / "results.json").read_text()) == rows
 
 
+def test_made_questions_are_judged_by_their_gold_answers_and_voted_on(tmp_path):
+    path = tmp_path / "questions.jsonl"
+    made = CliRunner().invoke(
+        app, ["make-questions", str(path), "--prompts", "80", "--participants", "10", "--seed", "7"]
+    )
+    assert made.exit_code == 0, made.output
+    options = ["--panel-size", 8, "--panels", 6, "--encoder", "hashing", "--cache", tmp_path / "cache", "--workers", 1]
+    qualities = {}
+    for equivalence in ("final_answer", "exact"):
+        out = tmp_path / equivalence
+        done = evaluate(path, *options, "--rules", "vote,medoid", "--equivalence", equivalence, "--out", out)
+        assert done.exit_code == 0, done.output
+        rows = json.loads((out / "results.json").read_text())
+        qualities[equivalence] = {
+            row["rule"]: row["quality"] for row in rows if not row["guards"] and not row["reliability"]
+        }
+        assert "Plotly.newPlot" in (out / "report.html").read_text()
+    assert qualities["final_answer"]["vote"] > qualities["exact"]["vote"]
+    assert qualities["final_answer"]["vote"] > qualities["final_answer"]["medoid"]
+
+
+def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
+    made = CliRunner().invoke(app, ["make-questions", str(tmp_path / "none" / "questions.jsonl")])
+    assert made.exit_code == 4
+    assert "cannot be written" in " ".join(made.output.split())
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
         (["--rules", "median"], 2, "there is no median"),
         (["--attacks", "flood"], 2, "there is no flood"),
+        (["--equivalence", "alike"], 2, "there is no alike"),
         (["--attackers", "9"], 2, "give numbers from 1 to 7"),
         (["--panel-size", "7"], 1, "needs as many models"),
     ],
