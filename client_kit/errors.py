@@ -30,6 +30,7 @@
     + ContextTooLong  PromptRefused  EmptyAnswer  UnreadableAnswer
     + SpendingLimit
   x TrainingError                 a model was not trained
+  x ModelCollapsed                a site stopped: its model's answers have lost their variety
   x JournalError                  a participant's journal cannot be used
   x ExportError                   pseudo-labels could not be written in the wanted format
 """
@@ -429,6 +430,10 @@ class SpendingLimit(GenerationError):
 
 class TrainingError(ConsensusError):
     """A model was not trained; the message has cause and remedy."""
+
+
+class ModelCollapsed(ConsensusError):
+    """A site stopped by its own rule: its model's answers have lost their variety over the rounds."""
 
 
 class JournalError(ConsensusError):

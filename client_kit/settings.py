@@ -50,7 +50,7 @@ class TransformersSettings(Settings):
 
     kind: Literal["transformers"]
     model: FolderOrName
-    """Folder (`./base`, `/models/base`); where nothing is trained here, also a name on the model hub."""
+    """Folder (`./base`, `/models/base`), or a name on the model hub (`owner/name`)."""
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Answers generated at once."""
     device: str = "auto"
@@ -147,12 +147,13 @@ TRAINABLE = ("transformers", "vllm", "vllm_server")
 """Kinds of generators whose model lies on this machine, so that it can be trained."""
 
 
-class SftSettings(Settings):
-    """Supervised fine-tuning with TRL on this machine, on the completions only."""
+class TrlSettings(Settings):
+    """What every training with TRL on this machine can be told."""
 
-    kind: Literal["sft"]
-    method: Literal["full", "lora"] = "full"
-    """`full` trains all weights, `lora` an adapter (arXiv 2106.09685)."""
+    method: Literal["full", "lora", "dora", "qlora"] = "full"
+    """`full` trains all weights, `lora` an adapter (arXiv 2106.09685), `dora` one that learns magnitudes and directions
+    apart (arXiv 2402.09353), `qlora` an adapter on a base in four bits (arXiv 2305.14314; an NVIDIA GPU and
+    bitsandbytes)."""
     first_steps: Annotated[int, Field(ge=1)] | None = None
     """Optimiser steps of the first training, on private data alone; as `steps` when not set."""
     steps: Annotated[int, Field(ge=1)]
@@ -170,7 +171,7 @@ class SftSettings(Settings):
     batch_size: Annotated[int, Field(ge=1)] = 16
     """Examples that go through the model at once."""
     accumulate: Annotated[int, Field(ge=1)] = 1
-    """Batches per optimiser step, which sees `batch_size * accumulate` examples."""
+    """Batches per optimiser step, which sees `batch_size * accumulate` examples of each process."""
     max_length: Annotated[int, Field(ge=8)] | None = 1024
     """Longest prompt with its completion, in tokens; longer ones are cut at the end. Null: no limit."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -182,8 +183,18 @@ class SftSettings(Settings):
     checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
     """Optimiser steps between checkpoints, from which a training that was killed goes on; when not set, it begins
     anew."""
+    evaluate_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps between evaluations on the private validation examples; the best model is kept. When not set, the
+    last one is."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Evaluations without a better one after which a training stops early."""
+    processes: Annotated[int, Field(ge=1)] = 1
+    """Processes that `accelerate launch` starts for a training: one per GPU."""
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ()
+    """Trackers that get the losses. TensorBoard's files lie in `work/logs`; the other two send them where their own
+    environment variables say."""
     lora_rank: Annotated[int, Field(ge=1)] = 16
-    """Rank of a new adapter; this and the next three are for method `lora`."""
+    """Rank of a new adapter; this and the next three are for methods with an adapter."""
     lora_alpha: Annotated[int, Field(ge=1)] = 32
     """The adapter's output is scaled by `lora_alpha / lora_rank`."""
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -199,9 +210,35 @@ class SftSettings(Settings):
             raise ValueError("method 'full' trains no adapter; write method: lora, or remove this field")
         return value
 
+    @model_validator(mode="after")
+    def _evaluations_agree(self) -> Self:
+        if self.patience is not None and self.evaluate_steps is None:
+            raise ValueError("'patience' counts evaluations; set 'evaluate_steps' too")
+        if self.evaluate_steps is not None and self.checkpoint_steps not in {None, self.evaluate_steps}:
+            raise ValueError("each evaluation keeps a checkpoint; remove 'checkpoint_steps', or set it equal")
+        return self
+
     def steps_of(self, stage: int) -> int:
         """Optimiser steps of training `stage`, from 1."""
         return self.steps if stage > 1 or self.first_steps is None else self.first_steps
+
+
+class SftSettings(TrlSettings):
+    """Supervised fine-tuning with TRL on this machine, on the completions only."""
+
+    kind: Literal["sft"]
+
+
+class DpoSettings(TrlSettings):
+    """Supervised fine-tuning as `sft`, then DPO: pseudo-labels are preferred to own answers of weaker clusters."""
+
+    kind: Literal["dpo"]
+    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    """How strongly the model is held to what it was before the preferences."""
+    preference_steps: Annotated[int, Field(ge=1)] = 50
+    """Optimiser steps on preferences in each training that has any, after its supervised steps."""
+    preference_learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5e-6
+    """Highest learning rate of these steps."""
 
 
 class NoTrainerSettings(Settings):
@@ -212,7 +249,7 @@ class NoTrainerSettings(Settings):
     """Format of the files `work/round-NNN/labels.<format>.jsonl`."""
 
 
-TrainerSettings = Annotated[SftSettings | NoTrainerSettings, Field(discriminator="kind")]
+TrainerSettings = Annotated[SftSettings | DpoSettings | NoTrainerSettings, Field(discriminator="kind")]
 
 
 class SamplingSettings(Settings):
@@ -246,15 +283,60 @@ class SpendingSettings(Settings):
         return self
 
 
-class MixingSettings(Settings):
-    """How private data and pseudo-labels share a training."""
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
-    ratio: Annotated[float, Field(ge=0)] | None = 1.0
+
+class MixingSettings(Settings):
+    """How private data and pseudo-labels share a training.
+
+    `ratio`, `weight` and `minimum_confidence` may be lists: the first value is for the pseudo-labels of round 1, the
+    next for those of round 2, the last for all later ones.
+    """
+
+    ratio: NotNegative | Annotated[tuple[NotNegative, ...], Field(min_length=1)] | None = 1.0
     """Pseudo-labelled examples drawn per private example; null takes each pseudo-label once."""
-    weight: Annotated[float, Field(ge=0)] = 1.0
+    weight: NotNegative | Annotated[tuple[NotNegative, ...], Field(min_length=1)] = 1.0
     """Factor on the loss of pseudo-labelled examples."""
     by_confidence: bool = True
     """Weight each pseudo-label by its confidence."""
+    minimum_confidence: Share | Annotated[tuple[Share, ...], Field(min_length=1)] = 0.0
+    """Pseudo-labels of lower confidence are left out."""
+    replay: Share = 1.0
+    """Share of the private examples that take part in trainings after the first, drawn anew for each: what is not
+    replayed is forgotten sooner."""
+
+
+class ValidationSettings(Settings):
+    """Private examples that are held out, to see whether a training did good."""
+
+    share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the distinct private prompts that is never trained on; 0 holds none out."""
+    return_margin: Annotated[float, Field(gt=0)] | None = None
+    """A training after which the loss on them is higher than the lowest so far by more than this share of it is
+    discarded: the site goes on from the model before it. When not set, no training is."""
+
+    @model_validator(mode="after")
+    def _a_margin_needs_examples(self) -> Self:
+        if self.return_margin is not None and self.share == 0:
+            raise ValueError("'return_margin' compares losses on held-out examples; set 'share' above 0")
+        return self
+
+
+class CollapseSettings(Settings):
+    """When the variety of a site's own answers is watched with alarm. Each figure is compared with the first round's."""
+
+    distinct_floor: Share = 0.5
+    """Alarm when the share of distinct pairs of words falls below this share of its first value."""
+    overlap_rise: Share = 0.25
+    """Alarm when the mean overlap of the words of answers to different prompts rises by more than this."""
+    identical_rise: Share = 0.25
+    """Alarm when the share of answers that also stand under another prompt rises by more than this."""
+    stop_after: Annotated[int, Field(ge=1)] | None = None
+    """Rounds in a row with an alarm after which the site stops before it submits; when not set, it only warns."""
+    gold: LocalPath | None = None
+    """JSONL with `prompt_id` and `answer`, for public prompts whose right answer the site knows: the journal then has
+    the precision of the pseudo-labels by support."""
 
 
 class SlotSettings(Settings):
@@ -280,19 +362,28 @@ class SiteSettings(Settings):
     training_rights: bool = False
     """You state: the model's licence, and the terms of who runs it, let others train on its answers."""
     mixing: MixingSettings = MixingSettings()
+    validation: ValidationSettings = ValidationSettings()
+    collapse: CollapseSettings = CollapseSettings()
     seed: int = 0
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of numeric libraries; theirs when not set."""
 
     @model_validator(mode="after")
     def _training_needs_a_model_and_data(self) -> Self:
-        if self.trainer.kind == "sft" and self.generator.kind not in TRAINABLE:
+        kind = self.trainer.kind
+        if kind != "none" and self.generator.kind not in TRAINABLE:
             raise ValueError(
-                f"trainer 'sft' fine-tunes the model of generator {', '.join(map(repr, TRAINABLE[:-1]))} or "
+                f"trainer '{kind}' fine-tunes the model of generator {', '.join(map(repr, TRAINABLE[:-1]))} or "
                 f"{TRAINABLE[-1]!r}; with another generator write trainer: {{kind: none}}"
             )
-        if self.trainer.kind == "sft" and self.private is None:
-            raise ValueError("trainer 'sft' needs private data: set 'private' to a JSONL file")
+        if kind != "none" and self.private is None:
+            raise ValueError(f"trainer '{kind}' needs private data: set 'private' to a JSONL file")
+        return self
+
+    @model_validator(mode="after")
+    def _evaluations_have_examples(self) -> Self:
+        if getattr(self.trainer, "evaluate_steps", None) is not None and self.validation.share == 0:
+            raise ValueError("trainer.evaluate_steps evaluates on held-out private examples; set validation.share too")
         return self
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from client_kit.errors import ConfigurationError
 from client_kit.generation.answer_cache import AnswerCache
@@ -12,6 +12,7 @@ from client_kit.generation.base import Generator, GeneratorSource
 from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
 from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
+    DpoSettings,
     GeneratorSettings,
     NoTrainerSettings,
     OpenAISettings,
@@ -20,10 +21,14 @@ from client_kit.settings import (
     SpendingSettings,
     TrainerSettings,
     TransformersSettings,
+    TrlSettings,
     VLLMServerSettings,
     VLLMSettings,
 )
 from client_kit.training.base import Trainer
+
+if TYPE_CHECKING:
+    from client_kit.training.sft_settings import SFTSettings
 
 ANSWERS = "answers.sqlite"
 """The answer cache in a participant's work folder."""
@@ -90,6 +95,8 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
             return None
         case SftSettings():
             return _sft(settings, threads)
+        case DpoSettings():
+            return _dpo(settings, threads)
     assert_never(settings)
 
 
@@ -161,29 +168,48 @@ def _api_key(variable: str | None) -> str | None:
 
 
 def _sft(settings: SftSettings, threads: int | None) -> Trainer:
-    from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings  # noqa: PLC0415
+    from client_kit.training.sft import SFTFineTuner  # noqa: PLC0415
+
+    return SFTFineTuner(_trl(settings, threads))
+
+
+def _dpo(settings: DpoSettings, threads: int | None) -> Trainer:
+    from client_kit.training.dpo import DPOFineTuner, DPOSettings  # noqa: PLC0415
+
+    own = DPOSettings(
+        _trl(settings, threads), settings.beta, settings.preference_steps, settings.preference_learning_rate
+    )
+    return DPOFineTuner(own)
+
+
+def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
+    from client_kit.training.sft_settings import Lora, SFTSettings  # noqa: PLC0415
 
     lora = Lora(
         rank=settings.lora_rank,
         alpha=settings.lora_alpha,
         dropout=settings.lora_dropout,
         target_modules=settings.lora_target_modules,
+        dora=settings.method == "dora",
+        four_bit=settings.method == "qlora",
     )
-    return SFTFineTuner(
-        SFTSettings(
-            learning_rate=settings.learning_rate,
-            batch_size=settings.batch_size,
-            accumulate=settings.accumulate,
-            max_length=settings.max_length,
-            schedule=settings.schedule,
-            warmup_steps=settings.warmup_steps,
-            weight_decay=settings.weight_decay,
-            max_gradient_norm=settings.max_gradient_norm,
-            lora=lora if settings.method == "lora" else None,
-            device=settings.device,
-            precision=settings.precision,
-            gradient_checkpointing=settings.gradient_checkpointing,
-            threads=threads,
-            checkpoint_steps=settings.checkpoint_steps,
-        )
+    return SFTSettings(
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        accumulate=settings.accumulate,
+        max_length=settings.max_length,
+        schedule=settings.schedule,
+        warmup_steps=settings.warmup_steps,
+        weight_decay=settings.weight_decay,
+        max_gradient_norm=settings.max_gradient_norm,
+        lora=None if settings.method == "full" else lora,
+        device=settings.device,
+        precision=settings.precision,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        threads=threads,
+        checkpoint_steps=settings.checkpoint_steps,
+        evaluate_steps=settings.evaluate_steps,
+        patience=settings.patience,
+        processes=settings.processes,
+        report_to=settings.report_to,
     )

@@ -121,8 +121,10 @@ def describe(progress: Progress) -> str:
         Step.TRAINING: f"{training}: {f'{progress.total} steps on ' if progress.total else ''}{progress.detail}",
         Step.TRAINED: f"{training} done in {progress.seconds:.0f} s"
         + (f", {progress.detail}" if progress.detail else ""),
+        Step.RETURNED: f"{training} discarded: {progress.detail}",
         Step.EVALUATED: f"Evaluated after training {number}: {progress.detail}",
         Step.ANSWERING: f"Round {number}: {counted} answers",
+        Step.ALARM: f"Round {number}: warning, {progress.detail}",
         Step.SUBMITTED: f"Round {number}: {progress.done} answers submitted and sealed"
         + (f" ({progress.detail})" if progress.detail else ""),
         Step.WAITING: f"Round {number}: waits {progress.detail}",

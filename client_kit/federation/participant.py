@@ -10,13 +10,11 @@ journalled before the next begins, so that a participant killed anywhere goes on
 never generated again, and what is sent again is the same.
 """
 
-import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,57 +32,14 @@ from client_kit.errors import (
 )
 from client_kit.exports import write_whole
 from client_kit.federation.journal import Journal, Record
+from client_kit.federation.learning import Learning, round_folder
+from client_kit.federation.means import Site
 from client_kit.federation.progress import Observer, Progress, Step, ignore
-from client_kit.generation.base import Generation, Generator, Sampling
+from client_kit.federation.watching import label_figures, stood_apart, watch
+from client_kit.generation.base import Generation, Generator
 from client_kit.generation.cleaning import Dropped, clean
-from client_kit.generation.spending import Prices, Tokens
-from client_kit.training.base import Example, Trainer
-from client_kit.training.dataset import Taught, mix
+from client_kit.generation.spending import Tokens
 from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
-
-Evaluate = Callable[[int, Generator], Mapping[str, Any]]
-"""(trainings so far, the model) -> JSON values that are journalled and shown."""
-
-Export = Callable[[Sequence[PseudoLabel], Sequence[Prompt], Path], None]
-"""Writes pseudo-labels for a trainer outside of the kit: (labels, public prompts, folder of the round)."""
-
-Compute = Callable[[Callable[[], None]], AbstractContextManager[object]]
-"""Holds the right to compute while its block runs; calls its argument when it has to wait for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mixing:
-    """How private data and pseudo-labels share a training; see `client_kit.training.dataset.mix`."""
-
-    ratio: float | None = 1.0
-    """Pseudo-labelled examples drawn per private example; None takes each pseudo-label once."""
-    weight: float = 1.0
-    by_confidence: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """What a participant brings along: its model, its private data, and how they are used."""
-
-    open_generator: Callable[[Path | None], Generator]
-    """The model as an inference API; the argument is the newest checkpoint, None where nothing is trained here."""
-    sampling: Sampling = field(default_factory=Sampling)
-    prices: Prices = field(default_factory=Prices)
-    """Of the model's tokens, for what is shown."""
-    training_rights: bool = False
-    """The site states that others may train on its answers."""
-    base: Path | None = None
-    """Model that the first training starts from."""
-    trainer: Trainer | None = None
-    """None: a site that is only an API, whose provider trains on what `export` writes."""
-    private: Sequence[Example] = ()
-    mixing: Mixing = field(default_factory=Mixing)
-    steps: Callable[[int], int] = lambda _: 1
-    """Optimiser steps of training 1, 2, ..."""
-    seed: int = 0
-    evaluate: Evaluate | None = None
-    export: Export | None = None
-    compute: Compute = lambda _: nullcontext()
 
 
 class Participant:
@@ -113,6 +68,7 @@ class Participant:
         self._rounds = rounds
         self._patience_seconds = patience_seconds
         self._observe = observe
+        self._learning = Learning(site, journal, work, self._tell, self._computing)
 
     def run(self) -> Path | None:
         """Take part in all rounds. Returns the last checkpoint; None for a site that trains nothing.
@@ -130,7 +86,7 @@ class Participant:
             self._take_part(number)
         self._train(self._rounds + 1)
         self._tell(Step.FINISHED, self._rounds + 1)
-        return self._checkpoint()
+        return self._learning.checkpoint()
 
     def _check(self) -> None:
         allowed = self._federation.samples_per_prompt
@@ -147,50 +103,8 @@ class Participant:
     # Training
 
     def _train(self, stage: int) -> None:
-        """Training number `stage`: from the last checkpoint, on private data and the last pseudo-labels."""
-        if self._site.trainer is None:
-            return
-        if self._journal.last("trained", stage=stage) is None:
-            self._train_now(self._site.trainer, stage)
+        self._learning.train(stage, self._prompts)
         self._evaluate(stage)
-
-    def _train_now(self, trainer: Trainer, stage: int) -> None:
-        start = self._checkpoint()
-        if start is None:
-            raise ConfigurationError("a site with a trainer needs a base model")
-        output = self._work / f"training-{stage:03}"
-        # Left by a run that was killed before it could journal it. A trainer's own checkpoints stand beside it and stay:
-        # model, examples, steps and seed are the same again, so that it may go on from them.
-        shutil.rmtree(output, ignore_errors=True)
-        examples = self._examples(stage)
-        with self._computing(stage):
-            self._tell(Step.TRAINING, stage, total=self._site.steps(stage), detail=f"{len(examples)} examples")
-            report = trainer.train(
-                start, examples, steps=self._site.steps(stage), seed=self._site.seed + stage, output=output
-            )
-        self._journal.append(
-            "trained", stage=stage, model=os.path.relpath(report.model, self._work), steps=report.steps, seconds=report.seconds,
-            examples=report.examples, losses=list(report.losses),
-        )  # fmt: skip
-        loss = f"loss {report.losses[-1]:.3f}" if report.losses else ""
-        self._tell(Step.TRAINED, stage, done=report.steps, total=report.steps, detail=loss, seconds=report.seconds)
-
-    def _examples(self, stage: int) -> list[Example]:
-        """Private data and the last pseudo-labels, mixed as this site wants them."""
-        texts, how = {prompt.prompt_id: prompt.prompt for prompt in self._prompts}, self._site.mixing
-        taught = [
-            Taught(texts[label.prompt_id], label.text, label.confidence)
-            for label in self._last_labels()
-            if label.text is not None
-        ]
-        return mix(
-            self._site.private, taught, seed=self._site.seed + stage,
-            ratio=how.ratio, weight=how.weight, by_confidence=how.by_confidence,
-        )  # fmt: skip
-
-    def _checkpoint(self) -> Path | None:
-        trained = self._journal.last("trained")
-        return self._site.base if trained is None else self._work / trained["model"]
 
     def _evaluate(self, stage: int) -> None:
         """Once after training `stage`, unless the model has been trained further since: it cannot speak for that stage."""
@@ -280,6 +194,9 @@ class Participant:
     def _submit(self, number: int) -> None:
         """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
         answers, dropped = self._cleaned(number)
+        before = _first_samples(self._cleaned(number - 1)[0])
+        for alarm in watch(self._site.collapse, self._journal, number, _first_samples(answers), before):
+            self._tell(Step.ALARM, number, detail=alarm)
         self._tell(Step.WAITING, number, detail="for the round to open")
         self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
@@ -318,25 +235,31 @@ class Participant:
         began = time.monotonic()
         labels = self._client.wait_for_labels(number, self._patience_seconds)
         waited = time.monotonic() - began
-        folder = self._work / f"round-{number:03}"
+        folder = round_folder(self._work, number)
         write_whole(folder / "pseudo_labels.jsonl", "".join(label.model_dump_json() + "\n" for label in labels))
         if self._site.export is not None:
             self._site.export(labels, self._prompts, folder)
+        if self._site.preferences:
+            self._note_what_stood_apart(number, labels)
         count = sum(label.text is not None for label in labels)
-        self._journal.append("labelled", round=number, labels=count, waited_seconds=waited)
+        figures = label_figures(self._site.collapse, labels)
+        self._journal.append("labelled", round=number, labels=count, waited_seconds=waited, **figures)
         self._tell(Step.LABELLED, number, done=count, total=len(labels), seconds=waited)
 
-    def _last_labels(self) -> list[PseudoLabel]:
-        labelled = self._journal.last("labelled")
-        if labelled is None:
-            return []
-        path = self._work / f"round-{labelled['round']:03}" / "pseudo_labels.jsonl"
-        return [PseudoLabel.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    def _note_what_stood_apart(self, number: int, labels: Sequence[PseudoLabel]) -> None:
+        """Journal the own answers that mean something else than the pseudo-label: a trainer of preferences wants them."""
+        if self._journal.last("sealed", round=number) is None:
+            return
+        own = {(answer.prompt_id, answer.sample): answer for answer in self._cleaned(number)[0]}
+        noted = {record["prompt_id"] for record in self._journal.of("outside", round=number)}
+        for label in labels:
+            if label.prompt_id not in noted and (text := stood_apart(self._client, number, label, own)) is not None:
+                self._journal.append("outside", round=number, prompt_id=label.prompt_id, text=text)
 
     # What steps share
 
     def _generator(self) -> Generator:
-        return self._site.open_generator(self._checkpoint())
+        return self._site.open_generator(self._learning.checkpoint())
 
     def _computing(self, stage: int) -> AbstractContextManager[object]:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))
@@ -345,6 +268,11 @@ class Participant:
         self, step: Step, stage: int = 0, *, done: int = 0, total: int = 0, detail: str = "", seconds: float = 0.0
     ) -> None:
         self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3)))
+
+
+def _first_samples(answers: Sequence[Answer]) -> dict[str, str]:
+    """One answer by prompt: that of the lowest sample."""
+    return {answer.prompt_id: answer.text for answer in sorted(answers, key=lambda answer: -answer.sample)}
 
 
 def _as_fields(generation: Generation) -> dict[str, Any]:

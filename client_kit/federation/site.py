@@ -15,24 +15,26 @@ from client_kit.errors import ConfigurationError
 from client_kit.exports import export_labels, write_whole
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
-from client_kit.federation.participant import Evaluate, Export, Mixing, Participant, Site
+from client_kit.federation.means import CollapseGuard, Evaluate, Export, Mixing, Site
+from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generator, GeneratorSource, Sampling
 from client_kit.generation.spending import Prices, Tokens, estimate
 from client_kit.settings import (
+    CollapseSettings,
     GeneratorSettings,
     NoTrainerSettings,
     ParticipantSettings,
-    SftSettings,
     SpendingSettings,
     TrainerSettings,
     TransformersSettings,
     VLLMServerSettings,
     VLLMSettings,
 )
-from client_kit.training.base import Trainer
-from client_kit.training.dataset import load_examples
+from client_kit.training.base import Example, Trainer
+from client_kit.training.collapse import Limits
+from client_kit.training.dataset import load_examples, split
 from client_kit.wire import Prompt, PseudoLabel
 
 JOURNAL = "journal.jsonl"
@@ -105,17 +107,22 @@ def _prices(settings: ParticipantSettings) -> Prices:
 def open_site(settings: ParticipantSettings, openers: Openers, source: GeneratorSource) -> Site:
     """Model, data and habits of a participant. Reads the private data; loads no model yet."""
     trainer = settings.trainer
+    private, validation = _private(settings)
     return Site(
         open_generator=source.open,
         trainer=openers.open_trainer(trainer, threads=settings.threads),
         training_rights=settings.training_rights,
         base=_base(settings),
-        private=load_examples(settings.private) if settings.private else (),
+        private=private,
+        validation=validation,
+        return_margin=settings.validation.return_margin,
         sampling=Sampling(**settings.sampling.model_dump()),
         prices=_prices(settings),
+        preferences=trainer.kind == "dpo",
         mixing=Mixing(**settings.mixing.model_dump()),
-        steps=trainer.steps_of if isinstance(trainer, SftSettings) else lambda _: 0,
+        steps=(lambda _: 0) if isinstance(trainer, NoTrainerSettings) else trainer.steps_of,
         seed=settings.seed,
+        collapse=_guard(settings.collapse),
         evaluate=_evaluation(settings),
         export=_export(trainer),
         compute=_compute(settings),
@@ -127,11 +134,38 @@ def _base(settings: ParticipantSettings) -> Path | None:
     return Path(settings.generator.model) if isinstance(settings.generator, _LOCAL) else None
 
 
+def _private(settings: ParticipantSettings) -> tuple[list[Example], list[Example]]:
+    """(what is trained on, what is held out)."""
+    if settings.private is None:
+        return [], []
+    return split(load_examples(settings.private), settings.validation.share)
+
+
+def _guard(settings: CollapseSettings) -> CollapseGuard:
+    limits = Limits(settings.distinct_floor, settings.overlap_rise, settings.identical_rise)
+    gold = {} if settings.gold is None else _known_answers(settings.gold)
+    return CollapseGuard(limits, settings.stop_after, gold)
+
+
+def _known_answers(file: Path) -> dict[str, str]:
+    """Right answers by prompt. Raises ConfigurationError that names the line."""
+    rows = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
+    return dict(_known_answer(file, number, line) for number, line in rows)
+
+
+def _known_answer(file: Path, number: int, line: bytes) -> tuple[str, str]:
+    try:
+        row = json.loads(line)
+        return str(row["prompt_id"]), str(row["answer"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"{file} line {number} must be JSON with prompt_id and answer: {error}") from error
+
+
 def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:
     """What has to be the same for a journal to be continued."""
     federation = client.federation()
     private = sha256(settings.private.read_bytes()).hexdigest() if settings.private else None
-    same = ("generator", "trainer", "sampling", "mixing", "seed")
+    same = ("generator", "trainer", "sampling", "mixing", "validation", "seed")
     return {
         "federation": federation.federation,
         "created_at": federation.created_at.isoformat(),
@@ -187,13 +221,16 @@ def evaluation_file(work: Path, stage: int) -> Path:
 
 def read_questions(file: Path) -> list[Prompt]:
     """Questions of a JSONL file. Raises ConfigurationError that names the line."""
+    return [_question(file, number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
+
+
+def _lines(file: Path) -> list[bytes]:
     try:
-        lines = file.read_bytes().splitlines()
+        return file.read_bytes().splitlines()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot read {file}: {error.strerror}. Give JSONL with prompt_id and prompt"
+            f"cannot read {file}: {error.strerror}. Give JSONL, a row with prompt_id each"
         ) from error
-    return [_question(file, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _question(file: Path, number: int, line: bytes) -> Prompt:

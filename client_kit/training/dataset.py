@@ -8,6 +8,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class Taught:
     completion: str
     confidence: float = 1.0
     """0..1, as the server gave it."""
+    rejected: str | None = None
+    """The participant's own answer, where it means something else."""
 
 
 def load_examples(path: Path) -> list[Example]:
@@ -54,25 +57,64 @@ def mix(
     ratio: float | None = 1.0,
     weight: float = 1.0,
     by_confidence: bool = True,
+    minimum_confidence: float = 0.0,
+    replay: float = 1.0,
 ) -> list[Example]:
     """Private examples and pseudo-labelled ones, shuffled.
 
     ratio: pseudo-labelled examples per private example. Each pseudo-label is taken equally often, the rest drawn; None
     takes each once. weight: factor on the loss of pseudo-labelled examples; `by_confidence` multiplies it by each
-    label's confidence. Reasoning blocks are taken out of the pseudo-labels. Raises TrainingError for ratio or weight
-    below 0.
+    label's confidence. Labels below `minimum_confidence` are left out. replay: share of the private examples that takes
+    part, drawn anew for each seed; where there is no pseudo-label, all take part. Reasoning blocks are taken out of the
+    pseudo-labels. Raises TrainingError for ratio or weight below 0, or a replay outside of 0..1.
     """
     if weight < 0 or (ratio is not None and ratio < 0):
         raise TrainingError(f"ratio {ratio} and weight {weight} must be 0 or more")
+    if not 0 <= replay <= 1:
+        raise TrainingError(f"replay {replay} is a share of the private examples; it must be 0 to 1")
     draw = random.Random(f"mix {seed}")  # noqa: S311
     labelled = [
-        Example(label.prompt, strip_reasoning(label.completion), weight * (label.confidence if by_confidence else 1.0))
+        _as_example(label, weight * (label.confidence if by_confidence else 1.0))
         for label in taught
+        if label.confidence >= minimum_confidence
     ]
     count = len(labelled) if ratio is None else round(ratio * len(private))
-    mixed = [*private, *_evenly(labelled, count, draw)]
+    mixed = [*_replayed(private, replay if labelled else 1.0, draw), *_evenly(labelled, count, draw)]
     draw.shuffle(mixed)
     return mixed
+
+
+def split(private: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """(training, validation): `share` of the distinct prompts, 0..1, is held out with all of their examples.
+
+    Which ones depends on their texts only, so that an example stays on its side whatever is added or reordered, up to
+    rounding. Raises TrainingError where one side would be empty.
+    """
+    if share == 0:
+        return list(private), []
+    prompts = sorted({example.prompt for example in private}, key=lambda text: sha256(text.encode()).digest())
+    held_out = set(prompts[: max(1, round(share * len(prompts)))])
+    if len(held_out) == len(prompts):
+        raise TrainingError(
+            f"a validation share of {share} of {len(prompts)} distinct private prompts leaves none to train on; "
+            "bring more private data, or set validation.share to 0"
+        )
+    sides: tuple[list[Example], list[Example]] = ([], [])
+    for example in private:
+        sides[example.prompt in held_out].append(example)
+    return sides
+
+
+def _as_example(label: Taught, weight: float) -> Example:
+    rejected = None if label.rejected is None else strip_reasoning(label.rejected)
+    return Example(label.prompt, strip_reasoning(label.completion), weight, public=True, rejected=rejected)
+
+
+def _replayed(private: Sequence[Example], share: float, draw: random.Random) -> list[Example]:
+    """This share of the private examples, at least one of them unless the share is 0."""
+    if share == 1:
+        return [*private]
+    return draw.sample(private, min(len(private), max(round(share * len(private)), share > 0)))
 
 
 def _evenly(examples: Sequence[Example], count: int, draw: random.Random) -> list[Example]:

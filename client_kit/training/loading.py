@@ -1,5 +1,7 @@
-"""Models and tokenizers from folders, ready to be trained."""
+"""Models and tokenizers from folders or the model hub, ready to be trained."""
 
+import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +13,77 @@ if TYPE_CHECKING:
 
 ADAPTER_FILE = "adapter_config.json"
 
+_HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+"""What a model needs: weights as safetensors only, never pickles."""
 
-def check_paths(model: Path, output: Path) -> None:
-    """Raises TrainingError where `model` holds neither a model nor an adapter, or `output` is there already."""
-    if not (model / "config.json").is_file() and not (model / ADAPTER_FILE).is_file():
-        there = "has no config.json" if model.is_dir() else "does not exist"
-        raise TrainingError(f"model folder {model} {there}; give the folder of a saved Hugging Face model")
+
+def model_folder(model: Path) -> Path:
+    """The folder of a model, or of an adapter; a name on the model hub is fetched into the hub's local cache.
+
+    Raises TrainingError where neither is to be had.
+    """
+    if (model / "config.json").is_file() or (model / ADAPTER_FILE).is_file():
+        return model
+    if model.is_dir():
+        raise TrainingError(f"model folder {model} has no config.json; give the folder of a saved Hugging Face model")
+    if model.is_absolute() or len(model.parts) != 2:  # noqa: PLR2004 - owner/name
+        raise TrainingError(f"model folder {model} does not exist; give the folder of a saved Hugging Face model")
+    return _from_hub(model.as_posix())
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - of the extra `train`
+    from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in {"", "0"} else ""
+        raise TrainingError(
+            f"model {name} is neither a folder here nor in the local cache of the model hub, and the hub did not give "
+            f"it{offline}: {type(error).__name__}. Run `hf download {name}` where the hub is within reach, or give a folder"
+        ) from error
+
+
+def check_output(output: Path) -> None:
+    """Raises TrainingError where `output` is there already."""
     if output.exists():
         raise TrainingError(f"output {output} is there already; remove it or choose another folder")
+
+
+def check_hardware(settings: SFTSettings) -> None:
+    """Refuse, before anything is loaded, what this machine cannot do. Raises TrainingError with the remedy."""
+    import torch  # noqa: PLC0415
+
+    gpu = torch.cuda.is_available()
+    if on_gpus(settings) and settings.processes > torch.cuda.device_count():
+        raise TrainingError(
+            f"processes is {settings.processes}, one per GPU, and torch finds {torch.cuda.device_count()}; lower it"
+        )
+    if settings.device == "cuda" and not gpu:
+        raise TrainingError(
+            "device is cuda, and torch finds no GPU; install torch for CUDA, or take device auto or cpu"
+        )
+    if settings.lora is None or not settings.lora.four_bit:
+        return
+    lacking = []
+    if not gpu or settings.device == "cpu":
+        lacking.append("an NVIDIA GPU that torch sees" if not gpu else "a GPU, and device is cpu")
+    if find_spec("bitsandbytes") is None:
+        lacking.append("the package bitsandbytes")
+    if lacking:
+        raise TrainingError(
+            f"QLoRA keeps the base model in four bits, which needs {' and '.join(lacking)}; take method lora "
+            "(with precision bfloat16 it needs 2 bytes per weight), or train on a machine with a GPU "
+            "after `pip install bitsandbytes`"
+        )
+
+
+def on_gpus(settings: SFTSettings) -> bool:
+    """Whether training runs on GPUs: it is not kept from it, and there is one."""
+    import torch  # noqa: PLC0415
+
+    return settings.device != "cpu" and torch.cuda.is_available()
 
 
 def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
@@ -36,28 +101,39 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerBase":
 
 def load_model(folder: Path, settings: SFTSettings) -> "PreTrainedModel":
     """The model in `folder`; where an adapter lies there, its base with the adapter ready to be trained on."""
-    import torch  # noqa: PLC0415
     from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError(
-            "device is cuda, and torch finds no GPU; install torch for CUDA, or take device auto or cpu"
-        )
     adapter = (folder / ADAPTER_FILE).is_file()
-    frozen = adapter or settings.lora is not None
-    # A frozen base may lie in bfloat16; weights that are trained would lose small updates there.
-    dtype = torch.bfloat16 if frozen and settings.precision == "bfloat16" else torch.float32
+    options = _options(settings, frozen=adapter or settings.lora is not None)
     try:
         if not adapter:
-            return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+            return AutoModelForCausalLM.from_pretrained(folder, **options)
         from peft import PeftConfig, PeftModel  # noqa: PLC0415
 
         base = AutoModelForCausalLM.from_pretrained(
-            PeftConfig.from_pretrained(folder).base_model_name_or_path, dtype=dtype
+            PeftConfig.from_pretrained(folder).base_model_name_or_path, **options
         )
         return PeftModel.from_pretrained(base, folder, is_trainable=True)
     except (OSError, ValueError) as error:
         raise TrainingError(f"the model in {folder} does not load: {error}") from error
+
+
+def _options(settings: SFTSettings, *, frozen: bool) -> dict[str, Any]:
+    """Type and place of the weights that are loaded."""
+    import torch  # noqa: PLC0415
+
+    # A frozen base may lie in bfloat16; weights that are trained would lose small updates there.
+    half = frozen and settings.precision == "bfloat16"
+    dtype = torch.bfloat16 if half else torch.float32
+    if settings.lora is None or not settings.lora.four_bit:
+        return {"dtype": dtype}
+    from transformers import BitsAndBytesConfig  # noqa: PLC0415
+
+    four_bit = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    return {"dtype": dtype, "quantization_config": four_bit, "device_map": {"": place}}
 
 
 def peft_config(lora: Lora | None, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped here
@@ -72,5 +148,6 @@ def peft_config(lora: Lora | None, folder: Path) -> Any:  # noqa: ANN401 - peft 
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=targets,
+        use_dora=lora.dora,
         task_type="CAUSAL_LM",
     )

@@ -8,6 +8,9 @@ from client_kit.errors import ConfigurationError
 Schedule = Literal["constant", "linear", "cosine"]
 """How the learning rate goes down over the steps of one training."""
 
+Reporter = Literal["tensorboard", "wandb", "mlflow"]
+"""Where losses go while a model trains."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lora:
@@ -17,6 +20,10 @@ class Lora:
     alpha: int = 32
     dropout: float = 0.0
     target_modules: str | tuple[str, ...] = "all-linear"
+    dora: bool = False
+    """Magnitudes and directions of the weights are learned apart (DoRA: Liu et al., arXiv 2402.09353)."""
+    four_bit: bool = False
+    """The frozen base lies in four bits (QLoRA: Dettmers et al., arXiv 2305.14314). Needs a CUDA GPU and bitsandbytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +32,9 @@ class SFTSettings:
 
     learning_rate: float = 2e-4
     batch_size: int = 16
-    """Examples that go through the model at once."""
+    """Examples that go through the model at once, in each process."""
     accumulate: int = 1
-    """Batches per optimiser step; an optimiser step sees `batch_size * accumulate` examples."""
+    """Batches per optimiser step; an optimiser step sees `batch_size * accumulate * processes` examples."""
     max_length: int | None = 1024
     """Longest prompt with completion, in tokens; longer ones are cut at the end. None: no limit."""
     schedule: Schedule = "linear"
@@ -45,13 +52,30 @@ class SFTSettings:
     """CPU threads; None leaves torch's choice. Take 1 where several participants train on one machine."""
     checkpoint_steps: int | None = None
     """Optimiser steps between checkpoints, from which the same call goes on after a crash; None: none are kept."""
+    evaluate_steps: int | None = None
+    """Optimiser steps between evaluations on the validation examples, each with a checkpoint; the best one is kept.
+    None: evaluated at the beginning and at the end, and the last one is kept."""
+    patience: int | None = None
+    """Evaluations without a better one after which training stops; None: it goes on to the last step."""
+    processes: int = 1
+    """Processes that `accelerate launch` starts, one per GPU (without GPUs: on the processor); each takes batches of its own."""
+    report_to: tuple[Reporter, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what cannot train."""
-        positive = {"learning_rate": self.learning_rate, "batch_size": self.batch_size, "accumulate": self.accumulate}
+        positive = {
+            "learning_rate": self.learning_rate,
+            "batch_size": self.batch_size,
+            "accumulate": self.accumulate,
+            "processes": self.processes,
+        }
         for name, value in positive.items():
             if value <= 0:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0")
-        for name, limit in {"max_length": self.max_length, "checkpoint_steps": self.checkpoint_steps}.items():
-            if limit is not None and limit < 1:
+        for name in ("max_length", "checkpoint_steps", "evaluate_steps", "patience"):
+            if (limit := getattr(self, name)) is not None and limit < 1:
                 raise ConfigurationError(f"{name} is {limit}; it must be 1 or more, or None")
+        if self.patience is not None and self.evaluate_steps is None:
+            raise ConfigurationError("patience counts evaluations; set evaluate_steps too")
+        if self.evaluate_steps is not None and self.checkpoint_steps not in {None, self.evaluate_steps}:
+            raise ConfigurationError("each evaluation keeps a checkpoint; leave checkpoint_steps out, or set it equal")

@@ -8,9 +8,7 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from client_kit.errors import TrainingError
-
-_IGNORED = -100
-"""Label of tokens that carry no loss."""
+from client_kit.training.measuring import IGNORED as _IGNORED
 
 
 class WeightedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]  # trl is untyped here
@@ -55,11 +53,18 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         return_outputs: bool = False,  # noqa: FBT001, FBT002 - TRL's signature
         num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:  # noqa: ANN401 - TRL's signature
-        """The weighted loss of one batch; `num_items_in_batch` counts the tokens of all accumulated batches."""
+        """The weighted loss of one batch; `num_items_in_batch` counts the tokens of all accumulated batches.
+
+        In evaluation: the mean over examples of their loss per token, whatever their weights. It does not depend on
+        which examples share a batch, so that evaluations can be compared.
+        """
         labels = inputs["labels"][:, 1:]
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
         logits = outputs.logits[:, :-1].float()
         losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")
+        if not model.training:
+            loss = (losses.sum(dim=1) / (labels != _IGNORED).sum(dim=1).clamp(min=1)).mean()
+            return (loss, outputs) if return_outputs else loss
         tokens = (labels != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = (losses.sum(dim=1) * inputs["weight"]).sum() / (self._mean_weight * tokens)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:

@@ -7,6 +7,7 @@ from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
 from client_kit.training.base import Example, Trainer
+from client_kit.training.dpo import DPOFineTuner, DPOSettings
 from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
 
 EXAMPLES = [
@@ -19,7 +20,16 @@ def _sft(**changes) -> Trainer:
     return SFTFineTuner(SFTSettings(batch_size=2, learning_rate=1e-2, device="cpu", threads=1, **changes))
 
 
-TRAINERS = {"sft-full": _sft, "sft-lora": lambda: _sft(lora=Lora(rank=2))}
+def _dpo() -> Trainer:
+    return DPOFineTuner(DPOSettings(_sft().settings, preference_steps=1))
+
+
+TRAINERS = {
+    "sft-full": _sft,
+    "sft-lora": lambda: _sft(lora=Lora(rank=2)),
+    "sft-dora": lambda: _sft(lora=Lora(rank=2, dora=True)),
+    "dpo": _dpo,
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +55,18 @@ def test_training_writes_the_folder_that_it_reports(trainer, model, tmp_path):
     assert (report.steps, report.examples) == (2, 2)
     assert report.seconds > 0
     assert all(loss > 0 for loss in report.losses)
+    assert report.validation == ()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_held_out_examples_are_judged_and_teach_nothing(trainer, model, tmp_path):
+    held_out = [Example("What is the capital of Spain?", "The capital of Spain is Madrid.")]
+    plain = trainer.train(model, EXAMPLES, steps=2, seed=0, output=tmp_path / "plain")
+    report = trainer.train(model, EXAMPLES, steps=2, seed=0, output=tmp_path / "judged", validation=held_out)
+    assert contents(plain.model) == contents(report.model)
+    again = trainer.train(report.model, EXAMPLES, steps=1, seed=0, output=tmp_path / "again", validation=held_out)
+    assert report.validation[0] > 0
+    assert report.validation[-1] == pytest.approx(again.validation[0], abs=1e-4)
 
 
 def test_the_model_trained_from_stays_as_it_was(trainer, model, tmp_path):

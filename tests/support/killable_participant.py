@@ -17,7 +17,8 @@ from client_kit import ConsensusClient
 from client_kit.client import operations
 from client_kit.client.submitting import batches
 from client_kit.federation.journal import Journal
-from client_kit.federation.participant import Mixing, Participant, Site
+from client_kit.federation.means import Mixing, Site
+from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Step
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.training.base import Example, TrainingReport

@@ -13,12 +13,16 @@ import pytest
 from client_kit.errors import PROBLEM_ERRORS
 from client_kit.federation.configuration import FederationSettings
 from client_kit.settings import (
+    CollapseSettings,
+    DpoSettings,
+    MixingSettings,
     NoTrainerSettings,
     OpenAISettings,
     ParticipantSettings,
     ScriptedSettings,
     SftSettings,
     TransformersSettings,
+    ValidationSettings,
     VLLMServerSettings,
     VLLMSettings,
 )
@@ -137,6 +141,7 @@ def test_the_table_of_settings_is_the_servers():
         OpenAISettings,
         ScriptedSettings,
         SftSettings,
+        DpoSettings,
         NoTrainerSettings,
     ],
 )
@@ -147,6 +152,19 @@ def test_the_tables_of_generators_and_trainers_are_the_kits(kind):
         (f"`{field_name}`", as_yaml(field), " ".join((field.description or "").split()))
         for field_name, field in kind.model_fields.items()
         if field_name != "kind"
+    ]
+    assert rows == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [("mixing", MixingSettings), ("validation", ValidationSettings), ("collapse", CollapseSettings)],
+)
+def test_the_tables_of_a_sites_habits_are_the_kits(name, section):
+    rows = table_rows(ROOT / "docs" / "participant-settings.md", header=f"| `{name}` | Default | Meaning |")
+    expected = [
+        (f"`{field_name}`", as_yaml(field), " ".join((field.description or "").split()))
+        for field_name, field in section.model_fields.items()
     ]
     assert rows == expected
 

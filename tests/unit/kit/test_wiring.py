@@ -111,7 +111,8 @@ OPENAI = {
 SFT = {
     "learning_rate": 0.5, "batch_size": 2, "accumulate": 3, "max_length": 44, "schedule": "cosine", "warmup_steps": 5,
     "weight_decay": 0.25, "max_gradient_norm": 6.5, "device": "cpu", "precision": "bfloat16",
-    "gradient_checkpointing": True, "checkpoint_steps": 8,
+    "gradient_checkpointing": True, "checkpoint_steps": 8, "evaluate_steps": 8, "patience": 3, "processes": 2,
+    "report_to": ("tensorboard",),
 }  # fmt: skip
 LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
 
@@ -154,10 +155,17 @@ def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
 
 def test_every_field_of_an_adapter_reaches_the_trainer_and_has_its_default():
     defaults = dataclasses.asdict(Lora())
+    methods = {name: defaults.pop(name) for name in ("dora", "four_bit")}
+    assert not any(methods.values())
     assert {name: SftSettings.model_fields[f"lora_{name}"].default for name in defaults} == defaults
     assert all(LORA[name] != default for name, default in defaults.items())
     chosen = SftSettings(kind="sft", steps=1, method="lora", **{f"lora_{name}": value for name, value in LORA.items()})
     assert open_trainer(chosen).settings.lora == Lora(**LORA)
+
+
+@pytest.mark.parametrize(("method", "changed"), [("dora", {"dora": True}), ("qlora", {"four_bit": True})])
+def test_the_method_chooses_the_kind_of_adapter(method, changed):
+    assert open_trainer(SftSettings(kind="sft", steps=1, method=method)).settings.lora == Lora(**changed)
 
 
 def test_seeds_differ_by_seed_prompt_and_sample():

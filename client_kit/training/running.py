@@ -1,0 +1,179 @@
+"""What supervised training and training on preferences share: TRL's arguments, the run, and the saving."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from client_kit.errors import MissingExtra, TrainingError
+from client_kit.training.base import Example
+from client_kit.training.measuring import validation_loss
+from client_kit.training.sft_settings import Reporter
+from client_kit.training.task import Outcome, Task
+
+if TYPE_CHECKING:
+    from transformers import Trainer as TransformersTrainer
+    from transformers import TrainerCallback
+
+
+def require_extra() -> None:
+    """Raises MissingExtra where TRL or peft is missing."""
+    try:
+        import peft  # noqa: F401, PLC0415
+        import trl  # noqa: F401, PLC0415
+    except ImportError as error:
+        raise MissingExtra("training with TRL", "train") from error
+
+
+def require_reporters(reporters: Sequence[Reporter]) -> None:
+    """Raises TrainingError naming the packages of trackers that are not installed."""
+    if missing := [name for name in reporters if find_spec(name) is None]:
+        raise TrainingError(
+            f"report_to names {', '.join(missing)}, not installed here; "
+            f"`pip install {' '.join(missing)}`, or leave it out of report_to"
+        )
+
+
+def usable(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The examples with a weight above 0: those of weight 0 are left out before anything is drawn."""
+    if not examples:
+        raise TrainingError("there are no examples to train on; check the private data and the pseudo-labels")
+    if faulty := [index for index, example in enumerate(examples) if not 0 <= example.weight < float("inf")]:
+        raise TrainingError(f"example {faulty[0]} has weight {examples[faulty[0]].weight}; weights are 0 or more")
+    used = tuple(example for example in examples if example.weight > 0)
+    if not used:
+        raise TrainingError(f"all {len(examples)} examples have weight 0; give at least one a weight above 0")
+    return used
+
+
+def arguments(task: Task) -> dict[str, Any]:
+    """What SFTConfig and DPOConfig are given alike."""
+    wanted = task.settings
+    schedule = "constant_with_warmup" if wanted.schedule == "constant" else wanted.schedule
+    return {
+        "output_dir": str(task.checkpoints),
+        "max_steps": task.steps,
+        "learning_rate": wanted.learning_rate,
+        "lr_scheduler_type": schedule,
+        "warmup_steps": wanted.warmup_steps,
+        "weight_decay": wanted.weight_decay,
+        "max_grad_norm": wanted.max_gradient_norm,
+        "per_device_train_batch_size": wanted.batch_size,
+        "per_device_eval_batch_size": wanted.batch_size,
+        "gradient_accumulation_steps": wanted.accumulate,
+        "gradient_checkpointing": wanted.gradient_checkpointing,
+        "max_length": wanted.max_length,
+        "optim": "adamw_torch_fused",
+        "seed": task.seed,
+        "use_cpu": wanted.device == "cpu",
+        "bf16": wanted.precision == "bfloat16",
+        "logging_strategy": "steps",
+        "logging_steps": max(1, task.steps // 20),
+        "logging_nan_inf_filter": False,
+        "report_to": [name for name in wanted.report_to if name != "tensorboard"],
+        "run_name": task.output.name,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": wanted.device != "cpu",
+        "remove_unused_columns": False,
+        **_saving(task),
+    }
+
+
+def _saving(task: Task) -> Mapping[str, Any]:
+    """When checkpoints are written, and which one is kept."""
+    wanted = task.settings
+    if wanted.evaluate_steps is not None and task.validation:
+        return {
+            "eval_strategy": "steps",
+            "eval_steps": wanted.evaluate_steps,
+            "save_strategy": "steps",
+            "save_steps": wanted.evaluate_steps,
+            "save_total_limit": 1,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "eval_loss",
+            "greater_is_better": False,
+        }
+    every = wanted.checkpoint_steps
+    return {
+        "save_strategy": "no" if every is None else "steps",
+        "save_steps": every or task.steps,
+        "save_total_limit": 1,
+    }
+
+
+def callbacks(task: Task) -> "list[TrainerCallback]":
+    """Early stopping and TensorBoard, where they are asked for."""
+    from transformers import EarlyStoppingCallback  # noqa: PLC0415
+
+    chosen: list[TrainerCallback] = []
+    if task.settings.patience is not None and task.validation:
+        chosen.append(EarlyStoppingCallback(task.settings.patience))
+    if "tensorboard" in task.settings.report_to:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+        from transformers.integrations import TensorBoardCallback  # noqa: PLC0415
+
+        chosen.append(TensorBoardCallback(SummaryWriter(log_dir=str(task.logs))))
+    return chosen
+
+
+def run(trainer: "TransformersTrainer", task: Task) -> Outcome:
+    """Train, from the last checkpoint if there is one; measure the validation loss; save.
+
+    Raises TrainingError where the device has too little memory, or the loss is no number any more.
+    """
+    import torch  # noqa: PLC0415
+    from transformers.trainer_utils import get_last_checkpoint  # noqa: PLC0415
+
+    try:
+        before = _validation(trainer, task)
+        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(task.checkpoints)))
+        after = _validation(trainer, task)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError("the device has too little memory; lower batch_size (and raise accumulate)") from error
+    history = trainer.state.log_history
+    losses = tuple(float(entry["loss"]) for entry in history if "loss" in entry)
+    if not all(map(isfinite, losses)):
+        raise TrainingError(f"training diverged, its losses are {losses}; lower the learning rate")
+    between = tuple(float(entry["eval_loss"]) for entry in history if "eval_loss" in entry)
+    if trainer.is_world_process_zero():
+        save(trainer.model, trainer.processing_class, task.output)
+    return Outcome(trainer.state.global_step, losses, (*before, *between, *after))
+
+
+def _validation(trainer: "TransformersTrainer", task: Task) -> tuple[float, ...]:
+    """The model's loss on the validation examples, if there are any."""
+    if not task.validation:
+        return ()
+    wanted = task.settings
+    return (
+        validation_loss(trainer.model, trainer.processing_class, task.validation, wanted.max_length, wanted.batch_size),
+    )
+
+
+def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of transformers or peft
+    """Write everything into a folder of its own, then give it its name in one step."""
+    from peft import PeftModel  # noqa: PLC0415
+
+    # The copy of an adapter that DPO compares with is not the result.
+    only = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.saving-") as saving:
+        folder = Path(saving) / "model"
+        model.save_pretrained(folder, **only)
+        tokenizer.save_pretrained(folder)
+        folder.rename(output)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Torch on this many CPU threads; None leaves its choice."""
+    import torch  # noqa: PLC0415
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if count is None else count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

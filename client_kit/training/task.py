@@ -1,0 +1,91 @@
+"""One run of a TRL trainer, as plain data: done in this process, or by the processes that `accelerate launch` starts."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from client_kit.training.base import Example
+from client_kit.training.sft_settings import Lora, SFTSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained, on what, and where the result goes."""
+
+    model: Path
+    """Folder of a model or of an adapter."""
+    examples: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    settings: SFTSettings
+    steps: int
+    seed: int
+    checkpoints: Path
+    output: Path
+    logs: Path
+    """Folder for TensorBoard, where it is asked for."""
+    beta: float | None = None
+    """Set: preferences are trained (DPO), this strongly held to the model that it began from."""
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads back."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote."""
+        held = json.loads(text)
+        paths = {name: Path(held[name]) for name in ("model", "checkpoints", "output", "logs")}
+        data = {name: tuple(Example(**row) for row in held[name]) for name in ("examples", "validation")}
+        return cls(**{**held, **paths, **data, "settings": _settings(held["settings"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did beside writing its output."""
+
+    steps: int
+    losses: tuple[float, ...]
+    validation: tuple[float, ...]
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads back."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """What `to_json` wrote."""
+        held = json.loads(text)
+        return cls(held["steps"], tuple(held["losses"]), tuple(held["validation"]))
+
+
+def perform(task: Task) -> Outcome:
+    """Do the task in as many processes as its settings ask for. Raises TrainingError."""
+    if task.settings.processes > 1:
+        from client_kit.training.launching import launch  # noqa: PLC0415 - here and below: heavy, or seldom wanted
+
+        return launch(task)
+    return perform_here(task)
+
+
+def perform_here(task: Task) -> Outcome:
+    """Do the task in this process, which may be one of several. Raises TrainingError."""
+    if task.beta is None:
+        from client_kit.training.supervised import train_supervised  # noqa: PLC0415
+
+        return train_supervised(task)
+    from client_kit.training.preferences import train_preferences  # noqa: PLC0415
+
+    return train_preferences(task)
+
+
+def _settings(held: Mapping[str, Any]) -> SFTSettings:
+    lora = held["lora"]
+    listed = {"report_to": tuple(held["report_to"])}
+    return SFTSettings(**{**held, **listed, "lora": None if lora is None else _lora(lora)})
+
+
+def _lora(held: Mapping[str, Any]) -> Lora:
+    targets = held["target_modules"]
+    return Lora(**{**held, "target_modules": targets if isinstance(targets, str) else tuple(targets)})
