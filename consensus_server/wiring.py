@@ -16,6 +16,7 @@ from consensus_server.backends.clock import SystemClock
 from consensus_server.backends.encoders import EncoderError, Endpoint, load_encoder
 from consensus_server.backends.encoders.openai_endpoint import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
+from consensus_server.backends.projections import umap_plane
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
 from consensus_server.http_api.app import create_app
 from consensus_server.http_api.bodies import BodyLimits
@@ -27,6 +28,7 @@ from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
+from consensus_server.service.inspection import Inspection
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
@@ -184,6 +186,7 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) 
         reliabilities=Reliabilities(store, clock),
         rejections=Rejections(store, clock),
         appeals=Appeals(store, clock),
+        inspection=Inspection(store, store.embeddings, clock, {"umap": umap_plane}),
     )
 
 

@@ -18,6 +18,7 @@ from client_kit.wire import (
     AppealCreate,
     AppealOutcome,
     AppealResolution,
+    ConsensusPolicy,
     Federation,
     FederationCreate,
     Health,
@@ -29,6 +30,7 @@ from client_kit.wire import (
     ParticipantCreate,
     ParticipantToken,
     ParticipantUpdate,
+    PoolMap,
     Prompt,
     PromptExplanation,
     PromptSetUpload,
@@ -45,6 +47,7 @@ from client_kit.wire import (
     RoundState,
     SealReceipt,
     Traffic,
+    WhatIf,
 )
 
 T = TypeVar("T")
@@ -290,6 +293,14 @@ class AsyncConsensusClient:
         return await self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
 
     # Standings
+
+    async def map(self, number: int, prompt_id: str, *, method: str = "pca") -> PoolMap:
+        """The answers to a prompt in two dimensions; by `umap` where the server has that extra."""
+        return await self._run(self._operations.here(lambda name: calls.map_(name, number, prompt_id, method)))
+
+    async def what_if(self, number: int, policy: ConsensusPolicy) -> WhatIf:
+        """A published round as another policy would have decided it; nothing is changed. Operators only."""
+        return await self._run(self._operations.here(lambda name: calls.what_if(name, number, policy)))
 
     async def reliability(self, number: int) -> list[Reliability]:
         """How far participants were trusted in a published round: an operator sees all, a participant itself."""

@@ -18,6 +18,7 @@ from client_kit.wire import (
     AppealCreate,
     AppealOutcome,
     AppealResolution,
+    ConsensusPolicy,
     Federation,
     FederationCreate,
     Health,
@@ -29,6 +30,7 @@ from client_kit.wire import (
     ParticipantCreate,
     ParticipantToken,
     ParticipantUpdate,
+    PoolMap,
     Prompt,
     PromptExplanation,
     PromptSetUpload,
@@ -45,6 +47,7 @@ from client_kit.wire import (
     RoundState,
     SealReceipt,
     Traffic,
+    WhatIf,
 )
 
 T = TypeVar("T")
@@ -295,6 +298,14 @@ class ConsensusClient:
         return self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
 
     # Standings
+
+    def map(self, number: int, prompt_id: str, *, method: str = "pca") -> PoolMap:
+        """The answers to a prompt in two dimensions; by `umap` where the server has that extra."""
+        return self._run(self._operations.here(lambda name: calls.map_(name, number, prompt_id, method)))
+
+    def what_if(self, number: int, policy: ConsensusPolicy) -> WhatIf:
+        """A published round as another policy would have decided it; nothing is changed. Operators only."""
+        return self._run(self._operations.here(lambda name: calls.what_if(name, number, policy)))
 
     def reliability(self, number: int) -> list[Reliability]:
         """How far participants were trusted in a published round: an operator sees all, a participant itself."""

@@ -15,6 +15,7 @@ from client_kit.wire import (
     AppealCreate,
     AppealList,
     AppealResolution,
+    ConsensusPolicy,
     Federation,
     FederationCreate,
     FederationList,
@@ -28,6 +29,7 @@ from client_kit.wire import (
     ParticipantList,
     ParticipantToken,
     ParticipantUpdate,
+    PoolMap,
     Prompt,
     PromptExplanation,
     PromptSetList,
@@ -45,6 +47,7 @@ from client_kit.wire import (
     SealReceipt,
     SubmissionReceipt,
     TrafficList,
+    WhatIf,
     routes,
 )
 
@@ -215,6 +218,18 @@ def card(federation: str, number: int) -> Call[RoundCard]:
 
 def traffic(federation: str, number: int) -> Call[TrafficList]:
     return _get(routes.TRAFFIC, TrafficList, federation=federation, number=number)
+
+
+# Inspection
+
+
+def map_(federation: str, number: int, prompt_id: str, method: str) -> Call[PoolMap]:
+    where = path(routes.MAP, federation=federation, number=number, prompt_id=prompt_id)
+    return Call("GET", where, _model(PoolMap), params={"method": method})
+
+
+def what_if(federation: str, number: int, policy: ConsensusPolicy) -> Call[WhatIf]:
+    return _post(routes.WHAT_IF, WhatIf, policy, federation=federation, number=number)
 
 
 # Standings

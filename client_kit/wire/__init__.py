@@ -19,6 +19,7 @@ from client_kit.wire.federations import (
     TruncatedAnswers,
 )
 from client_kit.wire.health import Health, Readiness
+from client_kit.wire.inspection import LabelChange, MapPoint, PoolMap, WhatIf
 from client_kit.wire.parameters import (
     Dtype,
     ParameterCard,
@@ -113,7 +114,9 @@ __all__ = [
     "HeldAnswer",
     "HeldSubmission",
     "Identity",
+    "LabelChange",
     "Manifest",
+    "MapPoint",
     "ParameterCard",
     "ParameterPlan",
     "ParameterReceipt",
@@ -122,6 +125,7 @@ __all__ = [
     "ParticipantList",
     "ParticipantToken",
     "ParticipantUpdate",
+    "PoolMap",
     "Problem",
     "ProblemCode",
     "Prompt",
@@ -159,6 +163,7 @@ __all__ = [
     "TruncatedAnswers",
     "UpdateCard",
     "Usage",
+    "WhatIf",
     "WireModel",
     "canonical_json",
     "content_digest",

@@ -76,6 +76,8 @@ class AnswerFate(WireModel):
     """What the gate measured, where it measures something."""
     limit: float | None = None
     """What it held that against."""
+    reason: str | None = None
+    """The same in a sentence."""
     cluster: int | None = None
     """Index into the label's `clusters`."""
     similarity: float | None = None

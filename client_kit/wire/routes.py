@@ -31,6 +31,8 @@
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
+    GET    {f}/rounds/{n}/maps/{id}?method=pca                 operator: with names; participant: its own named
+    POST   {f}/rounds/{n}/what-if                              operator; ConsensusPolicy -> WhatIf
     GET    {f}/rounds/{n}/reliability                          operator: all; participant: its own
     GET    {f}/rounds/{n}/rejections?cursor=&limit=            operator: all; participant: its own
     POST   {f}/rounds/{n}/appeals                              participant; AppealCreate -> Appeal
@@ -68,6 +70,8 @@ PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"
 TRAFFIC = ROUND + "/traffic"
+MAP = ROUND + "/maps/{prompt_id:path}"
+WHAT_IF = ROUND + "/what-if"
 RELIABILITY = ROUND + "/reliability"
 REJECTIONS = ROUND + "/rejections"
 ROUND_APPEALS = ROUND + "/appeals"

@@ -7,6 +7,7 @@ from consensus_server.cli import (
     encoders,
     evaluating,
     federations,
+    inspecting,
     participants,
     prompt_sets,
     rounds,
@@ -29,6 +30,7 @@ evaluating.register(app)
 app.add_typer(federations.app, name="federation")
 app.add_typer(participants.app, name="participant")
 standings.register(rounds.app)
+inspecting.register(rounds.app)
 app.add_typer(rounds.app, name="round")
 app.add_typer(standings.app, name="appeal")
 app.add_typer(prompt_sets.app, name="prompt-set")

@@ -15,6 +15,7 @@ from consensus_server.http_api import (
     events,
     federations,
     health,
+    inspection,
     parameter_files,
     participants,
     prompt_sets,
@@ -60,6 +61,7 @@ def create_app(context: ApiContext) -> FastAPI:
         pseudo_labels,
         parameter_files,
         standings,
+        inspection,
         events,
     ):
         app.include_router(module.router)

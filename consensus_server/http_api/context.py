@@ -16,6 +16,7 @@ from consensus_server.ports import EncoderIdentity
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
+from consensus_server.service.inspection import Inspection
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
@@ -43,6 +44,7 @@ class UseCases:
     reliabilities: Reliabilities
     rejections: Rejections
     appeals: Appeals
+    inspection: Inspection
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def explain_pseudo_label(
 ) -> wire.PromptExplanation:
     """Why a prompt has its pseudo-label: operators see all answers, participants their own."""
     found = service.pseudo_labels.explain(caller, federation, number, prompt_id)
-    return translate.same(wire.PromptExplanation, found)
+    return translate.explanation(found)
 
 
 @router.get(routes.CARD)

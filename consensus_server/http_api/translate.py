@@ -125,6 +125,11 @@ def label(record: labels.Label) -> wire.PseudoLabel:
     return same(wire.PseudoLabel, record)
 
 
+def explanation(record: labels.Explanation) -> wire.PromptExplanation:
+    fates = [same(wire.AnswerFate, fate).model_copy(update={"reason": reason_of(fate)}) for fate in record.answers]
+    return wire.PromptExplanation(label=label(record.label), answers=fates)
+
+
 def rejection(record: labels.Rejection) -> wire.Rejection:
     fate = record.fate
     return wire.Rejection(

@@ -21,18 +21,16 @@ from consensus_server.core.rounds import EventKind, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.deciding import (
     Embedded,
-    Material,
     Outcome,
     build_pools,
     counts_of,
-    names_before,
     outcome_of,
     support_rows,
 )
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
+from consensus_server.service.material import load_material
 from consensus_server.service.parameters import aggregate_round
-from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import record, round_for
 from consensus_server.service.versions import deciding_versions
 
@@ -175,9 +173,10 @@ class Aggregation:
     def _decide(self, federation: Federation, round_: Round, heartbeat: Heartbeat) -> _Decided:
         started = time.perf_counter()
         self._check_encoder(federation)
-        with self._store.reading() as tx:
-            material = _load(tx, federation, round_)
         policy = federation.terms.policy
+        with self._store.reading() as tx:
+            exempt = frozenset(tx.appeals.exemptions(federation))
+            material = load_material(tx, federation, round_, policy, exempt)
         embedded = self._embed(material.texts(), heartbeat)
         prompts = self._embed(material.prompt_texts() if policy.guards else {}, heartbeat)
         encoded = time.perf_counter()
@@ -291,19 +290,6 @@ class Aggregation:
 
     def _lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)
-
-
-def _load(tx: Transaction, federation: Federation, round_: Round) -> Material:
-    digest = federation.terms.prompt_set
-    named = names_before(tx.reliabilities.before(federation, round_.number), round_.number, federation.terms.policy)
-    exempt = frozenset(tx.appeals.exemptions(federation)) if federation.terms.policy.guards else frozenset()
-    return Material(
-        prompts=tx.prompt_sets.prompts(digest),
-        equivalence=manifest_for(tx, digest).equivalence,
-        answers=tuple(tx.submissions.pooled(round_)),
-        submissions=round_.attendance.sealed,
-        background=replace(named, exempt=exempt),
-    )
 
 
 def _workers_lost() -> RoundFailure:

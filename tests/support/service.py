@@ -10,6 +10,7 @@ from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.federations import Federations
+from consensus_server.service.inspection import Inspection
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets, prompts_digest
 from consensus_server.service.pseudo_labels import PseudoLabels
@@ -78,6 +79,7 @@ class Service:
         self.reliabilities = Reliabilities(store, self.clock)
         self.rejections = Rejections(store, self.clock)
         self.appeals = Appeals(store, self.clock)
+        self.inspection = Inspection(store, store.embeddings, self.clock, {})
         self.aggregation = Aggregation(store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds)
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 

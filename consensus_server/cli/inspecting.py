@@ -1,0 +1,187 @@
+"""`consensus-server round why|map|what-if`: published rounds looked at again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import ValidationError
+
+from client_kit import wire
+from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.http_api import translate
+from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.wiring import Server
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+RoundArgument = Annotated[int, typer.Argument(help="Number of the published round.", min=1)]
+PromptArgument = Annotated[str, typer.Argument(help="Id of the prompt.", metavar="PROMPT")]
+
+
+def register(rounds: typer.Typer) -> None:
+    """Add the commands about one round."""
+    rounds.command(epilog="Example: consensus-server round why clinics 1 general-0001")(why)
+    rounds.command("map", epilog="Example: consensus-server round map clinics 1 general-0001 --out map.html")(map_)
+    rounds.command(
+        "what-if", epilog="Example: consensus-server round what-if clinics 1 --set rule=medoid --set guards=false"
+    )(what_if)
+
+
+def why(
+    federation: NameArgument,
+    number: RoundArgument,
+    prompt: PromptArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why a prompt has its pseudo-label: clusters, who stands where, who was kept out and why."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        found = translate.explanation(
+            server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt)
+        )
+        if as_json:
+            print_json(found)
+            return
+        label = found.label
+        say(label.text if label.text is not None else f"No label: {label.abstention}.")
+        say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
+        clusters = [
+            (i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)
+        ]
+        print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
+        print_table(
+            ("participant", "sample", "cluster", "similarity", ""), [_row(each) for each in found.answers], empty=""
+        )
+
+
+def _row(fate: wire.AnswerFate) -> tuple[object, ...]:
+    similarity = None if fate.similarity is None else f"{fate.similarity:.3f}"
+    said = "chosen" if fate.chosen else fate.reason or ""
+    return fate.participant, fate.sample, fate.cluster, similarity, said
+
+
+def map_(
+    federation: NameArgument,
+    number: RoundArgument,
+    prompt: PromptArgument,
+    *,
+    method: Annotated[str, typer.Option(help="pca, or umap where that extra is installed.")] = "pca",
+    out: Annotated[Path | None, typer.Option(help="HTML file to write; needs the extra `report`.")] = None,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        use_case = server.use_cases.inspection
+        found = translate.same(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
+        if out is not None:
+            _write(found, out, f"{federation}, round {number}, {prompt}")
+        if as_json:
+            print_json(found)
+        elif out is not None:
+            say(f"The map of {len(found.points)} answers is in {out}.")
+        else:
+            rows = [
+                (each.participant, each.sample, f"{each.x:+.3f}", f"{each.y:+.3f}", each.gate or each.cluster)
+                for each in found.points
+            ]
+            print_table(("participant", "sample", "x", "y", "cluster or gate"), rows, empty="No answer has a vector.")
+
+
+def _write(found: wire.PoolMap, out: Path, title: str) -> None:
+    try:
+        figure = _figure(found, title)
+    except ImportError:
+        raise CommandFailed(
+            "A plot needs an optional part.",
+            Exit.USAGE,
+            remedy="pip install 'semantic-consensus[report]', or use --json.",
+        ) from None
+    try:
+        out.write_text(figure.to_html(include_plotlyjs=True, div_id="map"), encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"{out} cannot be written: {error.strerror}.", Exit.REFUSED) from None
+
+
+def _figure(found: wire.PoolMap, title: str) -> "Figure":
+    """One trace for each cluster, and one for what was kept out; the chosen answer is a star."""
+    from plotly.graph_objects import Figure, Scatter  # noqa: PLC0415 - an extra
+
+    figure = Figure()
+    groups = sorted({(each.cluster is None, each.cluster or 0) for each in found.points})
+    for out, cluster in groups:
+        points = [each for each in found.points if (each.cluster is None, each.cluster or 0) == (out, cluster)]
+        figure.add_trace(
+            Scatter(
+                x=[each.x for each in points],
+                y=[each.y for each in points],
+                mode="markers+text",
+                name="kept out" if out else f"cluster {cluster}",
+                text=[each.participant for each in points],
+                textposition="top center",
+                hovertext=[each.gate or "" for each in points],
+                marker={"size": 12, "symbol": ["star" if each.chosen else "x" if out else "circle" for each in points]},
+            )
+        )
+    parts = found.explained or (None, None)
+    names = [found.method if part is None else f"{found.method} ({part:.0%} of the variance)" for part in parts]
+    figure.update_layout(title=title, xaxis_title=names[0], yaxis_title=names[1], template="plotly_white")
+    figure.update_yaxes(scaleanchor="x")
+    return figure
+
+
+def what_if(
+    federation: NameArgument,
+    number: RoundArgument,
+    *,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Field of the policy and its value; repeat for each.", metavar="FIELD=VALUE"),
+    ] = None,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A published round as another policy would have decided it. Nothing is changed."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        policy = _changed(server, federation, changes or [])
+        answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
+        found = translate.same(wire.WhatIf, answer)
+        if as_json:
+            print_json(found)
+            return
+        say(
+            f"{found.changed} of {found.prompts} prompts would change: {found.gained} gain a label, {found.lost} lose theirs, "
+            f"{found.changed - found.gained - found.lost} get another; {found.rescored} keep it with other figures."
+        )
+        say(f"Coverage {found.labels_before / found.prompts:.3f} -> {found.labels_after / found.prompts:.3f}.")
+        rows = [(each.before.prompt_id, _outcome(each.before), _outcome(each.after)) for each in found.changes]
+        print_table(("prompt", "as published", "under this policy"), rows, empty="The labels are the same.")
+
+
+def _outcome(label: wire.PseudoLabel) -> str:
+    return label.text if label.text is not None else f"({label.abstention})"
+
+
+def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
+    """The federation's policy with some fields changed. Raises CommandFailed."""
+    current = server.use_cases.federations.get(SERVER_OPERATOR, federation).terms.policy
+    fields = translate.same(wire.ConsensusPolicy, current).model_dump()
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals:
+            raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
+        fields[name.strip().replace("-", "_")] = value.strip()
+    try:
+        return Policy(**wire.ConsensusPolicy.model_validate(fields).model_dump())
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        known = ", ".join(wire.ConsensusPolicy.model_fields)
+        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy=f"Fields are {known}.") from None

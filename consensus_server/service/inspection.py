@@ -1,0 +1,139 @@
+"""Published rounds looked at again: maps of pools, and what another policy would have decided. Nothing is written."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from client_kit.wire import content_digest
+from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.plane import principal_plane
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.errors import Fault, UnknownPrompt, ValidationFailed, VectorsMissing
+from consensus_server.core.labels import AnswerFate, RoundCard
+from consensus_server.core.what_if import MapPoint, PoolMap, WhatIf, compare
+from consensus_server.ports import Clock, EmbeddingStore, Store
+from consensus_server.service.access import OPERATORS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, outcome_of
+from consensus_server.service.federations import check_policy
+from consensus_server.service.label_lines import read_label
+from consensus_server.service.material import load_material
+from consensus_server.service.published import may_see, published_round
+
+MOST_CHANGES = 1_000
+"""Changes that one comparison lists."""
+
+_PCA = "pca"
+
+Projection = Callable[[Float32[np.ndarray, "answers dimension"]], Float64[np.ndarray, "answers 2"]]
+
+
+class Inspection:
+    """Maps and what-ifs of published rounds."""
+
+    def __init__(
+        self, store: Store, embeddings: EmbeddingStore, clock: Clock, projections: Mapping[str, Projection]
+    ) -> None:
+        """projections: further methods of maps, by name, beside `pca`. They raise ValueError or RuntimeError in words."""
+        self._store = store
+        self._embeddings = embeddings
+        self._clock = clock
+        self._projections = projections
+
+    def map(self, caller: Caller, federation: str, number: int, prompt_id: str, *, method: str = _PCA) -> PoolMap:
+        """The answers to a prompt in two dimensions; participants read whose an answer is only of their own.
+
+        Answers without a vector lie in no map. Raises UnknownFederation, Forbidden for observers, UnknownRound,
+        RoundNotPublished, RoundFailed, UnknownPrompt, ValidationFailed for a method that cannot be used.
+        """
+        round_ = published_round(self._store, self._clock, caller, federation, number, roles=READERS_OF_LABELS)
+        with self._store.reading() as tx:
+            record, card = tx.labels.get(round_, prompt_id), tx.labels.card(round_)
+        if record is None or card is None:
+            raise UnknownPrompt(f"Prompt {prompt_id} is not in the prompt set of federation {federation}.")
+        fates = sorted(record.fates, key=lambda fate: (fate.digest, fate.participant, fate.sample))
+        held = self._embeddings.get(card.encoder.digest, {fate.digest for fate in fates})
+        shown = [fate for fate in fates if fate.digest in held and held[fate.digest].any()]
+        stacked = np.zeros((len(shown), card.encoder.dimension), dtype=np.float32)
+        for row, fate in enumerate(shown):
+            stacked[row] = held[fate.digest]
+        places, explained = self._project(method, stacked)
+        points = zip(shown, places.tolist(), strict=True)
+        return PoolMap(
+            prompt_id=prompt_id,
+            method=method,
+            explained=explained,
+            points=tuple(_point(caller, fate, x, y) for fate, (x, y) in points),
+        )
+
+    def _project(
+        self, method: str, vectors: Float32[np.ndarray, "answers dimension"]
+    ) -> tuple[Float64[np.ndarray, "answers 2"], tuple[float, float] | None]:
+        if method == _PCA:
+            return principal_plane(vectors)
+        if method not in self._projections:
+            known = ", ".join(sorted({_PCA, *self._projections}))
+            raise _refused(f"there is no {method!r}; known are {known}.")
+        try:
+            return self._projections[method](vectors), None
+        except (ValueError, RuntimeError) as error:
+            raise _refused(str(error)) from None
+
+    def what_if(self, caller: Caller, federation: str, number: int, policy: Policy) -> WhatIf:
+        """The round as `policy` would have decided it, from the answers, vectors, names and exemptions that it had.
+
+        Raises UnknownFederation, Forbidden unless an operator calls, UnknownRound, RoundNotPublished, RoundFailed,
+        UnknownRule, and VectorsMissing where the policy guards and the round did not.
+        """
+        check_policy(policy)
+        round_ = published_round(self._store, self._clock, caller, federation, number, roles=OPERATORS)
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS)
+            card = tx.labels.card(round_)
+            if card is None:
+                raise LookupError(f"round {number} of {federation} is published without a card")
+            exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
+            material = load_material(tx, home, round_, policy, exempt)
+            lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
+        pools = build_pools(material, self._embedded(material, card, policy))
+        outcome = outcome_of(pools, decide_round(pools, policy, background=material.background), policy)
+        before = [read_label(line) for _, line in lines]
+        return compare(policy, (card.labels, outcome.digest), before, outcome.labels, MOST_CHANGES)
+
+    def _embedded(self, material: Material, card: RoundCard, policy: Policy) -> Embedded:
+        """The stored vectors. What the encoder could not embed was never stored: zeros, as when the round was decided."""
+        nothing = np.zeros(card.encoder.dimension, dtype=np.float32)
+        openings = card.encoder.of_openings.digest
+        texts = material.texts()
+        asked = {content_digest(prompt.prompt): prompt.prompt_id for prompt in material.prompts}
+        prompts: Vectors = {}
+        if policy.guards:
+            prompts = self._embeddings.get(openings, asked)
+            missing = asked.keys() - prompts.keys()
+            if missing and not card.policy.guards:
+                raise VectorsMissing(
+                    f"The policy guards, and round {card.number} did not: the openings of {len(missing)} prompts that guards "
+                    "read were never embedded."
+                )
+        return Embedded(
+            dict.fromkeys(texts, nothing) | dict(self._embeddings.get(card.encoder.digest, texts)),
+            dict.fromkeys(texts, nothing) | dict(self._embeddings.get(openings, texts)),
+            (dict.fromkeys(asked, nothing) | dict(prompts)) if policy.guards else {},
+            card.encoder.dimension,
+        )
+
+
+def _point(caller: Caller, fate: AnswerFate, x: float, y: float) -> MapPoint:
+    return MapPoint(
+        participant=fate.participant if may_see(caller, fate.participant) else None,
+        sample=fate.sample,
+        x=x,
+        y=y,
+        cluster=fate.cluster,
+        gate=fate.gate,
+        chosen=fate.chosen,
+    )
+
+
+def _refused(message: str) -> ValidationFailed:
+    return ValidationFailed(f"method: {message}", [Fault("method", message)])

@@ -1,0 +1,25 @@
+"""What a round is decided from, read from the store."""
+
+from dataclasses import replace
+
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.federations import Federation
+from consensus_server.core.rounds import Round
+from consensus_server.ports import Transaction
+from consensus_server.service.deciding import Material, names_before
+from consensus_server.service.prompt_sets import manifest_for
+
+
+def load_material(
+    tx: Transaction, federation: Federation, round_: Round, policy: Policy, exempt: frozenset[tuple[str, str]]
+) -> Material:
+    """exempt: (participant, gate) of upheld appeals; they count where the policy guards."""
+    digest = federation.terms.prompt_set
+    named = names_before(tx.reliabilities.before(federation, round_.number), round_.number, policy)
+    return Material(
+        prompts=tx.prompt_sets.prompts(digest),
+        equivalence=manifest_for(tx, digest).equivalence,
+        answers=tuple(tx.submissions.pooled(round_)),
+        submissions=round_.attendance.sealed,
+        background=replace(named, exempt=exempt if policy.guards else frozenset()),
+    )

@@ -1,0 +1,85 @@
+"""Why, maps and what-if over the wire and on the command line."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from client_kit.client import AsyncConsensusClient, ConsensusClient
+from client_kit.errors import Forbidden, ValidationFailed
+from client_kit.wire import ConsensusPolicy
+from consensus_server import cli
+
+
+@pytest.fixture
+def published(live, new_arena):
+    arena = new_arena(live, participants=("anna", "bert", "carl"), quorum=3)
+    texts = {
+        "anna": "The answer to {} is forty-two.",
+        "bert": "The answer to {} is forty-two!",
+        "carl": "\ufffd\x01\ufffd{}",
+    }
+    arena.publish(
+        {name: [{"prompt_id": f"p{n}", "text": text.format(n)} for n in range(1, 6)] for name, text in texts.items()}
+    )
+    return arena
+
+
+@pytest.fixture
+def run(live, monkeypatch):
+    monkeypatch.setenv("CONSENSUS_DATA_DIR", str(live.server.settings.data_dir))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def invoke(*words, expect=0):
+        result = CliRunner().invoke(cli.app, [str(word) for word in words])
+        assert result.exit_code == expect, result.output
+        return result.output if expect else result.stdout
+
+    return invoke
+
+
+async def test_both_clients_see_map_and_what_if(published, live):
+    with ConsensusClient(live.url, live.operator_token, federation=published.name) as operator:
+        policy = operator.federation().policy
+        same = operator.what_if(1, policy)
+        assert (same.labels, same.changed) == (operator.round(1).labels, 0)
+        strict = operator.what_if(1, policy.model_copy(update={"minimum_support": 3}))
+        assert (strict.lost, strict.changes[0].after.abstention) == (5, "low_support")
+        whole = operator.map(1, "p1")
+        assert [point.participant for point in whole.points if point.gate] == ["carl"]
+        with pytest.raises(ValidationFailed, match="known are pca, umap"):
+            operator.map(1, "p1", method="tsne")
+        reasons = {fate.participant: fate.reason for fate in operator.explanation(1, "p1").answers}
+        assert (reasons["anna"], "can be printed" in reasons["carl"]) == (None, True)
+    async with AsyncConsensusClient(live.url, published.tokens["anna"]) as anna:
+        assert {point.participant for point in (await anna.map(1, "p1")).points} == {None, "anna"}
+        with pytest.raises(Forbidden):
+            await anna.what_if(1, ConsensusPolicy())
+
+
+def test_the_command_line_explains(published, run, tmp_path):
+    name = published.name
+    shown = run("round", "why", name, 1, "p1")
+    assert "chosen" in shown
+    assert "can be printed" in shown
+    assert len(json.loads(run("round", "why", name, 1, "p1", "--json"))["answers"]) == 3
+    assert len(json.loads(run("round", "map", name, 1, "p1", "--json"))["points"]) == 3
+    assert "garbage" in run("round", "map", name, 1, "p1")
+    assert "0 of 5 prompts would change" in run("round", "what-if", name, 1)
+    assert "5 lose theirs" in run("round", "what-if", name, 1, "--set", "minimum_support=3")
+    assert json.loads(run("round", "what-if", name, 1, "--set", "abstain=no", "--json"))["policy"]["abstain"] is False
+    assert "no FIELD=VALUE" in run("round", "what-if", name, 1, "--set", "rule", expect=2)
+    assert "Fields are rule" in run("round", "what-if", name, 1, "--set", "rules=medoid", expect=2)
+
+
+def test_a_plot_is_written_with_all_that_it_needs(published, run, tmp_path):
+    pytest.importorskip("plotly")
+    out = tmp_path / "map.html"
+    assert "map of 3 answers" in run("round", "map", published.name, 1, "p1", "--out", out)
+    page = out.read_text(encoding="utf-8")
+    assert "cluster 0" in page
+    assert "carl" in page
+    assert 'src="http' not in page
+    assert "cannot be written" in run(
+        "round", "map", published.name, 1, "p1", "--out", tmp_path / "no" / "m.html", expect=1
+    )
