@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from client_kit._version import __version__
-from client_kit.cli import demo, doctor, federate, join, labels, prompts, rejections, replay, schema, submit
+from client_kit.cli import demo, doctor, federate, init, join, labels, prompts, rejections, replay, schema, submit
 from client_kit.cli.output import EXIT_TABLE, Exit, errors, explain, say
 from client_kit.errors import ConsensusError
 
@@ -61,6 +61,7 @@ def _options(
 
 
 app.add_typer(prompts.app, name="prompts")
+app.command("init")(init.init)
 app.command("submit")(submit.submit)
 app.command("labels")(labels.labels)
 app.command("rejections")(rejections.rejections)
