@@ -4,6 +4,7 @@ from client_kit.wire.base import Request, WireModel
 from client_kit.wire.digests import canonical_json, content_digest, rows_digest, submission_digest
 from client_kit.wire.federations import (
     AnswerPolicy,
+    Calibration,
     ConsensusPolicy,
     Federation,
     FederationCreate,
@@ -98,6 +99,7 @@ __all__ = [
     "AppealList",
     "AppealOutcome",
     "AppealResolution",
+    "Calibration",
     "ClusterShare",
     "ConsensusPolicy",
     "Dtype",

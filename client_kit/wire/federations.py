@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from client_kit.wire.base import Request, WireModel
-from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
 
 
@@ -34,6 +35,31 @@ class AnswerPolicy(Request):
     refusals: Refusals = Refusals.KEEP
 
 
+class Calibration(Request):
+    """What a confidence score is worth as a probability, fitted on judged answers (`evaluate-labels --calibrate`)."""
+
+    method: str
+    """Name of the confidence score for which it holds."""
+    scores: Annotated[list[Unit], Field(min_length=1, max_length=200)]
+    """Ascending. Between them straight lines, beyond them level."""
+    probabilities: Annotated[list[Unit], Field(min_length=1, max_length=200)]
+    """Estimated probability that a label with that score is good; never falling."""
+    least_score: Unit = 0.0
+    """A label with a lower score becomes the abstention `low_confidence`; 0: none does."""
+    source: Digest | None = None
+    """SHA-256 of the judged answers."""
+
+    @model_validator(mode="after")
+    def _is_a_rising_function(self) -> "Calibration":
+        if len(self.scores) != len(self.probabilities):
+            raise ValueError("scores and probabilities need one entry each per point")
+        if any(left >= right for left, right in pairwise(self.scores)):
+            raise ValueError("scores must ascend")
+        if any(left > right for left, right in pairwise(self.probabilities)):
+            raise ValueError("probabilities must not fall")
+        return self
+
+
 class ConsensusPolicy(Request):
     """How a pool of answers becomes a pseudo-label."""
 
@@ -58,6 +84,17 @@ class ConsensusPolicy(Request):
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
     half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
+    calibration: Calibration | None = None
+    """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
+
+    @model_validator(mode="after")
+    def _calibrates_its_confidence(self) -> "ConsensusPolicy":
+        if self.calibration is not None and self.calibration.method != self.confidence:
+            raise ValueError(
+                f"the calibration was fitted to the confidence {self.calibration.method!r} and the policy has "
+                f"{self.confidence!r}; use one for both"
+            )
+        return self
 
 
 class FederationCreate(Request):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 MAX_ANSWER_CHARS = 100_000
 """Longest answer that any federation can admit, in characters; a federation may set less."""
@@ -46,6 +46,9 @@ Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 NUL_FREE = AfterValidator(_without_nul)
 """Stands after the bounds of a text, so that pydantic tells those in characters."""
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+"""A share, a probability."""
 
 Text = Annotated[str, NUL_FREE]
 """Text that every supported database can store."""

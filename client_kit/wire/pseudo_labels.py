@@ -2,15 +2,10 @@
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
-
-from pydantic import Field
 
 from client_kit.wire.base import WireModel
 from client_kit.wire.digests import rows_digest
-from client_kit.wire.limits import Digest, Name, PromptId
-
-Unit = Annotated[float, Field(ge=0, le=1)]
+from client_kit.wire.limits import Digest, Name, PromptId, Unit
 
 
 class Abstention(StrEnum):
@@ -24,6 +19,8 @@ class Abstention(StrEnum):
     """Two clusters have the most votes."""
     LOW_SUPPORT = "low_support"
     """The dominant cluster has fewer votes than the policy asks for."""
+    LOW_CONFIDENCE = "low_confidence"
+    """The confidence score lies below the one that the policy's calibration asks for."""
 
 
 class ClusterShare(WireModel):

@@ -1,5 +1,6 @@
 """`consensus-server evaluate-labels`: how good the labels are, on files of judged answers."""
 
+import hashlib
 import os
 import shlex
 import sys
@@ -20,16 +21,21 @@ from consensus_server.cli.output import (
     JsonOption,
     errors,
     failures_explained,
+    note,
     print_json,
     print_table,
     say,
 )
+from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.equivalence import EQUIVALENCES
+from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS
+from consensus_server.evaluation.calibration import CalibrationError
+from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.made_questions import write_made_answers
-from consensus_server.evaluation.report import write_reports, write_results
+from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.run import Finding, Plan, Row, run
 from consensus_server.wiring import load_configured_encoder
 
@@ -87,6 +93,15 @@ def evaluate_labels(
     equivalence: Annotated[
         str | None, typer.Option(help="Group answers by this, whatever the file says.", metavar="NAME")
     ] = None,
+    confidence: Annotated[
+        str | None, typer.Option(help="Confidence score; default: independent support of the label.", metavar="NAME")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
+    ] = False,
+    risk: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of prompts with a bad label that a calibration allows.")
+    ] = 0.1,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
         int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
@@ -113,15 +128,21 @@ def evaluate_labels(
             rules=_names(rules, RULES, "--rules") or tuple(RULES),
             attacks=tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks"),
             attackers=_numbers(attackers, panel_size),
+            confidence=next(iter(_names(confidence or "", CONFIDENCES, "--confidence")), None)
+            or (Policy().confidence if calibrate else None),
             equivalence=next(iter(_names(equivalence or "", EQUIVALENCES, "--equivalence")), None),
             abstention=abstention,
             workers=workers or os.cpu_count() or 1,
         )
+        if calibrate and len(files) > 1:
+            raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
         out.mkdir(parents=True, exist_ok=True)
         findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
         rows = [finding.row for finding in findings]
         write_results(rows, out)
         _report(findings, out)
+        if calibrate:
+            _calibrate(files, findings, out, risk, seed)
         if as_json:
             print_json({"rows": [row.as_json() for row in rows]})
         else:
@@ -146,6 +167,21 @@ def _findings(  # noqa: PLR0917 - the options of the command
         raise CommandFailed(str(error), Exit.REFUSED) from None
     finally:
         store.close()
+
+
+def _calibrate(files: list[Path], findings: list[Finding], out: Path, risk: float, seed: int) -> None:
+    """Write `calibration.json` for the setting with most safeguards, and say what it is worth."""
+    chosen = leading([finding for finding in findings if finding.row.attack is None])
+    try:
+        found = calibrate_on(chosen, risk=risk, seed=seed, source=hashlib.sha256(files[0].read_bytes()).hexdigest())
+    except CalibrationError as error:
+        raise CommandFailed(f"{files[0]}: {error}", Exit.REFUSED) from None
+    write_calibration(found, chosen, out)
+    note(
+        f"calibration.json: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
+        f"{found.ece_before:.3f} before, {found.ece_after:.3f} after. With a score of at least {found.calibration.least_score:.2f}, "
+        f"{found.risk:.3f} of held-out prompts got a bad label (allowed: {risk:g}; without: {found.risk_without:.3f}), {found.coverage:.3f} got one at all."
+    )
 
 
 class _Bars:

@@ -1,5 +1,7 @@
 """`consensus-server federation`: created once, never changed."""
 
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -70,6 +72,10 @@ def create(
     half_life_rounds: Annotated[
         float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="File of `evaluate-labels --calibrate`; publishes estimated probabilities.", metavar="FILE"),
+    ] = None,
     truncated: Annotated[
         wire.TruncatedAnswers, typer.Option(help="What participants do with truncated answers.")
     ] = _NEW.answers.truncated,
@@ -105,6 +111,7 @@ def create(
             "guards": guards,
             "reliability": reliability,
             "half_life_rounds": half_life_rounds,
+            "calibration": None if calibration is None else _calibration(calibration, as_json=as_json),
         },
     }
     with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:
@@ -114,6 +121,19 @@ def create(
             print_json(created)
         else:
             say(f"Federation {created.federation} is created. Next: consensus-server participant add {name} NAME")
+
+
+def _calibration(path: Path, *, as_json: bool) -> object:
+    """What the file gives to a policy."""
+    with failures_explained(as_json=as_json):
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))["calibration"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CommandFailed(
+                f"{path} is no calibration file ({type(error).__name__}: {error}).",
+                Exit.BAD_FILE,
+                remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
+            ) from None
 
 
 def _checked(fields: dict[str, object]) -> wire.FederationCreate:

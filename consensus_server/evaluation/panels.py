@@ -46,13 +46,14 @@ def draw_panel(models: int, size: int, seed: int, number: int) -> Int64[np.ndarr
     return np.random.default_rng([seed, size, number]).choice(models, size, replace=False).astype(np.int64)
 
 
-def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
+def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy], *, by_name: bool = False) -> list[Picks]:
     """Decide every prompt of the bank under each policy, by the code that decides rounds.
 
     What policies have in common is done once: measuring, judging, grouping. Policies differ in rule, guards, reliability
-    and abstention, and in nothing else.
+    and abstention, and in nothing else. by_name: confidence is the score that the policy names; else independent support
+    of the pick, or the share of the vote where answers are compared by a key.
     """
-    session = _Session(bank, panel, policies[0])
+    session = _Session(bank, panel, policies[0], by_name=by_name)
     return [session.decided(policy) for policy in policies]
 
 
@@ -70,7 +71,8 @@ class _Sitting:
 class _Session:
     """One panel, and what is known of it so far."""
 
-    def __init__(self, bank: Bank, panel: Panel, policy: Policy) -> None:
+    def __init__(self, bank: Bank, panel: Panel, policy: Policy, *, by_name: bool) -> None:
+        self._by_name = by_name
         self._bank = bank
         self._panel = panel
         self._policy = policy
@@ -134,14 +136,13 @@ class _Session:
         return Grouping(clusters, may_win)
 
     def _enter(self, picks: Picks, outcome: Outcome, policy: Policy, support: Float64[np.ndarray, " answers"]) -> None:
-        """Write down what was chosen, in place.
-
-        Confidence is the share of the vote where answers are compared by a key, else independent support of the pick.
-        """
+        """Write down what was chosen, in place."""
         answers = outcome.ballot.answers
         labelled = np.array([reason is None for reason in abstentions(outcome, policy)], dtype=bool)
         where = answers.sources[labelled]
         picks.slot[where] = answers.places[outcome.picks][labelled]
-        semantically = np.array([each == "semantic" for each in self._bank.equivalences])[answers.sources]
-        shares = confidences(outcome, confidence_named("dominant_share"))
-        picks.confidence[where] = np.where(semantically, support[outcome.picks], shares)[labelled]
+        scores = confidences(outcome, confidence_named(policy.confidence if self._by_name else "dominant_share"))
+        if not self._by_name:
+            semantically = np.array([each == "semantic" for each in self._bank.equivalences])[answers.sources]
+            scores = np.where(semantically, support[outcome.picks], scores)
+        picks.confidence[where] = scores[labelled]

@@ -44,12 +44,23 @@ def risk_coverage_plot(findings: Sequence[Finding]) -> str:
 
     traces = []
     for finding in findings:
-        if curve := figures.risk_coverage(finding.confidence, finding.worth):
+        curve, name = _curve(finding)
+        if curve:
             coverage, quality = zip(*curve, strict=True)
-            traces.append(Scatter(x=coverage, y=quality, mode="lines", name=setting(finding.row)))
+            traces.append(Scatter(x=coverage, y=quality, mode="lines", name=name))
     return _drawn(
         Figure(traces), 460, xaxis="coverage: share of the labels kept, by confidence", yaxis="quality of those"
     )
+
+
+def _curve(finding: Finding, points: int = 20) -> tuple[list[tuple[float, float]], str]:
+    """The curve and its name; where no worth is known, the one that the confidence itself foretells."""
+    name = setting(finding.row)
+    if curve := figures.risk_coverage(finding.confidence, finding.worth, points):
+        return curve, name
+    return figures.risk_coverage(
+        finding.confidence, finding.confidence, points
+    ), f"{name} (by confidence alone, not judged)"
 
 
 def attack_map(rows: Sequence[Row]) -> str:
@@ -92,7 +103,7 @@ def mermaid_quality(rows: Sequence[Row]) -> list[str]:
 
 def mermaid_risk_coverage(finding: Finding) -> list[str]:
     """The curve of one setting."""
-    curve = figures.risk_coverage(finding.confidence, finding.worth, points=10)
+    curve, name = _curve(finding, points=10)
     names = ", ".join(f'"{coverage:.0%}"' for coverage, _ in curve)
     values = ", ".join(f"{quality:.4f}" for _, quality in curve)
-    return ["```mermaid", "xychart-beta", f'  title "Quality of the most confident labels: {setting(finding.row)}"', f'  x-axis "coverage" [{names}]', '  y-axis "quality"', f"  line [{values}]", "```", ""]  # fmt: skip
+    return ["```mermaid", "xychart-beta", f'  title "Quality of the most confident labels: {name}"', f'  x-axis "coverage" [{names}]', '  y-axis "quality"', f"  line [{values}]", "```", ""]  # fmt: skip

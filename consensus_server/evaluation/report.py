@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from consensus_server.evaluation import plots
+from consensus_server.evaluation.calibration import Calibrated
 from consensus_server.evaluation.run import Finding, Row
 
 COLUMNS = (
@@ -24,6 +25,12 @@ FAR_ABOVE = 0.1
 def write_results(rows: Sequence[Row], folder: Path) -> None:
     """`results.json`: a list of rows."""
     _write(folder / "results.json", json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False) + "\n")
+
+
+def write_calibration(found: Calibrated, chosen: Finding, folder: Path) -> None:
+    """`calibration.json`: what a federation takes over, and beside it where it comes from and what it is worth."""
+    made = {name: getattr(chosen.row, name) for name in ("file", "rule", "guards", "reliability", "panel_size")}
+    _write(folder / "calibration.json", json.dumps({**found.as_json(), "fitted_to": made}, indent=1) + "\n")
 
 
 def write_reports(findings: Sequence[Finding], folder: Path, command: str) -> None:
@@ -64,13 +71,13 @@ def _markdown(findings: Sequence[Finding], files: Sequence[str], command: str) -
         if caution := warning(rows):
             lines += [f"**{caution}**", ""]
         lines += plots.mermaid_quality([finding.row for finding in calm])
-        lines += plots.mermaid_risk_coverage(_leading(calm))
+        lines += plots.mermaid_risk_coverage(leading(calm))
         lines += _attacks(rows)
         lines += ["### All figures", "", *_grid([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
     return lines
 
 
-def _leading(findings: Sequence[Finding]) -> Finding:
+def leading(findings: Sequence[Finding]) -> Finding:
     """The setting whose curve is shown: the one with most safeguards, of equal ones the best."""
     return max(findings, key=lambda each: (each.row.guards and each.row.reliability, each.row.quality or 0))
 

@@ -31,6 +31,8 @@ class Plan:
     attackers: tuple[int, ...] = ()
     equivalence: str | None = None
     """How answers are grouped; None: as the file says."""
+    confidence: str | None = None
+    """Name of the score; None: independent support, or the share of the vote where answers are compared by a key."""
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
@@ -105,7 +107,7 @@ def run(
                 panels = [_panel(each, answers, plan, case) for each in members]
                 chosen = list(policies(plan, attacked=case.attack is not None))
                 what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
-                picks = decide_all(bank, panels, chosen, partial(progress, what))
+                picks = decide_all(bank, panels, chosen, partial(progress, what), by_name=plan.confidence is not None)
                 for number, policy in enumerate(chosen):
                     yield _finding(answers, bank, panels, [each[number] for each in picks], policy, plan, case)
 
@@ -128,7 +130,8 @@ def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
         wide = rule_named(rule).round_wide
         settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
         for guards, reliability in settings if wide else [(False, False)]:
-            yield Policy(rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention, seed=plan.seed)
+            policy = Policy(rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention, seed=plan.seed)
+            yield replace(policy, confidence=plan.confidence) if plan.confidence else policy
 
 
 def _bank(  # noqa: PLR0917 - where it comes from

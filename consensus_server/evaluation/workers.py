@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.evaluation.bank import Bank
@@ -18,8 +19,14 @@ from consensus_server.evaluation.panels import Panel, Picks, decide_panel
 
 Done = Callable[[int, int], None]
 """(done, in all)."""
-DecideAll = Callable[[Bank, Sequence[Panel], Sequence[Policy], Done], list[list[Picks]]]
-"""By panel, then policy."""
+
+
+class DecideAll(Protocol):
+    """What decides panels; the picks come by panel, then policy."""
+
+    def __call__(
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
+    ) -> list[list[Picks]]: ...
 
 
 @contextmanager
@@ -37,11 +44,13 @@ def deciding(workers: int) -> Generator[DecideAll]:
         yield _ByProcesses(pool, Path(folder))
 
 
-def _decide_here(bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done) -> list[list[Picks]]:
+def _decide_here(
+    bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
+) -> list[list[Picks]]:
     picks = []
     for number, panel in enumerate(panels):
         done(number, len(panels))
-        picks.append(decide_panel(bank, panel, policies))
+        picks.append(decide_panel(bank, panel, policies, by_name=by_name))
     done(len(panels), len(panels))
     return picks
 
@@ -57,10 +66,10 @@ class _ByProcesses:
         self._count = 0
 
     def __call__(
-        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
     ) -> list[list[Picks]]:
         path = self._written(bank)
-        futures = [self._pool.submit(_decide_there, path, panel, policies) for panel in panels]
+        futures = [self._pool.submit(_decide_there, path, panel, policies, by_name) for panel in panels]
         picks = []
         for number, future in enumerate(futures):
             done(number, len(panels))
@@ -85,5 +94,5 @@ def _read(path: Path) -> Bank:
     return bank
 
 
-def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
-    return decide_panel(_read(path), panel, policies)
+def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy], by_name: bool) -> list[Picks]:  # noqa: FBT001 - across processes
+    return decide_panel(_read(path), panel, policies, by_name=by_name)

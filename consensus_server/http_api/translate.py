@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from client_kit import wire
 from consensus_server.core import appeals, federations, labels, rounds
+from consensus_server.core.consensus.calibration import Calibration
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.parameters import ParameterPlan, TensorSpec
@@ -28,7 +29,7 @@ def terms(create: wire.FederationCreate) -> federations.Terms:
     return federations.Terms(
         name=create.federation,
         prompt_set=create.prompt_set,
-        policy=Policy(**create.policy.model_dump()),
+        policy=_policy(create.policy),
         answers=federations.AnswerPolicy(truncated=create.answers.truncated, refusals=create.answers.refusals),
         quorum=create.quorum,
         round_seconds=create.round_seconds,
@@ -43,6 +44,22 @@ def terms(create: wire.FederationCreate) -> federations.Terms:
 def parameter_plan(plan: wire.ParameterPlan) -> ParameterPlan:
     tensors = tuple(TensorSpec(spec.name, tuple(spec.shape)) for spec in plan.tensors)
     return ParameterPlan(**{**plan.model_dump(mode="json"), "tensors": tensors})
+
+
+def _policy(policy: wire.ConsensusPolicy) -> Policy:
+    calibration = policy.calibration
+    return Policy(
+        **policy.model_dump(exclude={"calibration"}),
+        calibration=None
+        if calibration is None
+        else Calibration(
+            method=calibration.method,
+            scores=tuple(calibration.scores),
+            probabilities=tuple(calibration.probabilities),
+            least_score=calibration.least_score,
+            source=calibration.source,
+        ),
+    )
 
 
 def manifest(upload: wire.Manifest) -> federations.Manifest:

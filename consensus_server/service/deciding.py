@@ -107,7 +107,7 @@ def _stacked(digests: Sequence[str], vectors: Vectors, dimension: int) -> Float3
 def outcome_of(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> Outcome:
     """Labels and explanations. Pools and decisions correspond, in the order of `prompt_id`."""
     pairs = list(zip(pools, decided.decisions, strict=True))
-    labels = tuple(_label(pool, decision, policy.confidence) for pool, decision in pairs)
+    labels = tuple(_label(pool, decision, confidence_method(policy)) for pool, decision in pairs)
     lines = [label_line(label) for label in labels]
     fates = (_fates(pool, decision) for pool, decision in pairs)
     records = tuple(LabelRecord(*row) for row in zip((pool.prompt_id for pool in pools), lines, fates, strict=True))
@@ -125,6 +125,11 @@ def names_before(rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: 
         return Background()
     names = {who: name_of(past, number, policy.half_life_rounds) for who, past in rows.items()}
     return Background({who: name for who, name in names.items() if name is not None})
+
+
+def confidence_method(policy: Policy) -> str:
+    """What the confidence of a label is called."""
+    return policy.confidence if policy.calibration is None else f"{policy.confidence}, calibrated"
 
 
 def _label(pool: Pool, decision: Decision, confidence_method: str) -> Label:

@@ -1,6 +1,8 @@
 """The short form of the quality bench, with the stand-in encoder."""
 
+import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from typer.testing import CliRunner
 
 from consensus_server.cli import app
 
+PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
     "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
     "coverage length_ratio length_adjusted_quality auroc top_half_quality attack_success"
@@ -73,6 +76,49 @@ def test_made_questions_are_judged_by_their_gold_answers_and_voted_on(tmp_path):
     assert qualities["final_answer"]["vote"] > qualities["final_answer"]["medoid"]
 
 
+def test_a_calibration_goes_from_judged_answers_into_a_federation(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONSENSUS_DATA_DIR", str(tmp_path / "server"))
+    questions = tmp_path / "questions.jsonl"
+    CliRunner().invoke(app, ["make-questions", str(questions), "--prompts", "40", "--participants", "8"])
+    options = ["--panel-size", 6, "--panels", 4, "--encoder", "hashing", "--cache", tmp_path / "cache", "--workers", 1]
+    out = tmp_path / "out"
+    confidence = ["--confidence", "dominant_share"]
+    done = evaluate(
+        questions, *options, "--rules", "hybrid,random", *confidence, "--calibrate", "--risk", 0.3, "--out", out
+    )
+    assert done.exit_code == 0, done.output
+    assert "Expected calibration error on held-out prompts" in " ".join(done.stderr.split())
+    written = json.loads((out / "calibration.json").read_text())
+    assert written["fitted_to"] | {"rule": "hybrid", "guards": True, "reliability": True} == written["fitted_to"]
+    assert written["calibration"]["source"] == hashlib.sha256(questions.read_bytes()).hexdigest()
+    assert written["ece_after"] < 0.5
+
+    def command(*arguments):
+        done = CliRunner().invoke(app, [*map(str, arguments)])
+        return done.exit_code, done.output
+
+    code, output = command("prompt-set", "add", PROMPTS / "pocket" / "1.0")
+    assert code == 0, output
+    create = ["federation", "create", "clinics", "--prompt-set", "pocket", "--encoder", "hashing"]
+    code, output = command(*create, "--confidence", "semantic_entropy", "--calibration", out / "calibration.json")
+    assert code == 2
+    assert "fitted to the confidence 'dominant_share'" in " ".join(output.split())
+    assert command(*create, "--calibration", questions)[0] == 4
+    code, output = command(*create, *confidence, "--calibration", out / "calibration.json", "--json")
+    assert code == 0, output
+    assert json.loads(output)["policy"]["calibration"] == written["calibration"]
+    code, output = command("federation", "list", "--json")
+    assert json.loads(output)["items"][0]["policy"]["calibration"] == written["calibration"]
+
+
+def test_a_calibration_is_of_one_file(judged, tmp_path):
+    done = evaluate(
+        judged, judged, "--calibrate", "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out"
+    )
+    assert done.exit_code == 2
+    assert "takes one FILE" in done.output
+
+
 def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
     made = CliRunner().invoke(app, ["make-questions", str(tmp_path / "none" / "questions.jsonl")])
     assert made.exit_code == 4
@@ -84,6 +130,7 @@ def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
     [
         (["--rules", "median"], 2, "there is no median"),
         (["--attacks", "flood"], 2, "there is no flood"),
+        (["--confidence", "surely"], 2, "there is no surely"),
         (["--equivalence", "alike"], 2, "there is no alike"),
         (["--attackers", "9"], 2, "give numbers from 1 to 7"),
         (["--panel-size", "7"], 1, "needs as many models"),

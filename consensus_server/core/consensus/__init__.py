@@ -1,5 +1,6 @@
 """Pure functions from embeddings to a decision: a pseudo-label with its confidence, or an abstention with its reason."""
 
+from consensus_server.core.consensus.calibration import Calibration
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.decide import decide
 from consensus_server.core.consensus.errors import (
@@ -15,6 +16,7 @@ from consensus_server.core.consensus.rules import RULES
 __all__ = [
     "CONFIDENCES",
     "RULES",
+    "Calibration",
     "Cluster",
     "ConsensusError",
     "Decision",

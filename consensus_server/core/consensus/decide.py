@@ -15,6 +15,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background
+from consensus_server.core.consensus.calibration import calibrated
 from consensus_server.core.consensus.clustering import Neighbours
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.equivalence import Grouping, equivalence_named
@@ -163,13 +164,15 @@ def abstentions(outcome: Outcome, policy: Policy) -> list[str | None]:
     """Why each pool gets no label, by `client_kit.wire.Abstention`; None where it gets one."""
     if not policy.abstain:
         return [None] * len(outcome.picks)
+    least = policy.calibration.least_score if policy.calibration else 0.0
     reasons = np.select(
         [
             outcome.ballot.answers.sizes == 1,
             outcome.tally.tied,
             outcome.support < policy.minimum_support - 0.5,  # half a vote of slack: redundancy may cost that much
+            confidences(outcome, confidence_named(policy.confidence)) < least,
         ],
-        ["single_answer", "tie", "low_support"],
+        ["single_answer", "tie", "low_support", "low_confidence"],
         default="",
     )
     return [reason or None for reason in reasons.tolist()]
@@ -183,7 +186,8 @@ def _written(outcome: Outcome, policy: Policy, gates: Sequence[Mapping[int, str]
     """The records, one per pool that has an admitted answer."""
     answers = outcome.ballot.answers
     reasons = abstentions(outcome, policy)
-    confidence = confidences(outcome, confidence_named(policy.confidence)).tolist()
+    scores = confidences(outcome, confidence_named(policy.confidence))
+    confidence = calibrated(scores, policy.calibration).tolist()
     support, shares = outcome.support.tolist(), settled(outcome.shares).tolist()
     picks, places = answers.places[outcome.picks].tolist(), answers.places.tolist()
     cosine = row_cosines(answers.unit, answers.unit[outcome.picks][answers.pool]).tolist()

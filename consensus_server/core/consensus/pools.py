@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
+from consensus_server.core.consensus.calibration import Calibration
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -24,6 +26,8 @@ class Policy:
     """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
     half_life_rounds: float = 2.0
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
+    calibration: Calibration | None = None
+    """Makes an estimated probability of the confidence score; None: the score is published as it is."""
 
 
 @dataclass(frozen=True, slots=True)
