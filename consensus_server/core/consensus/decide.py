@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background
@@ -164,18 +164,27 @@ def abstentions(outcome: Outcome, policy: Policy) -> list[str | None]:
     """Why each pool gets no label, by `client_kit.wire.Abstention`; None where it gets one."""
     if not policy.abstain:
         return [None] * len(outcome.picks)
-    least = policy.calibration.least_score if policy.calibration else 0.0
     reasons = np.select(
         [
             outcome.ballot.answers.sizes == 1,
             outcome.tally.tied,
             outcome.support < policy.minimum_support - 0.5,  # half a vote of slack: redundancy may cost that much
-            confidences(outcome, confidence_named(policy.confidence)) < least,
+            _uncertain(outcome, policy),
         ],
         ["single_answer", "tie", "low_support", "low_confidence"],
         default="",
     )
     return [reason or None for reason in reasons.tolist()]
+
+
+def _uncertain(outcome: Outcome, policy: Policy) -> Bool[np.ndarray, " pools"]:
+    """Where the score lies below the least one of the policy's calibration."""
+    if policy.calibration is None:
+        return np.zeros(len(outcome.picks), dtype=bool)
+    uncertain: Bool[np.ndarray, " pools"] = (
+        confidences(outcome, confidence_named(policy.confidence)) < policy.calibration.least_score
+    )
+    return uncertain
 
 
 def _without_answers(pool: Pool, gates: dict[int, str]) -> Decision:
