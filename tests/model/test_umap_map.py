@@ -6,6 +6,7 @@ import pytest
 from consensus_server.backends.projections import umap_plane
 
 
+@pytest.mark.timeout(900)  # numba compiles for half a minute, longer on a busy machine
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*:UserWarning:umap")
 def test_two_meanings_lie_apart_and_at_the_same_places_again():
     pytest.importorskip("umap")

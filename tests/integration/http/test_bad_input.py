@@ -343,3 +343,20 @@ def test_a_request_id_that_could_harm_a_log_is_replaced(live):
 
 def test_bytes_that_are_no_http(live, raw):
     assert b" 400 " in raw.exchange(b"\x00\x01 nonsense\r\n\r\n")
+
+
+def test_a_topic_that_no_database_holds_is_named(live, problem, prompt_set):
+    body = prompt_set()
+    body["prompts"][2]["topic"] = "o\x00dd"
+    found = problem(live.client().post("/v1/prompt-sets", json=body), 422, "validation_failed")
+    assert [error["where"] for error in found["errors"]] == ["prompts.2.topic"]
+    assert "NUL" in found["errors"][0]["message"]
+
+
+def test_an_answer_of_a_megabyte_is_refused_by_its_length(arena, problem, held):
+    answer = arena.submit("anna", [{"prompt_id": "p1", "text": "x" * 2**20}])
+    found = problem(answer, 422, "validation_failed")
+    assert [(error["where"], "100000 characters" in error["message"]) for error in found["errors"]] == [
+        ("line 1: text", True)
+    ]
+    assert held() == []
