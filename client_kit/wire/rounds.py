@@ -156,8 +156,8 @@ class Spread(WireModel):
     lowest: float
     median: float
     highest: float
-    agreement_is_no_guide: bool
-    """A few stand far from the rest: what most mean need not be what is best, and confidence says little."""
+    few_far_above: bool
+    """A few stand far above the rest. More central, that is: no figure of a round tells whether they are better."""
 
 
 class Exemption(WireModel):

@@ -40,8 +40,8 @@ def reliability(
             return
         _show(items)
         card = server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
-        if card.reliability is not None and card.reliability.agreement_is_no_guide:
-            say("A few participants stand far from the rest: agreement is no guide to quality here.")
+        if card.reliability is not None and card.reliability.few_far_above:
+            say("A few participants stand far above the rest. Central is not the same as good: look at their answers.")
 
 
 def _show(items: list[wire.Reliability]) -> None:

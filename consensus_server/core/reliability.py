@@ -57,8 +57,8 @@ class Spread:
     """Least mean of all participants."""
     median: float
     highest: float
-    agreement_is_no_guide: bool
-    """A few stand far above or far from the rest: what most mean need not be what is best."""
+    few_far_above: bool
+    """A few stand far above the rest. More central, that is: no figure of a round tells whether they are better."""
 
 
 def name_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_rounds: float) -> Prior | None:
@@ -108,5 +108,5 @@ def spread_of(rows: Sequence[Reliability]) -> Spread | None:
         lowest=means[0],
         median=round(middle, DECIMALS),
         highest=means[-1],
-        agreement_is_no_guide=0 < above <= max(1, FEW * len(means)),
+        few_far_above=0 < above <= max(1, FEW * len(means)),
     )

@@ -112,7 +112,7 @@ def card(**changes):
         "versions": {"python": "3"},
         "published_at": NOW,
         "reliability": Spread(
-            participants=3, newcomers=1, drifted=2, lowest=-1 / 3, median=0.0, highest=1.5, agreement_is_no_guide=True
+            participants=3, newcomers=1, drifted=2, lowest=-1 / 3, median=0.0, highest=1.5, few_far_above=True
         ),
         "exemptions": (Exemption("north", "garbage"),),
     }

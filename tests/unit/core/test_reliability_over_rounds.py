@@ -133,7 +133,7 @@ def test_newcomers_are_called_so():
 )
 def test_a_few_far_above_the_rest_are_told(means_of_all, warned):
     spread = spread_of([row(mean, 30, f"s{i}") for i, mean in enumerate(means_of_all)])
-    assert spread.agreement_is_no_guide is warned
+    assert spread.few_far_above is warned
     assert (spread.highest, spread.lowest) == (max(means_of_all), min(means_of_all))
 
 
