@@ -30,6 +30,7 @@
     + ContextTooLong  PromptRefused  EmptyAnswer  UnreadableAnswer
     + SpendingLimit
   x TrainingError                 a model was not trained
+    + UnusableData                the file of private data (also a ConfigurationError)
   x ModelCollapsed                a site stopped: its model's answers have lost their variety
   x JournalError                  a participant's journal cannot be used
   x ExportError                   pseudo-labels could not be written in the wanted format
@@ -430,6 +431,10 @@ class SpendingLimit(GenerationError):
 
 class TrainingError(ConsensusError):
     """A model was not trained; the message has cause and remedy."""
+
+
+class UnusableData(TrainingError, ConfigurationError):
+    """A file of private data is absent, faulty or without the needed columns."""
 
 
 class ModelCollapsed(ConsensusError):

@@ -135,9 +135,13 @@ def _read(folder: Path) -> tuple[PromptSet | None, list[str]]:
 
 def _read_manifest(file: Path) -> tuple[Manifest | None, list[str]]:
     try:
-        return Manifest.model_validate_json(file.read_bytes()), []
+        content = file.read_bytes()
     except OSError as error:
         return None, [f"{file.name}: cannot be read ({error.strerror})"]
+    if (place := _not_utf8(content)) is not None:
+        return None, [f"{file.name}: is not UTF-8 (byte {place}); save the file as UTF-8"]
+    try:
+        return Manifest.model_validate_json(content), []
     except ValidationError as error:
         return None, [f"{file.name}: {fault}" for fault in _faults(error)]
 
@@ -159,12 +163,23 @@ def _read_prompts(file: Path) -> tuple[list[Prompt], list[str]]:
 
 
 def _line_faults(line: bytes, error: ValidationError) -> Iterator[str]:
-    if not line.strip():
+    if (place := _not_utf8(line)) is not None:
+        yield f"is not UTF-8 (byte {place}); save the file as UTF-8"
+    elif not line.strip():
         yield "is empty; remove it"
     elif line.startswith(b"\xef\xbb\xbf"):
         yield "begins with a byte order mark; save the file as UTF-8 without one"
     else:
         yield from _faults(error)
+
+
+def _not_utf8(content: bytes) -> int | None:
+    """Place of the first byte that is not UTF-8."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def _faults(error: ValidationError) -> Iterator[str]:

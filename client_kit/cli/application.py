@@ -1,6 +1,8 @@
 """The commands of `consensus`, and what becomes of their errors."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +11,10 @@ from typer.core import TyperGroup
 from client_kit._version import __version__
 from client_kit.cli import demo, doctor, federate, init, join, labels, prompts, rejections, replay, schema, submit
 from client_kit.cli.output import EXIT_TABLE, Exit, errors, explain, say
-from client_kit.errors import ConsensusError
+from client_kit.errors import ConfigurationError, ConsensusError
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
+"""What the library raises for a wrong command line."""
 
 
 class Commands(TyperGroup):
@@ -18,12 +23,14 @@ class Commands(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (a private type of the library)
         """Remember whether a program is listening: its errors come as JSON."""
         ctx.meta["as_json"] = "--json" in args
-        return super().parse_args(ctx, args)
+        with _usage_explained(as_json=ctx.meta["as_json"]):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
         """Run the command."""
         try:
-            return super().invoke(ctx)
+            with _usage_explained(as_json=ctx.meta["as_json"]):
+                return super().invoke(ctx)
         except ConsensusError as error:
             raise typer.Exit(explain(error, as_json=ctx.meta["as_json"])) from error
         except OSError as error:
@@ -34,6 +41,18 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             errors.print("Interrupted. What is done is kept: the same command goes on from there.")
             raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+@contextmanager
+def _usage_explained(*, as_json: bool) -> Iterator[None]:
+    """A wrong command line as JSON for a program; a person gets what the library writes."""
+    try:
+        yield
+    except UsageError as error:
+        if not as_json:
+            raise
+        message = error.format_message()  # type: ignore[attr-defined]  # see UsageError
+        raise typer.Exit(explain(ConfigurationError(message), as_json=True)) from error
 
 
 app = typer.Typer(
@@ -75,7 +94,7 @@ app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
 
 
-def main() -> None:
-    """Entry point of the console script. Asked to end (SIGTERM), it stops its processes in order, as on Ctrl-C."""
+def run() -> None:
+    """Run the command line. Asked to end (SIGTERM), it stops its processes in order, as on Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()

@@ -15,6 +15,8 @@ from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean
 from client_kit.wire import Answer, Federation
 
+FEW = 0.9
+"""A file that answers a smaller share of the prompts may be the wrong one."""
 _ASKED = "a file of answers has one JSON object per line, with prompt_id and text"
 
 
@@ -49,18 +51,22 @@ def submit(
             raise ConfigurationError(
                 f"no answer of {answers} is left to send ({reasons}); nothing was sent or sealed. Give other answers"
             )
+        prompts = client.prompt_set(agreed.prompt_set).prompt_count
+        covered = len({answer.prompt_id for answer in kept})
         chosen = number or client.current_round().number
         submission = client.submit(chosen, track(kept, "Sending", console=errors, disable=as_json), replace=replace)
         receipt = client.seal(chosen, submission, training_rights=training_rights) if seal else None
     outcome = {
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,
-        "digest": submission.digest, "sealed": receipt is not None,
+        "digest": submission.digest, "sealed": receipt is not None, "prompts_covered": covered, "prompts": prompts,
     }  # fmt: skip
     if as_json:
         print_json(outcome)
         return
     say(f"Round {chosen} of {agreed.federation}: {submission.count} answers held, {submission.stored} of them new.")
+    if covered < FEW * prompts:
+        say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
     for reason, count in dropped.items():
         say(f"  {count} not sent ({reason})")
     say(

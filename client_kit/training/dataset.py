@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from client_kit.errors import MissingExtra, TrainingError
+from client_kit.errors import MissingExtra, TrainingError, UnusableData
 from client_kit.reasoning import strip_reasoning
 from client_kit.training.base import Example
 
@@ -38,13 +38,13 @@ def load_examples(path: Path) -> list[Example]:
 
     Columns are prompt and completion, or messages (a user's turn and the assistant's answer, with or without a system
     message), or Alpaca's instruction, input and output; `weight` where there is one. Other columns are ignored.
-    Reasoning blocks are taken out of the completions. Raises TrainingError naming the file, the row and the remedy.
+    Reasoning blocks are taken out of the completions. Raises UnusableData naming the file, the row and the remedy.
     """
     if not path.exists():
-        raise TrainingError(f"private data {path} does not exist; give a .jsonl, .json, .csv or .parquet file")
+        raise UnusableData(f"private data {path} does not exist; give a .jsonl, .json, .csv or .parquet file")
     rows = _reader(path)(path)
     if not rows:
-        raise TrainingError(f"private data {path} has no rows; there is nothing to train on")
+        raise UnusableData(f"private data {path} has no rows; there is nothing to train on")
     read = _row_reader(rows[0], path)
     return [_example(read, row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
@@ -133,7 +133,7 @@ def _reader(path: Path) -> Callable[[Path], list[Row]]:
     if path.suffix == ".parquet":
         return _read_parquet
     if suffix not in readers:
-        raise TrainingError(f"private data {path} is of no known kind; give .jsonl, .json, .csv or .parquet")
+        raise UnusableData(f"private data {path} is of no known kind; give .jsonl, .json, .csv or .parquet")
     return readers[suffix]
 
 
@@ -142,7 +142,7 @@ def _read_text(path: Path) -> str:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         return data.decode("utf-8-sig")
     except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
-        raise TrainingError(f"private data {path} cannot be read: {error}; save it as UTF-8 text") from error
+        raise UnusableData(f"private data {path} cannot be read: {error}; save it as UTF-8 text") from error
 
 
 def _read_jsonl(path: Path) -> list[Row]:
@@ -154,7 +154,7 @@ def _read_jsonl(path: Path) -> list[Row]:
 def _read_json(path: Path) -> list[Row]:
     rows = _parse(_read_text(path), str(path))
     if not isinstance(rows, list):
-        raise TrainingError(f"private data {path} must hold a list of objects; it holds a {type(rows).__name__}")
+        raise UnusableData(f"private data {path} must hold a list of objects; it holds a {type(rows).__name__}")
     return [_object(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
 
 
@@ -162,7 +162,7 @@ def _read_csv(path: Path) -> list[Row]:
     try:
         return list(csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True))
     except csv.Error as error:
-        raise TrainingError(f"private data {path} is not CSV: {error}") from error
+        raise UnusableData(f"private data {path} is not CSV: {error}") from error
 
 
 def _read_parquet(path: Path) -> list[Row]:
@@ -173,7 +173,7 @@ def _read_parquet(path: Path) -> list[Row]:
     try:
         rows: list[Row] = parquet.read_table(path).to_pylist()
     except ArrowInvalid as error:
-        raise TrainingError(f"private data {path} is not parquet: {error}") from error
+        raise UnusableData(f"private data {path} is not parquet: {error}") from error
     return rows
 
 
@@ -185,7 +185,7 @@ def _read_dataset_folder(path: Path) -> list[Row]:
     try:
         rows: list[Row] = Dataset.load_from_disk(str(path)).to_list()
     except (FileNotFoundError, ValueError) as error:
-        raise TrainingError(f"private data {path} is no folder of Dataset.save_to_disk: {error}") from error
+        raise UnusableData(f"private data {path} is no folder of Dataset.save_to_disk: {error}") from error
     return rows
 
 
@@ -193,12 +193,12 @@ def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the JSON ho
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise TrainingError(f"{where} is not JSON: {error}") from error
+        raise UnusableData(f"{where} is not JSON: {error}") from error
 
 
 def _object(row: object, where: str) -> Row:
     if not isinstance(row, dict):
-        raise TrainingError(f"{where} must be a JSON object with {COLUMNS}; it is a {type(row).__name__}")
+        raise UnusableData(f"{where} must be a JSON object with {COLUMNS}; it is a {type(row).__name__}")
     return row
 
 
@@ -212,7 +212,7 @@ def _row_reader(first: Row, path: Path) -> Callable[[Row], tuple[Any, Any]]:
     if {"instruction", "output"} <= found:
         return lambda row: ("\n\n".join(filter(None, (row["instruction"], row.get("input")))), row["output"])
     names = ", ".join(sorted(map(str, found))) or "none"
-    raise TrainingError(f"private data {path} needs the columns {COLUMNS}; it has {names}")
+    raise UnusableData(f"private data {path} needs the columns {COLUMNS}; it has {names}")
 
 
 def _split_messages(messages: Any) -> tuple[str, str]:  # noqa: ANN401 - unchecked data
@@ -230,19 +230,19 @@ def _example(read: Callable[[Row], tuple[Any, Any]], row: Row, where: str) -> Ex
         prompt, completion = read(row)
         weight = float(row.get("weight", 1.0))
     except KeyError as error:
-        raise TrainingError(f"{where} lacks {error}; every row needs the columns of the first") from error
+        raise UnusableData(f"{where} lacks {error}; every row needs the columns of the first") from error
     except (TypeError, ValueError) as error:
-        raise TrainingError(f"{where}: {error}") from error
+        raise UnusableData(f"{where}: {error}") from error
     stripped = strip_reasoning(_text(completion, "completion", where))
     if not stripped.strip():
-        raise TrainingError(f"{where} has nothing but reasoning as its completion; leave the row out")
+        raise UnusableData(f"{where} has nothing but reasoning as its completion; leave the row out")
     return Example(_text(prompt, "prompt", where), stripped, weight)
 
 
 def _text(value: object, name: str, where: str) -> str:
     if isinstance(value, str) and value.strip():
         return value
-    raise TrainingError(f"{where} has no text as its {name}; fill it in or leave the row out")
+    raise UnusableData(f"{where} has no text as its {name}; fill it in or leave the row out")
 
 
 def as_rows(examples: Iterable[Example]) -> list[dict[str, str | float]]:

@@ -1,8 +1,12 @@
 """Sizes that both sides hold to, and the types that carry them."""
 
-from typing import Annotated
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 MAX_ANSWER_CHARS = 100_000
 """Longest answer that any federation can admit, in characters; a federation may set less."""
@@ -35,13 +39,46 @@ def _without_nul(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """A pattern for programs, as the JSON schema has it, whose breach is told to people in words."""
+
+    pattern: str
+    rule: str
+    """What the text must be, after "must"."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": self.pattern}
+
+    def _checked(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text) is None:
+            raise PydanticCustomError("string_pattern_mismatch", "must {rule}", {"rule": self.rule})
+        return text
+
+
+Name = Annotated[
+    str,
+    Matching(
+        r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        "have lower-case letters, digits, '.', '_' and '-' only, begin with a letter or digit, and have 1 to 63 characters",
+    ),
+]
 """Name of a federation, a participant or a prompt set: lower-case letters, digits, '.', '_' and '-'."""
 
-PromptId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$")]
+PromptId = Annotated[
+    str,
+    Matching(
+        r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$",
+        "have letters of the English alphabet, digits, '.', '_', ':', '/' and '-' only, begin with a letter or digit, and "
+        "have 1 to 128 characters",
+    ),
+]
 """Name of a prompt, unique within its prompt set."""
 
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, Matching(r"^[0-9a-f]{64}$", "be a SHA-256 in 64 digits from 0-9 and a-f, in lower case")]
 """SHA-256 in lower-case hexadecimal."""
 
 NUL_FREE = AfterValidator(_without_nul)

@@ -3,11 +3,11 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.digests import rows_digest
-from client_kit.wire.limits import MAX_PROMPT_CHARS, MAX_PROMPTS, NUL_FREE, Digest, Name, PromptId, Text
+from client_kit.wire.limits import MAX_PROMPT_CHARS, MAX_PROMPTS, NUL_FREE, Digest, Matching, Name, PromptId, Text
 
 
 class Equivalence(StrEnum):
@@ -40,7 +40,7 @@ class Manifest(Request):
     """What a prompt set is, beside its prompts."""
 
     name: Name
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9]+(\.[0-9]+)*$")]
+    version: Annotated[str, Matching(r"^[0-9]+(\.[0-9]+)*$", "be numbers with dots between, like 1.0")]
     digest: Digest
     """`prompt_set_digest` of its prompts."""
     prompt_count: Annotated[int, Field(ge=1, le=MAX_PROMPTS)]

@@ -64,7 +64,7 @@ def _spinner(files: int) -> Progress:
 def read_texts(source: Path, field: str) -> Iterator[str]:
     """Texts of a prompt set's folder, of JSONL, or of the lines of a text file. Raises CommandFailed naming the line."""
     if source.is_dir():
-        yield from (prompt.prompt for prompt in read_prompt_set(source).prompts)
+        yield from (prompt.prompt for prompt in read_prompt_set(str(source)).prompts)
         return
     rows = ".jsonl" in source.suffixes
     try:

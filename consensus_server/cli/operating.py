@@ -28,6 +28,10 @@ EncoderOption = Annotated[
 ]
 
 
+_REMEDIES = {wire.ProblemCode.UNKNOWN_FEDERATION: "See which there are: consensus-server federation list"}
+"""Where the remedy of the HTTP API speaks to the holder of a token, whom this command line does not know."""
+
+
 @contextmanager
 def operating(
     data_dir: Path | None, database_url: str | None, *, as_json: bool, encoder: str | None = None
@@ -97,16 +101,14 @@ def _domain_failure(error: DomainError) -> CommandFailed:
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
     exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.REFUSED  # noqa: PLR2004 - HTTP's own number
-    return CommandFailed(error.detail + faults, exit_code, remedy=entry.remedy, problem=code.value)
+    remedy = _REMEDIES.get(code, entry.remedy)
+    return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=code.value)
 
 
 def checked_name(name: str) -> None:
     """Refuse a name that the API would refuse. Raises CommandFailed."""
     try:
         wire.ParticipantCreate(participant=name)
-    except ValidationError:
-        raise CommandFailed(
-            f"{name!r} cannot be a name.",
-            Exit.USAGE,
-            remedy="Use lower-case letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 63.",
-        ) from None
+    except ValidationError as error:
+        rule = error.errors(include_url=False, include_input=False)[0]["msg"]
+        raise CommandFailed(f"{name!r} cannot be a name: it {rule}.", Exit.USAGE) from None

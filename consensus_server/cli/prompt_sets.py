@@ -1,6 +1,5 @@
 """`consensus-server prompt-set`: what everybody answers."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,12 +16,17 @@ from consensus_server.wiring import Server
 
 app = typer.Typer(help="Add and list public prompt sets.", no_args_is_help=True)
 
-FolderArgument = Annotated[Path, typer.Argument(help="Folder with manifest.json and prompts.jsonl.", metavar="FOLDER")]
+SetArgument = Annotated[
+    str,
+    typer.Argument(
+        help="Folder with manifest.json and prompts.jsonl, or name of a shipped set (general, general@1.0)."
+    ),
+]
 
 
-@app.command(epilog="Example: consensus-server prompt-set add prompts/general/1.0")
+@app.command(epilog="Example: consensus-server prompt-set add general@1.0")
 def add(
-    folder: FolderArgument,
+    name: SetArgument,
     *,
     data_dir: DataDirOption = None,
     database_url: DatabaseOption = None,
@@ -30,7 +34,7 @@ def add(
 ) -> None:
     """Verify a prompt set and keep it. One that is held already changes nothing."""
     with operating(data_dir, database_url, as_json=as_json) as server:
-        upload = read_prompt_set(folder)
+        upload = read_prompt_set(name)
         manifest = upload.manifest
         added = server.use_cases.prompt_sets.add(
             SERVER_OPERATOR, translate.manifest(manifest), translate.prompts(upload.prompts)

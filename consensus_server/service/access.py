@@ -83,7 +83,8 @@ def federation_for(
     """
     federation = tx.federations.get(name, lock=lock) if caller.federation in {None, name} else None
     if federation is None:
-        raise UnknownFederation(f"There is no federation {name} for this token.")
+        whose = "" if caller.federation is None else " for this token"
+        raise UnknownFederation(f"There is no federation {name}{whose}.")
     if caller.role not in roles:
         raise Forbidden(f"This needs the role {' or '.join(sorted(roles))}; the token has the role {caller.role}.")
     return federation

@@ -59,9 +59,12 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
     sealed = json.loads(consensus(service, "submit", file, "--json").stdout)
     assert (sealed["answers"], sealed["stored"], sealed["unchanged"], sealed["sealed"]) == (2, 0, 2, True)
     assert sealed["dropped"] == {"empty": 1}
+    assert (sealed["prompts_covered"], sealed["prompts"]) == (2, len(PROMPTS))
 
     file = answers(tmp_path / "b.jsonl", {"p0": "Yes.", "p1": "No."})
-    assert "2 answers held, 2 of them new." in consensus(service, "submit", file, token="b").stdout
+    said = consensus(service, "submit", file, token="b").stdout
+    assert "2 answers held, 2 of them new." in said
+    assert f"answers 2 of the {len(PROMPTS)} prompts" in said
 
     out = tmp_path / "labels.jsonl"
     done = consensus(service, "labels", "--wait", 60, "--format", "trl", "--out", out, "--json")

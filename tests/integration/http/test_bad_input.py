@@ -221,6 +221,13 @@ def test_a_prompt_that_stands_there_twice(live, prompt_set, problem):
     problem(live.client().post("/v1/prompt-sets", json=prompt_set(prompts)), 422, "prompt_set_mismatch")
 
 
+def test_a_name_that_cannot_be_one_is_refused_in_words(live, prompt_set, problem):
+    body = {"federation": "St. Mary", "prompt_set": prompt_set()["manifest"]["digest"]}
+    found = problem(live.client().post("/v1/federations", json=body), 422, "validation_failed")
+    assert "must have lower-case letters, digits" in json.dumps(found)
+    assert "[a-z0-9]" not in json.dumps(found)
+
+
 def test_names_that_are_taken(live, arena, prompt_set, problem):
     body = {"federation": arena.name, "prompt_set": prompt_set()["manifest"]["digest"]}
     problem(live.client().post("/v1/federations", json=body), 409, "already_exists")

@@ -98,7 +98,7 @@ def test_a_prompt_set_that_is_held_changes_nothing(ready, prompt_folder):
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("federation", "show", "nowhere"), Exit.UNKNOWN, "nowhere"),
+        (("federation", "show", "nowhere"), Exit.UNKNOWN, "consensus-server federation list"),
         (("participant", "add", "nowhere", "anna"), Exit.UNKNOWN, "nowhere"),
         (("participant", "token", "clinics", "nobody"), Exit.UNKNOWN, "nobody"),
         (("participant", "add", "clinics", "Not A Name"), Exit.USAGE, "lower-case"),
@@ -118,7 +118,7 @@ def test_a_prompt_set_that_is_held_changes_nothing(ready, prompt_folder):
         (("federation", "list", "--database-url", "mysql://h/d"), Exit.USAGE, "mysql"),
         (("federation", "list", "--database-url", "nonsense"), Exit.REFUSED, "database"),
         (("prompt-set", "add", "missing-folder"), Exit.BAD_FILE, "missing-folder"),
-        (("prompt-set", "add", "general"), Exit.BAD_FILE, "consensus prompts validate general"),
+        (("prompt-set", "add", "no-such-set"), Exit.BAD_FILE, "general@1.0"),
         (("round", "open"), Exit.USAGE, "FEDERATION"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
@@ -145,14 +145,14 @@ def test_a_program_gets_its_errors_as_json(ready):
 @pytest.mark.parametrize(
     "case",
     [
-        ("manifest.json", None, Exit.BAD_FILE, "does not exist"),
+        ("manifest.json", None, Exit.BAD_FILE, "manifest.json: cannot be read"),
         ("manifest.json", b"{", Exit.BAD_FILE, "manifest.json"),
-        ("prompts.jsonl", None, Exit.BAD_FILE, "does not exist"),
-        ("prompts.jsonl", b"", Exit.BAD_FILE, "no prompts"),
+        ("prompts.jsonl", None, Exit.BAD_FILE, "prompts.jsonl: cannot be read"),
+        ("prompts.jsonl", b"", Exit.BAD_FILE, "line 1: is empty"),
         ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "caf\xe9"}', Exit.BAD_FILE, "UTF-8"),
         ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "x"}\n{"prompt_id"', Exit.BAD_FILE, "line 2"),
         ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "x", "topik": "y"}', Exit.BAD_FILE, "topik"),
-        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "changed"}', Exit.REFUSED, "manifest.digest"),
+        ("prompts.jsonl", b'{"prompt_id": "p1", "prompt": "changed"}', Exit.BAD_FILE, "manifest.json: digest"),
     ],
 )
 def test_a_prompt_set_that_cannot_be_used(run, prompt_folder, case):
@@ -193,3 +193,13 @@ def test_exit_codes_are_documented_where_people_look():
         assert re.search(rf"\b{code.value}\b", page)
         assert re.search(rf"^    {code.value} ", cli.__doc__, re.MULTILINE)
     assert " ".join(EXIT_TABLE.split()) in page
+
+
+def test_a_shipped_prompt_set_is_added_by_its_name(ready):
+    added = json.loads(ready("prompt-set", "add", "pocket@1.0", "--json").stdout)
+    assert added["added"] is True
+    assert added["manifest"]["name"] == "pocket"
+
+
+def test_who_works_on_the_database_is_not_spoken_to_of_tokens(ready):
+    assert "token" not in ready("federation", "show", "nowhere", expect=Exit.UNKNOWN).stderr

@@ -16,6 +16,7 @@ from client_kit.errors import (
     RoundNotOpen,
     UnknownRound,
     Unreachable,
+    UnusableData,
 )
 
 COMMANDS = ("prompts", "submit", "labels", "join", "federate", "demo", "replay", "doctor", "schema")
@@ -44,6 +45,7 @@ def test_every_command_explains_itself_with_an_example():
     [
         (ConsensusError("x"), Exit.FAILED),
         (ConfigurationError("x"), Exit.USAGE),
+        (UnusableData("x"), Exit.USAGE),
         (PromptSetError("x"), Exit.BAD_FILE),
         (UnknownRound("x"), Exit.UNKNOWN),
         (Unreachable("x"), Exit.NO_SERVER),

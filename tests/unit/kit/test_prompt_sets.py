@@ -121,6 +121,16 @@ def test_a_byte_order_mark_is_named(folder):
     assert "byte order mark" in validate_prompt_set(folder)[0]
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "prompts.jsonl"])
+def test_what_is_not_utf8_is_called_so(folder, name):
+    file = folder / name
+    file.write_bytes(file.read_bytes().replace(b"Zwei", b"Zw\xe9i") + (b"\xff" if name == "manifest.json" else b""))
+    (fault,) = (each for each in validate_prompt_set(folder) if "UTF-8" in each)
+    assert fault.startswith(name)
+    assert "is not UTF-8 (byte " in fault
+    assert not any("JSON" in each for each in validate_prompt_set(folder))
+
+
 def test_missing_files_are_named(folder):
     (folder / "manifest.json").unlink()
     (fault,) = validate_prompt_set(folder)

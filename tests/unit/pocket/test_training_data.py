@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_kit.errors import TrainingError
+from client_kit.errors import TrainingError, UnusableData
 from client_kit.training.base import Example
 from client_kit.training.dataset import Taught, as_rows, load_examples, mix
 
@@ -89,25 +89,25 @@ def test_examples_written_as_rows_are_read_back(tmp_path):
 )
 def test_bad_files_give_one_clear_error(tmp_path, name, content, message):
     (tmp_path / name).write_text(content, encoding="utf-8")
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(UnusableData, match=message):
         load_examples(tmp_path / name)
 
 
 def test_missing_broken_and_foreign_files_are_named(tmp_path):
-    with pytest.raises(TrainingError, match=r"none\.jsonl does not exist"):
+    with pytest.raises(UnusableData, match=r"none\.jsonl does not exist"):
         load_examples(tmp_path / "none.jsonl")
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"text" * 99)[:20])
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(UnusableData, match="cannot be read"):
         load_examples(tmp_path / "a.jsonl.gz")
     packed = bytearray(gzip.compress(b"text" * 99))
     packed[10] ^= 0xFF  # the head of the first block
     (tmp_path / "a.jsonl.gz").write_bytes(packed)
-    with pytest.raises(TrainingError, match="cannot be read"):
+    with pytest.raises(UnusableData, match="cannot be read"):
         load_examples(tmp_path / "a.jsonl.gz")
     (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(TrainingError, match="save it as UTF-8"):
+    with pytest.raises(UnusableData, match="save it as UTF-8"):
         load_examples(tmp_path / "a.jsonl")
-    with pytest.raises(TrainingError, match=r"no folder of Dataset\.save_to_disk"):
+    with pytest.raises(UnusableData, match=r"no folder of Dataset\.save_to_disk"):
         load_examples(tmp_path)
 
 
