@@ -139,7 +139,7 @@ def test_mixing_is_seeded_and_shuffled():
 
 
 def test_reasoning_in_pseudo_labels_is_not_learned():
-    assert mix([], [Taught("a", "<think>b</think>c")], ratio=None, seed=0) == [Example("a", "c")]
+    assert mix([], [Taught("a", "<think>b</think>c")], ratio=None, seed=0) == [Example("a", "c", public=True)]
 
 
 @pytest.mark.parametrize("options", [{"ratio": -1.0}, {"weight": -0.5}])
