@@ -74,8 +74,9 @@ def measure(
         for encoder in encoders:
             screen.print(f"{encoder.identity.name}: embedding and measuring")
             bank = make_bank(answers, [], encoder, store.embeddings)
+            first = shares is None
             shares = shares or [_share_within(bank, distance) for distance in DISTANCES]
-            distances = [_distance(bank, share) for share in shares]
+            distances = list(DISTANCES) if first else [_distance(bank, share) for share in shares]
             rows += _rows(answers, bank, encoder.identity.name, distances, panels, seed)
         return rows
     finally:
@@ -88,23 +89,29 @@ def _rows(  # noqa: PLR0917 - the arguments of `measure`
     for participants in ("like", "unlike"):
         drawn = [_panel(answers, participants, seed, number) for number in range(panels)]
         pools = np.stack([np.take_along_axis(answers.preferences, panel.columns, axis=1) for panel in drawn])
-        for name, fields in POLICIES.items():
-            policy = Policy(**fields, abstain=False, distance_short=distances[0], distance_long=distances[1])
-            what = f"{encoder}, {participants}, {name}"
-            quality = np.stack([_quality(bank, panel, policy) for panel in track(drawn, what, console=screen)])
-            low, high = two_way_interval(quality, seed)
+        policies = [_policy(fields, distances) for fields in POLICIES.values()]
+        quality = np.stack(
+            [_quality(bank, panel, policies) for panel in track(drawn, f"{encoder}, {participants}", console=screen)]
+        )
+        for name, values in zip(POLICIES, quality.transpose(1, 0, 2), strict=True):
+            low, high = two_way_interval(values, seed)
             yield {
                 "file": answers.name, "participants": participants, "encoder": encoder, "policy": name,
                 "distances": [round(distance, 3) for distance in distances],
-                "quality": mean(quality), "quality_low": low, "quality_high": high,
+                "quality": mean(values), "quality_low": low, "quality_high": high,
                 "random": mean(pools), "best_single": mean(np.nanmean(pools, axis=1).max(axis=1)),
             }  # fmt: skip
 
 
-def _quality(bank: Bank, panel: Panel, policy: Policy) -> np.ndarray:
-    slot = decide_panel(bank, panel, policy).slot
-    prompts = np.arange(len(slot))
-    return np.where(slot >= 0, bank.worth[prompts, panel.columns[prompts, slot]], np.nan)
+def _policy(fields: dict[str, Any], distances: list[float]) -> Policy:
+    return Policy(**fields, abstain=False, distance_short=distances[0], distance_long=distances[1])
+
+
+def _quality(bank: Bank, panel: Panel, policies: list[Policy]) -> np.ndarray:
+    """What the labels are worth, by policy and prompt; nan for an abstention."""
+    prompts = np.arange(len(panel.columns))
+    slots = [picks.slot for picks in decide_panel(bank, panel, policies)]
+    return np.stack([np.where(slot >= 0, bank.worth[prompts, panel.columns[prompts, slot]], np.nan) for slot in slots])
 
 
 def _panel(answers: JudgedAnswers, participants: str, seed: int, number: int) -> Panel:
@@ -164,6 +171,7 @@ def _pocket() -> tuple[JudgedAnswers, list[str]]:
         models=tuple(f"right-{share:.2f}" for share in accuracy),
         outputs=tuple(outputs),
         preferences=np.array(worth),
+        equivalences=("semantic",) * len(world.facts),
     )
     return judged, [text for row in outputs for text in row]
 
