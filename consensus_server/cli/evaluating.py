@@ -60,17 +60,21 @@ def make_questions(
     prompts: Annotated[int, typer.Option(min=1, help="Questions.", metavar="N")] = 200,
     participants: Annotated[int, typer.Option(min=1, help="Simulated participants.", metavar="N")] = 16,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal files.")] = 7,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a file of made-up questions with gold answers, for `evaluate-labels`.
 
     Word problems, comparisons and choices, answered by simulated participants that are right in 35 % to 75 % of the cases
     and state numbers, letters and truth values each in its own way. A STAND-IN for real models.
     """
-    with failures_explained(as_json=False):
+    with failures_explained(as_json=as_json):
         try:
             write_made_answers(out, prompts=prompts, models=participants, seed=seed)
         except OSError as error:
             raise CommandFailed(f"{out} cannot be written: {error}.", Exit.BAD_FILE) from None
+        if as_json:
+            print_json({"file": str(out), "prompts": prompts, "participants": participants, "seed": seed})
+            return
         say(f"{out}: {prompts} questions, {participants} simulated participants.")
 
 
