@@ -12,8 +12,10 @@ from jaxtyping import Float32, Int64
 from consensus_server.core.appeals import Appeal, Outcome
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Role, Terms
+from consensus_server.core.inference import Question, Reply
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, Event, EventKind, Round
 
@@ -33,6 +35,7 @@ __all__ = [
     "ParticipantStore",
     "PooledAnswer",
     "PromptSetStore",
+    "PullStore",
     "ReliabilityStore",
     "RoundStore",
     "SealedSubmission",
@@ -42,6 +45,7 @@ __all__ = [
     "TrafficStore",
     "Transaction",
     "UpdateFile",
+    "Upstream",
 ]
 
 
@@ -103,6 +107,24 @@ class Clock(Protocol):
         ...
 
 
+class Upstream(Protocol):
+    """An inference API that answers questions of a panel. Its methods run on one event loop."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def ask(self, question: Question) -> Reply:
+        """Its reply, without reasoning blocks and never empty. Ends when it is cancelled.
+
+        Raises UpstreamFailed (`core.inference`), whose message holds no secret.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
 class Store(Protocol):
     """Everything that the service remembers, except vectors. Safe to use from many threads and processes."""
 
@@ -147,6 +169,9 @@ class Transaction(Protocol):
 
     @property
     def traffic(self) -> "TrafficStore": ...
+
+    @property
+    def pulls(self) -> "PullStore": ...
 
     @property
     def parameters(self) -> "ParameterStore": ...
@@ -447,4 +472,39 @@ class ParameterStore(Protocol):
 
     def aggregate(self, round_: Round, recipient: str) -> AggregateFile | None:
         """The recipient's own file, or the one for everybody else."""
+        ...
+
+
+class PullStore(Protocol):
+    """Participants that the server itself asks, and how far it has come with each."""
+
+    def set_endpoint(self, participant: Participant, endpoint: Endpoint | None) -> None:
+        """How to ask it from now on; None: ask it no more."""
+        ...
+
+    def endpoint(self, participant: Participant) -> Endpoint | None: ...
+
+    def claim(self, lease: str, *, now: datetime, until: datetime) -> PullClaim | None:
+        """Take a participant that is to be asked in an open round, has not sealed, and that no worker asks or waits for.
+
+        At most one caller gets it, whatever the number of processes; None when there is none.
+        """
+        ...
+
+    def renew(self, round_: Round, participant: Participant, lease: str, *, until: datetime) -> bool:
+        """Prolong the lease; False when it is no longer this one."""
+        ...
+
+    def save(
+        self, round_: Round, participant: Participant, lease: str, pull: Pull, *, next_try: datetime | None = None
+    ) -> bool:
+        """Write how far it has come, if the lease is still this one. next_try: ends the lease until then."""
+        ...
+
+    def tokens(self, round_: Round, participant: Participant) -> int:
+        """Of the answers that are held, as far as they were counted."""
+        ...
+
+    def of(self, round_: Round) -> tuple[PullStatus, ...]:
+        """By participant's name."""
         ...

@@ -62,6 +62,8 @@ class Settings(BaseModel):
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None
     """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
+    panels_file: Path | None = None
+    """YAML with upstream APIs, the panels that they form and who may ask them; empty: no consensus as inference."""
     lease_seconds: Seconds = 60.0
     """A worker that is silent for this long has lost its round: another may claim it."""
     poll_seconds: Seconds = 0.5

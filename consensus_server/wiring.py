@@ -1,5 +1,6 @@
 """Names to implementations: settings in, a server's parts out. Libraries of models are loaded with the encoder."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -23,16 +24,19 @@ from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.context import ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
+from consensus_server.panel_wiring import build_inference, build_pulling, upstream_names
 from consensus_server.ports import Clock, EmbeddingStore, Encoder, EncoderIdentity
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
+from consensus_server.service.pulling import Pulling
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
@@ -63,6 +67,10 @@ class EncoderSlot:
     def wait(self) -> Encoder | None:
         """The encoder once it is loaded; None where that failed."""
         self._done.wait()
+        return self._encoder
+
+    def loaded(self) -> Encoder | None:
+        """The encoder; None while it loads, and where that failed."""
         return self._encoder
 
     def identity(self) -> EncoderIdentity | None:
@@ -125,7 +133,7 @@ def build_server(settings: Settings, token: str) -> Server:
     clock = SystemClock()
     encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings))
     metrics = Metrics()
-    use_cases = _use_cases(store, clock, encoder, token)
+    use_cases = _use_cases(store, clock, encoder, token, settings)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
     return Server(settings, store, clock, encoder, use_cases, metrics, ledger)
@@ -171,7 +179,7 @@ def _endpoint_key(settings: Settings) -> str | None:
     return key
 
 
-def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) -> UseCases:
+def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str, settings: Settings) -> UseCases:
     labels = PseudoLabels(store, clock)
     return UseCases(
         access=Access(store, token),
@@ -180,6 +188,7 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) 
         participants=Participants(store, clock),
         rounds=Rounds(store, clock),
         submissions=Submissions(store, clock),
+        endpoints=Endpoints(store, lambda: upstream_names(settings)),
         pseudo_labels=labels,
         parameters=Parameters(store, clock, labels),
         traffic=Traffic(store),
@@ -191,7 +200,7 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str) 
 
 
 def build_api(server: Server) -> FastAPI:
-    """The HTTP API over a server's use cases. Its context is `app.state.context`."""
+    """The HTTP API over a server's use cases. Its context is `app.state.context`. Raises SettingsError."""
     context = ApiContext(
         server.use_cases,
         encoder=server.encoder.state,
@@ -199,6 +208,7 @@ def build_api(server: Server) -> FastAPI:
         metrics=server.metrics,
         ledger=server.ledger,
         options=_api_options(server.settings),
+        inference=build_inference(server.settings, server.encoder.loaded),
     )
     return create_app(context)
 
@@ -221,6 +231,16 @@ def run_worker(server: Server, stop: threading.Event) -> None:
     encoder = server.encoder.wait()
     if encoder is not None:
         build_worker(server, encoder).run(stop)
+
+
+def pulling_of(server: Server) -> Pulling | None:
+    """What asks the participants that are endpoints; None where the settings name no panels file. Raises SettingsError."""
+    return build_pulling(server.settings, server.store, server.clock, server.use_cases.submissions)
+
+
+def run_puller(server: Server, pulling: Pulling, stop: threading.Event) -> None:
+    """Ask until `stop` is set."""
+    asyncio.run(pulling.run(stop, poll_seconds=server.settings.poll_seconds))
 
 
 def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:

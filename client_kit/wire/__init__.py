@@ -48,6 +48,7 @@ from client_kit.wire.pseudo_labels import (
     PseudoLabelPage,
     pseudo_labels_digest,
 )
+from client_kit.wire.pulling import Endpoint, PullList, PullState, PullStatus
 from client_kit.wire.rounds import (
     EncoderCard,
     EventKind,
@@ -104,6 +105,7 @@ __all__ = [
     "ConsensusPolicy",
     "Dtype",
     "EncoderCard",
+    "Endpoint",
     "Equivalence",
     "EventKind",
     "Exemption",
@@ -136,6 +138,9 @@ __all__ = [
     "PromptSetUpload",
     "PseudoLabel",
     "PseudoLabelPage",
+    "PullList",
+    "PullState",
+    "PullStatus",
     "Readiness",
     "Refusals",
     "Rejection",

@@ -10,6 +10,7 @@ from client_kit.wire.base import Request, WireModel
 from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
 from client_kit.wire.parameters import ParameterCard
+from client_kit.wire.pulling import PullStatus
 
 
 class RoundState(StrEnum):
@@ -186,6 +187,8 @@ class RoundCard(WireModel):
     versions: dict[str, str]
     """Of the software that decided."""
     published_at: datetime
+    pulled: tuple[PullStatus, ...] = ()
+    """Participants that the server itself asked, with why answers of theirs are missing."""
     parameters: ParameterCard | None = None
     """What was made of the parameters that were sent; none where none were."""
     reliability: Spread | None = None

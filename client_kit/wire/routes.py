@@ -12,6 +12,9 @@
     GET    {f}/participants                                    operator
     PATCH  {f}/participants/{p}                                operator; active: true | false
     POST   {f}/participants/{p}/token                          operator; a new token, the old one ends
+    PUT    {f}/participants/{p}/endpoint                       operator of the server; the server asks it from now on
+    GET    {f}/participants/{p}/endpoint                       operator
+    DELETE {f}/participants/{p}/endpoint                       operator of the server; it submits by itself again
     POST   {f}/rounds                                          operator -> Round
     GET    {f}/rounds
     GET    {f}/rounds/{n}?wait_for=STATE&timeout_seconds=T     long poll: answers when the state is reached or passed,
@@ -30,6 +33,7 @@
     GET    {f}/rounds/{n}/parameters                           safetensors: the aggregate, where personal the caller's own
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
+    GET    {f}/rounds/{n}/pulls                                PullList
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
     GET    {f}/rounds/{n}/maps/{id}?method=pca                 operator: with names; participant: its own named
     POST   {f}/rounds/{n}/what-if                              operator; ConsensusPolicy -> WhatIf
@@ -38,6 +42,9 @@
     POST   {f}/rounds/{n}/appeals                              participant; AppealCreate -> Appeal
     GET    {f}/appeals                                         operator: all; participant: its own
     POST   {f}/appeals/{appeal}/resolution                     operator; AppealResolution -> Appeal
+
+    POST   /v1/chat/completions  /v1/completions               OpenAI's API over panels; errors in OpenAI's envelope
+    GET    /v1/models            /v1/models/{model}            the panels that the token may use
 
 Tokens travel as `Authorization: Bearer TOKEN`.
 """
@@ -58,6 +65,7 @@ FEDERATION = "/v1/federations/{federation}"
 PARTICIPANTS = FEDERATION + "/participants"
 PARTICIPANT = PARTICIPANTS + "/{participant}"
 TOKEN = PARTICIPANT + "/token"
+ENDPOINT = PARTICIPANT + "/endpoint"
 ROUNDS = FEDERATION + "/rounds"
 ROUND = ROUNDS + "/{number}"
 OPEN = ROUND + "/open"
@@ -77,3 +85,8 @@ REJECTIONS = ROUND + "/rejections"
 ROUND_APPEALS = ROUND + "/appeals"
 APPEALS = FEDERATION + "/appeals"
 RESOLUTION = APPEALS + "/{appeal}/resolution"
+PULLS = ROUND + "/pulls"
+CHAT_COMPLETIONS = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
+MODELS = "/v1/models"
+MODEL = "/v1/models/{model}"

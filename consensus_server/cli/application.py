@@ -13,6 +13,7 @@ from consensus_server.cli import (
     evaluating,
     federations,
     inspecting,
+    panels,
     participants,
     prompt_sets,
     rounds,
@@ -72,4 +73,5 @@ app.add_typer(rounds.app, name="round")
 app.add_typer(standings.app, name="appeal")
 app.add_typer(prompt_sets.app, name="prompt-set")
 app.add_typer(encoders.app, name="encoder")
+app.add_typer(panels.app, name="panel")
 app.add_typer(databases.app, name="database")

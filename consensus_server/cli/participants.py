@@ -3,17 +3,22 @@
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from client_kit import wire
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, checked_name, operating
-from consensus_server.cli.output import JsonOption, note, print_json, print_table, print_value, say
+from consensus_server.cli.output import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
 from consensus_server.core.federations import Role
+from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.service.participants import IssuedToken
 
 app = typer.Typer(help="Add participants and issue their tokens.", no_args_is_help=True)
+
+_ASKED = wire.Endpoint(upstream="example")
+"""Shows the defaults of the wire in the help."""
 
 ParticipantArgument = Annotated[str, typer.Argument(help="Name of the participant.", metavar="PARTICIPANT")]
 
@@ -57,6 +62,66 @@ def _print_token(issued: IssuedToken, *, as_json: bool) -> None:
         return
     note(f"Token of {participant.participant} ({participant.role}); it cannot be shown again:")
     print_value(issued.token)
+
+
+@app.command(epilog="Example: consensus-server participant pull clinics anna --upstream llama --max-tokens 512")
+def pull(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    upstream: Annotated[str, typer.Option(help="Upstream of the panels file that answers for it.", metavar="NAME")],
+    temperature: Annotated[float, typer.Option(help="0 to 2; 0 is greedy.")] = _ASKED.temperature,
+    max_tokens: Annotated[int, typer.Option(help="Longest answer.", metavar="N")] = _ASKED.max_tokens,
+    samples: Annotated[int, typer.Option(help="Answers per prompt.", metavar="N")] = _ASKED.samples,
+    seed: Annotated[int, typer.Option(help="Of the answers.", metavar="N")] = _ASKED.seed,
+    concurrency: Annotated[int, typer.Option(help="Most requests at the same time.", metavar="N")] = _ASKED.concurrency,
+    attempts: Annotated[int, typer.Option(help="After which an answer is given up.", metavar="N")] = _ASKED.attempts,
+    tokens_per_round: Annotated[
+        int | None, typer.Option(help="After which no request begins in a round.", metavar="N")
+    ] = None,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Let the server itself ask a participant's model for the prompts of every round (docs/pull-mode.md)."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        endpoint = _endpoint(
+            upstream=upstream, temperature=temperature, max_tokens=max_tokens, samples=samples, seed=seed,
+            concurrency=concurrency, attempts=attempts, tokens_per_round=tokens_per_round,
+        )  # fmt: skip
+        asked = Endpoint(**endpoint.model_dump())
+        server.use_cases.endpoints.set(SERVER_OPERATOR, federation, participant, asked)
+        if as_json:
+            print_json(endpoint)
+        else:
+            say(f"The server asks {participant} of {federation} through {upstream} from now on.")
+
+
+def _endpoint(**fields: object) -> wire.Endpoint:
+    try:
+        return wire.Endpoint.model_validate(fields)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        option = f"--{'-'.join(str(fault['loc'][0]).split('_'))}"
+        raise CommandFailed(f"{option}: {fault['msg']}", Exit.USAGE) from None
+
+
+@app.command(epilog="Example: consensus-server participant push clinics anna")
+def push(
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a participant no more: it submits by itself."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        server.use_cases.endpoints.remove(SERVER_OPERATOR, federation, participant)
+        if as_json:
+            print_json({"participant": participant, "endpoint": None})
+        else:
+            say(f"{participant} of {federation} submits by itself.")
 
 
 @app.command("list", epilog="Example: consensus-server participant list clinics")

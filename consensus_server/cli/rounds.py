@@ -89,6 +89,31 @@ def status(
         print_table(("round", "state", "sealed", "quorum", "deadline"), rows, empty=f"{federation} has no rounds yet.")
 
 
+@app.command(epilog="Example: consensus-server round pulls clinics 1")
+def pulls(
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How far the server is with the participants that it asks itself, and why answers are missing."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        last = _last(server, federation) if number is None else number
+        found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
+        items = [translate.same(wire.PullStatus, each) for each in found]
+        if as_json:
+            print_json(wire.PullList(items=items))
+            return
+        rows = [
+            (each.participant, each.upstream, each.state, each.answered, each.given_up, each.tokens, each.reason)
+            for each in items
+        ]
+        columns = ("participant", "upstream", "state", "answered", "given up", "tokens", "reason")
+        print_table(columns, rows, empty=f"The server asks nobody in round {last} of {federation}.")
+
+
 def _last(server: Server, federation: str) -> int:
     found = server.use_cases.rounds.all(SERVER_OPERATOR, federation)
     if not found:

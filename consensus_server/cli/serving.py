@@ -16,7 +16,15 @@ from consensus_server.cli.listening import listen, run_api, url_of, write_ready_
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, failures_translated, settings_from
 from consensus_server.cli.output import CommandFailed, Exit, JsonOption, failures_explained, note, print_json
 from consensus_server.settings import Settings, operator_token
-from consensus_server.wiring import Server, build_api, build_server, configure_logging, run_worker
+from consensus_server.wiring import (
+    Server,
+    build_api,
+    build_server,
+    configure_logging,
+    pulling_of,
+    run_puller,
+    run_worker,
+)
 
 WORKER_GRACE_SECONDS = 15.0
 """Time for a worker to finish its batch of texts and give its round back; after that its lease runs out."""
@@ -28,6 +36,10 @@ LeaseOption = Annotated[
     float | None, typer.Option(help="Silence after which a worker has lost its round, in seconds.", metavar="SECONDS")
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads of one encoding; 0: as many as cores.", metavar="N")]
+PanelsOption = Annotated[
+    Path | None,
+    typer.Option(help="Upstream APIs: panels, and participants to ask (docs/inference.md).", metavar="FILE"),
+]
 LevelOption = Annotated[str | None, typer.Option(help="debug, info, warning or error.", metavar="LEVEL")]
 
 
@@ -50,6 +62,7 @@ def serve(
     ] = None,
     lease_seconds: LeaseOption = None,
     threads: Annotated[int | None, typer.Option(help="Use cases that run at the same time.", metavar="N")] = None,
+    panels_file: PanelsOption = None,
     log_level: LevelOption = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write {url, pid} here as JSON once the port is open.", metavar="FILE")
@@ -72,6 +85,7 @@ def serve(
             operator_token_file=operator_token_file,
             lease_seconds=lease_seconds,
             threads=threads,
+            panels_file=panels_file,
             log_level=log_level,
         )
         with listen(settings.host, settings.port) as listener:
@@ -85,6 +99,7 @@ def worker(
     encoder: EncoderOption = None,
     encoder_threads: ThreadsOption = None,
     lease_seconds: LeaseOption = None,
+    panels_file: PanelsOption = None,
     log_level: LevelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,6 +111,7 @@ def worker(
             encoder=encoder,
             encoder_threads=encoder_threads,
             lease_seconds=lease_seconds,
+            panels_file=panels_file,
             log_level=log_level,
         )
         _work(settings, as_json=as_json)
@@ -140,15 +156,23 @@ def _running(
     """A server whose encoder is loading and whose worker runs; in the end a round in the making is given back."""
     configure_logging(settings.log_level)
     server = build_server(settings, token)
+    pulling = pulling_of(server) if with_worker else None
     server.encoder.start()
     ending = stop or threading.Event()
     thread = threading.Thread(target=run_worker, args=(server, ending), name="worker", daemon=True)
+    puller = (
+        None if pulling is None else threading.Thread(target=run_puller, args=(server, pulling, ending), daemon=True)
+    )
     if with_worker:
         thread.start()
+    if puller is not None:
+        puller.start()
     try:
         yield server
     finally:
         ending.set()
+        if puller is not None:
+            puller.join(WORKER_GRACE_SECONDS)
         if with_worker and server.encoder.identity() is not None:
             thread.join(WORKER_GRACE_SECONDS)
         server.close()

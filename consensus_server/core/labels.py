@@ -6,6 +6,7 @@ from datetime import datetime
 
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.pulling import PullStatus
 from consensus_server.core.reliability import Spread
 
 
@@ -180,6 +181,8 @@ class RoundCard:
     timings: Timings
     versions: Mapping[str, str]
     published_at: datetime
+    pulled: tuple[PullStatus, ...] = ()
+    """Participants that the server itself asked."""
     parameters: ParameterCard | None = None
     reliability: Spread | None = None
     """How unlike the participants were; None where the policy decides each pool by itself."""

@@ -12,10 +12,12 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from consensus_server import __version__
 from consensus_server.http_api import (
+    endpoints,
     events,
     federations,
     health,
     inspection,
+    openai_compat,
     parameter_files,
     participants,
     prompt_sets,
@@ -56,6 +58,7 @@ def create_app(context: ApiContext) -> FastAPI:
         federations,
         prompt_sets,
         participants,
+        endpoints,
         rounds,
         submissions,
         pseudo_labels,
@@ -63,6 +66,7 @@ def create_app(context: ApiContext) -> FastAPI:
         standings,
         inspection,
         events,
+        openai_compat,
     ):
         app.include_router(module.router)
     install_problems(app)
@@ -84,6 +88,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         context.stopping.set()
         flusher.cancel()
+        await context.inference.close()
         await run_in_threadpool(_flush, context.ledger)
 
 

@@ -15,7 +15,9 @@ from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.ports import EncoderIdentity
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
+from consensus_server.service.inference import Inference
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
@@ -38,6 +40,7 @@ class UseCases:
     participants: Participants
     rounds: Rounds
     submissions: Submissions
+    endpoints: Endpoints
     pseudo_labels: PseudoLabels
     parameters: Parameters
     traffic: Traffic
@@ -86,6 +89,7 @@ class ApiContext:
         metrics: Metrics,
         ledger: TrafficLedger,
         options: ApiOptions,
+        inference: Inference,
     ) -> None:
         """database: `ok`, or what is wrong, fit to be shown; may block."""
         self.use_cases = use_cases
@@ -95,6 +99,7 @@ class ApiContext:
         self.options = options
         self.rate_limiter = RateLimiter(options.requests_per_second, options.request_burst)
         self.ledger = ledger
+        self.inference = inference
         self.rounds: SharedPoll[tuple[str, int], Round] = SharedPoll(self._round, options.poll_seconds)
         self.events: SharedPoll[tuple[str, int], tuple[Event, ...]] = SharedPoll(self._events, options.poll_seconds)
         self.stopping = asyncio.Event()

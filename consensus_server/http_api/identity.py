@@ -34,18 +34,19 @@ async def identify(request: Request, context: ApiContext) -> None:
         request.state.caller = await _caller(context, token)
     except Unauthenticated:
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
-        _spend(context, f"address:{request.client.host if request.client else 'unknown'}")
+        spend(context, f"address:{request.client.host if request.client else 'unknown'}")
         raise
 
 
 async def _caller(context: ApiContext, token: str | None) -> Caller:
     if token is None:
         raise Unauthenticated("The request has no Authorization: Bearer TOKEN.")
-    _spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
+    spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
     return await run_in_threadpool(context.use_cases.access.identify, token)
 
 
-def _spend(context: ApiContext, bucket: str) -> None:
+def spend(context: ApiContext, bucket: str) -> None:
+    """Take one request from a caller's allowance. Raises RequestProblem rate_limited."""
     wait = context.rate_limiter.wait_seconds(bucket)
     if wait:
         detail = f"Too many requests of this caller; the next may come in {wait} s."

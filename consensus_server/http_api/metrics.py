@@ -1,6 +1,7 @@
 """What `/metrics` shows, in a registry of its own, so that two servers in one process do not share counts.
 
-No metric carries the name of a federation or a participant: the page is open, as monitoring expects it to be.
+No metric carries the name of a federation or a participant: the page is open, as monitoring expects it to be. Panels and
+upstreams are named: an operator must see which one fails.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -8,6 +9,9 @@ from collections.abc import Callable, Iterable, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+PANEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
+"""Seconds: from a cached answer to a reasoning model behind a queue."""
 
 AGGREGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Seconds: from a handful of prompts to a large set on a slow machine."""
@@ -43,6 +47,26 @@ class Metrics:
             "Seconds of aggregation by outcome",
             ["outcome"],
             buckets=AGGREGATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.panel = Histogram(
+            "consensus_panel_seconds",
+            "Seconds from a question to a panel to its answer, by outcome",
+            ["panel", "outcome"],
+            buckets=PANEL_BUCKETS,
+            registry=self.registry,
+        )
+        self.panel_encoding = Histogram(
+            "consensus_panel_encoding_seconds",
+            "Seconds of these that the encoding of the answers took",
+            ["panel"],
+            buckets=PANEL_BUCKETS,
+            registry=self.registry,
+        )
+        self.upstream_failures = Counter(
+            "consensus_upstream_failures",
+            "Requests to upstreams that brought no answer in time, by reason",
+            ["panel", "upstream", "reason"],
             registry=self.registry,
         )
 

@@ -67,12 +67,28 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _with_schemas(
-                get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            described = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
             )
+            app.openapi_schema = _with_schemas(_without_fastapis_own(described))
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+_OF_FASTAPI = ("HTTPValidationError", "ValidationError")
+"""What FastAPI says of itself on routes that name no 422; here no route answers so."""
+
+
+def _without_fastapis_own(document: dict[str, Any]) -> dict[str, Any]:
+    own = {"application/json": {"schema": {"$ref": _REF + _OF_FASTAPI[0]}}}
+    for item in document["paths"].values():
+        for operation in item.values():
+            if operation["responses"].get("422", {}).get("content") == own:
+                del operation["responses"]["422"]
+    for name in _OF_FASTAPI:
+        document.get("components", {}).get("schemas", {}).pop(name, None)
+    return document
 
 
 def _with_schemas(document: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def terms(create: wire.FederationCreate) -> federations.Terms:
     return federations.Terms(
         name=create.federation,
         prompt_set=create.prompt_set,
-        policy=_policy(create.policy),
+        policy=policy(create.policy),
         answers=federations.AnswerPolicy(truncated=create.answers.truncated, refusals=create.answers.refusals),
         quorum=create.quorum,
         round_seconds=create.round_seconds,
@@ -46,10 +46,10 @@ def parameter_plan(plan: wire.ParameterPlan) -> ParameterPlan:
     return ParameterPlan(**{**plan.model_dump(mode="json"), "tensors": tensors})
 
 
-def _policy(policy: wire.ConsensusPolicy) -> Policy:
-    calibration = policy.calibration
+def policy(given: wire.ConsensusPolicy) -> Policy:
+    calibration = given.calibration
     return Policy(
-        **policy.model_dump(exclude={"calibration"}),
+        **given.model_dump(exclude={"calibration"}),
         calibration=None
         if calibration is None
         else Calibration(

@@ -258,6 +258,7 @@ class Aggregation:
             timings=decided.timings,
             versions=deciding_versions(),
             published_at=now,
+            pulled=tx.pulls.of(round_),
             parameters=decided.parameters,
             reliability=spread_of(decided.outcome.reliabilities),
             exemptions=decided.exemptions,

@@ -9,6 +9,7 @@ from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.participants import Participants
@@ -80,6 +81,7 @@ class Service:
         self.rejections = Rejections(store, self.clock)
         self.appeals = Appeals(store, self.clock)
         self.inspection = Inspection(store, store.embeddings, self.clock, {})
+        self.endpoints = Endpoints(store, lambda: {"llama", "qwen"})
         self.aggregation = Aggregation(store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds)
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 

@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from consensus_server.core.federations import Manifest, Terms
 from consensus_server.core.labels import AnswerFate, RoundCard
+from consensus_server.core.pulling import Endpoint, Pull
 from consensus_server.core.rounds import Round
 
 T = TypeVar("T")
@@ -28,4 +29,6 @@ MANIFEST = JsonColumn(TypeAdapter(Manifest))
 TERMS = JsonColumn(TypeAdapter(Terms))
 ROUND = JsonColumn(TypeAdapter(Round))
 FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
+ENDPOINT = JsonColumn(TypeAdapter(Endpoint))
+PULL = JsonColumn(TypeAdapter(Pull))
 CARD = JsonColumn(TypeAdapter(RoundCard))

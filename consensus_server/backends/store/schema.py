@@ -239,6 +239,26 @@ appeals = Table(
     UniqueConstraint("round_id", "participant_id", "gate"),
 )
 
+endpoints = Table(
+    "endpoints",
+    metadata,
+    _participant_key(),
+    Column("endpoint", Text, nullable=False, comment="JSON: how the server asks this participant; no address, no key"),
+)
+
+pulls = Table(
+    "pulls",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("upstream", _name(63), nullable=False),
+    Column("attempts", Integer, nullable=False, comment="after which an answer is given up"),
+    Column("finished", Boolean, nullable=False),
+    Column("pull", Text, nullable=False, comment="JSON: how far the server has come"),
+    Column("lease", String(32), comment="of the worker that asks; none while the upstream is left alone"),
+    Column("lease_until", UtcDateTime, nullable=False),
+)
+
 traffic = Table(
     "traffic",
     metadata,

@@ -13,6 +13,7 @@ from consensus_server.backends.store.federations import SqlFederations, SqlParti
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
 from consensus_server.backends.store.parameters import SqlParameters
+from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
@@ -33,6 +34,7 @@ class SqlTransaction:
         self.appeals = SqlAppeals(connection)
         self.traffic = SqlTraffic(connection)
         self.parameters = SqlParameters(connection)
+        self.pulls = SqlPulls(connection)
 
 
 class SqlStore:

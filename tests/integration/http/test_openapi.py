@@ -22,9 +22,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from client_kit.wire import routes
+from consensus_server.http_api.openai_compat.envelope import ENVELOPES
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "openapi.json"
 EVERYWHERE = {"400", "401", "403", "404", "409", "413", "422", "429"}
+IN_THE_ENVELOPE = {routes.CHAT_COMPLETIONS, routes.COMPLETIONS, routes.MODELS, routes.MODEL}
 METHODS = {"get", "put", "post", "patch", "delete"}
 
 
@@ -51,13 +53,24 @@ def test_openapi_has_every_route_of_the_table_and_no_other(live):
 
 def test_openapi_documents_every_problem_of_every_route(live):
     for path, method, operation in operations(live.app.openapi()):
-        if not path.startswith("/v1"):
+        if not path.startswith("/v1") or path in IN_THE_ENVELOPE:
             continue
         responses = operation["responses"]
         assert set(responses) >= EVERYWHERE, (path, method)
         for status, response in responses.items():
             if status >= "400":
                 assert set(response["content"]) == {"application/problem+json"}, (path, method, status)
+
+
+def test_openapi_documents_the_errors_of_inference_in_openai_s_envelope(live):
+    for path, method, operation in operations(live.app.openapi()):
+        if path not in IN_THE_ENVELOPE:
+            continue
+        errors = {status: response for status, response in operation["responses"].items() if status >= "400"}
+        assert set(errors) == {str(kind.status) for kind in ENVELOPES.values()}, (path, method)
+        for response in errors.values():
+            schema = response["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ErrorEnvelope"}
 
 
 def test_openapi_names_operations_plainly_and_once(live):
@@ -123,6 +136,7 @@ def test_openapi_tells_the_truth_of_what_exists(described, live, make_published)
         "digest": arena.prompt_set,
         "prompt_id": "p1",
         "appeal": 1,
+        "model": "none",
     }
 
     def check(case):

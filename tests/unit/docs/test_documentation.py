@@ -27,8 +27,10 @@ from client_kit.settings import (
     VLLMSettings,
 )
 from client_kit.settings_files import load_settings
-from client_kit.wire import Problem, ProblemCode, PseudoLabel, content_digest, routes
+from client_kit.wire import Endpoint, Problem, ProblemCode, PseudoLabel, content_digest, routes
+from consensus_server.http_api.openai_compat.envelope import ENVELOPES
 from consensus_server.http_api.problems import CATALOG
+from consensus_server.panel_settings import PanelsFile
 from consensus_server.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[3]
@@ -108,6 +110,23 @@ def test_the_table_of_problems_is_the_servers():
     expected = [(f"`{code.value}`", str(entry.status), entry.title, entry.remedy) for code, entry in CATALOG.items()]
     assert rows == expected
     assert {row[0].strip("`") for row in rows} == {code.value for code in ProblemCode} == set(PROBLEM_ERRORS)
+
+
+def test_the_table_of_errors_of_inference_is_the_server_s():
+    rows = table_rows(ROOT / "docs" / "inference.md", header="| Code | Status | When |")
+    assert [row[:2] for row in rows] == [(f"`{code}`", str(kind.status)) for code, kind in ENVELOPES.items()]
+
+
+def test_the_table_of_pull_mode_names_every_field_with_its_default():
+    rows = table_rows(ROOT / "docs" / "pull-mode.md", header="| Field | Default | Meaning |")
+    expected = [
+        (
+            f"`{name}`",
+            "required" if field.is_required() else f"`{field.default}`" if field.default not in {None, ()} else "",
+        )
+        for name, field in Endpoint.model_fields.items()
+    ]
+    assert [row[:2] for row in rows] == expected
 
 
 def test_the_table_of_routes_is_the_wires():
@@ -206,7 +225,11 @@ def yaml_blocks():
 @pytest.mark.parametrize("block", list(yaml_blocks()))
 def test_settings_files_shown_are_valid(block, tmp_path):
     name = block.splitlines()[0].removeprefix("# ")
-    kinds = {"participant.yaml": ParticipantSettings, "federation.yaml": FederationSettings}
+    kinds = {
+        "participant.yaml": ParticipantSettings,
+        "federation.yaml": FederationSettings,
+        "panels.yaml": PanelsFile,
+    }
     (tmp_path / name).write_text(block, encoding="utf-8")
     load_settings(tmp_path / name, kinds[name])
 

@@ -1,0 +1,105 @@
+"""Upstreams over the kit's caller of inference APIs: there is one such caller, not two."""
+
+from dataclasses import replace
+from typing import Any
+
+from client_kit import wire
+from client_kit.errors import (
+    ContextTooLong,
+    EmptyAnswer,
+    EndpointRefusedKey,
+    EndpointUnreachable,
+    GenerationError,
+    PromptRefused,
+    UnknownModel,
+    UnreadableAnswer,
+)
+from client_kit.generation.base import Generation
+from client_kit.generation.cleaning import Dropped, clean, storable
+from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.seeds import answer_seed
+from client_kit.reasoning import strip_reasoning
+from consensus_server.core.federations import AnswerPolicy
+from consensus_server.core.inference import Failure, Question, Reply, UpstreamFailed
+
+_FAILURES: tuple[tuple[type[GenerationError], Failure], ...] = (
+    (EndpointUnreachable, Failure.UNREACHABLE),
+    (EndpointRefusedKey, Failure.REFUSED_KEY),
+    (UnknownModel, Failure.UNKNOWN_MODEL),
+    (ContextTooLong, Failure.CONTEXT_TOO_LONG),
+    (PromptRefused, Failure.REFUSED_REQUEST),
+    (EmptyAnswer, Failure.EMPTY),
+    (UnreadableAnswer, Failure.NO_COMPLETION),
+)
+
+_TOO_MANY_REQUESTS = 429
+
+
+class OpenAIUpstream:
+    """`ports.Upstream` over an endpoint. Nothing is sent before the first question."""
+
+    def __init__(self, name: str, endpoint: Endpoint) -> None:
+        """Raises MissingExtra without the `openai` client."""
+        self.name = name
+        self._endpoint = endpoint
+        self._caller = OpenAICaller(endpoint)
+
+    async def ask(self, question: Question) -> Reply:
+        """Its reply; reasoning blocks are no part of it."""
+        try:
+            reply = await self._caller.ask(self._prompt(question), self._options(question))
+        except GenerationError as error:
+            raise UpstreamFailed(_failure(error), str(error)) from error
+        text = strip_reasoning(storable(reply.text)).strip()
+        if not text:
+            raise UpstreamFailed(Failure.EMPTY, f"{self._endpoint.base_url} answered with reasoning only.")
+        return Reply(text, reply.finish_reason.value, reply.prompt_tokens, reply.completion_tokens)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._caller.close()
+
+    def _prompt(self, question: Question) -> Any:  # noqa: ANN401 - a text, or messages as the protocol has them
+        if not question.messages:
+            return question.text
+        if self._endpoint.api == "chat":
+            return [{"role": message.role, "content": message.content} for message in question.messages]
+        if [message.role for message in question.messages] == ["user"]:
+            return question.last
+        raise UpstreamFailed(
+            Failure.REFUSED_REQUEST, "A base model (api: completions) continues one text; it holds no conversation."
+        )
+
+    def _options(self, question: Question) -> dict[str, Any]:
+        """Fields that were asked for; for the others the upstream has defaults of its own."""
+        options = {
+            "temperature": question.temperature,
+            "top_p": question.top_p,
+            self._endpoint.token_limit_field: question.max_tokens,
+            "stop": list(question.stop) or None,
+            "seed": question.seed,
+            "presence_penalty": question.presence_penalty,
+            "frequency_penalty": question.frequency_penalty,
+        }
+        return {name: value for name, value in options.items() if value is not None}
+
+
+def _failure(error: GenerationError) -> Failure:
+    if getattr(error.__cause__, "status_code", None) == _TOO_MANY_REQUESTS:
+        return Failure.RATE_LIMITED
+    return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.REFUSED_REQUEST)
+
+
+def cleaned(reply: Reply, policy: AnswerPolicy, max_chars: int) -> Reply | str:
+    """What a site with this reply would submit under the federation's answer policy, or why it would submit nothing."""
+    generation = Generation("p", 0, reply.text, wire.FinishReason(reply.finish_reason))
+    rules = wire.AnswerPolicy(truncated=policy.truncated, refusals=policy.refusals)
+    answer = clean(generation, rules, max_chars=max_chars)
+    if isinstance(answer, Dropped):
+        return f"dropped: {answer.value}"
+    return replace(reply, text=answer.text, finish_reason=answer.finish_reason.value)
+
+
+def seed_of_answer(seed: int, prompt_id: str, sample: int) -> int:
+    """The same seed that a site's own generator gives this answer."""
+    return answer_seed(seed, prompt_id, sample)

@@ -1,0 +1,93 @@
+"""A question to a panel, what an upstream replies, and how it can fail. Frozen records."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: str
+    """`system`, `developer`, `user` or `assistant`."""
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What every upstream of a panel is asked, in the same words. A setting that is None is the upstream's own."""
+
+    messages: tuple[Message, ...] = ()
+    """A conversation; empty where `text` is to be continued."""
+    text: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    """Longest answer, in the upstream's tokens."""
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+
+    @property
+    def last(self) -> str:
+        """What is asked in the end: the last turn of the user, or the text to continue."""
+        turns = [message.content for message in self.messages if message.role == "user"]
+        return turns[-1] if turns else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an upstream said, without its reasoning."""
+
+    text: str
+    finish_reason: str
+    """`stop`, `length`, `content_filter` or `unknown`."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Failure(StrEnum):
+    """Why an upstream gave no reply."""
+
+    UNREACHABLE = "unreachable"
+    """No connection, it broke, or the upstream fails (5xx)."""
+    RATE_LIMITED = "rate_limited"
+    REFUSED_KEY = "refused_key"
+    UNKNOWN_MODEL = "unknown_model"
+    CONTEXT_TOO_LONG = "context_too_long"
+    REFUSED_REQUEST = "refused_request"
+    NO_COMPLETION = "no_completion"
+    """It answered with something else than a completion, or without end."""
+    EMPTY = "empty"
+    """A completion without content, or with reasoning only."""
+
+
+class UpstreamFailed(Exception):  # noqa: N818 - reads as what happened
+    """An upstream gave no reply. The message holds no secret and nothing of the question."""
+
+    def __init__(self, failure: Failure, message: str) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class Standing(StrEnum):
+    """What became of one request to one upstream."""
+
+    ANSWERED = "answered"
+    FAILED = "failed"
+    LATE = "late"
+    """It had not answered when the panel decided."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request to one upstream."""
+
+    upstream: str
+    sample: int
+    standing: Standing
+    seconds: float
+    """From the request to its end, or to the moment when the panel went on without it."""
+    reply: Reply | None = None
+    failure: UpstreamFailed | None = None

@@ -1,0 +1,184 @@
+"""What a client of OpenAI's API gets from here: its ordinary objects, and one field more, `consensus`."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class AnswerModel(BaseModel):
+    """A part of an answer."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+class TokenUsage(AnswerModel):
+    """Tokens of all upstreams that answered, each counted with its own tokenizer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class UpstreamTold(AnswerModel):
+    """What became of one upstream's answer."""
+
+    name: str
+    standing: Literal["answered", "failed", "late"]
+    latency_seconds: float
+    reason: str | None = None
+    """Why it failed."""
+    cluster: int | None = None
+    """Index into `clusters`."""
+    gate: str | None = None
+    """What kept its answer out of the pool."""
+    similarity: float | None = None
+    """Cosine to the answer that was chosen, -1..1."""
+    chosen: bool = False
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    answer: str | None = None
+    """Where the request asked for it (`consensus.answers`)."""
+
+
+class ClusterTold(AnswerModel):
+    """One meaning."""
+
+    upstreams: list[str]
+    votes: float
+    share: float
+    """Its part of all votes, 0..1."""
+
+
+class ChoiceTold(AnswerModel):
+    """How one choice was decided; the words are those of a round's pseudo-label."""
+
+    index: int
+    abstention: str | None
+    """Why there is no answer; null where there is one."""
+    confidence: float
+    """0..1; no probability of being right."""
+    confidence_method: str
+    support: float
+    """Votes of the upstreams whose answer means the same."""
+    share: float
+    clusters: list[ClusterTold]
+    """Most votes first."""
+    upstreams: list[UpstreamTold]
+
+
+class TimingsTold(AnswerModel):
+    """Seconds of wall time."""
+
+    waiting_seconds: float
+    """For the upstreams."""
+    encoding_seconds: float
+    deciding_seconds: float
+
+
+class ConsensusTold(AnswerModel):
+    """How the panel came to its answer. The first choice's fields stand on top, where most clients look."""
+
+    panel: str
+    rule: str
+    encoder: str
+    """Digest of the encoder's identity."""
+    abstention: str | None
+    confidence: float
+    confidence_method: str
+    support: float
+    share: float
+    choices: list[ChoiceTold]
+    timings: TimingsTold
+
+
+class AssistantMessage(AnswerModel):
+    """The answer of the panel."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    """Null where the panel abstains."""
+    refusal: str | None = None
+    """Why the panel abstains."""
+
+
+class ChatChoice(AnswerModel):
+    """One decision."""
+
+    index: int
+    message: AssistantMessage
+    finish_reason: Literal["stop", "length", "content_filter"]
+    """As the chosen upstream ended; `content_filter` where the panel abstains: an answer was withheld."""
+    logprobs: None = None
+
+
+class ChatCompletion(AnswerModel):
+    """Answer to `POST /v1/chat/completions`."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatChoice]
+    usage: TokenUsage
+    consensus: ConsensusTold
+
+
+class TextChoice(AnswerModel):
+    """One decision, as a bare text."""
+
+    index: int
+    text: str
+    """Empty where the panel abstains."""
+    finish_reason: Literal["stop", "length", "content_filter"]
+    logprobs: None = None
+
+
+class TextCompletion(AnswerModel):
+    """Answer to `POST /v1/completions`."""
+
+    id: str
+    object: Literal["text_completion"] = "text_completion"
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[TextChoice]
+    usage: TokenUsage
+    consensus: ConsensusTold
+
+
+class Model(AnswerModel):
+    """A panel, as OpenAI's API describes a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str
+
+
+class ModelList(AnswerModel):
+    """The panels that the token may use."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class ErrorTold(AnswerModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None = None
+    """The field of the request that is at fault."""
+    code: str
+    """Stable; the table stands in docs/inference.md."""
+    request_id: str | None = None
+    upstreams: list[UpstreamTold] | None = None
+    """Where a quorum was missed: what became of each."""
+
+
+class ErrorEnvelope(AnswerModel):
+    """Body of every error on these routes."""
+
+    error: ErrorTold

@@ -1,0 +1,161 @@
+"""Errors as OpenAI's clients expect them: `{"error": {message, type, param, code}}` and the status that tells the type.
+
+The clients make of 400 BadRequestError, of 401 AuthenticationError, of 404 NotFoundError, of 429 RateLimitError, and of
+everything from 500 on InternalServerError; they repeat 429 and 5xx by themselves, unless `x-should-retry` forbids it.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from client_kit.wire import ProblemCode
+from consensus_server.core.errors import DomainError
+from consensus_server.http_api.api_route import BoundedRequest
+from consensus_server.http_api.context import context_of
+from consensus_server.http_api.openai_compat.answers import ErrorEnvelope, ErrorTold
+from consensus_server.http_api.openai_compat.connected import ClientGone
+from consensus_server.http_api.openai_compat.identity import identify_panel_caller
+from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
+from consensus_server.http_api.openai_compat.told import upstreams_told
+from consensus_server.http_api.problems import CATALOG, RequestProblem, code_of
+from consensus_server.service.inference import QuorumMissed, UnknownPanel
+
+_NO_RETRY = {"x-should-retry": "false"}
+"""A repeated question is another fan-out, which somebody pays for: the application decides, not the library."""
+
+CLIENT_GONE = 499
+"""Nobody reads it; log and metrics show it."""
+
+_log = structlog.get_logger("consensus_server.http")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is the same for every error of one code."""
+
+    status: int
+    type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+ENVELOPES: dict[str, Kind] = {
+    "invalid_json": Kind(400, "invalid_request_error"),
+    "invalid_value": Kind(400, "invalid_request_error"),
+    "unknown_parameter": Kind(400, "invalid_request_error"),
+    "unsupported_parameter": Kind(400, "invalid_request_error"),
+    "context_length_exceeded": Kind(400, "invalid_request_error"),
+    "invalid_api_key": Kind(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
+    "model_not_found": Kind(404, "invalid_request_error"),
+    "body_too_large": Kind(413, "invalid_request_error"),
+    "unsupported_encoding": Kind(415, "invalid_request_error"),
+    "rate_limit_exceeded": Kind(429, "rate_limit_error"),
+    "internal_error": Kind(500, "server_error", _NO_RETRY),
+    "quorum_missed": Kind(502, "upstream_error", _NO_RETRY),
+    "not_ready": Kind(503, "server_error"),
+    "deadline_missed": Kind(504, "upstream_error", _NO_RETRY),
+}
+"""Every code that these routes answer; docs/inference.md has the same table, held together by a test."""
+
+_CODES = {
+    ProblemCode.UNAUTHENTICATED: "invalid_api_key",
+    ProblemCode.RATE_LIMITED: "rate_limit_exceeded",
+    ProblemCode.BODY_TOO_LARGE: "body_too_large",
+    ProblemCode.UNSUPPORTED_ENCODING: "unsupported_encoding",
+    ProblemCode.NOT_READY: "not_ready",
+}
+"""Problems of the other routes that can occur here; every other fault of a body is `invalid_json`."""
+
+
+class EnvelopeRoute(APIRoute):
+    """A route that knows its caller before it reads the body, within bounds, and whose errors all leave in the envelope."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        serve = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            context = context_of(request)
+            try:
+                await identify_panel_caller(request, context)
+                return await serve(BoundedRequest(request, context.options.body_limits))
+            except ClientGone:
+                return Response(status_code=CLIENT_GONE)
+            except Exception as error:  # noqa: BLE001 - nothing may leave in another shape
+                return enveloped(request, error)
+
+        return handle
+
+
+def enveloped(request: Request, error: Exception) -> Response:
+    """The answer for an error. Of one that nobody expected only the request's id gets out."""
+    if isinstance(error, RequestValidationError):
+        return _of_validation(request, error.errors())
+    if isinstance(error, UnknownPanel):
+        message = f"There is no panel {str(error)[:100]!r} for this token. GET /v1/models lists those that there are."
+        return error_response(request, "model_not_found", message, param="model")
+    if isinstance(error, QuorumMissed):
+        return _of_quorum(request, error)
+    if isinstance(error, RequestProblem):
+        return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
+    if isinstance(error, DomainError):
+        return _of_problem(request, code_of(error), error.detail, None)
+    _log.error("request failed", exc_info=error, route="openai_compat")
+    return error_response(request, "internal_error", "The server met an error that it did not expect.")
+
+
+def error_response(
+    request: Request,
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    error: QuorumMissed | None = None,
+) -> Response:
+    """One error in the envelope."""
+    kind = ENVELOPES[code]
+    told = ErrorTold(
+        message=message,
+        type=kind.type,
+        param=param,
+        code=code,
+        request_id=request.scope.get("state", {}).get("request_id"),
+        upstreams=upstreams_told(error.asked) if error else None,
+    )
+    body = ErrorEnvelope(error=told).model_dump_json()
+    kept = {**kind.headers, **(headers or {}), "Cache-Control": "no-store"}
+    return Response(body, kind.status, kept, "application/json")
+
+
+def _of_quorum(request: Request, error: QuorumMissed) -> Response:
+    code = "context_length_exceeded" if error.too_long else "deadline_missed" if error.late else "quorum_missed"
+    return error_response(request, code, str(error), error=error)
+
+
+def _of_problem(request: Request, code: ProblemCode, detail: str, retry_seconds: int | None) -> Response:
+    wait = retry_seconds if retry_seconds is not None else CATALOG[code].retry_seconds
+    retry = {} if wait is None else {"Retry-After": str(wait)}
+    return error_response(request, _CODES.get(code, "invalid_json"), detail, headers=retry)
+
+
+def _of_validation(request: Request, faults: Sequence[Mapping[str, Any]]) -> Response:
+    """The first fault: the envelope has room for one. Never the value, which is part of the question."""
+    fault = faults[0]
+    where = ".".join(str(part) for part in fault["loc"] if part not in {"body", "str", "list[TextPart]", "list[str]"})
+    if fault["type"] == UNSUPPORTED:
+        field_name = fault["ctx"]["field"]
+        param = f"{where}.{field_name}" if where else field_name
+        return error_response(request, "unsupported_parameter", f"{fault['msg']}.", param=param)
+    if fault["type"] == "extra_forbidden":
+        return error_response(request, "unknown_parameter", f"There is no parameter {where}.", param=where)
+    if fault["type"] == "missing" and not where:
+        return error_response(request, "invalid_json", "The request has no body.")
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return error_response(
+        request, "invalid_value", f"{where}: {message}." if where else f"{message}.", param=where or None
+    )

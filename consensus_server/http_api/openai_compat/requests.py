@@ -1,0 +1,193 @@
+"""What a client of OpenAI's API may send here. What cannot be honoured is refused, never passed over in silence."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from consensus_server.core.inference import Message, Question
+
+MAX_CHOICES = 8
+"""Each choice is a fan-out of its own, which somebody pays for."""
+
+UNSUPPORTED = "unsupported_parameter"
+"""Type of the pydantic error, and code on the wire."""
+
+_NEUTRAL: Mapping[str, tuple[object, ...]] = {
+    "audio": (),
+    "best_of": (1,),
+    "echo": (False,),
+    "function_call": ("none", "auto"),
+    "functions": ([],),
+    "logit_bias": ({},),
+    "logprobs": (False, 0),
+    "modalities": (["text"],),
+    "moderation": (),
+    "parallel_tool_calls": (True, False),
+    "prediction": (),
+    "reasoning_effort": (),
+    "response_format": ({"type": "text"},),
+    "store": (False,),
+    "suffix": ("",),
+    "tool_choice": ("none", "auto"),
+    "tools": ([],),
+    "top_logprobs": (0,),
+    "verbosity": (),
+    "web_search_options": (),
+}
+"""Parameters of OpenAI's API that a panel cannot honour, with the values that ask for nothing; null always does."""
+
+_PASSED_OVER = frozenset(
+    {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user"}
+)
+"""For the provider's own books: accepted and given to nobody, so that upstreams learn nothing about who asks."""
+
+_MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name", "tool_calls"})
+"""What an answer carries beside its text, and what comes back when it is appended to the conversation."""
+
+
+class RequestModel(BaseModel):
+    """Unknown fields are refused: a misspelt option must not pass unnoticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TextPart(RequestModel):
+    """A part of a message's content. Text is the only kind that upstreams of any make can compare."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(RequestModel):
+    """One turn of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart] | None = None
+    refusal: str | None = None
+    """Of an assistant's turn that stood in an earlier answer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_ornaments(cls, data: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if not isinstance(data, dict):
+            return data
+        for field in sorted(_MESSAGE_ORNAMENTS & data.keys() - {"name"}):
+            if data[field]:
+                raise _unsupported(field)
+        return {key: value for key, value in data.items() if key not in _MESSAGE_ORNAMENTS}
+
+    @property
+    def text(self) -> str:
+        """Its parts, one after the other."""
+        if isinstance(self.content, list):
+            return "\n".join(part.text for part in self.content)
+        return self.content or self.refusal or ""
+
+
+class StreamOptions(RequestModel):
+    """How to stream."""
+
+    include_usage: bool = False
+    """One more chunk before the end, with the tokens."""
+    include_obfuscation: bool = False
+    """Accepted for the clients that send it; nothing is added."""
+
+
+class ConsensusOptions(RequestModel):
+    """What this server adds to OpenAI's requests (`extra_body={"consensus": {...}}`)."""
+
+    answers: bool = False
+    """Give every upstream's answer with the decision."""
+
+
+class AskedOfPanel(RequestModel):
+    """What chat and completions have in common. A field that is not set is the upstream's own."""
+
+    model: Annotated[str, Field(min_length=1)]
+    """Name of the panel."""
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    """Choices: independent decisions, each over one more answer of every upstream."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longest answer of an upstream, in its own tokens."""
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    stream: bool | None = None
+    """Send the answer in chunks, once it is decided."""
+    stream_options: StreamOptions | None = None
+    consensus: ConsensusOptions = ConsensusOptions()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_asks_for_nothing(cls, data: Any) -> Any:  # noqa: ANN401 - whatever was sent
+        if not isinstance(data, dict):
+            return data
+        for field, neutral in _NEUTRAL.items():
+            if data.get(field) is not None and data[field] not in neutral:
+                raise _unsupported(field)
+        return {key: value for key, value in data.items() if key not in _NEUTRAL and key not in _PASSED_OVER}
+
+    @model_validator(mode="after")
+    def _options_of_streams_only(self) -> Self:
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options stands with stream=true only")
+        return self
+
+    def question(self) -> Question:
+        """What is put to every upstream."""
+        raise NotImplementedError
+
+    def _sampling(self) -> dict[str, Any]:
+        stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return {
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "max_tokens": self.max_tokens,
+            "stop": tuple(stop),
+            "seed": self.seed,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
+        }
+
+
+class ChatRequest(AskedOfPanel):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    """The newer name of `max_tokens`."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise ValueError("max_tokens and max_completion_tokens are two names of one limit; send one of them")
+        return self
+
+    def question(self) -> Question:
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        messages = tuple(Message(each.role, each.text) for each in self.messages)
+        return Question(messages=messages, **(self._sampling() | {"max_tokens": limit}))
+
+
+class CompletionRequest(AskedOfPanel):
+    """`POST /v1/completions`."""
+
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
+    """One text; several are several requests."""
+
+    def question(self) -> Question:
+        text = self.prompt if isinstance(self.prompt, str) else self.prompt[0]
+        return Question(text=text, **self._sampling())
+
+
+def _unsupported(field: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        UNSUPPORTED,
+        "{field} is not supported: a panel compares whole answers in plain text",
+        {"field": field},
+    )

@@ -1,0 +1,153 @@
+"""`/v1/chat/completions`, `/v1/completions` and `/v1/models`, where `model` names a panel."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from uuid import uuid4
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import StreamingResponse
+from starlette.responses import Response
+
+from client_kit.wire import routes
+from client_kit.wire.routes import EVENT_STREAM
+from consensus_server.http_api.context import ApiContext
+from consensus_server.http_api.identity import documented_bearer
+from consensus_server.http_api.metrics import Metrics
+from consensus_server.http_api.openai_compat.answers import (
+    ChatCompletion,
+    ErrorEnvelope,
+    Model,
+    ModelList,
+    TextCompletion,
+)
+from consensus_server.http_api.openai_compat.connected import while_connected
+from consensus_server.http_api.openai_compat.envelope import ENVELOPES, EnvelopeRoute
+from consensus_server.http_api.openai_compat.identity import PanelCallerOf
+from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
+from consensus_server.http_api.openai_compat.streaming import chat_chunks, text_chunks
+from consensus_server.http_api.openai_compat.told import chat_choice, consensus_told, text_choice, usage_of
+from consensus_server.http_api.parameters import Context
+from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
+
+_MEANINGS = {
+    400: "The request cannot be read, or asks for what a panel does not do",
+    401: "No valid token",
+    404: "No such panel for this token",
+    413: "The body is too large",
+    415: "The Content-Encoding is not supported",
+    429: "Too many requests; Retry-After says how long to wait",
+    500: "The server failed",
+    502: "Too many upstreams failed",
+    503: "The encoder is still loading",
+    504: "Too few upstreams answered before the deadline",
+}
+
+router = APIRouter(
+    route_class=EnvelopeRoute,
+    tags=["inference"],
+    dependencies=[Depends(documented_bearer)],
+    responses={
+        status: {"description": _MEANINGS[status], "model": ErrorEnvelope}
+        for status in sorted({kind.status for kind in ENVELOPES.values()})
+    },
+    generate_unique_id_function=lambda route: route.name,
+)
+
+_EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}}
+
+
+@router.post(routes.CHAT_COMPLETIONS, response_model=ChatCompletion, responses=_EVENTS)
+async def create_chat_completion(
+    asked: ChatRequest, request: Request, caller: PanelCallerOf, context: Context
+) -> Response:
+    """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
+    panel, consensus = await _consensus(asked, request, caller, context)
+    answer = ChatCompletion(
+        id=f"chatcmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=panel.name,
+        system_fingerprint=panel.fingerprint,
+        choices=[chat_choice(index, each) for index, each in enumerate(consensus.choices)],
+        usage=usage_of(consensus),
+        consensus=consensus_told(panel, consensus, answers=asked.consensus.answers),
+    )
+    return _streamed(chat_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
+
+
+@router.post(routes.COMPLETIONS, response_model=TextCompletion, responses=_EVENTS)
+async def create_completion(
+    asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
+) -> Response:
+    """The same for a bare text."""
+    panel, consensus = await _consensus(asked, request, caller, context)
+    answer = TextCompletion(
+        id=f"cmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=panel.name,
+        system_fingerprint=panel.fingerprint,
+        choices=[text_choice(index, each) for index, each in enumerate(consensus.choices)],
+        usage=usage_of(consensus),
+        consensus=consensus_told(panel, consensus, answers=asked.consensus.answers),
+    )
+    return _streamed(text_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
+
+
+@router.get(routes.MODELS)
+def list_models(caller: PanelCallerOf, context: Context) -> ModelList:
+    """The panels that the token may use, as OpenAI's API lists models."""
+    return ModelList(data=[_model(panel) for panel in context.inference.panels(caller)])
+
+
+@router.get(routes.MODEL)
+def get_model(model: str, caller: PanelCallerOf, context: Context) -> Model:
+    """One panel."""
+    return _model(context.inference.panel(model, caller))
+
+
+def _model(panel: Panel) -> Model:
+    return Model(id=panel.name, created=0, owned_by="panel")
+
+
+async def _consensus(
+    asked: AskedOfPanel, request: Request, caller: PanelCaller | None, context: ApiContext
+) -> tuple[Panel, Consensus]:
+    panel = context.inference.panel(asked.model, caller)
+    started = time.perf_counter()
+    try:
+        consensus = await while_connected(request, context.inference.answer(panel, asked.question(), asked.n or 1))
+    except QuorumMissed as error:
+        _observe_failures(context.metrics, panel, error)
+        outcome = "deadline_missed" if error.late else "quorum_missed"
+        context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
+        raise
+    _observe_failures(context.metrics, panel, consensus)
+    outcome = "abstained" if consensus.choices[0].label.text is None else "answered"
+    context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
+    context.metrics.panel_encoding.labels(panel.name).observe(consensus.encoding_seconds)
+    return panel, consensus
+
+
+def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
+    for each in ended.asked:
+        if each.reply is None:
+            reason = each.failure.failure.value if each.failure else each.standing.value
+            metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
+
+
+def _with_usage(asked: AskedOfPanel) -> bool:
+    return asked.stream_options is not None and asked.stream_options.include_usage
+
+
+def _whole(answer: ChatCompletion | TextCompletion) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _streamed(chunks: Iterator[str]) -> Response:
+    return StreamingResponse(_awaited(chunks), media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
+
+
+async def _awaited(chunks: Iterator[str]) -> AsyncIterator[str]:
+    """Chunks stand ready: a thread for each would only cost time."""
+    for chunk in chunks:
+        yield chunk

@@ -1,0 +1,129 @@
+"""From a decision to the words on the wire."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from consensus_server.core.inference import Asked
+from consensus_server.core.labels import AnswerFate
+from consensus_server.http_api.openai_compat.answers import (
+    AssistantMessage,
+    ChatChoice,
+    ChoiceTold,
+    ClusterTold,
+    ConsensusTold,
+    TextChoice,
+    TimingsTold,
+    TokenUsage,
+    UpstreamTold,
+)
+from consensus_server.service.inference import Choice, Consensus, Panel
+
+Finish = Literal["stop", "length", "content_filter"]
+
+_ABSTENTIONS = {
+    "no_answers": "no answer could be used",
+    "single_answer": "there is only one usable answer",
+    "tie": "several meanings have equal support",
+    "low_support": "no meaning has enough support",
+}
+
+
+def consensus_told(panel: Panel, consensus: Consensus, *, answers: bool) -> ConsensusTold:
+    """The extension field. answers: with the text of every upstream."""
+    choices = [_choice_told(index, each, consensus, answers=answers) for index, each in enumerate(consensus.choices)]
+    first = choices[0]
+    return ConsensusTold(
+        panel=panel.name,
+        rule=panel.policy.rule,
+        encoder=consensus.encoder,
+        abstention=first.abstention,
+        confidence=first.confidence,
+        confidence_method=first.confidence_method,
+        support=first.support,
+        share=first.share,
+        choices=choices,
+        timings=TimingsTold(
+            waiting_seconds=round(consensus.waiting_seconds, 6),
+            encoding_seconds=round(consensus.encoding_seconds, 6),
+            deciding_seconds=round(consensus.deciding_seconds, 6),
+        ),
+    )
+
+
+def chat_choice(index: int, choice: Choice) -> ChatChoice:
+    """A choice of a chat. An abstention has no content, and says why where OpenAI's API lets a model decline."""
+    message = AssistantMessage(content=choice.label.text, refusal=refusal_of(choice))
+    return ChatChoice(index=index, message=message, finish_reason=finish_of(choice))
+
+
+def text_choice(index: int, choice: Choice) -> TextChoice:
+    """A choice of a completion."""
+    return TextChoice(index=index, text=choice.label.text or "", finish_reason=finish_of(choice))
+
+
+def refusal_of(choice: Choice) -> str | None:
+    """Why the panel abstains; None where it answers."""
+    reason = choice.label.abstention
+    if reason is None:
+        return None
+    return f"The panel does not agree on an answer ({reason}: {_ABSTENTIONS.get(reason, 'see docs')})."
+
+
+def finish_of(choice: Choice) -> Finish:
+    """How the chosen answer ended; `content_filter` for an abstention, which withholds one."""
+    if choice.chosen is None or choice.chosen.finish_reason == "content_filter":
+        return "content_filter"
+    return "length" if choice.chosen.finish_reason == "length" else "stop"
+
+
+def usage_of(consensus: Consensus) -> TokenUsage:
+    """The sum over all that answered."""
+    prompt, completion = consensus.tokens()
+    return TokenUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+
+def upstreams_told(
+    asked: Iterable[Asked], fates: Iterable[AnswerFate] = (), *, answers: bool = False
+) -> list[UpstreamTold]:
+    """What became of each request, and of the answer it brought."""
+    fate_of = {fate.participant: fate for fate in fates}
+    return [_upstream_told(each, fate_of.get(each.upstream), answers=answers) for each in asked]
+
+
+def _choice_told(index: int, choice: Choice, consensus: Consensus, *, answers: bool) -> ChoiceTold:
+    label, fates = choice.label, choice.fates
+    return ChoiceTold(
+        index=index,
+        abstention=label.abstention,
+        confidence=label.confidence,
+        confidence_method=label.confidence_method,
+        support=label.support,
+        share=label.share,
+        clusters=[
+            ClusterTold(
+                upstreams=sorted(fate.participant for fate in fates if fate.cluster == place),
+                votes=cluster.votes,
+                share=cluster.share,
+            )
+            for place, cluster in enumerate(label.clusters)
+        ],
+        upstreams=upstreams_told((each for each in consensus.asked if each.sample == index), fates, answers=answers),
+    )
+
+
+def _upstream_told(asked: Asked, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
+    reply = asked.reply
+    return UpstreamTold(
+        name=asked.upstream,
+        standing=asked.standing.value,
+        latency_seconds=round(asked.seconds, 6),
+        reason=None if asked.failure is None else asked.failure.failure.value,
+        cluster=None if fate is None else fate.cluster,
+        gate=None if fate is None else fate.gate,
+        similarity=None if fate is None else fate.similarity,
+        chosen=fate is not None and fate.chosen,
+        finish_reason=None if reply is None else reply.finish_reason,
+        prompt_tokens=None if reply is None else reply.prompt_tokens,
+        completion_tokens=None if reply is None else reply.completion_tokens,
+        answer=reply.text if reply is not None and answers else None,
+    )

@@ -1,0 +1,190 @@
+"""The panels file: which upstream APIs there are, which of them answer together, and who may ask.
+
+YAML, named by `CONSENSUS_PANELS_FILE`. Faults are told with their line. It holds no secret: keys are named by environment
+variable or file, callers by the hash of their token.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    model_validator,
+)
+
+from client_kit.errors import ConfigurationError
+from client_kit.settings import LocalPath
+from client_kit.settings_files import load_settings, read_secret
+from client_kit.wire import ConsensusPolicy
+from client_kit.wire.limits import Digest, Name
+from consensus_server.core.consensus.equivalence import equivalence_named
+from consensus_server.core.consensus.errors import UnknownEquivalence
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.errors import UnknownRule
+from consensus_server.service.federations import check_policy
+from consensus_server.settings import SettingsError
+
+SCHEMA_COMMAND = "consensus-server panel schema"
+
+SINGLE_QUESTION = ConsensusPolicy(guards=False, reliability=False)
+"""The default: guards and reliability judge an upstream by the other prompts of a round, and a question has none."""
+
+Seconds = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
+
+
+def _known_upstream(name: str, info: ValidationInfo) -> str:
+    known = (info.context or {}).get("upstreams", [name])
+    if name not in known:
+        raise ValueError(f"there is no upstream {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+    return name
+
+
+def _known_panel(name: str, info: ValidationInfo) -> str:
+    known = (info.context or {}).get("panels", [name])
+    if name not in known:
+        raise ValueError(f"there is no panel {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+    return name
+
+
+def _for_single_questions(given: Any) -> Any:  # noqa: ANN401 - whatever the file holds
+    """A policy that says nothing of guards and reliability has none."""
+    return {"guards": False, "reliability": False} | given if isinstance(given, dict) else given
+
+
+def _known_policy(policy: ConsensusPolicy) -> ConsensusPolicy:
+    try:
+        check_policy(Policy(**policy.model_dump(exclude={"calibration"})))
+    except UnknownRule as error:
+        raise ValueError(error.detail) from None
+    return policy
+
+
+def _known_equivalence(name: str) -> str:
+    try:
+        equivalence_named(name)
+    except UnknownEquivalence as error:
+        raise ValueError(str(error)) from None
+    return name
+
+
+class PanelModel(BaseModel):
+    """A part of the file. Unknown fields are refused: a misspelt option must not pass unnoticed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class UpstreamSettings(PanelModel):
+    """An inference API that speaks OpenAI's: a provider, vLLM, Ollama, llama.cpp."""
+
+    base_url: Annotated[str, Field(pattern=r"^https?://")]
+    """Address up to and including `/v1`."""
+    model: Annotated[str, Field(min_length=1)]
+    """Name of the model there."""
+    api: Literal["chat", "completions"] = "chat"
+    """`chat` for models tuned to converse, `completions` for base models."""
+    api_key_env: Annotated[str, Field(min_length=1)] | None = None
+    """Environment variable with the key."""
+    api_key_file: LocalPath | None = None
+    """File with the key. Neither: the upstream asks for none."""
+    concurrency: Annotated[int, Field(ge=1, le=1_024)] = 16
+    """Most requests at the same time, over all panels; fewer while the upstream is overloaded."""
+    timeout_seconds: Seconds = 60.0
+    """Longest wait for one request."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 1
+    """Repetitions of one request after a broken connection or HTTP status 408, 409, 429 or 5xx, as time allows."""
+    token_limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # noqa: S105  a field
+    """What the upstream calls the limit on tokens."""
+    extra_body: dict[str, JsonValue] = {}
+    """Further fields of every request, as the upstream defines them. No secrets."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.api_key_env is not None and self.api_key_file is not None:
+            raise ValueError("api_key_env and api_key_file are both set; name one source of the key")
+        return self
+
+
+class PanelSettings(PanelModel):
+    """Upstreams that answer together, and how their answers become one."""
+
+    upstreams: Annotated[list[Annotated[Name, AfterValidator(_known_upstream)]], Field(min_length=1)]
+    quorum: Annotated[int, Field(ge=1)] = 2
+    """Answers without which there is none."""
+    deadline_seconds: Seconds = 30.0
+    """Longest wait for the upstreams."""
+    patience_seconds: Annotated[float, Field(ge=0, le=3_600, allow_inf_nan=False)] | None = None
+    """Longest wait for the others once the quorum has answered; null: until the deadline."""
+    policy: Annotated[ConsensusPolicy, BeforeValidator(_for_single_questions), AfterValidator(_known_policy)] = (
+        SINGLE_QUESTION
+    )
+    """How the answers become one, as in a federation; `guards` and `reliability` are off unless it says otherwise."""
+    equivalence: Annotated[str, AfterValidator(_known_equivalence)] = "semantic"
+    """When two answers mean the same: `semantic`, or another that prompt sets know."""
+
+    @model_validator(mode="after")
+    def _within_reach(self) -> Self:
+        if twice := {name for name in self.upstreams if self.upstreams.count(name) > 1}:
+            raise ValueError(f"an upstream has one vote; twice: {', '.join(sorted(twice))}")
+        if self.quorum > len(self.upstreams):
+            raise ValueError(f"quorum is {self.quorum}, and there are {len(self.upstreams)} upstreams")
+        return self
+
+
+class CallerSettings(PanelModel):
+    """Somebody who may ask panels."""
+
+    token_hash: Digest
+    """As `consensus-server panel token` prints it. The token itself stands nowhere."""
+    panels: list[Annotated[Name, AfterValidator(_known_panel)]] | Literal["all"] = "all"
+
+
+class PanelsFile(PanelModel):
+    """The whole file."""
+
+    upstreams: dict[Name, UpstreamSettings] = {}
+    panels: dict[Name, PanelSettings] = {}
+    callers: dict[Name, CallerSettings] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_for_references(cls, data: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever the file holds
+        """What panels and callers refer to, so that a wrong name is told with its own line."""
+        if isinstance(data, dict) and info.context is not None:
+            info.context.update({part: set(data.get(part) or ()) for part in ("upstreams", "panels")})
+        return data
+
+    @model_validator(mode="after")
+    def _tokens_differ(self) -> Self:
+        hashes = [caller.token_hash for caller in self.callers.values()]
+        if len(set(hashes)) < len(hashes):
+            raise ValueError("two callers have the same token_hash; issue each a token of its own")
+        return self
+
+
+def load_panels(path: Path) -> PanelsFile:
+    """Read and check a panels file. Raises SettingsError that names file, line and field of every fault."""
+    try:
+        return load_settings(path, PanelsFile, fields_told_by=SCHEMA_COMMAND)
+    except ConfigurationError as error:
+        raise SettingsError(str(error)) from None
+
+
+def upstream_key(name: str, settings: UpstreamSettings) -> str | None:
+    """The key of an upstream, None where it asks for none. Raises SettingsError that names the source."""
+    if settings.api_key_env is None and settings.api_key_file is None:
+        return None
+    try:
+        return read_secret(
+            settings.api_key_env,
+            settings.api_key_file,
+            what=f"the key of the upstream {name}",
+            issued_by="its provider issues it",
+        )
+    except ConfigurationError as error:
+        raise SettingsError(str(error)) from None

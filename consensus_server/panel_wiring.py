@@ -1,0 +1,96 @@
+"""From the panels file to panels that answer, and to the asking of participants."""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+from client_kit.errors import MissingExtra
+from client_kit.generation.openai_compatible import Endpoint
+from client_kit.wire.digests import canonical_json
+from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.http_api import translate
+from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
+from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.service.fan_out import Terms
+from consensus_server.service.inference import Inference, Panel, PanelCaller
+from consensus_server.service.pulling import Pulling
+from consensus_server.service.submissions import Submissions
+from consensus_server.settings import Settings, SettingsError
+
+
+def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -> Inference:
+    """The panels of the file that the settings name; without one, none. Raises SettingsError."""
+    file = PanelsFile() if settings.panels_file is None else load_panels(settings.panels_file)
+    upstreams = build_upstreams(file)
+    panels = [_panel(name, panel, file, upstreams) for name, panel in file.panels.items()]
+    callers = [
+        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
+        for name, caller in file.callers.items()
+    ]
+    return Inference(panels, callers, encoder)
+
+
+def upstream_names(settings: Settings) -> frozenset[str]:
+    """Upstreams of the file that the settings name; none without one. Raises SettingsError."""
+    return frozenset() if settings.panels_file is None else frozenset(load_panels(settings.panels_file).upstreams)
+
+
+def build_pulling(settings: Settings, store: Store, clock: Clock, submissions: Submissions) -> Pulling | None:
+    """What asks participants through the upstreams of the file; None where the settings name none. Raises SettingsError."""
+    if settings.panels_file is None:
+        return None
+    return Pulling(
+        store,
+        clock,
+        submissions,
+        build_upstreams(load_panels(settings.panels_file)),
+        clean=cleaned,
+        seed=seed_of_answer,
+        lease_seconds=settings.lease_seconds,
+    )
+
+
+def build_upstreams(file: PanelsFile) -> dict[str, Upstream]:
+    """Every upstream of a panels file, for one event loop. Raises SettingsError for a key that is not there."""
+    try:
+        return {name: OpenAIUpstream(name, _endpoint(name, each)) for name, each in file.upstreams.items()}
+    except MissingExtra as error:
+        raise SettingsError(str(error)) from None
+
+
+def _endpoint(name: str, settings: UpstreamSettings) -> Endpoint:
+    return Endpoint(
+        base_url=settings.base_url,
+        model=settings.model,
+        api_key=upstream_key(name, settings),
+        api=settings.api,
+        concurrency=settings.concurrency,
+        timeout_seconds=settings.timeout_seconds,
+        retries=settings.retries,
+        token_limit_field=settings.token_limit_field,
+        extra_body=settings.extra_body,
+    )
+
+
+def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapping[str, Upstream]) -> Panel:
+    return Panel(
+        name=name,
+        upstreams=tuple(upstreams[each] for each in settings.upstreams),
+        terms=Terms(
+            quorum=settings.quorum,
+            deadline_seconds=settings.deadline_seconds,
+            patience_seconds=settings.patience_seconds,
+        ),
+        policy=translate.policy(settings.policy),
+        equivalence=settings.equivalence,
+        fingerprint=_fingerprint(settings, file),
+    )
+
+
+def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
+    """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
+    asked = {
+        name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body"})
+        for name in settings.upstreams
+    }
+    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence"}), asked]
+    return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"

@@ -1,0 +1,222 @@
+"""Consensus as inference: a panel of upstreams answers one question, and the same core as in a round decides."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from client_kit.wire import content_digest
+from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.errors import NotReady
+from consensus_server.core.federations import Prompt
+from consensus_server.core.inference import Asked, Failure, Question, Reply, Standing
+from consensus_server.core.labels import AnswerFate, Label
+from consensus_server.ports import Encoder, PooledAnswer, Upstream
+from consensus_server.service.access import token_hash
+from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, outcome_of
+from consensus_server.service.fan_out import Terms, fan_out
+
+ANSWER = "answer"
+"""Name of a panel's only prompt, which a round would call by its `prompt_id`."""
+
+
+class UnknownPanel(LookupError):  # noqa: N818 - reads as a state of the world
+    """There is no such panel, or this caller may not use it."""
+
+
+class QuorumMissed(Exception):  # noqa: N818 - reads as what happened
+    """Too few upstreams replied in time."""
+
+    def __init__(self, message: str, asked: tuple[Asked, ...]) -> None:
+        super().__init__(message)
+        self.asked = asked
+
+    @property
+    def late(self) -> bool:
+        """Whether time ran out, rather than upstreams failing."""
+        return any(each.standing is Standing.LATE for each in self.asked)
+
+    @property
+    def too_long(self) -> bool:
+        """Whether every failure is that the question does not fit the upstream's context."""
+        failures = [each.failure.failure for each in self.asked if each.failure is not None]
+        return bool(failures) and set(failures) == {Failure.CONTEXT_TOO_LONG}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """Upstreams that answer together, and how."""
+
+    name: str
+    upstreams: tuple[Upstream, ...]
+    terms: Terms
+    policy: Policy
+    equivalence: str = "semantic"
+    fingerprint: str = ""
+    """Changes with the panel's configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class PanelCaller:
+    """Somebody with a token for panels."""
+
+    name: str
+    token_hash: str
+    panels: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One decision: a label as a round would give it, and what became of each reply."""
+
+    label: Label
+    fates: tuple[AnswerFate, ...]
+    chosen: Reply | None
+    """None for an abstention."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consensus:
+    """A panel's answer to a question."""
+
+    choices: tuple[Choice, ...]
+    asked: tuple[Asked, ...]
+    """By upstream and sample."""
+    encoder: str
+    """Digest of the encoder's identity."""
+    waiting_seconds: float
+    encoding_seconds: float
+    deciding_seconds: float
+
+    def tokens(self) -> tuple[int, int]:
+        """Prompt and completion tokens of all replies, as far as upstreams told them."""
+        replies = [each.reply for each in self.asked if each.reply is not None]
+        return (
+            sum(reply.prompt_tokens or 0 for reply in replies),
+            sum(reply.completion_tokens or 0 for reply in replies),
+        )
+
+
+class Inference:
+    """The panels of one server."""
+
+    def __init__(
+        self,
+        panels: Sequence[Panel],
+        callers: Sequence[PanelCaller],
+        encoder: Callable[[], Encoder | None],
+    ) -> None:
+        """encoder: None while it loads."""
+        self._panels = {panel.name: panel for panel in panels}
+        self._callers = {caller.token_hash: caller for caller in callers}
+        self._encoder = encoder
+        # One at a time: arithmetic gains nothing from threads that share the cores, and decisions never queue behind
+        # use cases that wait for the database.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+
+    def caller(self, token: str) -> PanelCaller | None:
+        """Whose token for panels this is; None where it is none."""
+        return self._callers.get(token_hash(token))
+
+    def panels(self, caller: PanelCaller | None) -> tuple[Panel, ...]:
+        """Those that the caller may use, by name. None: the server's operator, who may use all."""
+        return tuple(panel for name, panel in sorted(self._panels.items()) if caller is None or name in caller.panels)
+
+    def panel(self, name: str, caller: PanelCaller | None) -> Panel:
+        """Raises UnknownPanel, also for one that the caller may not use."""
+        for panel in self.panels(caller):
+            if panel.name == name:
+                return panel
+        raise UnknownPanel(name)
+
+    async def answer(self, panel: Panel, question: Question, choices: int = 1) -> Consensus:
+        """Ask the panel; `choices` independent decisions, each over one reply of every upstream.
+
+        A seed is counted up from choice to choice. Raises QuorumMissed where any choice has too few replies, and
+        NotReady while the encoder loads.
+        """
+        encoder = self._encoder()
+        if encoder is None:
+            raise NotReady("The encoder is still loading; /readyz says when it is ready.")
+        started = time.perf_counter()
+        asked = await fan_out(panel.upstreams, _samples(question, choices), panel.terms)
+        waited = time.perf_counter() - started
+        _require_quorum(panel, asked, choices)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _decided, encoder, panel, question, asked, waited)
+
+    async def close(self) -> None:
+        """Close the connections to the upstreams."""
+        upstreams = {id(upstream): upstream for panel in self._panels.values() for upstream in panel.upstreams}
+        await asyncio.gather(*(upstream.close() for upstream in upstreams.values()))
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _samples(question: Question, choices: int) -> list[Question]:
+    seed = question.seed
+    return [question if seed is None else replace(question, seed=seed + sample) for sample in range(choices)]
+
+
+def _require_quorum(panel: Panel, asked: tuple[Asked, ...], choices: int) -> None:
+    quorum = panel.terms.quorum
+    for sample in range(choices):
+        own = [each for each in asked if each.sample == sample]
+        answered = sum(each.standing is Standing.ANSWERED for each in own)
+        if answered < quorum:
+            raise QuorumMissed(
+                f"{answered} of {len(own)} upstreams of the panel {panel.name} answered; it needs {quorum}. "
+                + "; ".join(_told(each) for each in own if each.standing is not Standing.ANSWERED),
+                asked,
+            )
+
+
+def _told(asked: Asked) -> str:
+    """In words fit for whoever may use the panel."""
+    return f"{asked.upstream}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
+
+
+def _decided(encoder: Encoder, panel: Panel, question: Question, asked: tuple[Asked, ...], waited: float) -> Consensus:
+    replies = [(each, each.reply) for each in asked if each.reply is not None]
+    started = time.perf_counter()
+    embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
+    encoded = time.perf_counter()
+    samples = sorted({each.sample for each, _ in replies})
+    choices = tuple(
+        _choice(panel, question, {each.upstream: reply for each, reply in replies if each.sample == k}, embedded)
+        for k in samples
+    )
+    return Consensus(
+        choices=choices,
+        asked=asked,
+        encoder=encoder.identity.digest,
+        waiting_seconds=waited,
+        encoding_seconds=encoded - started,
+        deciding_seconds=time.perf_counter() - encoded,
+    )
+
+
+def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
+    """Vectors by digest. Nothing of a question or a reply is stored, so none is looked up. prompt: empty for none."""
+    distinct = {content_digest(text): text for text in [*texts, *([prompt] if prompt else [])]}
+    whole, first = encoder.encode_with_openings(list(distinct.values()))
+    vectors: Vectors = dict(zip(distinct, np.asarray(whole), strict=True))
+    openings: Vectors = dict(zip(distinct, np.asarray(first), strict=True))
+    asked = content_digest(prompt)
+    return Embedded(vectors, openings, {asked: openings[asked]} if prompt else {}, encoder.identity.dimension)
+
+
+def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embedded: Embedded) -> Choice:
+    """A round of one prompt whose participants are the upstreams. Choices are decided apart: they are no round."""
+    answers = tuple(
+        PooledAnswer(ANSWER, name, 0, reply.text, content_digest(reply.text)) for name, reply in replies.items()
+    )
+    material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
+    pools = build_pools(material, embedded)
+    outcome = outcome_of(pools, decide_round(pools, panel.policy), panel.policy)
+    fates = outcome.records[0].fates
+    chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
+    return Choice(outcome.labels[0], fates, chosen)

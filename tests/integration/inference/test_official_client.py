@@ -1,0 +1,211 @@
+"""The official `openai` client against a panel: what works with OpenAI works here, word for word."""
+
+import openai
+import pytest
+
+from tests.support.panels import AGREED, ALSO_PARIS, CALLER_TOKEN, LYON, PARIS
+
+
+def test_a_chat_is_answered_with_what_most_upstreams_mean(agreed, ask):
+    answer = ask(agreed.client())
+    assert answer.choices[0].message.content == PARIS
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].finish_reason == "stop"
+    assert (answer.object, answer.model) == ("chat.completion", "capitals")
+    assert answer.id.startswith("chatcmpl-")
+    assert answer.system_fingerprint.startswith("fp_")
+
+
+def test_usage_is_the_sum_over_all_that_answered(agreed, ask):
+    usage = ask(agreed.client()).usage
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (21, 9, 30)
+
+
+def test_an_upstream_that_counts_no_tokens_does_not_end_the_answer(agreed, ask):
+    three = agreed.upstreams
+    three[0].usage = None
+    assert ask(agreed.client()).usage.total_tokens == 20
+
+
+def test_the_extension_says_how_it_was_decided(agreed, ask):
+    told = ask(agreed.client()).consensus
+    assert (told["panel"], told["rule"], told["abstention"]) == ("capitals", "hybrid", None)
+    assert told["share"] == pytest.approx(2 / 3)
+    assert told["confidence"] > 0
+    clusters = told["choices"][0]["clusters"]
+    assert [each["upstreams"] for each in clusters] == [["u0", "u1"], ["u2"]]
+    by_name = {each["name"]: each for each in told["choices"][0]["upstreams"]}
+    assert {name: each["cluster"] for name, each in by_name.items()} == {"u0": 0, "u1": 0, "u2": 1}
+    assert sum(each["chosen"] for each in by_name.values()) == 1
+    assert all(each["standing"] == "answered" and each["latency_seconds"] > 0 for each in by_name.values())
+    assert all(each["answer"] is None for each in by_name.values())
+    assert told["timings"]["encoding_seconds"] > 0
+
+
+def test_every_answer_is_given_where_it_is_asked_for(agreed, ask):
+    answer = ask(agreed.client(), extra_body={"consensus": {"answers": True}})
+    given = {each["name"]: each["answer"] for each in answer.consensus["choices"][0]["upstreams"]}
+    assert given == {"u0": PARIS, "u1": PARIS, "u2": LYON}
+
+
+def test_the_whole_conversation_and_its_settings_reach_every_upstream(agreed):
+    three = agreed.upstreams
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is the capital of France?"},
+        {"role": "assistant", "content": "Paris."},
+        {"role": "user", "content": [{"type": "text", "text": "Are you sure?"}]},
+    ]
+    agreed.client().chat.completions.create(
+        model="capitals", messages=turns, temperature=0.25, top_p=0.5, max_tokens=17, stop=["END"], seed=11,
+        presence_penalty=0.5, frequency_penalty=-0.5, user="a person",
+    )  # fmt: skip
+    for upstream in three:
+        (body,) = upstream.bodies
+        assert body["messages"] == [*turns[:3], {"role": "user", "content": "Are you sure?"}]
+        settings = {key: value for key, value in body.items() if key not in {"messages", "model"}}
+        assert settings == {
+            "temperature": 0.25, "top_p": 0.5, "max_tokens": 17, "stop": ["END"], "seed": 11,
+            "presence_penalty": 0.5, "frequency_penalty": -0.5,
+        }  # fmt: skip
+
+
+def test_what_was_not_asked_for_is_not_sent(agreed, ask):
+    three = agreed.upstreams
+    ask(agreed.client())
+    assert three[0].bodies[0].keys() == {"model", "messages"}
+
+
+def test_the_limit_of_tokens_goes_by_the_upstream_s_own_name(upstreams, consensus_server, ask):
+    three = upstreams(*AGREED)
+    server = consensus_server(
+        three, upstream={"token_limit_field": "max_completion_tokens", "extra_body": {"top_k": 4}}
+    )
+    ask(server.client(), max_completion_tokens=9)
+    assert three[1].bodies[0]["max_completion_tokens"] == 9
+    assert three[1].bodies[0]["top_k"] == 4
+    assert "max_tokens" not in three[1].bodies[0]
+
+
+def test_an_answer_can_be_appended_to_the_conversation(agreed, ask):
+    three = agreed.upstreams
+    client = agreed.client()
+    first = ask(client).choices[0].message
+    turns = [{"role": "user", "content": "Hello"}, first, {"role": "user", "content": "And of Spain?"}]
+    client.chat.completions.create(model="capitals", messages=turns)
+    assert three[0].bodies[1]["messages"][1] == {"role": "assistant", "content": PARIS}
+
+
+def test_n_choices_are_independent_decisions_with_seeds_of_their_own(agreed, ask):
+    three = agreed.upstreams
+    answer = ask(agreed.client(), n=3, seed=40)
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert {choice.message.content for choice in answer.choices} == {PARIS}
+    assert answer.usage.completion_tokens == 27
+    assert len(answer.consensus["choices"]) == 3
+    for upstream in three:
+        assert sorted(body["seed"] for body in upstream.bodies) == [40, 41, 42]
+
+
+def test_a_stream_gives_the_same_answer_in_chunks(upstreams, consensus_server, ask):
+    long = "The capital of France is Paris. " * 30
+    client = consensus_server(upstreams(long, long, LYON)).client()
+    chunks = list(ask(client, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == long.strip()
+    assert len(chunks) > 3
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[0].consensus["share"] == pytest.approx(2 / 3)
+    assert [chunk.choices[0].finish_reason for chunk in chunks[-2:]] == [None, "stop"]
+    assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_stream_counts_tokens_where_it_is_asked_to(agreed, ask):
+    client = agreed.client()
+    *others, last = ask(client, stream=True, stream_options={"include_usage": True})
+    assert (last.choices, last.usage.total_tokens) == ([], 30)
+    assert {chunk.usage for chunk in others} == {None}
+
+
+def test_the_client_s_own_stream_helper_puts_the_answer_together(agreed):
+    client = agreed.client()
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    with client.chat.completions.stream(model="capitals", messages=messages) as stream:
+        assert stream.get_final_completion().choices[0].message.content == PARIS
+
+
+async def test_the_asynchronous_client_asks_and_streams(agreed):
+    server = agreed
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    async with openai.AsyncOpenAI(base_url=server.url, api_key=CALLER_TOKEN, max_retries=0) as client:
+        answer = await client.chat.completions.create(model="capitals", messages=messages)
+        assert answer.choices[0].message.content == PARIS
+        stream = await client.chat.completions.create(model="capitals", messages=messages, stream=True)
+        assert "".join([chunk.choices[0].delta.content or "" async for chunk in stream]) == PARIS
+
+
+def test_completions_of_a_bare_text(upstreams, consensus_server):
+    three = upstreams(*AGREED)
+    client = consensus_server(three, upstream={"api": "completions"}).client()
+    answer = client.completions.create(model="capitals", prompt="The capital of France is", max_tokens=5)
+    assert (answer.object, answer.choices[0].text, answer.choices[0].finish_reason) == (
+        "text_completion",
+        PARIS,
+        "stop",
+    )
+    assert answer.usage.total_tokens == 30
+    assert three[0].bodies == [{"model": "told", "prompt": "The capital of France is", "max_tokens": 5}]
+    chunks = list(client.completions.create(model="capitals", prompt="The capital of France is", stream=True))
+    assert "".join(chunk.choices[0].text for chunk in chunks) == PARIS
+
+
+def test_a_bare_text_is_a_turn_of_the_user_for_chat_models(agreed):
+    three = agreed.upstreams
+    agreed.client().completions.create(model="capitals", prompt=["The capital of France is"])
+    assert three[0].bodies[0]["messages"] == [{"role": "user", "content": "The capital of France is"}]
+
+
+def test_the_models_are_the_panels_that_the_token_may_use(agreed):
+    server = agreed
+    assert [model.id for model in server.client().models.list()] == ["capitals"]
+    assert [model.id for model in server.client("operator-of-the-tests-0123456789").models.list()] == [
+        "capitals",
+        "reserved",
+    ]
+    assert server.client().models.retrieve("capitals").object == "model"
+
+
+def test_the_end_of_the_chosen_answer_is_told(upstreams, consensus_server, ask):
+    answer = ask(consensus_server(upstreams(*AGREED, finish_reason="length")).client())
+    assert answer.choices[0].finish_reason == "length"
+
+
+def test_reasoning_is_no_part_of_an_answer(upstreams, consensus_server, ask):
+    three = upstreams(f"<think>France... Lyon?</think>\n{PARIS}", PARIS, LYON)
+    assert ask(consensus_server(three).client()).choices[0].message.content == PARIS
+
+
+def test_disagreement_is_an_abstention_that_an_application_cannot_take_for_an_answer(upstreams, consensus_server, ask):
+    client = consensus_server(upstreams(PARIS, LYON)).client()
+    answer = ask(client)
+    choice = answer.choices[0]
+    assert (choice.message.content, choice.finish_reason) == (None, "content_filter")
+    assert "tie" in choice.message.refusal
+    assert (answer.consensus["abstention"], answer.consensus["confidence"]) == ("tie", 0)
+    chunks = list(ask(client, stream=True))
+    assert "".join(chunk.choices[0].delta.refusal or "" for chunk in chunks) == choice.message.refusal
+    text = client.completions.create(model="capitals", prompt="The capital of France is")
+    assert (text.choices[0].text, text.choices[0].finish_reason) == ("", "content_filter")
+
+
+def test_a_panel_without_abstention_always_answers(upstreams, consensus_server, ask):
+    server = consensus_server(upstreams(PARIS, LYON), policy={"abstain": False})
+    assert ask(server.client()).choices[0].message.content in {PARIS, LYON}
+
+
+@pytest.mark.parametrize("rule", ["hybrid", "fused", "vote", "medoid"])
+def test_every_rule_of_a_round_decides_here_too(upstreams, consensus_server, ask, rule):
+    server = consensus_server(upstreams(PARIS, PARIS, ALSO_PARIS, LYON), policy={"rule": rule, "guards": True})
+    answer = ask(server.client())
+    assert answer.choices[0].message.content in {PARIS, ALSO_PARIS}
+    assert answer.consensus["rule"] == rule

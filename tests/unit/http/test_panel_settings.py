@@ -1,0 +1,113 @@
+"""The panels file: what is refused is named with its line, and secrets are named, never held."""
+
+from textwrap import dedent
+
+import pytest
+
+from consensus_server.panel_settings import load_panels, upstream_key
+from consensus_server.panel_wiring import build_inference, build_upstreams
+from consensus_server.settings import SettingsError, load_settings
+
+GOOD = """\
+upstreams:
+  llama:
+    base_url: http://localhost:8001/v1
+    model: llama-3
+    api_key_env: LLAMA_KEY
+  qwen:
+    base_url: https://example.org/v1
+    model: qwen-3
+    api_key_file: keys/qwen
+panels:
+  triage:
+    upstreams: [llama, qwen]
+    deadline_seconds: 5
+    policy: {rule: hybrid}
+callers:
+  shop:
+    token_hash: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    panels: [triage]
+"""
+
+
+def write(folder, text):
+    path = folder / "panels.yaml"
+    path.write_text(dedent(text), encoding="utf-8")
+    return path
+
+
+def test_a_file_is_read_with_paths_beside_it(tmp_path):
+    content = load_panels(write(tmp_path, GOOD))
+    assert content.panels["triage"].quorum == 2
+    assert content.upstreams["qwen"].api_key_file == tmp_path / "keys" / "qwen"
+    policy = content.panels["triage"].policy
+    assert (policy.rule, policy.guards, policy.reliability) == ("hybrid", False, False)
+
+
+def test_guards_are_on_where_the_file_says_so(tmp_path):
+    text = GOOD.replace("{rule: hybrid}", "{rule: hybrid, guards: true}")
+    assert load_panels(write(tmp_path, text)).panels["triage"].policy.guards
+
+
+FAULTS = {
+    "unknown upstream": (
+        "[llama, qwen]",
+        "[llama, qwin]",
+        r"line 12: panels.triage.upstreams.1: there is no upstream 'qwin'; there are llama, qwen",
+    ),
+    "unknown panel": ("[triage]", "[triag]", r"line 18: callers.shop.panels.*there is no panel 'triag'"),
+    "unknown rule": ("hybrid", "best", r"line 14: panels.triage.policy: policy.rule: there is no 'best'"),
+    "misspelt field": ("deadline_seconds", "dedline_seconds", r"line 13: panels.triage.dedline_seconds: Extra"),
+    "quorum out of reach": ("deadline_seconds: 5", "quorum: 3", r"line 11: .*quorum is 3, and there are 2 upstreams"),
+    "twice the same": ("[llama, qwen]", "[llama, llama]", r"line 11: .*an upstream has one vote; twice: llama"),
+    "no address": ("http://localhost:8001/v1", "localhost", r"line 3: upstreams.llama.base_url"),
+    "two keys": ("model: qwen-3", "model: qwen-3\n    api_key_env: K", r"line 6: .*both set; name one"),
+    "a token in the open": ("9f86d081884c", "my-own-token", r"line 17: callers.shop.token_hash"),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_told_with_its_line(tmp_path, kind):
+    before, after, message = FAULTS[kind]
+    assert before in GOOD
+    with pytest.raises(SettingsError, match=message):
+        load_panels(write(tmp_path, GOOD.replace(before, after)))
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml"):
+        build_inference(load_settings({}, panels_file=tmp_path / "nowhere.yaml"), lambda: None)
+
+
+def test_a_missing_key_names_upstream_and_source(tmp_path, monkeypatch):
+    monkeypatch.delenv("LLAMA_KEY", raising=False)
+    content = load_panels(write(tmp_path, GOOD))
+    with pytest.raises(SettingsError, match="key of the upstream llama is not in the environment variable LLAMA_KEY"):
+        upstream_key("llama", content.upstreams["llama"])
+    with pytest.raises(SettingsError, match=r"key of the upstream qwen is not in .*keys/qwen"):
+        upstream_key("qwen", content.upstreams["qwen"])
+
+
+async def test_keys_are_read_where_the_file_says_and_shown_nowhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLAMA_KEY", "secret-of-llama\n")
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / "qwen").write_text("secret-of-qwen", encoding="utf-8")
+    content = load_panels(write(tmp_path, GOOD))
+    upstreams = build_upstreams(content)
+    shown = repr(content) + repr(upstreams) + repr([vars(each) for each in upstreams.values()])
+    assert upstream_key("llama", content.upstreams["llama"]) == "secret-of-llama"
+    assert "secret-of" not in shown
+    for each in upstreams.values():
+        await each.close()
+
+
+def test_the_fingerprint_changes_with_what_answers_depend_on_only(tmp_path):
+    def fingerprint(text):
+        text = text.replace("    api_key_env: LLAMA_KEY\n", "").replace("    api_key_file: keys/qwen\n", "")
+        inference = build_inference(load_settings({}, panels_file=write(tmp_path, text)), lambda: None)
+        return inference.panels(None)[0].fingerprint
+
+    first = fingerprint(GOOD)
+    assert fingerprint(GOOD.replace("deadline_seconds: 5", "deadline_seconds: 9")) == first
+    assert fingerprint(GOOD.replace("qwen-3", "qwen-4")) != first
+    assert fingerprint(GOOD.replace("hybrid", "medoid")) != first

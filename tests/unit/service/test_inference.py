@@ -1,0 +1,147 @@
+"""A panel decides as a round does, whatever the order of its upstreams, and says what it cannot decide."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from client_kit.wire import content_digest
+from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.consensus import RULES
+from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.errors import NotReady
+from consensus_server.core.federations import Prompt
+from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
+from consensus_server.ports import PooledAnswer
+from consensus_server.service.access import token_hash
+from consensus_server.service.deciding import Embedded, Material, build_pools, outcome_of
+from consensus_server.service.fan_out import Terms
+from consensus_server.service.inference import Inference, Panel, PanelCaller, QuorumMissed, UnknownPanel
+
+ENCODER = HashingEncoder()
+QUESTION = Question(messages=(Message("system", "Be brief."), Message("user", "Which city is the capital of France?")))
+TEXTS = st.lists(
+    st.sampled_from(
+        ["Paris is the capital of France", "The capital is Paris", "Lyon", "Lyon is the capital", "42", " "]
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+class Says:
+    def __init__(self, name, text):
+        self.name = name
+        self.text = text
+        self.asked = []
+
+    async def ask(self, question):
+        self.asked.append(question)
+        if self.text is None:
+            raise UpstreamFailed(Failure.CONTEXT_TOO_LONG, "too long")
+        return Reply(self.text, "stop", 5, 2)
+
+    async def close(self):
+        """Nothing to close."""
+
+
+def panel(*texts, quorum=1, reverse=False, **policy):
+    upstreams = [Says(f"u{place}", text) for place, text in enumerate(texts)]
+    return Panel(
+        name="p",
+        upstreams=tuple(reversed(upstreams) if reverse else upstreams),
+        terms=Terms(quorum=quorum, deadline_seconds=3_600),
+        policy=Policy(**policy),
+    )
+
+
+async def answer(chosen, question=QUESTION, choices=1, encoder=ENCODER):
+    inference = Inference([chosen], [], lambda: encoder)
+    try:
+        return await inference.answer(chosen, question, choices)
+    finally:
+        await inference.close()
+
+
+def label_of_a_round(texts, policy):
+    """What aggregation makes of the same answers."""
+    prompt = Prompt("answer", QUESTION.last)
+    answers = tuple(
+        PooledAnswer("answer", f"u{place}", 0, text, content_digest(text)) for place, text in enumerate(texts)
+    )
+    distinct = list({*texts, prompt.prompt})
+    whole, opening = ENCODER.encode_with_openings(distinct)
+    digests = [content_digest(text) for text in distinct]
+    vectors, openings = dict(zip(digests, whole, strict=True)), dict(zip(digests, opening, strict=True))
+    pools = build_pools(
+        Material((prompt,), "semantic", answers, len(texts)), Embedded(vectors, openings, openings, whole.shape[1])
+    )
+    return outcome_of(pools, decide_round(pools, policy), policy).labels[0]
+
+
+@given(texts=TEXTS, rule=st.sampled_from(sorted(RULES)), guards=st.booleans(), abstain=st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_panel_decides_as_a_round_does(texts, rule, guards, abstain):
+    policy = Policy(rule=rule, guards=guards, abstain=abstain)
+    chosen = replace(panel(*texts), policy=policy)
+    consensus = await answer(chosen)
+    assert consensus.choices[0].label == label_of_a_round(texts, policy)
+
+
+@given(texts=TEXTS)
+@settings(max_examples=20, deadline=None)
+async def test_the_order_of_upstreams_does_not_matter(texts):
+    one, other = await answer(panel(*texts)), await answer(panel(*texts, reverse=True))
+    assert one.choices == other.choices
+
+
+async def test_choices_are_decided_apart():
+    """Taken for one round, equal answers to equal prompts would be refused as repetitive."""
+    texts = ["Paris is the capital of France, and has been for a long time indeed."] * 2
+    consensus = await answer(panel(*texts, guards=True), choices=5)
+    assert [each.label.text for each in consensus.choices] == [texts[0]] * 5
+
+
+async def test_seeds_count_up_from_choice_to_choice():
+    chosen = panel("a", "b")
+    await answer(chosen, replace(QUESTION, seed=9), choices=3)
+    assert [question.seed for question in chosen.upstreams[0].asked] == [9, 10, 11]
+    await answer(chosen, QUESTION, choices=2)
+    assert [question.seed for question in chosen.upstreams[0].asked[3:]] == [None, None]
+
+
+async def test_the_tokens_of_all_replies_are_counted():
+    assert (await answer(panel("a", "a", "b"))).tokens() == (15, 6)
+
+
+async def test_a_missed_quorum_says_who_failed_how():
+    with pytest.raises(
+        QuorumMissed, match=r"1 of 3 upstreams of the panel p answered; it needs 2. u1: context_too_long"
+    ):
+        await answer(panel("a", None, None, quorum=2))
+    with pytest.raises(QuorumMissed) as missed:
+        await answer(panel(None, None, quorum=1))
+    assert missed.value.too_long
+    assert not missed.value.late
+
+
+async def test_nobody_is_asked_before_the_encoder_is_there():
+    chosen = panel("a", "b")
+    with pytest.raises(NotReady):
+        await answer(chosen, encoder=None)
+    assert chosen.upstreams[0].asked == []
+
+
+async def test_callers_see_their_own_panels_only():
+    panels = [replace(panel("a"), name=name) for name in ("one", "two")]
+    caller = PanelCaller("shop", token_hash("secret"), frozenset({"two", "gone"}))
+    inference = Inference(panels, [caller], lambda: ENCODER)
+    assert inference.caller("secret") is caller
+    assert inference.caller("other") is None
+    assert [each.name for each in inference.panels(caller)] == ["two"]
+    assert [each.name for each in inference.panels(None)] == ["one", "two"]
+    with pytest.raises(UnknownPanel):
+        inference.panel("one", caller)
+    await inference.close()
