@@ -103,7 +103,7 @@ class ReftLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]  # peft is unt
         on = self._directions(config, states.device)
         groups = len(config.groups)
         parts = (states[:, : columns.prefix], states[:, columns.prefix :]) if groups > 1 else (states,)
-        return torch.cat([_change(part, config, tensors, group, on) for group, part in enumerate(parts)], dim=1)
+        return torch.cat([change_of(part, config, tensors, group, on) for group, part in enumerate(parts)], dim=1)
 
     def _directions(self, config: ReftConfig, device: torch.device) -> Tensor | None:
         """1 for the directions whose subspaces are switched on, (r,); None where all are."""
@@ -120,8 +120,8 @@ class ReftLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]  # peft is unt
         return next(base_layer.parameters()).device, None
 
 
-def _change(states: Tensor, config: ReftConfig, tensors: Effective, group: int, on: Tensor | None) -> Tensor:
-    """One group's change of states (..., d)."""
+def change_of(states: Tensor, config: ReftConfig, tensors: Effective, group: int, on: Tensor | None = None) -> Tensor:
+    """U'(f(W h + b) - U h) of one group, for states h (..., d). on: directions that are switched on, (r,); None: all."""
     up, b = tensors.up[group], tensors.b[group]
     flat = states.flatten(
         0, -2

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from client_kit.training.reft.config import ReftConfig
-from client_kit.training.reft.layer import Effective, _change
+from client_kit.training.reft.layer import Effective, change_of
 from client_kit.training.reft.positions import Positions, Prompts, edited
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "reft"
@@ -42,7 +42,7 @@ def test_edits_and_gradients_equal_the_references(path, case):
     up, b, h = read(config.form.up), read("b"), read("h")
     W = read("W") if config.form.projects else None  # noqa: N806
     tensors = Effective(up[None], None if W is None else W[None], b[None])
-    out = h + _change(h, config, tensors, 0, None)
+    out = h + change_of(h, config, tensors, 0)
     (out * torch.from_numpy(file[f"{case}/G"])).sum().backward()
     found = {"out": out.detach(), "grad_h": h.grad, f"grad_{config.form.up}": up.grad, "grad_b": b.grad}
     found |= {} if W is None else {"grad_W": W.grad}
