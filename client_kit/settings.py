@@ -5,7 +5,7 @@ environment variable or a file.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -147,19 +147,28 @@ TRAINABLE = ("transformers", "vllm", "vllm_server")
 """Kinds of generators whose model lies on this machine, so that it can be trained."""
 
 
+REFT_LEARNING_RATE = 9e-4
+"""Default of method `reft`; what the reference trains with."""
+
+REFT_FIELDS = (
+    "reft_rank", "reft_variant", "reft_layers", "reft_positions", "reft_tied", "reft_dropout", "reft_init",
+    "reft_short_prompts",
+)  # fmt: skip
+
+
 class TrlSettings(Settings):
     """What every training with TRL on this machine can be told."""
 
-    method: Literal["full", "lora", "dora", "qlora"] = "full"
+    method: Literal["full", "lora", "dora", "qlora", "reft"] = "full"
     """`full` trains all weights, `lora` an adapter (arXiv 2106.09685), `dora` one that learns magnitudes and directions
     apart (arXiv 2402.09353), `qlora` an adapter on a base in four bits (arXiv 2305.14314; an NVIDIA GPU and
-    bitsandbytes)."""
+    bitsandbytes), `reft` an adapter that edits hidden states of the prompt (arXiv 2404.03592)."""
     first_steps: Annotated[int, Field(ge=1)] | None = None
     """Optimiser steps of the first training, on private data alone; as `steps` when not set."""
     steps: Annotated[int, Field(ge=1)]
     """Optimiser steps of every later training."""
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-4
-    """Highest learning rate, reached after the warm-up."""
+    """Highest learning rate, reached after the warm-up; with method `reft` 0.0009 when not set."""
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     """How the learning rate goes down over the steps of one training; all but `constant` end at 0."""
     warmup_steps: Annotated[int, Field(ge=0)] = 0
@@ -201,14 +210,45 @@ class TrlSettings(Settings):
     """Share of an adapter's inputs that is dropped in training."""
     lora_target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
     """Modules that get an adapter: `all-linear`, a regular expression, or a list of names (`[q_proj, v_proj]`)."""
+    reft_rank: Annotated[int, Field(ge=1)] = 8
+    """Directions of one intervention; this and the next seven are for method `reft`, see [ReFT](reft.md)."""
+    reft_variant: Literal["loreft", "noreft", "direft", "direft_orth", "consreft", "lobireft"] = "loreft"
+    """Which edit."""
+    reft_layers: Literal["all"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = "all"
+    """Blocks whose output is edited, from 0 (`[4, 8, 12]`), or `all`."""
+    reft_positions: Annotated[str, Field(pattern=r"^(all|f[1-9]\d*(\+l[1-9]\d*)?|l[1-9]\d*)$")] = "f1+l1"
+    """Edited tokens: `f2+l3` is the first 2 and the last 3 of the prompt; `f2`; `l3`; `all`."""
+    reft_tied: bool = False
+    """One intervention for first and last tokens, in place of two."""
+    reft_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an edited state's numbers that is dropped in training."""
+    reft_init: Literal["random", "identity"] = "random"
+    """`random`, as the reference, edits from the start; `identity` edits nothing before something is learned."""
+    reft_short_prompts: Literal["refuse", "halve"] = "refuse"
+    """Training prompts with fewer tokens than positions: an error, or edits of at most half the prompt from each side."""
 
     @field_validator("lora_rank", "lora_alpha", "lora_dropout", "lora_target_modules")
     @classmethod
     def _only_of_an_adapter(cls, value: object, info: ValidationInfo) -> object:
         default = cls.model_fields[info.field_name or ""].default
-        if info.data.get("method") == "full" and value != default:
-            raise ValueError("method 'full' trains no adapter; write method: lora, or remove this field")
+        method = info.data.get("method")
+        if method in {"full", "reft"} and value != default:
+            raise ValueError(f"method '{method}' trains no LoRA adapter; write method: lora, or remove this field")
         return value
+
+    @field_validator(*REFT_FIELDS)
+    @classmethod
+    def _only_of_reft(cls, value: object, info: ValidationInfo) -> object:
+        if info.data.get("method") != "reft" and value != cls.model_fields[info.field_name or ""].default:
+            raise ValueError("this is for method: reft; write that, or remove this field")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_reft(cls, given: Any) -> Any:  # noqa: ANN401 - unchecked settings
+        if isinstance(given, dict) and given.get("method") == "reft":
+            return {"learning_rate": REFT_LEARNING_RATE, **given}
+        return given
 
     @model_validator(mode="after")
     def _evaluations_agree(self) -> Self:
@@ -239,6 +279,14 @@ class DpoSettings(TrlSettings):
     """Optimiser steps on preferences in each training that has any, after its supervised steps."""
     preference_learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5e-6
     """Highest learning rate of these steps."""
+
+    @model_validator(mode="after")
+    def _not_with_reft(self) -> Self:
+        if self.method == "reft":
+            raise ValueError(
+                "DPO scores prompts and answers in a way that hides from ReFT where prompts end; take kind: sft"
+            )
+        return self
 
 
 class NoTrainerSettings(Settings):
@@ -378,6 +426,14 @@ class SiteSettings(Settings):
             )
         if kind != "none" and self.private is None:
             raise ValueError(f"trainer '{kind}' needs private data: set 'private' to a JSONL file")
+        return self
+
+    @model_validator(mode="after")
+    def _reft_answers_through_transformers(self) -> Self:
+        if getattr(self.trainer, "method", None) == "reft" and self.generator.kind != "transformers":
+            raise ValueError(
+                f"generator '{self.generator.kind}' cannot answer with method reft; take generator kind: transformers"
+            )
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from client_kit.generation.base import Generator, GeneratorSource
 from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
 from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
+    REFT_FIELDS,
     DpoSettings,
     GeneratorSettings,
     NoTrainerSettings,
@@ -102,7 +103,9 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
 
 def _transformers(settings: TransformersSettings, model: Path | None, threads: int | None) -> Generator:
     from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415
+    from client_kit.training.adapters import make_known  # noqa: PLC0415
 
+    make_known(Path(model or settings.model))
     return TransformersGenerator(
         model or settings.model,
         batch_size=settings.batch_size,
@@ -183,7 +186,7 @@ def _dpo(settings: DpoSettings, threads: int | None) -> Trainer:
 
 
 def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
-    from client_kit.training.sft_settings import Lora, SFTSettings  # noqa: PLC0415
+    from client_kit.training.sft_settings import Lora, Reft, SFTSettings  # noqa: PLC0415
 
     lora = Lora(
         rank=settings.lora_rank,
@@ -193,6 +196,7 @@ def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
         dora=settings.method == "dora",
         four_bit=settings.method == "qlora",
     )
+    reft = Reft(**{name.removeprefix("reft_"): getattr(settings, name) for name in REFT_FIELDS})
     return SFTSettings(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
@@ -202,7 +206,8 @@ def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
         warmup_steps=settings.warmup_steps,
         weight_decay=settings.weight_decay,
         max_gradient_norm=settings.max_gradient_norm,
-        lora=None if settings.method == "full" else lora,
+        lora=None if settings.method in {"full", "reft"} else lora,
+        reft=reft if settings.method == "reft" else None,
         device=settings.device,
         precision=settings.precision,
         gradient_checkpointing=settings.gradient_checkpointing,

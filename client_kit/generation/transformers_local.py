@@ -1,6 +1,7 @@
 """Answers from a causal language model on this machine, with transformers."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
 
+_ADAPTER_FILE = "adapter_config.json"
+
 
 class TransformersGenerator:
     """Generates in batches of about equal length, padded on the left.
 
     model: folder, or name on the model hub. A path that is no folder is found out before any hub is asked. A folder with
-        a LoRA adapter is loaded onto its base model.
+        an adapter is loaded onto its base model.
     batch_size: answers generated at once.
     device: `auto` (a GPU where there is one), or what torch calls a device.
     dtype: as torch calls it; `auto` takes that of the weights.
@@ -168,18 +171,49 @@ def _drawing(batch: Sequence[tuple[str, int]], sampling: Sampling) -> Any:  # no
 
 
 def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
+    from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=local)
         with without_progress_bars():
-            network = AutoModelForCausalLM.from_pretrained(str(model), local_files_only=local, dtype=dtype)
+            options = {"local_files_only": local, "dtype": dtype}
+            network = _with_edits(model, options) if _edits(model) else _plain(model, options)
     except (OSError, ValueError, KeyError) as error:
         what = (
             "the folder is no complete model" if local else "it is no folder here, and the model hub does not give it"
         )
         raise UnknownModel(f"model {model} cannot be loaded: {what} ({_first_line(error)})") from error
     return tokenizer, network.to(device).eval()
+
+
+def _plain(model: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  a transformers model
+    """A model, or one with a LoRA adapter: transformers loads both."""
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    return AutoModelForCausalLM.from_pretrained(str(model), **options)
+
+
+def _edits(model: str | Path) -> bool:
+    """Whether the folder holds a ReFT adapter, which changes no weights and which only PEFT itself can load."""
+    try:
+        return bool(json.loads((Path(model) / _ADAPTER_FILE).read_text(encoding="utf-8"))["peft_type"] == "REFT")
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _with_edits(folder: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  a PEFT model
+    """The base of a ReFT adapter with the adapter. PEFT knows the method once `client_kit.training.reft` is imported."""
+    try:
+        from peft import PeftConfig, PeftModel  # noqa: PLC0415
+    except ImportError as error:
+        raise MissingExtra("generating with a ReFT adapter", "train") from error
+    try:
+        base = PeftConfig.from_pretrained(str(folder)).base_model_name_or_path
+    except KeyError as error:
+        raise UnknownModel(
+            f"{folder} holds a ReFT adapter; import client_kit.training.reft before loading it"
+        ) from error
+    return PeftModel.from_pretrained(_plain(base, options), str(folder))
 
 
 def _is_folder(model: str | Path) -> bool:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import TrainingError
+from client_kit.training.adapters import ADAPTER_FILE, make_known, reft_config
 from client_kit.training.sft_settings import Lora, SFTSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-ADAPTER_FILE = "adapter_config.json"
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model needs: weights as safetensors only, never pickles."""
@@ -104,7 +103,8 @@ def load_model(folder: Path, settings: SFTSettings) -> "PreTrainedModel":
     from transformers import AutoModelForCausalLM  # noqa: PLC0415
 
     adapter = (folder / ADAPTER_FILE).is_file()
-    options = _options(settings, frozen=adapter or settings.lora is not None)
+    options = _options(settings, frozen=adapter or settings.lora is not None or settings.reft is not None)
+    make_known(folder)
     try:
         if not adapter:
             return AutoModelForCausalLM.from_pretrained(folder, **options)
@@ -136,10 +136,16 @@ def _options(settings: SFTSettings, *, frozen: bool) -> dict[str, Any]:
     return {"dtype": dtype, "quantization_config": four_bit, "device_map": {"": place}}
 
 
-def peft_config(lora: Lora | None, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped here
+def peft_config(settings: SFTSettings, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped here
     """What TRL makes a new adapter from; None where there is one already, or none is wanted."""
-    if lora is None or (folder / ADAPTER_FILE).is_file():
+    if (folder / ADAPTER_FILE).is_file():
         return None
+    if settings.reft is not None:
+        return reft_config(settings.reft)
+    return None if settings.lora is None else _lora_config(settings.lora)
+
+
+def _lora_config(lora: Lora) -> Any:  # noqa: ANN401 - peft is untyped here
     from peft import LoraConfig  # noqa: PLC0415
 
     targets = lora.target_modules if isinstance(lora.target_modules, str) else list(lora.target_modules)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from client_kit.training.adapters import prompt_ends
 from client_kit.training.base import Example
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def example_losses(model: Any, tensors: "dict[str, torch.Tensor]") -> "torch.Ten
     from torch.nn.functional import cross_entropy  # noqa: PLC0415
 
     inputs = {name: value for name, value in tensors.items() if name != "labels"}
-    logits = model(**inputs, use_cache=False).logits[:, :-1].float()
+    ends = prompt_ends(model, tensors["labels"], tensors["attention_mask"])
+    logits = model(**inputs, **ends, use_cache=False).logits[:, :-1].float()
     labels = tensors["labels"][:, 1:]
     losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp(min=1)

@@ -22,7 +22,7 @@ def train_preferences(task: Task) -> Outcome:
     """
     set_seed(task.seed)
     tokenizer = load_tokenizer(task.model)
-    adapter = peft_config(task.settings.lora, task.model)
+    adapter = peft_config(task.settings, task.model)
     model = load_model(task.model, task.settings)
     trainer = DPOTrainer(
         model=model,

@@ -11,10 +11,10 @@ from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.loading import check_hardware, check_output, model_folder
 from client_kit.training.running import require_extra, require_reporters, threads, usable
-from client_kit.training.sft_settings import Lora, SFTSettings
+from client_kit.training.sft_settings import Lora, Reft, SFTSettings
 from client_kit.training.task import Task, perform
 
-__all__ = ["Lora", "SFTFineTuner", "SFTSettings"]
+__all__ = ["Lora", "Reft", "SFTFineTuner", "SFTSettings"]
 
 
 class SFTFineTuner:

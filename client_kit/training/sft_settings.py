@@ -27,6 +27,27 @@ class Lora:
 
 
 @dataclass(frozen=True, slots=True)
+class Reft:
+    """A ReFT adapter (Wu et al., arXiv 2404.03592): hidden states are edited at positions of the prompt."""
+
+    rank: int = 8
+    variant: str = "loreft"
+    """loreft, noreft, direft, direft_orth, consreft or lobireft."""
+    layers: Literal["all"] | tuple[int, ...] = "all"
+    """Blocks whose output is edited, from 0."""
+    positions: str = "f1+l1"
+    """`f2+l3`: the first 2 and the last 3 tokens of the prompt; `f2`; `l3`; `all`."""
+    tied: bool = False
+    """One intervention for first and last tokens, in place of two."""
+    dropout: float = 0.0
+    init: Literal["random", "identity"] = "random"
+    """random, as the reference: answers are edited from the start; identity: not before something is learned."""
+    short_prompts: Literal["refuse", "halve"] = "refuse"
+    """What is done about training prompts with fewer tokens than positions: an error, or edits of at most half of the
+    prompt from each side, as in the reference. Prompts that are answered are halved in any case."""
+
+
+@dataclass(frozen=True, slots=True)
 class SFTSettings:
     """How to fine-tune. The defaults suit a LoRA adapter on a model of about a billion parameters on one GPU."""
 
@@ -42,7 +63,9 @@ class SFTSettings:
     weight_decay: float = 0.0
     max_gradient_norm: float = 1.0
     lora: Lora | None = None
-    """None: all weights are trained."""
+    """None: all weights are trained, unless `reft` is set."""
+    reft: Reft | None = None
+    """In place of `lora`; the reference takes a learning rate of 9e-4 with it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: arithmetic in bfloat16; trained weights are kept and saved in float32."""
@@ -75,6 +98,10 @@ class SFTSettings:
         for name in ("max_length", "checkpoint_steps", "evaluate_steps", "patience"):
             if (limit := getattr(self, name)) is not None and limit < 1:
                 raise ConfigurationError(f"{name} is {limit}; it must be 1 or more, or None")
+        if self.lora is not None and self.reft is not None:
+            raise ConfigurationError("lora and reft are both set; train one kind of adapter")
+        if self.reft is not None and self.reft.rank < 1:
+            raise ConfigurationError(f"ReFT's rank is {self.reft.rank}; it must be 1 or more")
         if self.patience is not None and self.evaluate_steps is None:
             raise ConfigurationError("patience counts evaluations; set evaluate_steps too")
         if self.evaluate_steps is not None and self.checkpoint_steps not in {None, self.evaluate_steps}:

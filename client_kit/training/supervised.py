@@ -26,11 +26,11 @@ def train_supervised(task: Task) -> Outcome:
         train_dataset=Dataset.from_list(rows(task.examples, chat=chat)),
         eval_dataset=Dataset.from_list(rows(task.validation, chat=chat)) if task.validation else None,
         processing_class=tokenizer,
-        peft_config=peft_config(task.settings.lora, task.model),
+        peft_config=peft_config(task.settings, task.model),
         callbacks=callbacks(task),
     )
     trainer.remove_callback(PrinterCallback)  # it prints every logged loss; the report has them
-    trainer.check_examples(task.settings.max_length)
+    trainer.check_examples(task.settings.max_length, task.settings.reft)
     return run(trainer, task)
 
 

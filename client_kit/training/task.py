@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from client_kit.training.base import Example
-from client_kit.training.sft_settings import Lora, SFTSettings
+from client_kit.training.sft_settings import Lora, Reft, SFTSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,13 @@ def perform_here(task: Task) -> Outcome:
 def _settings(held: Mapping[str, Any]) -> SFTSettings:
     lora = held["lora"]
     listed = {"report_to": tuple(held["report_to"])}
-    return SFTSettings(**{**held, **listed, "lora": None if lora is None else _lora(lora)})
+    return SFTSettings(**{**held, **listed, "lora": None if lora is None else _lora(lora), "reft": _reft(held["reft"])})
+
+
+def _reft(held: Mapping[str, Any] | None) -> Reft | None:
+    if held is None:
+        return None
+    return Reft(**{**held, "layers": held["layers"] if isinstance(held["layers"], str) else tuple(held["layers"])})
 
 
 def _lora(held: Mapping[str, Any]) -> Lora:

@@ -8,7 +8,9 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from client_kit.errors import TrainingError
+from client_kit.training.adapters import check_prompts, prompt_ends
 from client_kit.training.measuring import IGNORED as _IGNORED
+from client_kit.training.sft_settings import Reft
 
 
 class WeightedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]  # trl is untyped here
@@ -41,10 +43,13 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         weighted = sum(weight * count for weight, count in zip(self.train_dataset["weight"], tokens, strict=True))
         return weighted / sum(tokens) if any(tokens) else 1.0
 
-    def check_examples(self, max_length: int | None) -> None:
-        """Refuse a data set of which the length limit has left nothing to learn from."""
+    def check_examples(self, max_length: int | None, reft: Reft | None = None) -> None:
+        """Refuse a data set of which the length limit has left nothing to learn from, or too short prompts for ReFT."""
         if len(self.train_dataset) == 0:
             raise TrainingError(f"every prompt fills max_length = {max_length} tokens by itself; raise max_length")
+        if reft is not None:
+            labels = self.train_dataset["labels"]
+            check_prompts(reft, [next(place for place, one in enumerate(row) if one != _IGNORED) for row in labels])
 
     def compute_loss(
         self,
@@ -59,7 +64,9 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         which examples share a batch, so that evaluations can be compared.
         """
         labels = inputs["labels"][:, 1:]
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+        seen = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"]}
+        ends = prompt_ends(model, inputs["labels"], inputs["attention_mask"])
+        outputs = model(**seen, **ends, use_cache=False)
         logits = outputs.logits[:, :-1].float()
         losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")
         if not model.training:

@@ -8,7 +8,7 @@ from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
 from client_kit.training.base import Example, Trainer
 from client_kit.training.dpo import DPOFineTuner, DPOSettings
-from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
+from client_kit.training.sft import Lora, Reft, SFTFineTuner, SFTSettings
 
 EXAMPLES = [
     Example("What is the capital of France?", "The capital of France is Paris."),
@@ -28,6 +28,7 @@ TRAINERS = {
     "sft-full": _sft,
     "sft-lora": lambda: _sft(lora=Lora(rank=2)),
     "sft-dora": lambda: _sft(lora=Lora(rank=2, dora=True)),
+    "sft-reft": lambda: _sft(reft=Reft(rank=2)),
     "dpo": _dpo,
 }
 
