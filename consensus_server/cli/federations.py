@@ -69,6 +69,9 @@ def create(
     reliability: Annotated[
         bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
     ] = _NEW.policy.reliability,
+    length_penalty: Annotated[
+        float, typer.Option(help="How dear length beyond the pool's mean is (rules fused and hybrid).")
+    ] = _NEW.policy.length_penalty,
     half_life_rounds: Annotated[
         float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
@@ -110,6 +113,7 @@ def create(
             "seed": seed,
             "guards": guards,
             "reliability": reliability,
+            "length_penalty": length_penalty,
             "half_life_rounds": half_life_rounds,
             "calibration": None if calibration is None else _calibration(calibration, as_json=as_json),
         },

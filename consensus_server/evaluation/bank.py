@@ -19,6 +19,7 @@ from consensus_server.core.consensus.measures import Cues, Measures
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
+from consensus_server.core.consensus.word_order import WordPairs, shares_in_order, word_pairs
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.embedding import embed_texts
@@ -60,7 +61,10 @@ class Bank:
     opening_cosine: Float64[np.ndarray, "prompts columns columns"]
     f1: Float64[np.ndarray, "prompts columns columns"]
     f2: Float64[np.ndarray, "prompts columns columns"]
+    pairs: WordPairs
+    """Of all texts, prompt after prompt."""
     _repetition: dict[bytes, float] = field(default_factory=dict)
+    _order: dict[bytes, Float64[np.ndarray, "prompts size"]] = field(default_factory=dict)
 
     @cached_property
     def unit(self) -> Float64[np.ndarray, "prompts columns dimension"]:
@@ -127,6 +131,16 @@ class Bank:
             self._repetition[key] = found.get("", 0.0)
         return self._repetition[key]
 
+    def order(self, columns: Int64[np.ndarray, "prompts size"]) -> Float64[np.ndarray, "prompts size"]:
+        """Share of each answer's neighbouring words that stand in the panel's order; nan where it knows too little."""
+        key = columns.tobytes()
+        if key not in self._order:
+            prompts, size = columns.shape
+            rows = (np.arange(prompts)[:, None] * len(self.names) + columns).ravel()
+            slots, places = np.tile(np.arange(size), prompts), np.repeat(np.arange(prompts), size)
+            self._order[key] = shares_in_order(self.pairs.of(rows), slots, places).reshape(columns.shape)
+        return self._order[key]
+
     def measures(
         self, columns: Int64[np.ndarray, "prompts size"], *, cues: bool
     ) -> tuple[Measures, Int64[np.ndarray, " answers"], Int64[np.ndarray, " answers"]] | None:
@@ -161,7 +175,11 @@ class Bank:
             f1=of_pairs(self.f1),
             f2=of_pairs(self.f2),
             cues=Cues(
-                of_pairs(self.opening_cosine), of_answers(self.printable), of_answers(self.relevance), repeated[slot]
+                of_pairs(self.opening_cosine),
+                of_answers(self.printable),
+                of_answers(self.relevance),
+                repeated[slot],
+                self.order(columns)[usable],
             )
             if cues
             else None,
@@ -220,4 +238,5 @@ def _measured(  # noqa: PLR0917 - the columns of a bank
         opening_cosine=layout.cosines(unit).reshape(square),
         f1=f1.reshape(square),
         f2=f2.reshape(square),
+        pairs=word_pairs(flat, answers.prompts, np.repeat(np.arange(prompts), columns)),
     )

@@ -101,7 +101,7 @@ class _Session:
 
     def _judge(self, guards: bool, reliability: bool) -> Verdict | None:  # noqa: FBT001 - the same
         measured = self._measured(guards)
-        return None if measured is None else judge(measured[0], reliability=reliability)
+        return None if measured is None else judge(measured[0], reliability=reliability, length_penalty=self._policy.length_penalty)
 
     def _sit(self, guards: bool) -> _Sitting:  # noqa: FBT001 - the same
         """Reliability comes after admission, so either verdict tells who is admitted."""

@@ -1,6 +1,6 @@
 """The numbers that made a decision, beside those that stand in its policy; a round's card carries them."""
 
-from consensus_server.core.consensus import background, guards, redundancy, repetition, support
+from consensus_server.core.consensus import background, guards, redundancy, repetition, support, word_order
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.rules import rule_named
@@ -34,6 +34,9 @@ def _guarding() -> dict[str, int | float]:
         "repetition_unit_chars": repetition.UNIT_CHARS,
         "repetition_prompts": repetition.RECURS_IN,
         "repetition_prompt_share": repetition.RECURS_IN_SHARE,
+        "least_order": guards.LEAST_ORDER,
+        "least_order_pairs": word_order.LEAST_PAIRS,
+        "order_read_words": word_order.READ_WORDS,
         "redundant_f1_from": redundancy.REDUNDANT_F1[0],
         "redundant_f1_to": redundancy.REDUNDANT_F1[1],
         "redundant_pair_from": redundancy.REDUNDANT_PAIR[0],

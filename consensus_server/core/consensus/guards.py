@@ -26,6 +26,8 @@ RELEVANCE_OF_SECOND: Final = 0.5
 """Where all answers are far from the prompt, half the relevance of the second-best is enough."""
 FLOOR_OF_SECOND: Final = 0.02
 MOST_REPETITION: Final = 0.35
+LEAST_ORDER: Final = 0.65
+"""Word order: shuffled words lie about .5, the answers of honest models about .9, .1 % of them under .65."""
 OVER_LONG: Final = "over_long"
 """Name of the gate in `redundancy.votes`, which stands last: it needs the votes of those that were admitted."""
 _SLACK: Final = 1e-9
@@ -120,8 +122,14 @@ def _repetitive(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " ans
     return Finding((cues.repetition >= limit) & ~_excused(measures, cues, admitted), cues.repetition, limit)
 
 
+def _disordered(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answers"]) -> Finding:
+    """Of the neighbouring words whose order the round knows, less than 65 % stand in it."""
+    limit = np.full_like(cues.order, LEAST_ORDER)
+    return Finding(cues.order < limit, cues.order, limit)
+
+
 GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
-    {"garbage": _garbage, "off_topic": _off_topic, "repetitive": _repetitive}
+    {"garbage": _garbage, "off_topic": _off_topic, "repetitive": _repetitive, "disordered": _disordered}
 )
 
 

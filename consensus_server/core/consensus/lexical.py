@@ -34,12 +34,16 @@ _ASCII_WORD: Final = re.compile("[a-z0-9]+")
 
 def words(text: str) -> frozenset[str]:
     """The distinct words of a text, compatibility-composed, without case and invisible characters."""
+    return frozenset(word_sequence(text))
+
+
+def word_sequence(text: str) -> list[str]:
+    """The words of a text in their order; those of unspaced scripts, in theirs, after all others."""
     if text.isascii():
-        return frozenset(_ASCII_WORD.findall(text.casefold()))
+        return _ASCII_WORD.findall(text.casefold())
     plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
     spaced, unspaced = _patterns()
-    pieces = (piece for run in unspaced.findall(plain) for piece in _pieces(run))
-    return frozenset(spaced.findall(plain)).union(pieces)
+    return [*spaced.findall(plain), *(piece for run in unspaced.findall(plain) for piece in _pieces(run))]
 
 
 def _pieces(run: str) -> Iterator[str]:

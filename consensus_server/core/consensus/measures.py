@@ -22,6 +22,8 @@ class Cues:
     """Cosine of the answer's opening and the prompt's, -1..1; nan where the prompt could not be embedded."""
     repetition: Float64[np.ndarray, " answers"]
     """Share of its participant's text that recurs across prompts, 0..1."""
+    order: Float64[np.ndarray, " answers"]
+    """Share of its neighbouring words that stand in an order known from others, 0..1; nan where too little is known."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,9 @@ class Measures:
 
 
 def joined(parts: Sequence[Measures]) -> Measures:
-    """The measures of several batches as those of one round. Each has cues, or none has."""
+    """The measures of several batches as those of one round; cues, which are read across it, come after."""
     shift = np.cumsum([0, *(len(part.layout.sizes) for part in parts)])
     layout = Layout(np.concatenate([part.layout.pool + by for part, by in zip(parts, shift, strict=False)]))
-    cues = [part.cues for part in parts if part.cues is not None]
     return Measures(
         layout=layout,
         participant=np.concatenate([part.participant for part in parts]),
@@ -67,14 +68,5 @@ def joined(parts: Sequence[Measures]) -> Measures:
         cosine=np.concatenate([part.cosine for part in parts]),
         f1=np.concatenate([part.f1 for part in parts]),
         f2=np.concatenate([part.f2 for part in parts]),
-        cues=_joined_cues(cues) if cues else None,
-    )
-
-
-def _joined_cues(parts: Sequence[Cues]) -> Cues:
-    return Cues(
-        opening_cosine=np.concatenate([part.opening_cosine for part in parts]),
-        printable=np.concatenate([part.printable for part in parts]),
-        relevance=np.concatenate([part.relevance for part in parts]),
-        repetition=np.concatenate([part.repetition for part in parts]),
+        cues=None,
     )

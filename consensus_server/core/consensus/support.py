@@ -50,16 +50,21 @@ def standing(
     *,
     reliability: bool,
     known: Known,
+    length_penalty: float = 0.0,
 ) -> Standing:
-    """Fused centrality of all answers, with the participants' reliability where it is asked for."""
+    """Fused centrality of all answers less the penalty on length, with reliability where it is asked for.
+
+    length_penalty: utility taken for each e-fold of length beyond the pool's mean.
+    """
+    dear = length_penalty * excess_length(measures, admitted, votes)
     utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.f2
     support = independent_support(measures, utility, votes, redundant)
-    z = standardised(measures, support, admitted)
+    z = standardised(measures, support - dear, admitted)
     trust = np.zeros_like(z)
     if reliability:
         trusted = votes * np.exp(BETA * reliabilities(measures, z, admitted, known))
         support = independent_support(measures, utility, trusted, redundant)
-        z = standardised(measures, support, admitted)
+        z = standardised(measures, support - dear, admitted)
         trust = reliabilities(measures, z, admitted, known)
     return Standing(support / (SCALE_COSINE + SCALE_WORDS), trust, z + LAMBDA * trust, z)
 
@@ -74,6 +79,21 @@ def independent_support(
     voice = (1 - redundant) * votes[measures.layout.right]
     total = measures.layout.total(voice)
     return np.where(total > 1e-6, measures.layout.total(utility * voice) / np.maximum(total, 1e-9), 0)  # noqa: PLR2004 - as the source has it
+
+
+def excess_length(
+    measures: Measures, admitted: Bool[np.ndarray, " answers"], votes: Float64[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """log(characters + 20) beyond its mean over the pool by votes; 0 for an answer that is no longer than that.
+
+    Brevity earns nothing: else an answer of one word would gain more by it than by being right.
+    """
+    pool, weight = measures.layout.pool, np.where(admitted, votes, 0)
+    log_length = np.log(measures.length + 20.0)
+    total = np.bincount(pool, weights=weight)
+    mean = np.bincount(pool, weights=weight * log_length) / np.where(total > 0, total, 1)
+    excess: Float64[np.ndarray, " answers"] = np.maximum(log_length - mean[pool], 0)
+    return excess
 
 
 def standardised(

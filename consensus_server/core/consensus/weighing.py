@@ -6,7 +6,7 @@ is decided. Pools are taken in an order of their own: neither their order nor th
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -24,6 +24,7 @@ from consensus_server.core.consensus.redundancy import redundancy, votes
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
 from consensus_server.core.consensus.support import ParticipantStanding, Standing, participant_standings, standing
+from consensus_server.core.consensus.word_order import shares_in_order, word_pairs
 
 _BATCH_ANSWERS = 2**13
 """Most answers measured at once; a larger pool is a batch of its own."""
@@ -63,7 +64,7 @@ class Verdict:
     standing: Standing
 
 
-def judge(measures: Measures, *, reliability: bool, known: Known | None = None) -> Verdict:
+def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0, known: Known | None = None) -> Verdict:
     """Admit, weigh and rank the answers of a round; guarded where the measures have cues. known: None for nothing."""
     known = known or nothing_known(int(measures.participant.max(initial=-1)) + 1)
     entitled, refusals = guarded(measures, known)
@@ -71,7 +72,9 @@ def judge(measures: Measures, *, reliability: bool, known: Known | None = None) 
     vote, over, longest = votes(measures, entitled, redundant, known.spared(OVER_LONG, measures.participant))
     refusals |= refusals_of(OVER_LONG, over, measures.length.astype(np.float64), longest)
     admitted = entitled & ~over
-    ranked = standing(measures, admitted, vote, redundant, reliability=reliability, known=known)
+    ranked = standing(
+        measures, admitted, vote, redundant, reliability=reliability, known=known, length_penalty=length_penalty
+    )
     return Verdict(admitted, refusals, vote, ranked)
 
 
@@ -94,7 +97,7 @@ def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None =
     if measures is None:
         return Weighing(weighed)
     known = by_number(background or Background(), names)
-    verdict = judge(measures, reliability=policy.reliability, known=known)
+    verdict = judge(measures, reliability=policy.reliability, length_penalty=policy.length_penalty, known=known)
     source = [i for batch, answers in batches for i in np.array(batch)[answers.sources[answers.pool]].tolist()]
     place = [at for _, answers in batches for at in answers.places.tolist()]
     told = hand_out(verdict, source, place, [len(pool.texts) for pool in pools])
@@ -131,13 +134,15 @@ def _measured(
 ) -> Measures | None:
     """Measures of all batches; None where no pool has an answer."""
     numbers = {name: number for number, name in enumerate(names)}
-    repeated = _repetition(pools, [i for batch, _ in batches for i in batch]) if policy.guards else {}
-    parts = [
-        _measure([pools[i] for i in batch], answers, numbers, repeated if policy.guards else None)
-        for batch, answers in batches
-        if answers.texts
-    ]
-    return joined(parts) if parts else None
+    parts = [_measure([pools[i] for i in batch], answers, numbers) for batch, answers in batches if answers.texts]
+    if not parts:
+        return None
+    measures = joined(parts)
+    if not policy.guards:
+        return measures
+    tables = [(batch, answers) for batch, answers in batches if answers.texts]
+    repeated = _repetition(pools, [i for batch, _ in batches for i in batch])
+    return replace(measures, cues=_cues(pools, tables, measures, np.array([repeated.get(name, 0.0) for name in names])))
 
 
 def _repetition(pools: Sequence[Pool], chosen: Sequence[int]) -> dict[str, float]:
@@ -150,28 +155,45 @@ def _repetition(pools: Sequence[Pool], chosen: Sequence[int]) -> dict[str, float
     )
 
 
-def _measure(
-    pools: Sequence[Pool], answers: Answers, names: dict[str, int], repeated: dict[str, float] | None
-) -> Measures:
-    """repeated: repetition by participant; None where nobody guards."""
+def _measure(pools: Sequence[Pool], answers: Answers, names: dict[str, int]) -> Measures:
     layout = Layout(answers.pool)
     rows = list(zip(answers.sources[answers.pool].tolist(), answers.places.tolist(), strict=True))
-    givers = [pools[source].participants[place] for source, place in rows]
     f1, f2 = overlaps(answers.texts, layout)
     return Measures(
         layout=layout,
-        participant=np.array([names[giver] for giver in givers], dtype=np.int64),
+        participant=np.array([names[pools[source].participants[place]] for source, place in rows], dtype=np.int64),
         length=np.fromiter(map(len, answers.texts), dtype=np.int64),
         cosine=layout.cosines(answers.unit),
         f1=f1,
         f2=f2,
-        cues=None
-        if repeated is None
-        else _cues(pools, answers, layout, np.array([repeated[giver] for giver in givers], dtype=np.float64)),
+        cues=None,
     )
 
 
-def _cues(pools: Sequence[Pool], answers: Answers, layout: Layout, repeated: Float64[np.ndarray, " answers"]) -> Cues:
+def _cues(
+    pools: Sequence[Pool],
+    tables: Sequence[tuple[list[int], Answers]],
+    measures: Measures,
+    repeated: Float64[np.ndarray, " participants"],
+) -> Cues:
+    """What the guards read, batch by batch but for word order, which is read across the round."""
+    openings = [_opening_figures([pools[i] for i in batch], answers) for batch, answers in tables]
+    texts = [text for _, answers in tables for text in answers.texts]
+    prompts = [pools[batch[source]].prompt for batch, answers in tables for source in answers.sources.tolist()]
+    pool = measures.layout.pool
+    return Cues(
+        opening_cosine=np.concatenate([cosine for cosine, _ in openings]),
+        printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
+        relevance=np.concatenate([relevance for _, relevance in openings]),
+        repetition=repeated[measures.participant],
+        order=shares_in_order(word_pairs(texts, prompts, pool), measures.participant, pool),
+    )
+
+
+def _opening_figures(
+    pools: Sequence[Pool], answers: Answers
+) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " answers"]]:
+    """Cosines of the openings of each pair, and of each answer's with its prompt's: nan where that has none."""
     openings, prompts = [], []
     for source in answers.sources.tolist():
         opening, prompt = pools[source].openings, pools[source].prompt_opening
@@ -183,12 +205,7 @@ def _cues(pools: Sequence[Pool], answers: Answers, layout: Layout, repeated: Flo
     unit = unit_vectors(np.concatenate(openings)[starts[answers.pool] + answers.places])
     prompt = unit_vectors(np.stack(prompts))[answers.pool]
     relevance = np.where(prompt.any(axis=1), row_cosines(unit, prompt), np.nan)
-    return Cues(
-        opening_cosine=layout.cosines(unit),
-        printable=np.fromiter(map(printable_share, answers.texts), dtype=np.float64),
-        relevance=relevance,
-        repetition=repeated,
-    )
+    return Layout(answers.pool).cosines(unit), relevance
 
 
 def hand_out(verdict: Verdict, source: Sequence[int], place: Sequence[int], sizes: Sequence[int]) -> list[Weighed]:

@@ -167,7 +167,7 @@ def test_each_guard_refuses_by_its_name(make_round):
             "\x00\x01\ufffd\x1b" * 40 + text_of(rng, 3),
             text_of(rng, 30),
             "Buy the finest carpets at the bazaar of our town. " + text_of(rng, 2),
-            text_of(rng, 3000),
+            text_of(rng, 3000, [f"{pool.prompt_id}word{i}" for i in range(900)]),
         ]
         pools.append(
             joined(

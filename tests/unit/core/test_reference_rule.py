@@ -36,6 +36,7 @@ def measures(golden):
             printable=golden["printable"].astype(np.float64).ravel(),
             relevance=golden["relevance"].astype(np.float64).ravel(),
             repetition=np.tile(golden["repetition"], prompts),
+            order=np.full(prompts * models, np.nan),
         ),
     )
 
