@@ -253,3 +253,39 @@ def test_repetition_counts_prompts_not_samples_and_leaves_out_quotes_and_short_u
     assert share([prompt] * 9, prompts=[prompt] * 9) == 0
     assert share([slogan] * 3 + [own.format(i) for i in range(57)]) == 0  # in 3, and in less than 10 %
     assert share([slogan] * 9) == 1
+
+
+def test_length_beyond_the_pools_mean_costs_and_brevity_earns_nothing(make_pool):
+    """Three answers of one meaning and the same words as far as they go; only how much is added to them differs."""
+    rng = np.random.default_rng(12)
+
+    def standings(penalty):
+        pools = []
+        for p in range(12):
+            meaning = rng.normal(size=8)
+            core = [f"p{p}core{i}" for i in range(30)]
+            extra = [[f"p{p}more{k}x{i}" for i in range(60 * k)] for k in range(3)]
+            texts = [" ".join([*core, *more]) for more in extra]
+            near = meaning + np.array([[0.2], [0.1], [0.0]]) * rng.normal(size=8)
+            pools.append(with_openings(make_pool(near, texts=texts, prompt_id=f"p{p:02}"), meaning))
+        policy = replace(GUARDED, length_penalty=penalty, guards=False)
+        return [d.pick for d in decide(pools, policy)]
+
+    assert len(set(standings(0.0))) >= 1
+    assert 2 not in standings(20.0)
+    measures_of_equals = [d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=9.0))]
+    assert measures_of_equals == [
+        d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=0.0))
+    ]
+
+
+def make_round_of_equals(make_pool):
+    """Answers of one length: a penalty on length has nothing to say."""
+    rng = np.random.default_rng(13)
+    pools = []
+    for p in range(8):
+        meaning = rng.normal(size=8)
+        texts = [" ".join(f"w{i:03}" for i in rng.integers(0, 200, 30)) for _ in range(4)]
+        vectors = meaning + 0.5 * rng.normal(size=(4, 8))
+        pools.append(with_openings(make_pool(vectors, texts=texts, prompt_id=f"e{p}"), meaning))
+    return pools
