@@ -15,7 +15,8 @@ from consensus_server.core.consensus.equivalence import Grouping, semantic
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import rule_named
-from consensus_server.core.consensus.weighing import Verdict, judge
+from consensus_server.core.consensus.support import Verdict
+from consensus_server.core.consensus.weighing import judge
 from consensus_server.evaluation.bank import Bank, NoNeighbours
 
 
@@ -101,7 +102,11 @@ class _Session:
 
     def _judge(self, guards: bool, reliability: bool) -> Verdict | None:  # noqa: FBT001 - the same
         measured = self._measured(guards)
-        return None if measured is None else judge(measured[0], reliability=reliability, length_penalty=self._policy.length_penalty)
+        return (
+            None
+            if measured is None
+            else judge(measured[0], reliability=reliability, length_penalty=self._policy.length_penalty)
+        )
 
     def _sit(self, guards: bool) -> _Sitting:  # noqa: FBT001 - the same
         """Reliability comes after admission, so either verdict tells who is admitted."""

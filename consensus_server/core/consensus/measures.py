@@ -25,6 +25,17 @@ class Cues:
     order: Float64[np.ndarray, " answers"]
     """Share of its neighbouring words that stand in an order known from others, 0..1; nan where too little is known."""
 
+    def first(self, answers: int) -> "Cues":
+        """Of the first answers, which have pairs."""
+        return Cues(self.opening_cosine, *(column[:answers] for column in self._columns()))
+
+    def unpaired(self, start: int, stop: int) -> "Cues":
+        """Of the answers from `start` to `stop`, without pairs."""
+        return Cues(np.zeros(0), *(column[start:stop] for column in self._columns()))
+
+    def _columns(self) -> tuple[Float64[np.ndarray, " answers"], ...]:
+        return self.printable, self.relevance, self.repetition, self.order
+
 
 @dataclass(frozen=True)
 class Measures:

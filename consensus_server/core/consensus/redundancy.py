@@ -94,9 +94,19 @@ def votes(
     """
     head = heads(measures, admitted)
     company = np.maximum(measures.layout.total(redundant * head[measures.layout.right]), 1)
-    vote = head / company
     if measures.cues is None:
-        return vote, np.zeros_like(admitted), np.full_like(vote, np.inf)
+        return head / company, np.zeros_like(admitted), np.full_like(head, np.inf)
+    return within_length(measures, admitted, head / company, company, spared)
+
+
+def within_length(
+    measures: Measures,
+    admitted: Bool[np.ndarray, " answers"],
+    vote: Float64[np.ndarray, " answers"],
+    company: Float64[np.ndarray, " answers"],
+    spared: Bool[np.ndarray, " answers"],
+) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"], Float64[np.ndarray, " answers"]]:
+    """Votes once the over-long have lost theirs, who they are, and what they might have had; company: of each voice."""
     longest = _longest(measures, vote)
     over = admitted & (measures.length > longest) & ~spared
     return heads(measures, admitted & ~over) / company, over, longest

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
+from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.redundancy import heads
 from consensus_server.core.consensus.rounding import settled
@@ -40,6 +41,17 @@ class Standing:
     """What the rules `fused` and `hybrid` compare within a pool."""
     z: Float64[np.ndarray, " answers"]
     """Support standardised within the pool: 0 is its middle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The same for all answers of a round, in the order of its measures."""
+
+    admitted: Bool[np.ndarray, " answers"]
+    refusals: dict[int, Refusal]
+    """By row."""
+    votes: Float64[np.ndarray, " answers"]
+    standing: Standing
 
 
 def standing(

@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background, Known, by_number, nothing_known
 from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
+from consensus_server.core.consensus.crowds import judge_crowd
 from consensus_server.core.consensus.errors import MissingOpenings
-from consensus_server.core.consensus.guards import OVER_LONG, Refusal, guarded, printable_share, refusals_of
+from consensus_server.core.consensus.guards import OVER_LONG, guarded, printable_share, refusals_of
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import overlaps
 from consensus_server.core.consensus.measures import Cues, Measures, joined
@@ -23,7 +24,12 @@ from consensus_server.core.consensus.pools import Policy, Pool, Reading
 from consensus_server.core.consensus.redundancy import redundancy, votes
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
-from consensus_server.core.consensus.support import ParticipantStanding, Standing, participant_standings, standing
+from consensus_server.core.consensus.support import (
+    ParticipantStanding,
+    Verdict,
+    participant_standings,
+    standing,
+)
 from consensus_server.core.consensus.word_order import shares_in_order, word_pairs
 
 _BATCH_ANSWERS = 2**13
@@ -53,17 +59,6 @@ class Weighing:
     """By name; those without an answer that could be measured are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The same for all answers of a round, in the order of its measures."""
-
-    admitted: Bool[np.ndarray, " answers"]
-    refusals: dict[int, Refusal]
-    """By row."""
-    votes: Float64[np.ndarray, " answers"]
-    standing: Standing
-
-
 def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0, known: Known | None = None) -> Verdict:
     """Admit, weigh and rank the answers of a round; guarded where the measures have cues. known: None for nothing."""
     known = known or nothing_known(int(measures.participant.max(initial=-1)) + 1)
@@ -79,31 +74,59 @@ def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0,
 
 
 def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None = None) -> Weighing:
-    """The round's word on its pools, but for those of more than `FULL_MATRIX_ANSWERS` answers.
+    """The round's word on its pools.
 
-    Those are too large for a table of pairs: they keep one vote per participant and lend nobody reliability.
+    Those of more than `FULL_MATRIX_ANSWERS` answers are too large for a table of pairs: they are weighed by `crowds`
+    where the policy guards, and not at all where it does not; they lend nobody reliability.
     Raises MissingOpenings where the policy guards and a pool lacks what guards read.
     """
     if policy.guards:
         _require_openings(pools)
-    order = sorted(
-        (i for i, pool in enumerate(pools) if len(pool.texts) <= FULL_MATRIX_ANSWERS),
-        key=lambda i: (pools[i].prompt_id, sorted(pools[i].digests)),
-    )
-    weighed: list[Weighed | None] = [None] * len(pools)
-    batches = [(batch, read([pools[i] for i in batch])[0]) for batch in _batches(pools, order)]
+    order = sorted(range(len(pools)), key=lambda i: (pools[i].prompt_id, sorted(pools[i].digests)))
+    small = _tables(pools, _batches(pools, [i for i in order if len(pools[i].texts) <= FULL_MATRIX_ANSWERS]))
+    large = _tables(pools, [[i] for i in order if len(pools[i].texts) > FULL_MATRIX_ANSWERS] if policy.guards else [])
     names = sorted({name for pool in pools for name in pool.participants})
-    measures = _measured(pools, batches, policy, names)
-    if measures is None:
-        return Weighing(weighed)
     known = by_number(background or Background(), names)
-    verdict = judge(measures, reliability=policy.reliability, length_penalty=policy.length_penalty, known=known)
-    source = [i for batch, answers in batches for i in np.array(batch)[answers.sources[answers.pool]].tolist()]
-    place = [at for _, answers in batches for at in answers.places.tolist()]
-    told = hand_out(verdict, source, place, [len(pool.texts) for pool in pools])
-    for i in order:
-        weighed[i] = told[i]
-    return Weighing(weighed, participant_standings(measures, verdict.standing.z, verdict.admitted, known, names))
+    parts = [_measure([pools[i] for i in batch], answers, names) for batch, answers in small]
+    crowds = [_unpaired([pools[i] for i in batch], answers, names) for batch, answers in large]
+    cues = _cues(pools, [*small, *large], [*parts, *crowds], len(small), names) if policy.guards else None
+    weighed: list[Weighed | None] = [None] * len(pools)
+    standings: tuple[ParticipantStanding, ...] = ()
+    done = sum(len(part.length) for part in parts)
+    if parts:
+        measures = replace(joined(parts), cues=cues and cues.first(done))
+        verdict = judge(measures, reliability=policy.reliability, length_penalty=policy.length_penalty, known=known)
+        _tell(weighed, pools, small, verdict)
+        standings = participant_standings(measures, verdict.standing.z, verdict.admitted, known, names)
+    for (batch, answers), crowd in zip(large, crowds, strict=True):
+        measures = replace(crowd, cues=cues and cues.unpaired(done, done + len(crowd.length)))
+        openings, _ = _openings([pools[i] for i in batch], answers)
+        verdict = judge_crowd(measures, openings, answers.unit, known, policy.length_penalty)
+        _tell(weighed, pools, [(batch, answers)], verdict)
+        done += len(crowd.length)
+    return Weighing(weighed, standings)
+
+
+def _tables(pools: Sequence[Pool], batches: Sequence[list[int]]) -> list[tuple[list[int], Answers]]:
+    """Indices of pools and the table of their answers, where they have any."""
+    read_ = [(batch, read([pools[i] for i in batch])[0]) for batch in batches]
+    return [(batch, answers) for batch, answers in read_ if answers.texts]
+
+
+def _tell(
+    weighed: list[Weighed | None],
+    pools: Sequence[Pool],
+    tables: Sequence[tuple[list[int], Answers]],
+    verdict: Verdict,
+) -> None:
+    """Write the verdict on the tables' answers into `weighed`."""
+    chosen = [i for batch, _ in tables for i in batch]
+    seat = {i: at for at, i in enumerate(chosen)}
+    source = [seat[i] for batch, answers in tables for i in np.array(batch)[answers.sources[answers.pool]].tolist()]
+    place = [at for _, answers in tables for at in answers.places.tolist()]
+    told = hand_out(verdict, source, place, [len(pools[i].texts) for i in chosen])
+    for i, each in zip(chosen, told, strict=True):
+        weighed[i] = each
 
 
 def _require_openings(pools: Sequence[Pool]) -> None:
@@ -129,20 +152,26 @@ def _batches(pools: Sequence[Pool], order: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _measured(
-    pools: Sequence[Pool], batches: Sequence[tuple[list[int], Answers]], policy: Policy, names: Sequence[str]
-) -> Measures | None:
-    """Measures of all batches; None where no pool has an answer."""
+def _measure(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> Measures:
+    unpaired = _unpaired(pools, answers, names)
+    f1, f2 = overlaps(answers.texts, unpaired.layout)
+    return replace(unpaired, cosine=unpaired.layout.cosines(answers.unit), f1=f1, f2=f2)
+
+
+def _unpaired(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> Measures:
+    """What is measured of each answer alone."""
     numbers = {name: number for number, name in enumerate(names)}
-    parts = [_measure([pools[i] for i in batch], answers, numbers) for batch, answers in batches if answers.texts]
-    if not parts:
-        return None
-    measures = joined(parts)
-    if not policy.guards:
-        return measures
-    tables = [(batch, answers) for batch, answers in batches if answers.texts]
-    repeated = _repetition(pools, [i for batch, _ in batches for i in batch])
-    return replace(measures, cues=_cues(pools, tables, measures, np.array([repeated.get(name, 0.0) for name in names])))
+    rows = list(zip(answers.sources[answers.pool].tolist(), answers.places.tolist(), strict=True))
+    nothing = np.zeros(0)
+    return Measures(
+        layout=Layout(answers.pool),
+        participant=np.array([numbers[pools[source].participants[place]] for source, place in rows], dtype=np.int64),
+        length=np.fromiter(map(len, answers.texts), dtype=np.int64),
+        cosine=nothing,
+        f1=nothing,
+        f2=nothing,
+        cues=None,
+    )
 
 
 def _repetition(pools: Sequence[Pool], chosen: Sequence[int]) -> dict[str, float]:
@@ -155,45 +184,44 @@ def _repetition(pools: Sequence[Pool], chosen: Sequence[int]) -> dict[str, float
     )
 
 
-def _measure(pools: Sequence[Pool], answers: Answers, names: dict[str, int]) -> Measures:
-    layout = Layout(answers.pool)
-    rows = list(zip(answers.sources[answers.pool].tolist(), answers.places.tolist(), strict=True))
-    f1, f2 = overlaps(answers.texts, layout)
-    return Measures(
-        layout=layout,
-        participant=np.array([names[pools[source].participants[place]] for source, place in rows], dtype=np.int64),
-        length=np.fromiter(map(len, answers.texts), dtype=np.int64),
-        cosine=layout.cosines(answers.unit),
-        f1=f1,
-        f2=f2,
-        cues=None,
-    )
-
-
 def _cues(
     pools: Sequence[Pool],
     tables: Sequence[tuple[list[int], Answers]],
-    measures: Measures,
-    repeated: Float64[np.ndarray, " participants"],
+    parts: Sequence[Measures],
+    paired: int,
+    names: Sequence[str],
 ) -> Cues:
-    """What the guards read, batch by batch but for word order, which is read across the round."""
-    openings = [_opening_figures([pools[i] for i in batch], answers) for batch, answers in tables]
+    """What the guards read; pairs of openings for the first `paired` tables only.
+
+    Repetition and word order are read across the round.
+    """
+    figures = [_openings([pools[i] for i in batch], answers) for batch, answers in tables]
     texts = [text for _, answers in tables for text in answers.texts]
     prompts = [pools[batch[source]].prompt for batch, answers in tables for source in answers.sources.tolist()]
-    pool = measures.layout.pool
+    repeated = _repetition(pools, [i for batch, _ in tables for i in batch])
+    participant = np.concatenate([np.zeros(0, np.int64), *(part.participant for part in parts)])
+    shift = np.cumsum([0, *(len(answers.prompt_ids) for _, answers in tables)])
+    pool = np.concatenate(
+        [np.zeros(0, np.int64), *(answers.pool + by for (_, answers), by in zip(tables, shift, strict=False))]
+    )
     return Cues(
-        opening_cosine=np.concatenate([cosine for cosine, _ in openings]),
+        opening_cosine=np.concatenate(
+            [
+                np.zeros(0),
+                *(part.layout.cosines(unit) for part, (unit, _) in zip(parts[:paired], figures, strict=False)),
+            ]
+        ),
         printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
-        relevance=np.concatenate([relevance for _, relevance in openings]),
-        repetition=repeated[measures.participant],
-        order=shares_in_order(word_pairs(texts, prompts, pool), measures.participant, pool),
+        relevance=np.concatenate([np.zeros(0), *(relevance for _, relevance in figures)]),
+        repetition=np.array([repeated.get(name, 0.0) for name in names])[participant],
+        order=shares_in_order(word_pairs(texts, prompts, pool), participant, pool),
     )
 
 
-def _opening_figures(
+def _openings(
     pools: Sequence[Pool], answers: Answers
-) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " answers"]]:
-    """Cosines of the openings of each pair, and of each answer's with its prompt's: nan where that has none."""
+) -> tuple[Float64[np.ndarray, "answers dimension"], Float64[np.ndarray, " answers"]]:
+    """Unit vectors of the answers' openings, and their cosines with their prompts': nan where a prompt has none."""
     openings, prompts = [], []
     for source in answers.sources.tolist():
         opening, prompt = pools[source].openings, pools[source].prompt_opening
@@ -204,8 +232,7 @@ def _opening_figures(
     starts = np.cumsum([0, *map(len, openings)])
     unit = unit_vectors(np.concatenate(openings)[starts[answers.pool] + answers.places])
     prompt = unit_vectors(np.stack(prompts))[answers.pool]
-    relevance = np.where(prompt.any(axis=1), row_cosines(unit, prompt), np.nan)
-    return Layout(answers.pool).cosines(unit), relevance
+    return unit, np.where(prompt.any(axis=1), row_cosines(unit, prompt), np.nan)
 
 
 def hand_out(verdict: Verdict, source: Sequence[int], place: Sequence[int], sizes: Sequence[int]) -> list[Weighed]:

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
+from consensus_server.core.consensus.crowds import copy_groups
 from consensus_server.core.consensus.guards import printable_share
 from consensus_server.core.consensus.repetition import repetition
+from consensus_server.core.consensus.similarity import unit_vectors
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 WORDS = [f"word{i}" for i in range(400)]
@@ -220,12 +222,62 @@ def test_whatever_comes_in_there_is_a_decision_or_a_reason(make_pool, rule):
     assert without == {"nobody", "empty", "nan", "garbage only"}
 
 
-def test_a_pool_too_large_for_pairs_is_decided_by_heads(make_pool):
+def a_crowd(make_pool, honest=1300, copies=400, dimension=32):
+    """One pool too large for pairs: honest answers of four meanings, and many names that say the same."""
     rng = np.random.default_rng(5)
-    large = make_pool(np.eye(8)[rng.integers(0, 4, 1500)] + 0.05 * rng.normal(size=(1500, 8)), prompt_id="large")
-    decision = decide([with_openings(large, np.ones(8))], GUARDED)[0]
-    assert decision.pick is not None
-    assert votes_of(large, decision) == pytest.approx(1500)
+    vectors = np.eye(dimension)[rng.choice(4, honest, p=[0.4, 0.3, 0.2, 0.1])] + 0.05 * rng.normal(
+        size=(honest, dimension)
+    )
+    texts = [text_of(rng, 25, [f"site{i}word{w}" for w in range(40)]) for i in range(honest)]
+    spam = np.tile(np.eye(dimension)[4], (copies, 1)) + 0.005 * rng.normal(size=(copies, dimension))
+    texts += [
+        f"This is what all of us say, again and again, and number {i} says it as well as the others."
+        for i in range(copies)
+    ]
+    pool = make_pool(np.concatenate([vectors, spam]), texts=texts, prompt_id="large")
+    return with_openings(pool, np.eye(dimension)[:5].sum(axis=0))
+
+
+def test_in_a_pool_too_large_for_pairs_copies_weigh_as_one(make_pool):
+    pool = a_crowd(make_pool)
+    decision = decide([pool], GUARDED)[0]
+    assert decision.pick < 1300
+    own = next(c for c in decision.clusters if 1300 in c.members)
+    assert own.votes < 2
+    assert votes_of(pool, decision) == pytest.approx(1301, abs=15)
+    bare = decide([pool], replace(GUARDED, guards=False))[0]
+    assert votes_of(pool, bare) == pytest.approx(1700)
+
+
+def test_guards_read_pools_too_large_for_pairs(make_pool):
+    pool = a_crowd(make_pool, copies=0)
+    rng, about = np.random.default_rng(6), pool.prompt_opening
+    texts = ["\x00\x01\ufffd\x1b" * 40, text_of(rng, 30), "word " * 5000]
+    more = joined(pool, ["bytes", "stray", "talker"], texts, [about, -about, about])
+    for pools in ([more], [more, *with_small_ones(make_pool)]):
+        decision = decide(pools, GUARDED)[0]
+        assert decision.gates == {1300: "garbage", 1301: "off_topic", 1302: "over_long"}
+        assert decision.pick < 1300
+
+
+def with_small_ones(make_pool):
+    return [
+        with_openings(
+            make_pool(np.eye(3), texts=[f"small {i} {k} ".ljust(100, "y") for k in range(3)], prompt_id=f"small{i}"),
+            np.ones(3),
+        )
+        for i in range(3)
+    ]
+
+
+def test_copies_are_found_in_blocks_and_lead_to_their_first():
+    rng = np.random.default_rng(7)
+    unit = unit_vectors(rng.normal(size=(40, 16)).astype(np.float32))[rng.integers(0, 40, 9000)]
+    comparable = rng.random(9000) < 0.9
+    groups = copy_groups(unit, comparable)
+    _, first, which = np.unique(unit[comparable], axis=0, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(groups[comparable], np.flatnonzero(comparable)[first[which.ravel()]])
+    np.testing.assert_array_equal(groups[~comparable], np.flatnonzero(~comparable))
 
 
 @pytest.mark.parametrize(
@@ -271,8 +323,8 @@ def test_length_beyond_the_pools_mean_costs_and_brevity_earns_nothing(make_pool)
         policy = replace(GUARDED, length_penalty=penalty, guards=False)
         return [d.pick for d in decide(pools, policy)]
 
-    assert len(set(standings(0.0))) >= 1
-    assert 2 not in standings(20.0)
+    assert 0 not in standings(0.0)
+    assert set(standings(20.0)) == {0}
     measures_of_equals = [d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=9.0))]
     assert measures_of_equals == [
         d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=0.0))
