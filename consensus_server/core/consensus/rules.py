@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers
 from consensus_server.core.consensus.errors import UnknownRule
-from consensus_server.core.consensus.medoid import cosine_to_mean, mean_cosine
+from consensus_server.core.consensus.medoid import closeness_to_geometric_median, cosine_to_mean, mean_cosine
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,10 @@ def _nearness_to_mean(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return cosine_to_mean(ballot.answers.unit, ballot.votes, ballot.answers.pool)
 
 
+def _nearness_to_median(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
+    return closeness_to_geometric_median(ballot.answers.unit, ballot.votes, ballot.answers.pool)
+
+
 def independent_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     """Mean cosine to the rest of the pool, copies of the answer left out: copies never support each other."""
     answers = ballot.answers
@@ -101,6 +105,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         # constant of the pool, so it picks what `medoid` picks; kept because "averaging in the embedding space" is what
         # the published description says.
         "mean_nearest": Rule(_nearness_to_mean, within_dominant=False),
+        # The answer nearest the point of least summed distance: less swayed by far answers than the mean. For ablations.
+        "geometric_median": Rule(_nearness_to_median, within_dominant=False),
         # Central by meaning and by words, among independent voices. Length helps it: see docs/methods.md.
         "fused": Rule(_standing, within_dominant=False, round_wide=True),
         # The same, picked inside the dominant cluster.

@@ -5,9 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 from consensus_server.core.consensus import RULES, decide
+from consensus_server.core.consensus.medoid import closeness_to_geometric_median
 from consensus_server.core.consensus.rules import rule_named
+from consensus_server.core.consensus.similarity import unit_vectors
 from tests.support.policies import plain
 
 
@@ -121,3 +126,57 @@ def test_random_draws_each_participant_equally_often(make_pool):
     drawn = [decide([pool], plain(rule="random", seed=s, abstain=False))[0].pick for s in range(600)]
     assert 240 < drawn.count(3) < 360
     assert min(drawn.count(i) for i in range(3)) > 60
+
+
+def test_the_geometric_median_bears_a_minority_that_sways_the_mean(make_pool):
+    """Three agree closely, two stand together far away, one between: the mean lies between, the median with the three."""
+    angles = np.deg2rad([0, 1, 2, 24, 90, 90])
+    pool = make_pool(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    picks = {rule: decide([pool], plain(rule=rule, abstain=False))[0].pick for rule in ("medoid", "geometric_median")}
+    assert picks["medoid"] == 3
+    assert picks["geometric_median"] in {0, 1, 2}
+
+
+def test_the_geometric_median_is_where_summed_distance_is_least(pools):
+    rng = np.random.default_rng(3)
+    for pool in pools[:20]:
+        unit = unit_vectors(pool.vectors)
+        votes, one = np.ones(len(unit)), np.zeros(len(unit), dtype=np.int64)
+        near = closeness_to_geometric_median(unit, votes, one)
+
+        def summed(point, unit=unit):
+            return np.sqrt(((unit - point) ** 2).sum(axis=1)).sum()
+
+        best = minimize(summed, unit.mean(axis=0) + 1e-3 * rng.normal(size=unit.shape[1])).x
+        np.testing.assert_allclose(near, -np.sqrt(((unit - best) ** 2).sum(axis=1)), atol=0.02)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), answers=st.integers(3, 11), who=st.integers(0, 10), much=st.floats(0.01, 10))
+def test_one_voter_cannot_overturn_a_lead(make_pool, seed, answers, who, much):
+    """What docs/methods.md says: a lead of more than 4 v / V stands, whatever one voter says, but for its own answer."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=6) + 0.4 * rng.normal(size=(answers, 6))
+    changed = vectors.copy()
+    changed[who % answers] = much * rng.normal(size=6)
+    before, after = (unit_vectors(v.astype(np.float32)) for v in (vectors, changed))
+    scores = (before @ before.T).mean(axis=1)
+    pick, second = np.argsort(-scores)[:2]
+    chosen = decide([make_pool(after)], plain(rule="medoid", abstain=False))[0].pick
+    if scores[pick] - scores[second] > 4 / answers and pick != who % answers:
+        assert chosen in {pick, who % answers}
+    assert abs((after @ after.T).mean(axis=1) - scores)[np.arange(answers) != who % answers].max() <= 2 / answers + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), answers=st.integers(3, 11), size=st.floats(1e-6, 0.3))
+def test_small_changes_of_vectors_change_no_clear_pick(make_pool, seed, answers, size):
+    """Each vector moves by at most `size`: a cosine by at most twice that, a lead by four times."""
+    rng = np.random.default_rng(seed)
+    before = unit_vectors((rng.normal(size=6) + 0.7 * rng.normal(size=(answers, 6))).astype(np.float32))
+    moved = unit_vectors((before + rng.normal(size=before.shape) * size / 6).astype(np.float32))
+    step = np.sqrt(((moved - before) ** 2).sum(axis=1)).max()
+    scores = (before @ before.T).mean(axis=1)
+    pick, second = np.argsort(-scores)[:2]
+    if scores[pick] - scores[second] > 4 * step + 1e-5:
+        assert decide([make_pool(moved)], plain(rule="medoid", abstain=False))[0].pick == pick
