@@ -83,13 +83,14 @@ def closeness_to_geometric_median(
     Weiszfeld's iteration from the mean, a fixed number of steps, with distances kept above 1e-3 so that it cannot end
     on an answer by chance. Bears any minority of votes, however far away (Lopuhaä and Rousseeuw 1991).
     """
-    weights = votes
+    weights, distance = votes, np.zeros_like(votes)
     for _ in range(_WEISZFELD_STEPS):
         total = np.maximum(np.bincount(group, weights=weights), _NO_VOTES)
         centre = group_sums(unit, weights, group) / total[:, None]
         distance = np.sqrt(((unit - centre[group]) ** 2).sum(axis=1))
         weights = votes / np.maximum(distance, _LEAST_DISTANCE)
-    return -distance
+    closeness: Float64[np.ndarray, " answers"] = -distance
+    return closeness
 
 
 def _ratio(

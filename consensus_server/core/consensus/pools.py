@@ -24,7 +24,7 @@ class Policy:
     """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
     reliability: bool = True
     """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
-    length_penalty: float = 0.3
+    length_penalty: float = 0.0
     """Utility that `fused` and `hybrid` take from an answer for each e-fold of length beyond its pool's mean."""
     half_life_rounds: float = 2.0
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
