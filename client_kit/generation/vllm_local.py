@@ -41,6 +41,8 @@ class VLLMGenerator:
         self._cache = cache
         self._source = dict(source or {})
         self._release = release
+        self.died = False
+        """The engine has ended by itself, and answers no more."""
         self._tokenizer = engine.get_tokenizer()
         self._context = int(engine.model_config.max_model_len)
 
@@ -76,12 +78,26 @@ class VLLMGenerator:
                 )  # fmt: skip
                 under_way[str(number)] = (prompt, sample)
             while engine.has_unfinished_requests():
-                for output in engine.step():
+                for output in self._step(under_way):
                     if output.finished:
                         yield *under_way.pop(output.request_id), output
         finally:
-            if under_way:
+            if under_way and not self.died:
                 engine.abort_request(list(under_way))
+
+    def _step(self, under_way: Mapping[str, tuple[Prompt, int]]) -> list[Any]:
+        """One step of the engine. Raises EngineFailed where it has died; what it answered before is there."""
+        from vllm.v1.engine.exceptions import EngineDeadError  # noqa: PLC0415
+
+        try:
+            return list(self._engine.llm_engine.step())
+        except EngineDeadError as error:
+            self.died = True
+            raise EngineFailed(
+                "vLLM's engine died; the reason stands above, in its own words. What is answered is kept. On a processor "
+                "set enable_chunked_prefill: false in engine_args; where memory does not suffice, lower max_model_len",
+                prompt_id=next(iter(under_way.values()))[0].prompt_id,
+            ) from error
 
     def _encode(self, prompt: Prompt) -> list[int]:
         ids = encode(self._tokenizer, prompt.prompt, self._template)

