@@ -17,6 +17,7 @@ from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.settings import (
+    REFT_FIELDS,
     GeneratorSettings,
     OpenAISettings,
     SftSettings,
@@ -26,7 +27,7 @@ from client_kit.settings import (
     VLLMServerSettings,
     VLLMSettings,
 )
-from client_kit.training.sft_settings import Lora, SFTSettings
+from client_kit.training.sft_settings import Lora, Reft, SFTSettings
 from client_kit.wire import FinishReason, Prompt
 from client_kit.wiring import open_source, open_trainer
 
@@ -119,6 +120,11 @@ SFT = {
     "gradient_checkpointing": True, "checkpoint_steps": 8, "evaluate_steps": 8, "patience": 3, "processes": 2,
     "report_to": ("tensorboard",),
 }  # fmt: skip
+REFT = {
+    "rank": 3, "variant": "direft", "layers": (1, 4), "positions": "f2+l3", "tied": True, "dropout": 0.1,
+    "init": "identity", "short_prompts": "halve",
+}  # fmt: skip
+
 LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
 
 
@@ -203,7 +209,7 @@ def test_a_limit_in_money_needs_prices():
 
 def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
     options = {field.name: field.default for field in dataclasses.fields(SFTSettings)}
-    assert options.keys() - SFT.keys() == {"lora", "threads"}
+    assert options.keys() - SFT.keys() == {"lora", "reft", "threads"}
     assert {name: SftSettings.model_fields[name].default for name in SFT} == {name: options[name] for name in SFT}
     assert all(SFT[name] != options[name] for name in SFT)
     trainer = open_trainer(SftSettings(kind="sft", steps=1, **SFT), threads=2)
@@ -218,6 +224,15 @@ def test_every_field_of_an_adapter_reaches_the_trainer_and_has_its_default():
     assert all(LORA[name] != default for name, default in defaults.items())
     chosen = SftSettings(kind="sft", steps=1, method="lora", **{f"lora_{name}": value for name, value in LORA.items()})
     assert open_trainer(chosen).settings.lora == Lora(**LORA)
+
+
+def test_every_field_of_a_reft_adapter_reaches_the_trainer_and_has_its_default():
+    defaults = dataclasses.asdict(Reft())
+    assert {f"reft_{name}" for name in defaults} == set(REFT_FIELDS)
+    assert {name: SftSettings.model_fields[f"reft_{name}"].default for name in defaults} == defaults
+    assert all(REFT[name] != default for name, default in defaults.items())
+    chosen = SftSettings(kind="sft", steps=1, method="reft", **{f"reft_{name}": value for name, value in REFT.items()})
+    assert open_trainer(chosen).settings.reft == Reft(**REFT)
 
 
 @pytest.mark.parametrize(("method", "changed"), [("dora", {"dora": True}), ("qlora", {"four_bit": True})])
