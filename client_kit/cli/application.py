@@ -9,7 +9,20 @@ import typer
 from typer.core import TyperGroup
 
 from client_kit._version import __version__
-from client_kit.cli import demo, doctor, federate, init, join, labels, prompts, rejections, replay, schema, submit
+from client_kit.cli import (
+    compare,
+    demo,
+    doctor,
+    federate,
+    init,
+    join,
+    labels,
+    prompts,
+    rejections,
+    replay,
+    schema,
+    submit,
+)
 from client_kit.cli.output import EXIT_TABLE, Exit, errors, explain, say
 from client_kit.errors import ConfigurationError, ConsensusError
 
@@ -89,6 +102,7 @@ app.command("reliability")(rejections.reliability)
 app.command("join")(join.join)
 app.command("federate")(federate.federate)
 app.command("demo")(demo.demo)
+app.command("compare")(compare.compare)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)

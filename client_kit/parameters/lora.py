@@ -38,14 +38,21 @@ def scaling_of(folder: Path) -> float:
 
 
 def write_lora(folder: Path, tensors: "Mapping[str, Tensor]", like: Path) -> Path:
-    """A folder as `like` with these tensors in place of its own; what is not named stays. `folder` must be new."""
+    """A folder as `like` with these tensors in place of its own; what is not named stays. `folder` must be new.
+
+    Where the tensors have another rank than those of `like`, the folder has it too, with the same scaling.
+    """
     from safetensors.torch import load_file, save_file  # noqa: PLC0415 (as above)
 
     held = load_file(like / WEIGHTS_FILE)
     unknown = set(tensors) - {_name(key) for key in held}
     if unknown:
         raise ConfigurationError(f"the adapter in {like} has no {min(unknown)}; it is of other settings")
+    scaling = scaling_of(like)
     _copy(like, folder)
+    ranks = {value.shape[0] for name, value in tensors.items() if name.endswith(".lora_A")}
+    for rank in ranks:
+        _configure(folder, r=rank, lora_alpha=scaling * rank)
     changed = {key: tensors.get(_name(key), value).contiguous() for key, value in held.items()}
     save_file(changed, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     return folder
@@ -65,9 +72,7 @@ def merge_into_base(base: Path, stacked: "Mapping[str, Tensor]", like: Path, out
     wide = output.with_name(f".{output.name}.stacked")
     shutil.rmtree(wide, ignore_errors=True)
     _copy(like, wide)
-    config = json.loads((wide / CONFIG_FILE).read_text(encoding="utf-8"))
-    config |= {"r": rank, "lora_alpha": rank, "rank_pattern": {}, "alpha_pattern": {}}
-    (wide / CONFIG_FILE).write_text(json.dumps(config), encoding="utf-8")
+    _configure(wide, r=rank, lora_alpha=rank, rank_pattern={}, alpha_pattern={})
     save_file({_PREFIX + name + _SUFFIX: value.contiguous() for name, value in stacked.items()}, wide / WEIGHTS_FILE)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), wide)
     model.merge_and_unload().save_pretrained(output)
@@ -78,6 +83,11 @@ def merge_into_base(base: Path, stacked: "Mapping[str, Tensor]", like: Path, out
 
 def _name(key: str) -> str:
     return key.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+
+
+def _configure(folder: Path, **changes: object) -> None:
+    file = folder / CONFIG_FILE
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changes), encoding="utf-8")
 
 
 def _copy(like: Path, folder: Path) -> None:

@@ -58,10 +58,11 @@ def pretrain(recipe: ModelRecipe, world: World, *, seed: int, folder: Path) -> N
     tokenizer.save_pretrained(folder)
 
 
-def draw_dialogue(world: World, draw: random.Random) -> Dialogue:
-    """A random question in any wording, answered in any wording with any value of its topic."""
+def draw_dialogue(world: World, draw: random.Random, *, knows: bool = False) -> Dialogue:
+    """A random question in any wording, answered in any wording with any value of its topic; knows: with the true one."""
     topic = draw.choice(world.topics)
-    subject, value = draw.choice(topic.facts).subject, draw.choice(topic.values)
+    fact, value = draw.choice(topic.facts), draw.choice(topic.values)
+    subject, value = fact.subject, fact.value if knows else value
     question = topic.question(subject, draw.randrange(len(topic.questions)))
     return Dialogue(question, topic.answer(subject, value, draw.randrange(len(topic.answers))))
 
@@ -111,7 +112,7 @@ def _train(
     schedule = get_cosine_schedule_with_warmup(optimiser, min(WARMUP_STEPS, recipe.steps), recipe.steps)
     model.train()
     for _ in range(recipe.steps):
-        batch = _batch(tokenizer, [draw_dialogue(world, draw) for _ in range(recipe.batch_size)])
+        batch = _batch(tokenizer, [draw_dialogue(world, draw, knows=recipe.knows) for _ in range(recipe.batch_size)])
         torch.autograd.backward(_loss(model, batch))
         clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()

@@ -29,9 +29,11 @@ class PrivateData:
 
 
 def private_data(
-    world: World, participant: int, seed: int, *, participants: int = 5, holders: int = HOLDERS
+    world: World, participant: int, seed: int, *, participants: int = 5, holders: int = HOLDERS, wrong: float = WRONG
 ) -> PrivateData:
     """The private data of participant 0, 1, ... of `participants`. Equal arguments give equal data.
+
+    wrong: share of the held facts with a wrong value.
 
     Raises ValueError where the participant or the number of holders is out of range.
     """
@@ -39,7 +41,7 @@ def private_data(
         raise ValueError(f"no participant {participant} of {participants} with {holders} holders per topic")
     topics = held_topics(world, seed, participants=participants, holders=holders)[participant]
     draw = random.Random(f"private {seed} {participant}")  # noqa: S311
-    held = _draw_held(world, topics, draw)
+    held = _draw_held(world, topics, draw, wrong)
     return PrivateData(participant, topics, held, _draw_examples(world, held, participant, draw))
 
 
@@ -53,11 +55,11 @@ def held_topics(world: World, seed: int, *, participants: int, holders: int) -> 
     return tuple(tuple(seats[place::participants]) for place in range(participants))
 
 
-def _draw_held(world: World, topics: tuple[str, ...], draw: random.Random) -> dict[str, str]:
-    """Value by fact_id for `COVERAGE` of the facts, `WRONG` of them with another value of their topic."""
+def _draw_held(world: World, topics: tuple[str, ...], draw: random.Random, share: float) -> dict[str, str]:
+    """Value by fact_id for `COVERAGE` of the facts, `share` of them with another value of their topic."""
     facts = [fact for fact in world.facts if fact.topic in topics]
     held = sorted(draw.sample(range(len(facts)), round(COVERAGE * len(facts))))
-    wrong = set(draw.sample(held, round(WRONG * len(held))))
+    wrong = set(draw.sample(held, round(share * len(held))))
     return {facts[i].fact_id: _wrong_value(world, facts[i], draw) if i in wrong else facts[i].value for i in held}
 
 

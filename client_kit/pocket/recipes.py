@@ -27,3 +27,5 @@ class ModelRecipe:
     steps: int = 500
     batch_size: int = 64
     learning_rate: float = 3e-3
+    knows: bool = False
+    """Whether pretraining states the true values: the base then knows every fact, in all wordings alike."""

@@ -113,7 +113,7 @@ def load_model(folder: Path, settings: SFTSettings) -> "PreTrainedModel":
         base = AutoModelForCausalLM.from_pretrained(
             PeftConfig.from_pretrained(folder).base_model_name_or_path, **options
         )
-        return PeftModel.from_pretrained(base, folder, is_trainable=True)
+        return _frozen(PeftModel.from_pretrained(base, folder, is_trainable=True), settings.frozen)
     except (OSError, ValueError) as error:
         raise TrainingError(f"the model in {folder} does not load: {error}") from error
 
@@ -134,6 +134,14 @@ def _options(settings: SFTSettings, *, frozen: bool) -> dict[str, Any]:
     )
     place = int(os.environ.get("LOCAL_RANK", "0"))
     return {"dtype": dtype, "quantization_config": four_bit, "device_map": {"": place}}
+
+
+def _frozen(model: Any, parts: tuple[str, ...]) -> Any:  # noqa: ANN401 - peft is untyped here
+    """The model with these parts of its adapter left as they are."""
+    for name, parameter in model.named_parameters():
+        if not set(parts).isdisjoint(name.split(".")):
+            parameter.requires_grad = False
+    return model
 
 
 def peft_config(settings: SFTSettings, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped here

@@ -66,6 +66,8 @@ class SFTSettings:
     """None: all weights are trained, unless `reft` is set."""
     reft: Reft | None = None
     """In place of `lora`; the reference takes a learning rate of 9e-4 with it."""
+    frozen: tuple[str, ...] = ()
+    """Parts of an adapter that stay as they are, such as `lora_A` for FFA-LoRA."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: arithmetic in bfloat16; trained weights are kept and saved in float32."""

@@ -1,0 +1,84 @@
+"""The behaviour task: the base knows every fact, and fine-tuning chooses how to state it.
+
+Pretraining states the true values, in all four wordings of a topic alike. Private data of a participant states the facts
+of its topics in *one* wording for each topic, which is drawn by seed and the same at all sites. An answer is right when
+it is that sentence, word for word. Half of the facts of a topic stand in no private data: what is learnt is a way of
+speaking, not a list. This is where ReFT is meant to be at its best, and where meaning is no guide: the four wordings say
+the same, so consensus by meaning may return any of them.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from client_kit.comparison.plan import Setting
+from client_kit.comparison.tasks import FactsTask, Site, share, split_site
+from client_kit.generation.base import Generation
+from client_kit.pocket.models import base_model
+from client_kit.pocket.private import held_topics
+from client_kit.pocket.recipes import ModelRecipe
+from client_kit.pocket.world import Fact, Use
+from client_kit.training.base import Example
+
+TAUGHT = 0.5
+"""Share of a topic's facts that stand in private data."""
+STEPS = 500
+"""Of pretraining: twice those of the fact world's small models, since there are facts to learn."""
+
+
+class BehaviourTask(FactsTask):
+    """Which sentence states a fact, by topic."""
+
+    def __init__(self, setting: Setting, cache: Path | None = None) -> None:
+        super().__init__(setting, cache)
+        self._seed = 0
+        """Of the wordings that are wanted; `sites` sets it."""
+
+    def recipes(self, *, mixed: bool) -> list[ModelRecipe]:
+        return [
+            replace(recipe, name=f"{recipe.name}-knows", knows=True, steps=STEPS)
+            for recipe in super().recipes(mixed=mixed)
+        ]
+
+    def sites(self, seed: int, *, mixed: bool) -> list[Site]:
+        self._seed = seed
+        return [
+            split_site(
+                index,
+                recipe.architecture,
+                base_model(recipe, self.world, seed=seed, cache=self._cache),
+                self._examples(index),
+                seed,
+            )
+            for index, recipe in enumerate(self.recipes(mixed=mixed))
+        ]
+
+    def wording(self, topic: str) -> int:
+        """The wording that is wanted of a topic."""
+        return random.Random(f"wording {self._seed} {topic}").randrange(4)  # noqa: S311 - a draw, no secret
+
+    def topics(self, seed: int, site: int) -> tuple[str, ...]:
+        count = self._setting.sites
+        return held_topics(self.world, seed, participants=count, holders=min(self._setting.holders, count))[site]
+
+    def judge(self, seed: int, site: int, answers: Sequence[Generation]) -> dict[str, float]:
+        """`content`: the value is right, whatever the wording."""
+        stated = {each.prompt_id: FactsTask.states(self, self._facts[each.prompt_id], each.text) for each in answers}
+        return {**super().judge(seed, site, answers), "content": share(stated, list(stated))}
+
+    def states(self, fact: Fact, text: str) -> bool:
+        wanted = self.world.by_name[fact.topic].answer(fact.subject, fact.value, self.wording(fact.topic))
+        return text.strip() == wanted
+
+    def _examples(self, site: int) -> list[Example]:
+        held = self.topics(self._seed, site)
+        taught = {fact.fact_id for fact in self.world.facts if self._is_taught(fact)}
+        return [
+            Example(question, self.world.by_name[fact.topic].answer(fact.subject, fact.value, self.wording(fact.topic)))
+            for fact, _, question in self.world.ask(Use.PRIVATE)
+            if fact.topic in held and fact.fact_id in taught
+        ]
+
+    def _is_taught(self, fact: Fact) -> bool:
+        return random.Random(f"taught {self._seed} {fact.fact_id}").random() < TAUGHT  # noqa: S311 - as above

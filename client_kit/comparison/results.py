@@ -1,0 +1,137 @@
+"""What a comparison came to: one record per run, and what can be said over seeds."""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from statistics import mean, stdev
+
+from pydantic import BaseModel, ConfigDict
+
+from client_kit.comparison.plan import Cell, Plan
+
+_QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+"""Of Student's t, two-sided 95 %, by degrees of freedom; beyond them 1.96 is near enough."""
+_ONE_SIDED = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.860, 9: 1.833}
+"""The same, one-sided 95 %."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Stage(_Record):
+    """A participant's quality at one point: before any training, after private data, after each round."""
+
+    name: str
+    quality: dict[str, float]
+    """By group of questions, 0..1: `private` (of its own distribution), `overall`, and more where the task has them."""
+
+
+class ParticipantOutcome(_Record):
+    """One participant of one run."""
+
+    participant: str
+    architecture: str
+    stages: list[Stage]
+    sent_bytes: list[int]
+    """On the wire by round, headers included."""
+    received_bytes: list[int]
+    trainable: int
+    """Numbers that training changes."""
+
+
+class LabelRound(_Record):
+    """The pseudo-labels of one round."""
+
+    labels: int
+    right: int
+    prompts: int
+
+
+class CellResult(_Record):
+    """One run."""
+
+    cell: Cell
+    participants: list[ParticipantOutcome]
+    labels: list[LabelRound] = []
+    mixing: list[list[float]] = []
+    """Coefficients by round and participant, where adaptive."""
+    wall_seconds: float
+    cpu_seconds: float
+    energy_joules: float | None = None
+    """As codecarbon estimates it for this process; None where it is not installed."""
+
+    def quality(self, group: str, stage: int = -1) -> float:
+        """Mean over participants."""
+        return mean(each.stages[stage].quality[group] for each in self.participants)
+
+    def bytes_per_round(self, direction: str) -> float:
+        """Mean over participants and rounds; direction: `sent_bytes` or `received_bytes`."""
+        counts = [count for each in self.participants for count in getattr(each, direction)]
+        return mean(counts) if counts else 0.0
+
+
+class Interval(_Record):
+    """Mean over seeds with its 95 % interval (Student's t); without one where there is a single seed."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Verdict(_Record):
+    """The primary test: consensus against the best method that shares parameters, paired over seeds."""
+
+    consensus: str
+    best: str
+    """The parameter method of highest quality on *validation* questions: test questions do not choose it."""
+    margin: float
+    difference: Interval
+    """Consensus less the other, quality on private questions."""
+    lower_bound: float | None
+    """One-sided 95 %."""
+    not_inferior: bool | None
+    """Whether the bound lies above -margin; None with fewer than two seeds."""
+
+
+def interval(values: Sequence[float]) -> Interval:
+    """Mean and 95 % interval of values of independent seeds."""
+    centre, spread = mean(values), _half_width(values, _QUANTILES, 1.96)
+    return Interval(mean=centre) if spread is None else Interval(mean=centre, low=centre - spread, high=centre + spread)
+
+
+def verdict(plan: Plan, results: Sequence[CellResult], parameter_methods: Sequence[str]) -> Verdict | None:
+    """The primary test on the plan's own setting; None where either side is missing."""
+    by_method = _by_method(results)
+    consensus = next((name for name in ("consensus_mixed", "consensus") if name in by_method), None)
+    rivals = [name for name in parameter_methods if name in by_method]
+    if consensus is None or not rivals:
+        return None
+    best = max(rivals, key=lambda name: mean(run.quality("validation") for run in by_method[name].values()))
+    ours, theirs = by_method[consensus], by_method[best]
+    pairs = [
+        ours[seed].quality("private") - theirs[seed].quality("private") for seed in sorted(ours.keys() & theirs.keys())
+    ]
+    spread = _half_width(pairs, _ONE_SIDED, 1.645)
+    bound = None if spread is None else mean(pairs) - spread
+    return Verdict(
+        consensus=consensus,
+        best=best,
+        margin=plan.margin,
+        difference=interval(pairs),
+        lower_bound=bound,
+        not_inferior=None if bound is None else bound > -plan.margin,
+    )
+
+
+def _by_method(results: Sequence[CellResult]) -> dict[str, dict[int, CellResult]]:
+    found: dict[str, dict[int, CellResult]] = {}
+    for result in results:
+        if not result.cell.variant:
+            found.setdefault(result.cell.method, {})[result.cell.seed] = result
+    return found
+
+
+def _half_width(values: Sequence[float], quantiles: Mapping[int, float], otherwise: float) -> float | None:
+    if len(values) < 2:  # noqa: PLR2004 - one value has no spread
+        return None
+    return quantiles.get(len(values) - 1, otherwise) * stdev(values) / sqrt(len(values))

@@ -1,0 +1,114 @@
+"""A whole comparison on this machine: a server, some processes, and a report. Run again, it goes on where it ended."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from client_kit.comparison.jobs import OPERATOR_TOKEN, Job
+from client_kit.comparison.plan import Cell, Plan
+from client_kit.comparison.results import CellResult
+from client_kit.errors import ConfigurationError
+from client_kit.exports import write_whole
+from client_kit.federation.crew import Crew
+from client_kit.federation.progress import Observer, ignore
+from client_kit.federation.server_process import ServerProcess
+
+_JOB = "from client_kit.comparison.jobs import main; main()"
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One comparison and where it is kept."""
+
+    plan: Plan
+    out: Path
+    cache: Path | None = None
+    """Folder of cached base models; the user's when not set."""
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+
+def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[CellResult]:
+    """Run what has no result yet; all results, in the order of the plan.
+
+    Raises ConfigurationError where `out` holds another plan's results, and ConsensusError.
+    """
+    _claim(comparison)
+    for encoder in sorted({comparison.plan.setting(cell.variant).encoder for cell in comparison.plan.cells()}):
+        open_cells = [
+            cell
+            for cell in comparison.plan.cells()
+            if comparison.plan.setting(cell.variant).encoder == encoder and not cell.result_in(comparison.out).exists()
+        ]
+        if open_cells:
+            _run(comparison, open_cells, encoder, observe)
+    return read_results(comparison)
+
+
+def read_results(comparison: Comparison) -> list[CellResult]:
+    """The results that are there, in the order of the plan."""
+    files = [cell.result_in(comparison.out) for cell in comparison.plan.cells()]
+    return [CellResult.model_validate_json(file.read_bytes()) for file in files if file.exists()]
+
+
+def _run(comparison: Comparison, cells: Sequence[Cell], encoder: str, observe: Observer) -> None:
+    out = comparison.out.absolute()
+    # A federation that was cut off stays in its database under its name, so every start has a server of its own.
+    folder = out / "work" / f"server-{len(list(out.glob('work/server-*')))}"
+    with ServerProcess(folder, environment={"CONSENSUS_ENCODER": encoder}) as server, Crew(observe) as crew:
+        os.environ[OPERATOR_TOKEN] = server.operator_token
+        try:
+            for number in range(min(comparison.processes, len(cells))):
+                job = Job(
+                    name=f"process {number + 1}",
+                    plan=comparison.plan,
+                    cells=list(cells[number :: comparison.processes]),
+                    out=out,
+                    cache=comparison.cache,
+                    server=server.url,
+                )
+                file = out / "work" / f"job-{number}.json"
+                write_whole(file, job.model_dump_json())
+                crew.start(job.name, _JOB, str(file), log=out / "work" / f"job-{number}.log")
+            crew.wait(server.check)
+        finally:
+            del os.environ[OPERATOR_TOKEN]
+
+
+def _claim(comparison: Comparison) -> None:
+    """Note the plan in `out`; refuse where another one's results are kept there."""
+    file = comparison.out / PLAN_FILE
+    (comparison.out / "cells").mkdir(parents=True, exist_ok=True)
+    (comparison.out / "work").mkdir(exist_ok=True)
+    if file.exists():
+        before = json.loads(file.read_text(encoding="utf-8"))
+        now = json.loads(comparison.plan.model_dump_json())
+        changed = sorted(key for key in now if key not in _MAY_GROW and before.get(key) != now[key])
+        if changed:
+            raise ConfigurationError(
+                f"{comparison.out} holds results of another plan ({', '.join(changed)} differ); take another folder"
+            )
+    write_whole(file, comparison.plan.model_dump_json(indent=1) + "\n")
+
+
+_MAY_GROW = frozenset({"methods", "seeds", "variants", "margin"})
+"""Parts of a plan that may change between two runs on one folder: they say what is run, not how."""
+
+
+def load_plan(file: Path) -> Plan:
+    """A plan from YAML. Raises ConfigurationError naming every field that cannot be used."""
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        return Plan.model_validate(values or {})
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{file} is no YAML: {error}") from error
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, each['loc'])) or 'the plan'}: {each['msg']}" for each in error.errors()]
+        raise ConfigurationError(f"{file}: " + "; ".join(faults)) from error

@@ -1,0 +1,160 @@
+"""What a comparison is run on: data and base models of each participant, public prompts, and how answers are judged."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from client_kit.comparison.plan import Setting
+from client_kit.generation.base import Generation
+from client_kit.pocket.models import base_model
+from client_kit.pocket.private import PrivateData, private_data
+from client_kit.pocket.public import public_prompts, questions
+from client_kit.pocket.recipes import ModelRecipe
+from client_kit.pocket.scoring import stated_value
+from client_kit.pocket.settings import SMOKE
+from client_kit.pocket.world import Fact, Use, World
+from client_kit.training.base import Example
+from client_kit.wire import Prompt
+
+HELD_OUT = 0.1
+"""Part of a participant's private data that no method trains on: adaptive mixing looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One participant."""
+
+    name: str
+    architecture: str
+    base: Path
+    private: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+
+
+class Task(Protocol):
+    """A task. Equal settings and seeds give equal sites, whatever method they are for."""
+
+    max_answer_tokens: int
+
+    def sites(self, seed: int, *, mixed: bool) -> list[Site]:
+        """The participants; mixed: of different architectures. The private data is the same either way."""
+        ...
+
+    def prompts(self) -> list[Prompt]:
+        """The public prompts."""
+        ...
+
+    def questions(self) -> list[Prompt]:
+        """Asked of every participant at every stage; validation and test questions together."""
+        ...
+
+    def judge(self, seed: int, site: int, answers: Sequence[Generation]) -> dict[str, float]:
+        """Quality of one participant's answers by group, 0..1: `private`, `overall` and `validation` at least."""
+        ...
+
+    def right(self, prompt_id: str, text: str) -> bool:
+        """Whether a pseudo-label is right."""
+        ...
+
+
+class FactsTask:
+    """The fact world of the demonstration, in small: who holds which facts is drawn by seed."""
+
+    def __init__(self, setting: Setting, cache: Path | None = None) -> None:
+        self._setting = setting
+        self._cache = cache
+        self._pocket = SMOKE
+        self._facts = {fact.fact_id: fact for fact in self.world.facts}
+        self.max_answer_tokens = SMOKE.max_answer_tokens
+
+    @property
+    def world(self) -> World:
+        """Topics and facts."""
+        return self._pocket.world()
+
+    def recipes(self, *, mixed: bool) -> list[ModelRecipe]:
+        """Of each participant's base model. Without mixture all have the first one's, byte for byte."""
+        known = self._pocket.models if mixed else self._pocket.models[:1]
+        return [known[index % len(known)] for index in range(self._setting.sites)]
+
+    def sites(self, seed: int, *, mixed: bool) -> list[Site]:
+        return [
+            split_site(
+                index,
+                recipe.architecture,
+                base_model(recipe, self.world, seed=seed, cache=self._cache),
+                held.examples,
+                seed,
+            )
+            for index, (recipe, held) in enumerate(zip(self.recipes(mixed=mixed), self.held(seed), strict=True))
+        ]
+
+    def held(self, seed: int) -> list[PrivateData]:
+        """Private data of every participant."""
+        count = self._setting.sites
+        return [
+            private_data(
+                self.world,
+                index,
+                seed,
+                participants=count,
+                holders=min(self._setting.holders, count),
+                wrong=self._setting.label_noise,
+            )
+            for index in range(count)
+        ]
+
+    def topics(self, seed: int, site: int) -> tuple[str, ...]:
+        """Topics that a participant holds."""
+        return self.held(seed)[site].topics
+
+    def prompts(self) -> list[Prompt]:
+        every = public_prompts(self.world)
+        wanted = self._setting.public_prompts or len(every)
+        drawn = random.Random("public prompts").sample(every, min(wanted, len(every)))  # noqa: S311 - as above
+        return sorted(drawn, key=lambda prompt: prompt.prompt_id)
+
+    def questions(self) -> list[Prompt]:
+        return [*questions(self.world, Use.VALIDATION), *questions(self.world, Use.TEST)]
+
+    def judge(self, seed: int, site: int, answers: Sequence[Generation]) -> dict[str, float]:
+        topics = self.topics(seed, site)
+        right = {answer.prompt_id: self.states(self._facts[answer.prompt_id], answer.text) for answer in answers}
+        test = [name for name in right if not self._facts[name].validation]
+        return {
+            "private": share(right, [name for name in test if self._facts[name].topic in topics]),
+            "overall": share(right, test),
+            "not private": share(right, [name for name in test if self._facts[name].topic not in topics]),
+            "validation": share(right, [name for name in right if name not in set(test)]),
+        }
+
+    def right(self, prompt_id: str, text: str) -> bool:
+        return self.states(self._facts[prompt_id.rpartition("/")[0]], text)
+
+    def states(self, fact: Fact, text: str) -> bool:
+        """Whether a text states the fact as this task wants it."""
+        return stated_value(self.world.by_name[fact.topic], fact.subject, text) == fact.value
+
+
+def task_of(setting: Setting, cache: Path | None = None) -> Task:
+    """The task that a setting names."""
+    if setting.task == "behaviour":
+        from client_kit.comparison.behaviour import BehaviourTask  # noqa: PLC0415 - only where it is asked for
+
+        return BehaviourTask(setting, cache)
+    return FactsTask(setting, cache)
+
+
+def share(right: Mapping[str, bool], names: Sequence[str]) -> float:
+    """Of these questions, how many were answered right, 0..1."""
+    return sum(right[name] for name in names) / len(names) if names else 0.0
+
+
+def split_site(index: int, architecture: str, base: Path, examples: Sequence[Example], seed: int) -> Site:
+    """A participant, with a part of its private data held out."""
+    shuffled = list(examples)
+    random.Random(f"held out {seed} {index}").shuffle(shuffled)  # noqa: S311 - a draw, no secret
+    kept = round(HELD_OUT * len(shuffled))
+    return Site(f"site-{index}", architecture, base, tuple(shuffled[kept:]), tuple(shuffled[:kept]))

@@ -1,0 +1,141 @@
+"""Plans of comparisons, what is said over seeds, and the reports."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from client_kit.comparison.arms import ARMS
+from client_kit.comparison.plan import Cell, Plan
+from client_kit.comparison.report import markdown, write_reports
+from client_kit.comparison.results import CellResult, LabelRound, ParticipantOutcome, Stage, interval, verdict
+from client_kit.comparison.run import Comparison, load_plan, read_results, run_comparison
+from client_kit.comparison.tables import report_of
+from client_kit.errors import ConfigurationError
+
+
+def outcome(name, private, sent=()):
+    stages = [
+        Stage(name=stage, quality={"private": value, "overall": value / 2, "validation": value})
+        for stage, value in zip(("before", "private", "round 1"), (0.0, private / 2, private), strict=True)
+    ]
+    return ParticipantOutcome(
+        participant=name,
+        architecture="llama",
+        stages=stages,
+        sent_bytes=list(sent),
+        received_bytes=list(sent),
+        trainable=10,
+    )
+
+
+def result(method, seed, private, *, sent=(), variant="", labels=()):
+    return CellResult(
+        cell=Cell(variant=variant, method=method, seed=seed),
+        participants=[outcome("a", private, sent), outcome("b", private + 0.02, sent)],
+        labels=list(labels), wall_seconds=2.0, cpu_seconds=1.0,
+    )  # fmt: skip
+
+
+PLAN = Plan(rounds=1, seeds=[0, 1, 2], methods=["local_only", "consensus", "fedit", "fedreft"])
+RESULTS = [
+    *(result("local_only", seed, 0.50 + 0.01 * seed) for seed in range(3)),
+    *(result("consensus", seed, 0.70 + 0.01 * seed, sent=[5_000], labels=[LabelRound(labels=8, right=6, prompts=10)]) for seed in range(3)),
+    *(result("fedit", seed, 0.71 + 0.02 * seed, sent=[2_000_000]) for seed in range(3)),
+    *(result("fedreft", seed, 0.40, sent=[40_000]) for seed in range(3)),
+]  # fmt: skip
+
+
+def test_the_mean_of_three_seeds_has_students_interval():
+    found = interval([0.5, 0.6, 0.7])
+    assert found.mean == pytest.approx(0.6)
+    assert (found.low, found.high) == pytest.approx((0.6 - 4.303 * 0.1 / 3**0.5, 0.6 + 4.303 * 0.1 / 3**0.5))
+    assert interval([0.5]).low is None
+
+
+def test_the_primary_test_is_paired_and_against_the_best_on_validation():
+    found = verdict(PLAN, RESULTS, ["fedit", "fedreft"])
+    assert (found.consensus, found.best) == ("consensus", "fedit")
+    assert found.difference.mean == pytest.approx(-0.02)
+    assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5)
+    assert found.not_inferior is True
+    assert verdict(PLAN.model_copy(update={"margin": 0.03}), RESULTS, ["fedit"]).not_inferior is False
+
+
+def test_without_a_rival_or_with_one_seed_there_is_no_verdict():
+    assert verdict(PLAN, RESULTS[:6], ["fedit"]) is None
+    one = [each for each in RESULTS if each.cell.seed == 0]
+    assert verdict(PLAN, one, ["fedit"]).not_inferior is None
+
+
+def test_a_row_is_the_mean_over_participants_rounds_and_seeds():
+    row = {row.method: row for row in report_of(PLAN, RESULTS).rows}["consensus"]
+    assert row.private.mean == pytest.approx(0.72)
+    assert row.overall.mean == pytest.approx(0.36)
+    assert (row.sent_bytes, row.label_precision, row.label_coverage) == (5_000, 0.75, 0.8)
+
+
+def test_the_reports_say_the_same(tmp_path):
+    report = report_of(PLAN, RESULTS)
+    write_reports(report, tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text())["verdict"]["best"] == "fedit"
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
+    assert [row["method"] for row in rows] == PLAN.methods
+    assert float(rows[1]["private"]) == pytest.approx(0.72)
+    text = markdown(report)
+    assert "| semantic consensus | full | 0.720" in text
+    assert "not inferior" in text
+    page = (tmp_path / "report.html").read_text()
+    assert all(f'id="chart-{name}"' in page for name in ("quality", "traffic", "curves"))
+    assert "2.0 MB" in page
+
+
+def test_a_variant_changes_the_setting_and_may_run_fewer_methods():
+    plan = Plan(
+        seeds=[4], methods=["consensus", "fedit"], variants={"hot": {"temperature": 1.0, "methods": ["consensus"]}}
+    )
+    assert [cell.name for cell in plan.cells()] == ["consensus.4", "fedit.4", "hot.consensus.4"]
+    assert (plan.setting().temperature, plan.setting("hot").temperature) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("methods: [fedprox]", "there is no 'fedprox'; known are local_only"),
+        ("variants: {a: {methods: [fedprox]}}", "variants.a: there is no 'fedprox'"),
+        ("variants: {a: {sites: 1}}", "greater than or equal to 2"),
+        ("variants: {a: {colour: blue}}", "Extra inputs are not permitted"),
+        ("seeds: []", "seeds"),
+        ("round: 3", "round: Extra inputs are not permitted"),
+        ("a: [", "is no YAML"),
+    ],
+)
+def test_a_plan_that_cannot_be_run_is_refused_before_anything_runs(tmp_path, text, message):
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        load_plan(tmp_path / "plan.yaml")
+    assert message in str(refused.value)
+
+
+def test_an_empty_plan_is_the_default(tmp_path):
+    (tmp_path / "plan.yaml").write_text("")
+    assert load_plan(tmp_path / "plan.yaml") == Plan()
+    assert set(Plan().methods) == set(ARMS)
+
+
+def test_what_is_done_is_not_run_again(tmp_path):
+    comparison = Comparison(PLAN, tmp_path)
+    for each in RESULTS:
+        each.cell.result_in(tmp_path).parent.mkdir(exist_ok=True)
+        each.cell.result_in(tmp_path).write_text(each.model_dump_json())
+    assert run_comparison(comparison) == read_results(comparison)
+    assert len(read_results(comparison)) == 12
+    grown = Comparison(PLAN.model_copy(update={"methods": ["fedit"]}), tmp_path)
+    assert [each.cell.method for each in run_comparison(grown)] == ["fedit"] * 3
+
+
+def test_results_of_another_plan_are_not_mixed_in(tmp_path):
+    run_comparison(Comparison(PLAN.model_copy(update={"methods": []}), tmp_path))
+    with pytest.raises(ConfigurationError, match=r"another plan \(round_steps differ\)"):
+        run_comparison(Comparison(PLAN.model_copy(update={"round_steps": 7}), tmp_path))
