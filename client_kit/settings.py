@@ -289,6 +289,58 @@ class DpoSettings(TrlSettings):
         return self
 
 
+class DpSettings(Settings):
+    """Fine-tuning with record-level differential privacy: DP-SGD (arXiv 1607.00133) through Opacus."""
+
+    kind: Literal["dp"]
+    epsilon: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """What the models of all trainings together may reveal about one private example. Below 1 is strong, above 10 weak."""
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    """Chance that the bound does not hold; well below 1 / number of private examples."""
+    planned_steps: Annotated[int, Field(ge=1)]
+    """Optimiser steps of all trainings together, `first_steps + rounds * steps`: the noise is chosen for them."""
+    first_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps of the first training, on private data alone; as `steps` when not set."""
+    steps: Annotated[int, Field(ge=1)]
+    """Optimiser steps of every later training."""
+    method: Literal["full", "lora"] = "full"
+    """`full` trains all weights, `lora` an adapter: fewer numbers to add noise to, and far less memory."""
+    clip: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """L2 norm to which the gradient of each private example is cut."""
+    accountant: Literal["prv", "rdp"] = "prv"
+    """How epsilon is computed: `prv` numerically (arXiv 2106.02848), `rdp` by a looser bound (arXiv 1908.10530)."""
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    """Highest learning rate, reached after the warm-up."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate goes down over the steps of one training."""
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimiser steps at the start of every training in which the learning rate rises from 0."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Decoupled weight decay of AdamW, per unit of learning rate."""
+    expected_batch: Annotated[int, Field(ge=1)] = 64
+    """Private examples in a step on average, each drawn by a coin of its own; large batches suffer less from noise."""
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    """Examples that go through the model at once; changes no result."""
+    max_length: Annotated[int, Field(ge=8)] | None = 1024
+    """Longest prompt with its completion, in tokens; longer ones are cut at the end. Null: no limit."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    checkpoint_steps: Annotated[int, Field(ge=1)] | None = None
+    """Optimiser steps between checkpoints, from which a training that was killed goes on."""
+    lora_rank: Annotated[int, Field(ge=1)] = 16
+    """Rank of a new adapter; this and the next three are for method `lora`."""
+    lora_alpha: Annotated[int, Field(ge=1)] = 32
+    """The adapter's output is scaled by `lora_alpha / lora_rank`."""
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs that is dropped in training."""
+    lora_target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
+    """Modules that get an adapter: `all-linear`, a regular expression, or a list of names (`[q_proj, v_proj]`)."""
+
+    def steps_of(self, stage: int) -> int:
+        """Optimiser steps of training `stage`, from 1."""
+        return self.steps if stage > 1 or self.first_steps is None else self.first_steps
+
+
 class NoTrainerSettings(Settings):
     """Nothing is trained here (the model is behind an API): pseudo-labels are written for whoever does."""
 
@@ -297,7 +349,7 @@ class NoTrainerSettings(Settings):
     """Format of the files `work/round-NNN/labels.<format>.jsonl`."""
 
 
-TrainerSettings = Annotated[SftSettings | DpoSettings | NoTrainerSettings, Field(discriminator="kind")]
+TrainerSettings = Annotated[SftSettings | DpoSettings | DpSettings | NoTrainerSettings, Field(discriminator="kind")]
 
 
 class SamplingSettings(Settings):
@@ -437,6 +489,22 @@ class SiteSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _privacy_is_not_undone(self) -> Self:
+        """What the bound does not cover is refused."""
+        if self.trainer.kind != "dp":
+            return self
+        if self.validation.return_margin is not None:
+            raise ValueError(
+                "trainer 'dp' bounds what a training reveals; to choose a checkpoint by private examples reveals more. "
+                "Remove validation.return_margin"
+            )
+        if self.mixing.replay != 1:
+            raise ValueError(
+                "trainer 'dp' draws private examples itself, and its bound counts on all; set mixing.replay to 1"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _evaluations_have_examples(self) -> Self:
         if getattr(self.trainer, "evaluate_steps", None) is not None and self.validation.share == 0:
             raise ValueError("trainer.evaluate_steps evaluates on held-out private examples; set validation.share too")
@@ -460,6 +528,17 @@ class ParticipantSettings(SiteSettings):
     patience_seconds: Annotated[float, Field(gt=0)] = 172_800.0
     """Longest wait for a round to open or to be published, in seconds."""
     slots: SlotSettings | None = None
+
+    @model_validator(mode="after")
+    def _privacy_covers_all_trainings(self) -> Self:
+        if self.trainer.kind == "dp":
+            needed = sum(self.trainer.steps_of(stage) for stage in range(1, self.rounds + 2))
+            if self.trainer.planned_steps < needed:
+                raise ValueError(
+                    f"trainer.planned_steps is {self.trainer.planned_steps}, and {self.rounds} rounds take {needed} steps "
+                    f"in {self.rounds + 1} trainings; set planned_steps to {needed} or more"
+                )
+        return self
 
     @model_validator(mode="after")
     def _one_token(self) -> Self:

@@ -14,6 +14,7 @@ from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
     REFT_FIELDS,
     DpoSettings,
+    DpSettings,
     GeneratorSettings,
     NoTrainerSettings,
     OpenAISettings,
@@ -29,7 +30,7 @@ from client_kit.settings import (
 from client_kit.training.base import Trainer
 
 if TYPE_CHECKING:
-    from client_kit.training.sft_settings import SFTSettings
+    from client_kit.training.sft_settings import Lora, SFTSettings
 
 ANSWERS = "answers.sqlite"
 """The answer cache in a participant's work folder."""
@@ -98,6 +99,8 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
             return _sft(settings, threads)
         case DpoSettings():
             return _dpo(settings, threads)
+        case DpSettings():
+            return _dp(settings, threads)
     assert_never(settings)
 
 
@@ -185,17 +188,18 @@ def _dpo(settings: DpoSettings, threads: int | None) -> Trainer:
     return DPOFineTuner(own)
 
 
-def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
-    from client_kit.training.sft_settings import Lora, Reft, SFTSettings  # noqa: PLC0415
+def _dp(settings: DpSettings, threads: int | None) -> Trainer:
+    from client_kit.training.private import DPFineTuner, DPSettings  # noqa: PLC0415
 
-    lora = Lora(
-        rank=settings.lora_rank,
-        alpha=settings.lora_alpha,
-        dropout=settings.lora_dropout,
-        target_modules=settings.lora_target_modules,
-        dora=settings.method == "dora",
-        four_bit=settings.method == "qlora",
-    )
+    own = settings.model_dump(exclude={"kind", "method", "steps", "first_steps"})
+    kept = {name: value for name, value in own.items() if not name.startswith("lora_")}
+    return DPFineTuner(DPSettings(**kept, lora=_lora(settings) if settings.method == "lora" else None, threads=threads))
+
+
+def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
+    from client_kit.training.sft_settings import Reft, SFTSettings  # noqa: PLC0415
+
+    lora = replace(_lora(settings), dora=settings.method == "dora", four_bit=settings.method == "qlora")
     reft = Reft(**{name.removeprefix("reft_"): getattr(settings, name) for name in REFT_FIELDS})
     return SFTSettings(
         learning_rate=settings.learning_rate,
@@ -217,4 +221,15 @@ def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
         patience=settings.patience,
         processes=settings.processes,
         report_to=settings.report_to,
+    )
+
+
+def _lora(settings: TrlSettings | DpSettings) -> "Lora":
+    from client_kit.training.sft_settings import Lora  # noqa: PLC0415
+
+    return Lora(
+        rank=settings.lora_rank,
+        alpha=settings.lora_alpha,
+        dropout=settings.lora_dropout,
+        target_modules=settings.lora_target_modules,
     )

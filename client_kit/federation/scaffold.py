@@ -27,7 +27,12 @@ GENERATORS: Mapping[str, Mapping[str, Any]] = {
 }
 """What a kind of generator must be told."""
 
-TRAINERS: Mapping[str, Mapping[str, Any]] = {"sft": {"steps": 200}, "dpo": {"steps": 200}, "none": {}}
+TRAINERS: Mapping[str, Mapping[str, Any]] = {
+    "sft": {"steps": 200},
+    "dpo": {"steps": 200},
+    "dp": {"epsilon": 4.0, "delta": 0.0001, "planned_steps": 800, "steps": 200},
+    "none": {},
+}
 """What a kind of trainer must be told."""
 
 

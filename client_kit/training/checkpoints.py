@@ -40,7 +40,7 @@ def checkpoint_folder(output: Path, job: str) -> Iterator[Path]:
     try:
         yield folder
     except BaseException:
-        if not any(path.is_file() for path in folder.rglob("*/*")):
+        if not any(path.is_file() and path.name != _JOB_FILE for path in folder.rglob("*")):
             shutil.rmtree(folder)
         raise
     shutil.rmtree(folder)

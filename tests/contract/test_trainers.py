@@ -8,6 +8,7 @@ from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
 from client_kit.training.base import Example, Trainer
 from client_kit.training.dpo import DPOFineTuner, DPOSettings
+from client_kit.training.private import DPFineTuner, DPSettings
 from client_kit.training.sft import Lora, Reft, SFTFineTuner, SFTSettings
 
 EXAMPLES = [
@@ -24,12 +25,23 @@ def _dpo() -> Trainer:
     return DPOFineTuner(DPOSettings(_sft().settings, preference_steps=1))
 
 
+def _dp(**changes) -> Trainer:
+    return DPFineTuner(
+        DPSettings(
+            epsilon=8.0, delta=0.01, planned_steps=20, expected_batch=2, batch_size=2, learning_rate=1e-2, device="cpu",
+            threads=1, accountant="rdp", **changes,
+        )
+    )  # fmt: skip
+
+
 TRAINERS = {
     "sft-full": _sft,
     "sft-lora": lambda: _sft(lora=Lora(rank=2)),
     "sft-dora": lambda: _sft(lora=Lora(rank=2, dora=True)),
     "sft-reft": lambda: _sft(reft=Reft(rank=2)),
     "dpo": _dpo,
+    "dp-full": _dp,
+    "dp-lora": lambda: _dp(lora=Lora(rank=2)),
 }
 
 
@@ -57,7 +69,8 @@ def test_training_writes_the_folder_that_it_reports(trainer, model, tmp_path):
     assert report.seconds > 0
     assert all(loss > 0 for loss in report.losses)
     assert report.validation == ()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "privacy.json") == ["out"]
+    assert (report.privacy is not None) == (tmp_path / "privacy.json").exists()
 
 
 def test_held_out_examples_are_judged_and_teach_nothing(trainer, model, tmp_path):

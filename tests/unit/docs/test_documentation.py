@@ -15,6 +15,7 @@ from client_kit.federation.configuration import FederationSettings
 from client_kit.settings import (
     CollapseSettings,
     DpoSettings,
+    DpSettings,
     MixingSettings,
     NoTrainerSettings,
     OpenAISettings,
@@ -161,6 +162,7 @@ def test_the_table_of_settings_is_the_servers():
         ScriptedSettings,
         SftSettings,
         DpoSettings,
+        DpSettings,
         NoTrainerSettings,
     ],
 )

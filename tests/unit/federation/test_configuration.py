@@ -165,3 +165,34 @@ def test_a_token_file_that_is_no_text_is_told_plainly(tmp_path):
     settings = load_settings(tmp_path / "participant.yaml", ParticipantSettings)
     with pytest.raises(ConfigurationError, match="token is no text"):
         participant_token(settings)
+
+
+PRIVATE = PARTICIPANT.replace(
+    "  kind: sft\n  first_steps: 90\n  steps: 60\n",
+    "  kind: dp\n  epsilon: 4\n  delta: 1.0e-5\n  planned_steps: 270\n  first_steps: 90\n  steps: 60\n",
+)
+
+
+def test_a_privacy_budget_covers_the_trainings_of_all_rounds(tmp_path):
+    assert load_settings(write(tmp_path, PRIVATE), ParticipantSettings).trainer.planned_steps == 270
+    short = faults(tmp_path, PRIVATE.replace("270", "269"))
+    assert "3 rounds take 270 steps in 4 trainings; set planned_steps to 270 or more" in short
+
+
+def test_what_a_privacy_budget_does_not_cover_is_refused(tmp_path):
+    assert "replay" in faults(tmp_path, PRIVATE + "mixing: {replay: 0.5}\n")
+    assert "return_margin" in faults(tmp_path, PRIVATE + "validation: {share: 0.1, return_margin: 0.1}\n")
+
+
+def test_evaluations_need_held_out_examples_and_margins_too(tmp_path):
+    with_evaluations = PARTICIPANT.replace("  steps: 60\n", "  steps: 60\n  evaluate_steps: 10\n")
+    assert "set validation.share too" in faults(tmp_path, with_evaluations)
+    assert "set 'share' above 0" in faults(tmp_path, PARTICIPANT + "validation: {return_margin: 0.1}\n")
+    assert load_settings(write(tmp_path, with_evaluations + "validation: {share: 0.1}\n"), ParticipantSettings)
+
+
+def test_a_curriculum_is_a_list_of_values(tmp_path):
+    settings = load_settings(
+        write(tmp_path, PARTICIPANT + "mixing: {ratio: [0.5, 1], minimum_confidence: 0.3}\n"), ParticipantSettings
+    )
+    assert (settings.mixing.ratio, settings.mixing.minimum_confidence) == ((0.5, 1.0), 0.3)

@@ -18,6 +18,7 @@ from client_kit.generation.seeds import answer_seed
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.settings import (
     REFT_FIELDS,
+    DpSettings,
     GeneratorSettings,
     OpenAISettings,
     SftSettings,
@@ -27,6 +28,7 @@ from client_kit.settings import (
     VLLMServerSettings,
     VLLMSettings,
 )
+from client_kit.training.private import DPSettings
 from client_kit.training.sft_settings import Lora, Reft, SFTSettings
 from client_kit.wire import FinishReason, Prompt
 from client_kit.wiring import open_source, open_trainer
@@ -233,6 +235,25 @@ def test_every_field_of_a_reft_adapter_reaches_the_trainer_and_has_its_default()
     assert all(REFT[name] != default for name, default in defaults.items())
     chosen = SftSettings(kind="sft", steps=1, method="reft", **{f"reft_{name}": value for name, value in REFT.items()})
     assert open_trainer(chosen).settings.reft == Reft(**REFT)
+
+
+def test_every_field_of_private_training_reaches_the_trainer():
+    given = {
+        "epsilon": 3.0, "delta": 1e-5, "planned_steps": 70, "clip": 0.5, "accountant": "rdp", "learning_rate": 0.25,
+        "schedule": "cosine", "warmup_steps": 2, "weight_decay": 0.5, "expected_batch": 7, "batch_size": 3, "max_length": 99,
+        "device": "cpu", "checkpoint_steps": 11,
+    }  # fmt: skip
+    options = {field.name for field in dataclasses.fields(DPSettings)}
+    assert options - given.keys() == {"lora", "threads"}
+    lora = {f"lora_{name}": value for name, value in LORA.items()}
+    chosen = DpSettings(kind="dp", steps=1, method="lora", **given, **lora)
+    assert open_trainer(chosen, threads=2).settings == DPSettings(**given, lora=Lora(**LORA), threads=2)
+    plain = {
+        name: field.default
+        for name, field in DpSettings.model_fields.items()
+        if name in options and not field.is_required()
+    }
+    assert plain == {f.name: f.default for f in dataclasses.fields(DPSettings) if f.name in plain}
 
 
 @pytest.mark.parametrize(("method", "changed"), [("dora", {"dora": True}), ("qlora", {"four_bit": True})])
