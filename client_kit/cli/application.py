@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from client_kit._version import __version__
 from client_kit.cli import (
     compare,
+    cost,
     demo,
     doctor,
     federate,
@@ -103,6 +104,7 @@ app.command("join")(join.join)
 app.command("federate")(federate.federate)
 app.command("demo")(demo.demo)
 app.command("compare")(compare.compare)
+app.command("cost")(cost.cost_of)
 app.command("replay")(replay.replay)
 app.command("doctor")(doctor.doctor)
 app.command("schema")(schema.schema)
