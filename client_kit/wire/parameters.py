@@ -3,10 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from client_kit.wire.base import Request, WireModel
-from client_kit.wire.limits import Digest, Name
+from client_kit.wire.limits import Digest, Matching, Name
 
 MAX_PARAMETER_BYTES = 64 * 1024 * 1024
 """Largest file of one update that a server takes unless its operator allows more."""
@@ -17,7 +17,14 @@ METADATA_KEY = "semantic_consensus"
 RANK = "r"
 """Stands in a shape for the rank of an update."""
 
-TensorName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$")]
+TensorName = Annotated[
+    str,
+    Matching(
+        r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}$",
+        "have letters of the English alphabet, digits, '_', '.' and '-' only, not begin with '.' or '-', and have 1 to 255 "
+        "characters",
+    ),
+]
 """`SITE.PART`, such as `3.prefix.R` or `layers.0.q_proj.lora_A`."""
 
 
