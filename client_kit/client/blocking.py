@@ -19,6 +19,7 @@ from client_kit.wire import (
     AppealOutcome,
     AppealResolution,
     ConsensusPolicy,
+    Endpoint,
     Federation,
     FederationCreate,
     Health,
@@ -36,6 +37,7 @@ from client_kit.wire import (
     PromptSetUpload,
     PseudoLabel,
     PseudoLabelPage,
+    PullStatus,
     Readiness,
     Rejection,
     Reliability,
@@ -166,6 +168,24 @@ class ConsensusClient:
     def new_token(self, participant: str) -> ParticipantToken:
         """A new token for a participant; its old one ends. Operators only."""
         return self._run(self._operations.here(lambda name: calls.new_token(name, participant)))
+
+    # Pull mode
+
+    def set_endpoint(self, participant: str, endpoint: Endpoint) -> Endpoint:
+        """Have the server ask a participant through an upstream of its panels file. Operators of the server only."""
+        return self._run(self._operations.here(lambda name: calls.set_endpoint(name, participant, endpoint)))
+
+    def endpoint(self, participant: str) -> Endpoint:
+        """How the server asks a participant; an error where it does not. Operators only."""
+        return self._run(self._operations.here(lambda name: calls.endpoint(name, participant)))
+
+    def remove_endpoint(self, participant: str) -> None:
+        """Have the server ask a participant no more. Operators of the server only."""
+        self._run(self._operations.here(lambda name: calls.remove_endpoint(name, participant)))
+
+    def pulls(self, number: int) -> list[PullStatus]:
+        """How far the server is with each participant that it asks in a round, and why answers are missing."""
+        return self._run(self._operations.here(lambda name: calls.pulls(name, number))).items
 
     # Rounds
 

@@ -16,6 +16,7 @@ from client_kit.wire import (
     AppealList,
     AppealResolution,
     ConsensusPolicy,
+    Endpoint,
     Federation,
     FederationCreate,
     FederationList,
@@ -35,6 +36,7 @@ from client_kit.wire import (
     PromptSetList,
     PromptSetUpload,
     PseudoLabelPage,
+    PullList,
     Readiness,
     RejectionPage,
     ReliabilityList,
@@ -165,6 +167,31 @@ def update_participant(federation: str, participant: str, update: ParticipantUpd
 def new_token(federation: str, participant: str) -> Call[ParticipantToken]:
     """May be repeated: the token of a lost answer is of no use to anybody, and the next one ends it."""
     return _post(routes.TOKEN, ParticipantToken, federation=federation, participant=participant)
+
+
+# Pull mode
+
+
+def set_endpoint(federation: str, participant: str, endpoint: Endpoint) -> Call[Endpoint]:
+    return Call(
+        "PUT",
+        path(routes.ENDPOINT, federation=federation, participant=participant),
+        _model(Endpoint),
+        headers=_JSON,
+        content=endpoint.model_dump_json(exclude_none=True).encode(),
+    )
+
+
+def endpoint(federation: str, participant: str) -> Call[Endpoint]:
+    return _get(routes.ENDPOINT, Endpoint, federation=federation, participant=participant)
+
+
+def remove_endpoint(federation: str, participant: str) -> Call[None]:
+    return Call("DELETE", path(routes.ENDPOINT, federation=federation, participant=participant), lambda _: None)
+
+
+def pulls(federation: str, number: int) -> Call[PullList]:
+    return _get(routes.PULLS, PullList, federation=federation, number=number)
 
 
 # Rounds

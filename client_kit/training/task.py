@@ -82,7 +82,7 @@ def perform_here(task: Task) -> Outcome:
 
 def _settings(held: Mapping[str, Any]) -> SFTSettings:
     lora = held["lora"]
-    listed = {"report_to": tuple(held["report_to"])}
+    listed = {name: tuple(held[name]) for name in ("frozen", "report_to")}
     return SFTSettings(**{**held, **listed, "lora": None if lora is None else _lora(lora), "reft": _reft(held["reft"])})
 
 

@@ -72,7 +72,7 @@ def token(
 
 
 @app.command(epilog="Example: consensus-server panel schema > panels.schema.json")
-def schema() -> None:
+def schema(*, as_json: JsonOption = False) -> None:  # noqa: ARG001  it is JSON in any case
     """Print the JSON schema of the panels file, for editors."""
     print_json(PanelsFile.model_json_schema())
 

@@ -7,6 +7,7 @@ import pytest
 
 from client_kit.errors import ConfigurationError, UnknownModel
 from client_kit.generation.base import Sampling
+from client_kit.generation.rendering import encode
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.wire import FinishReason, Prompt
 from tests.support.tiny_model import CHAT_TEMPLATE, WORDS, write_tiny_model
@@ -102,15 +103,13 @@ def test_a_nucleus_leaves_the_tail_out(folder):
 
 
 def test_a_chat_template_brings_its_markers_once(tmp_path):
-    folder = write_tiny_model(tmp_path, chat_template=CHAT_TEMPLATE)
-    with closing(TransformersGenerator(folder, device="cpu")) as generator:
-        assert generator._encode("the capital") == generator._tokenizer.convert_tokens_to_ids(
-            ["<user>", "the", "capital", "<bot>"]
-        )
-    with closing(TransformersGenerator(folder, device="cpu", prompt_template="what is {prompt}")) as generator:
-        assert generator._encode("the capital") == generator._tokenizer.convert_tokens_to_ids(
-            ["what", "is", "the", "capital"]
-        )
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(write_tiny_model(tmp_path, chat_template=CHAT_TEMPLATE))
+    marked = tokenizer.convert_tokens_to_ids(["<user>", "the", "capital", "<bot>"])
+    assert encode(tokenizer, "the capital", None) == marked
+    framed = tokenizer.convert_tokens_to_ids(["what", "is", "the", "capital"])
+    assert encode(tokenizer, "the capital", "what is {prompt}") == framed
 
 
 def test_the_answer_gets_the_room_that_the_context_leaves(tmp_path):

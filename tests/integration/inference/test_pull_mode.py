@@ -13,7 +13,18 @@ import pytest
 import yaml
 
 from client_kit import ConsensusClient
-from client_kit.wire import Prompt, RoundState, prompt_set_digest
+from client_kit.errors import UnknownParticipant, ValidationFailed
+from client_kit.wire import (
+    ConsensusPolicy,
+    Endpoint,
+    FederationCreate,
+    Manifest,
+    Prompt,
+    PromptSetUpload,
+    PullState,
+    RoundState,
+    prompt_set_digest,
+)
 from tests.support.panels import OPERATOR_TOKEN
 from tests.support.upstreams import ROOT, upstream_server
 
@@ -55,33 +66,26 @@ def llama():
         yield server
 
 
-def found(url, llama):
-    """A federation of a participant that submits and one that is asked; the open round."""
-    manifest = {
-        "name": "questions", "version": "1.0", "digest": prompt_set_digest(PROMPTS), "prompt_count": len(PROMPTS),
-        "description": "Questions.", "licence": "CC0-1.0", "language": "en", "topics": {},
-    }  # fmt: skip
-    with httpx.Client(
-        base_url=f"{url}/v1", headers={"authorization": f"Bearer {OPERATOR_TOKEN}"}, timeout=60
-    ) as operator:
-        prompts = [prompt.model_dump(mode="json") for prompt in PROMPTS]
-        assert operator.post("/prompt-sets", json={"manifest": manifest, "prompts": prompts}).is_success
-        policy = {"rule": "cluster_medoid", "abstain": False, "guards": False, "reliability": False}
-        terms = {"federation": "clinics", "prompt_set": manifest["digest"], "policy": policy}
-        assert operator.post("/federations", json=terms).is_success
-        tokens = {
-            name: operator.post("/federations/clinics/participants", json={"participant": name}).json()["token"]
-            for name in ("anna", "llama")
-        }
-        endpoint = {"upstream": "llama", "concurrency": 1, "max_tokens": 32}
-        path = "/federations/clinics/participants/llama/endpoint"
-        refused = operator.put(path, json={"upstream": "gpt"})
-        assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
-        assert "there are llama" in refused.json()["detail"]
-        put = operator.put(path, json=endpoint)
-        assert put.status_code == 200
-        assert operator.get(path).json() == put.json()
-        assert operator.post("/federations/clinics/rounds", json={}).is_success
+def found(url):
+    """A federation of a participant that submits and one that is asked, with an open round; both tokens."""
+    manifest = Manifest(
+        name="questions", version="1.0", digest=prompt_set_digest(PROMPTS), prompt_count=len(PROMPTS),
+        description="Questions.", licence="CC0-1.0", language="en", topics={},
+    )  # fmt: skip
+    policy = ConsensusPolicy(rule="cluster_medoid", abstain=False, guards=False, reliability=False)
+    with ConsensusClient(url, OPERATOR_TOKEN, federation="clinics") as operator:
+        operator.upload_prompt_set(PromptSetUpload(manifest=manifest, prompts=PROMPTS))
+        operator.create_federation(FederationCreate(federation="clinics", prompt_set=manifest.digest, policy=policy))
+        tokens = {name: operator.add_participant(name).token for name in ("anna", "llama")}
+        with pytest.raises(ValidationFailed, match="there are llama"):
+            operator.set_endpoint("llama", Endpoint(upstream="gpt"))
+        asked = Endpoint(upstream="llama", concurrency=1, max_tokens=32)
+        assert operator.set_endpoint("llama", asked) == asked == operator.endpoint("llama")
+        operator.set_endpoint("anna", asked)
+        operator.remove_endpoint("anna")
+        with pytest.raises(UnknownParticipant, match="submits by itself"):
+            operator.endpoint("anna")
+        operator.create_round()
     return tokens
 
 
@@ -92,8 +96,11 @@ def test_a_mixed_round_survives_the_death_of_its_server_and_asks_nothing_twice(t
     log = tmp_path / "server.log"
     llama.hang_from = 3
     with server_process(tmp_path, log) as (process, url):
-        tokens = found(url, llama)
+        tokens = found(url)
         assert llama.hanging.wait(60), "the fourth question was not asked"
+        with ConsensusClient(url, OPERATOR_TOKEN, federation="clinics") as operator:
+            (pull,) = operator.pulls(1)
+            assert (pull.participant, pull.upstream, pull.state) == ("llama", "llama", PullState.ASKING)
         os.kill(process.pid, signal.SIGKILL)
         process.wait(30)
     before = Counter(body["messages"][0]["content"] for body in llama.bodies)

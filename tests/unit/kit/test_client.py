@@ -54,8 +54,8 @@ def test_every_route_has_a_call():
     names = [name for name, value in vars(routes).items() if name.isupper() and str(value).startswith("/")]
     assert len(names) > 15
     source = inspect.getsource(calls)
-    missing = [name for name in names if f"routes.{name}" not in source]
-    assert missing == []
+    missing = {name for name in names if f"routes.{name}" not in source}
+    assert missing == {"CHAT_COMPLETIONS", "COMPLETIONS", "MODELS", "MODEL"}  # OpenAI's own clients call these
 
 
 def test_a_value_in_a_path_is_one_segment():

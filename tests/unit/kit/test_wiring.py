@@ -211,7 +211,8 @@ def test_a_limit_in_money_needs_prices():
 
 def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
     options = {field.name: field.default for field in dataclasses.fields(SFTSettings)}
-    assert options.keys() - SFT.keys() == {"lora", "reft", "threads"}
+    # Adapters have tests of their own; `frozen` is set by parameter-sharing methods, `threads` by who starts several.
+    assert options.keys() - SFT.keys() == {"lora", "reft", "frozen", "threads"}
     assert {name: SftSettings.model_fields[name].default for name in SFT} == {name: options[name] for name in SFT}
     assert all(SFT[name] != options[name] for name in SFT)
     trainer = open_trainer(SftSettings(kind="sft", steps=1, **SFT), threads=2)
