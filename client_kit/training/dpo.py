@@ -13,10 +13,11 @@ from client_kit._quiet import without_progress_bars
 from client_kit.errors import ConfigurationError
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
+from client_kit.training.launching import perform
 from client_kit.training.running import threads, usable
 from client_kit.training.sft import logs_of, prepare
 from client_kit.training.sft_settings import SFTSettings
-from client_kit.training.task import Outcome, Task, perform
+from client_kit.training.task import Outcome, Task
 
 
 @dataclass(frozen=True, slots=True)

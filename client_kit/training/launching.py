@@ -1,4 +1,4 @@
-"""Training in several processes, one per GPU, started by `accelerate launch` (without GPUs by torch's own launcher).
+"""Training in one process or in several, one per GPU, started by `accelerate launch` (without GPUs by torch's own launcher).
 
 This module is also what each of them runs: `accelerate launch ... -m client_kit.training.launching FOLDER`. The
 processes read the task from the folder, train together, and the first of them writes the outcome beside it.
@@ -13,13 +13,19 @@ from pathlib import Path
 
 from client_kit._quiet import without_progress_bars
 from client_kit.errors import TrainingError
+from client_kit.training.in_process import perform_here
 from client_kit.training.loading import on_gpus
 from client_kit.training.running import threads
-from client_kit.training.task import Outcome, Task, perform_here
+from client_kit.training.task import Outcome, Task
 
 _TASK, _OUTCOME, _FAILURE = "task.json", "outcome.json", "failure.txt"
 _SHOWN_CHARS = 600
 """Of the processes' last words, in an error."""
+
+
+def perform(task: Task) -> Outcome:
+    """Do the task in as many processes as its settings ask for. Raises TrainingError."""
+    return launch(task) if task.settings.processes > 1 else perform_here(task)
 
 
 def launch(task: Task) -> Outcome:

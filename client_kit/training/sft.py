@@ -9,10 +9,11 @@ from client_kit._quiet import without_progress_bars
 from client_kit.errors import TrainingError
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
+from client_kit.training.launching import perform
 from client_kit.training.loading import check_hardware, check_output, model_folder
 from client_kit.training.running import require_extra, require_reporters, threads, usable
 from client_kit.training.sft_settings import Lora, Reft, SFTSettings
-from client_kit.training.task import Task, perform
+from client_kit.training.task import Task
 
 __all__ = ["Lora", "Reft", "SFTFineTuner", "SFTSettings"]
 

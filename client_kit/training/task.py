@@ -1,4 +1,4 @@
-"""One run of a TRL trainer, as plain data: done in this process, or by the processes that `accelerate launch` starts."""
+"""One run of a TRL trainer, as plain data, so that other processes can be given it."""
 
 import json
 from collections.abc import Mapping
@@ -58,26 +58,6 @@ class Outcome:
         """What `to_json` wrote."""
         held = json.loads(text)
         return cls(held["steps"], tuple(held["losses"]), tuple(held["validation"]))
-
-
-def perform(task: Task) -> Outcome:
-    """Do the task in as many processes as its settings ask for. Raises TrainingError."""
-    if task.settings.processes > 1:
-        from client_kit.training.launching import launch  # noqa: PLC0415 - here and below: heavy, or seldom wanted
-
-        return launch(task)
-    return perform_here(task)
-
-
-def perform_here(task: Task) -> Outcome:
-    """Do the task in this process, which may be one of several. Raises TrainingError."""
-    if task.beta is None:
-        from client_kit.training.supervised import train_supervised  # noqa: PLC0415
-
-        return train_supervised(task)
-    from client_kit.training.preferences import train_preferences  # noqa: PLC0415
-
-    return train_preferences(task)
 
 
 def _settings(held: Mapping[str, Any]) -> SFTSettings:
