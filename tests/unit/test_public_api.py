@@ -10,11 +10,12 @@ NAMES = [
 
 METHODS = [
     "add_participant", "appeal", "appeals", "card", "close", "close_round", "create_federation", "create_round",
-    "current_round", "events", "explanation", "federation", "federations", "health", "held", "identity",
+    "current_round", "endpoint", "events", "explanation", "federation", "federations", "health", "held", "identity",
     "in_federation", "map", "metrics", "new_token", "open_round", "parameters", "participants", "prompt_set",
-    "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "put_parameters", "readiness", "rejections",
-    "reliability", "resolve_appeal", "round", "rounds", "seal", "set_active", "submit", "submit_and_seal", "traffic",
-    "upload_prompt_set", "wait_for", "wait_for_labels", "what_if",
+    "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls", "put_parameters", "readiness",
+    "rejections", "reliability", "remove_endpoint", "resolve_appeal", "round", "rounds", "seal", "set_active",
+    "set_endpoint", "submit", "submit_and_seal", "traffic", "upload_prompt_set", "wait_for", "wait_for_labels",
+    "what_if",
 ]  # fmt: skip
 
 
