@@ -153,7 +153,7 @@ def _unreachable(error: httpx.RequestError) -> Unreachable:
 def error_from(response: httpx.Response) -> ServiceError:
     """The exception for an answer that reports an error, whoever wrote it: the service or something before it."""
     try:
-        problem = Problem.model_validate_json(response.content)
+        problem = Problem.read(response.content)
     except ValidationError:
         return _foreign_error(response)
     kind = PROBLEM_ERRORS.get(problem.code, ProblemError)

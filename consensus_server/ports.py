@@ -15,6 +15,7 @@ from consensus_server.core.federations import Federation, Manifest, Participant,
 from consensus_server.core.inference import Question, Reply
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, Event, EventKind, Round
@@ -298,6 +299,7 @@ class SealedSubmission:
     count: int
     digest: str
     sealed_at: datetime
+    privacy: PrivacyStatement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +335,10 @@ class SubmissionStore(Protocol):
     def seal(self, round_: Round, participant: Participant, sealed: SealedSubmission) -> None: ...
 
     def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None: ...
+
+    def stated(self, round_: Round) -> Mapping[str, PrivacyStatement | None]:
+        """What each participant that sealed stated about its records, by name in their order."""
+        ...
 
     def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
         """All answers of sealed submissions, or those to one prompt, in the order of prompt_id, participant and sample."""

@@ -50,6 +50,9 @@ def _show(outcome: FederationOutcome) -> None:
         for number, card in outcome.cards.items()
     ]
     print_table(("Round", "Pseudo-labels", "Abstentions", "Aggregation"), rows, empty="No round was published.")
+    for number, card in outcome.cards.items():
+        if card.privacy is not None:
+            say(f"Privacy, round {number}: {card.privacy.in_words()}")
     for number, reason in outcome.failures.items():
         say(f"Round {number} failed: {reason}")
     sent = {

@@ -13,7 +13,7 @@ from client_kit.cli.output import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean
-from client_kit.wire import Answer, Federation
+from client_kit.wire import Answer, Federation, PrivacyStatement
 
 FEW = 0.9
 """A file that answers a smaller share of the prompts may be the wrong one."""
@@ -36,12 +36,18 @@ def submit(
     training_rights: Annotated[
         bool, typer.Option("--training-rights", help="I state that others may train on these answers.")
     ] = False,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(help="I state: all trainings of my model so far are (epsilon, delta)-private for each record."),
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="Goes with --epsilon.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Submit answers from a file, cleaned as the federation agreed. A repetition sends what is missing.
 
     Example: consensus submit answers.jsonl --server http://127.0.0.1:8000 --token-file token
     """
+    privacy = _privacy(epsilon, delta)
     with connect(server, token_file, federation) as client:
         agreed = client.federation()
         given = read_answers(answers)
@@ -55,7 +61,7 @@ def submit(
         covered = len({answer.prompt_id for answer in kept})
         chosen = number or client.current_round().number
         submission = client.submit(chosen, track(kept, "Sending", console=errors, disable=as_json), replace=replace)
-        receipt = client.seal(chosen, submission, training_rights=training_rights) if seal else None
+        receipt = client.seal(chosen, submission, training_rights=training_rights, privacy=privacy) if seal else None
     outcome = {
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,
@@ -74,6 +80,19 @@ def submit(
         if receipt
         else "Not sealed: it does not count before `consensus submit` without --no-seal."
     )
+
+
+def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | None:
+    """What the options state. Raises ConfigurationError."""
+    if epsilon is None and delta is None:
+        return None
+    try:
+        return PrivacyStatement.model_validate({"epsilon": epsilon, "delta": delta})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise ConfigurationError(
+            f"--{fault['loc'][0]}: {fault['msg']}; a statement has both, epsilon and delta"
+        ) from None
 
 
 def read_answers(file: Path) -> list[Answer]:

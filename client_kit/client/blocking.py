@@ -32,6 +32,7 @@ from client_kit.wire import (
     ParticipantToken,
     ParticipantUpdate,
     PoolMap,
+    PrivacyStatement,
     Prompt,
     PromptExplanation,
     PromptSetUpload,
@@ -262,21 +263,37 @@ class ConsensusClient:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
 
-    def seal(self, number: int, answers: Answers | Submission, *, training_rights: bool = False) -> SealReceipt:
+    def seal(
+        self,
+        number: int,
+        answers: Answers | Submission,
+        *,
+        training_rights: bool = False,
+        privacy: PrivacyStatement | None = None,
+    ) -> SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
         answers: all answers of this participant in the round, or what `submit` returned for all of them.
-        training_rights: you state that others may train on them. Raises SealMismatch where the server holds others,
+        training_rights: you state that others may train on them. privacy: you state how little they reveal about one
+        record; every member reads it in the round card. Raises SealMismatch where the server holds others,
         TrainingRightsMissing where the federation wants that statement.
         """
-        return self._run(self._operations.seal(number, answers, training_rights=training_rights))
+        return self._run(self._operations.seal(number, answers, training_rights=training_rights, privacy=privacy))
 
     def submit_and_seal(
-        self, number: int, answers: Answers, *, replace: bool = False, training_rights: bool = False
+        self,
+        number: int,
+        answers: Answers,
+        *,
+        replace: bool = False,
+        training_rights: bool = False,
+        privacy: PrivacyStatement | None = None,
     ) -> SealReceipt:
         """`submit` all answers, then `seal` them."""
         return self._run(
-            self._operations.submit_and_seal(number, answers, replace=replace, training_rights=training_rights)
+            self._operations.submit_and_seal(
+                number, answers, replace=replace, training_rights=training_rights, privacy=privacy
+            )
         )
 
     # Parameters

@@ -7,7 +7,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel
 
 from client_kit._transport import Call
 from client_kit.wire import (
@@ -50,10 +49,11 @@ from client_kit.wire import (
     SubmissionReceipt,
     TrafficList,
     WhatIf,
+    WireModel,
     routes,
 )
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=WireModel)
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -64,7 +64,7 @@ def path(template: str, **values: str | int) -> str:
 
 
 def _model(kind: type[M]) -> Callable[[httpx.Response], M]:
-    return lambda response: kind.model_validate_json(response.content)
+    return lambda response: kind.read(response.content)
 
 
 def lines(response: httpx.Response) -> list[bytes]:
@@ -81,7 +81,7 @@ def _get(template: str, kind: type[M], **values: str | int) -> Call[M]:
 
 
 def _post(
-    template: str, kind: type[M], body: BaseModel | None = None, *, idempotent: bool = True, **values: str | int
+    template: str, kind: type[M], body: WireModel | None = None, *, idempotent: bool = True, **values: str | int
 ) -> Call[M]:
     content = None if body is None else body.model_dump_json(exclude_none=True).encode()
     headers: Mapping[str, str] = {} if body is None else _JSON
@@ -125,7 +125,7 @@ def prompt_set(digest: str) -> Call[Manifest]:
 
 def prompts(digest: str) -> Call[list[Prompt]]:
     def read(response: httpx.Response) -> list[Prompt]:
-        return [Prompt.model_validate_json(line) for line in lines(response)]
+        return [Prompt.read(line) for line in lines(response)]
 
     return Call("GET", path(routes.PROMPTS, digest=digest), read, headers={"Accept": routes.NDJSON})
 

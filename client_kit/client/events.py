@@ -39,6 +39,6 @@ class EventFeed:
     @staticmethod
     def _parse(data: str) -> RoundEvent:
         try:
-            return RoundEvent.model_validate_json(data)
+            return RoundEvent.read(data)
         except ValueError as error:
             raise UnexpectedAnswer(f"the event stream carries no round event: {data[:200]}", status=200) from error

@@ -22,6 +22,7 @@ from client_kit.errors import (
 )
 from client_kit.wire import (
     Identity,
+    PrivacyStatement,
     Prompt,
     PseudoLabel,
     Rejection,
@@ -129,22 +130,30 @@ class Operations:
             ledger.book((yield from self.send(calls.put_answers(name, number, body, replace=replace))))
         return ledger.total()
 
-    def seal(self, number: int, answers: Answers | Submission, *, training_rights: bool) -> Steps[SealReceipt]:
+    def seal(
+        self, number: int, answers: Answers | Submission, *, training_rights: bool, privacy: PrivacyStatement | None
+    ) -> Steps[SealReceipt]:
         """Close the submission over all answers as this participant counts them."""
         if not isinstance(answers, Submission):
             ledger = Ledger({})
             for _ in ledger.unsent(answers):
                 pass
             answers = ledger.total()
-        body = answers.seal.model_copy(update={"training_rights": training_rights})
+        body = answers.seal.model_copy(update={"training_rights": training_rights, "privacy": privacy})
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
 
     def submit_and_seal(
-        self, number: int, answers: Answers, *, replace: bool, training_rights: bool
+        self,
+        number: int,
+        answers: Answers,
+        *,
+        replace: bool,
+        training_rights: bool,
+        privacy: PrivacyStatement | None,
     ) -> Steps[SealReceipt]:
         """`submit`, then `seal` over the same answers."""
         submission = yield from self.submit(number, answers, replace=replace)
-        return (yield from self.seal(number, submission, training_rights=training_rights))
+        return (yield from self.seal(number, submission, training_rights=training_rights, privacy=privacy))
 
     def pseudo_labels(self, number: int) -> Steps[list[PseudoLabel]]:
         """All pseudo-labels of a published round, believed only when their digest is the round's."""
@@ -156,7 +165,7 @@ class Operations:
                 f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
-        return [PseudoLabel.model_validate_json(line) for line in lines]
+        return [PseudoLabel.read(line) for line in lines]
 
     def rejections(self, number: int) -> Steps[list[Rejection]]:
         """All rejected answers of a round that the caller may see, page by page."""

@@ -13,7 +13,7 @@ from client_kit.federation.means import Site
 from client_kit.federation.progress import Step
 from client_kit.training.base import Example, Trainer, TrainingReport
 from client_kit.training.dataset import Taught
-from client_kit.wire import Prompt, PseudoLabel
+from client_kit.wire import PrivacyStatement, Prompt, PseudoLabel
 
 Tell = Callable[..., None]
 """(step, stage, done=, total=, detail=, seconds=) -> None."""
@@ -63,6 +63,14 @@ class Learning:
         """The newest model that was kept; the base model before any. None for a site that trains nothing."""
         kept = [record for record in self._journal.of("trained") if record.get("kept", True)]
         return self._work / kept[-1]["model"] if kept else self._site.base
+
+    def privacy(self) -> PrivacyStatement | None:
+        """What all trainings so far reveal about one record, as the ledger has it. None where one had no bound."""
+        trained = list(self._journal.of("trained"))
+        spent = [record["privacy"] for record in trained if record.get("privacy")]
+        if not spent or len(spent) < len(trained):
+            return None
+        return PrivacyStatement(**{name: spent[-1][name] for name in PrivacyStatement.model_fields})
 
     def last_labels(self) -> tuple[int, list[PseudoLabel]]:
         """The newest pseudo-labels and their round; round 0 where there are none yet."""

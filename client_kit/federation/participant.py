@@ -201,8 +201,9 @@ class Participant:
         self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
         receipt = self._client.submit_and_seal(
-            number, answers, replace=True, training_rights=self._site.training_rights
-        )
+            number, answers, replace=True, training_rights=self._site.training_rights,
+            privacy=self._learning.privacy(),
+        )  # fmt: skip
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=dropped)
         details = [*(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items())), self._taken(number)]
         detail = ", ".join(filter(None, details))

@@ -1,5 +1,7 @@
 """The two bases of every message on the wire."""
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,6 +9,14 @@ class WireModel(BaseModel):
     """A message of the service. Unknown fields are ignored, so that an older client reads a newer server."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    @classmethod
+    def read(cls, body: str | bytes) -> Self:
+        """A message as the service sent it: what this version does not know is ignored at every depth.
+
+        An answer may hold what was once a request, such as a policy, whose own reading is strict. Raises ValueError.
+        """
+        return cls.model_validate_json(body, extra="ignore")
 
 
 class Request(WireModel):

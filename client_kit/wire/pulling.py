@@ -30,6 +30,8 @@ class Endpoint(Request):
     """Attempts after which an answer is given up."""
     tokens_per_round: Annotated[int, Field(ge=1, le=2**53)] | None = None
     """Tokens after which no new request begins in a round; what there is by then is sealed. Null: no limit."""
+    training_rights: bool = False
+    """The operator states: the model's licence, and the terms of who runs it, let others train on its answers."""
 
 
 class PullState(StrEnum):

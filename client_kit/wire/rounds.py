@@ -11,6 +11,7 @@ from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
 from client_kit.wire.parameters import ParameterCard
 from client_kit.wire.pulling import PullStatus
+from client_kit.wire.submissions import PrivacyStatement
 
 
 class RoundState(StrEnum):
@@ -168,6 +169,34 @@ class Exemption(WireModel):
     gate: str
 
 
+class ParticipantPrivacy(WireModel):
+    """What a participant that sealed stated about its private records."""
+
+    participant: Name
+    stated: PrivacyStatement | None = None
+    """Null: nothing."""
+
+
+class PrivacyCard(WireModel):
+    """What the participants of a round state about record-level privacy. Their word: the server cannot check it."""
+
+    participants: list[ParticipantPrivacy]
+    """All that sealed, by name."""
+    epsilon: float | None = None
+    """With `delta`, a bound for every record that lies at one site: the largest stated. Null where anybody is silent."""
+    delta: float | None = None
+
+    def in_words(self) -> str:
+        """One line for people."""
+        silent = [each.participant for each in self.participants if each.stated is None]
+        if self.epsilon is None or self.delta is None:
+            return f"{len(silent)} of {len(self.participants)} state nothing ({', '.join(silent)}), so no bound holds for all."
+        return (
+            f"by the word of all participants, epsilon {self.epsilon:.3g} at delta {self.delta:.3g} for a record that lies at "
+            "one of them."
+        )
+
+
 class RoundCard(WireModel):
     """What made a published round. `counts`, `policy`, `encoder`, `prompt_set` and `labels` are reproducible."""
 
@@ -194,6 +223,8 @@ class RoundCard(WireModel):
     reliability: Spread | None = None
     """None where the policy decides each pool by itself."""
     exemptions: list[Exemption] = Field(default_factory=list)
+    privacy: PrivacyCard | None = None
+    """None where no participant states anything."""
 
 
 class TrafficList(WireModel):

@@ -66,6 +66,19 @@ class HeldSubmission(WireModel):
     """`submission_digest` of `answers`."""
 
 
+class PrivacyStatement(Request):
+    """A participant's word: how little all its trainings so far reveal about one of its private records.
+
+    (epsilon, delta)-differential privacy of everything that was computed from its model, over all rounds. A claim: the
+    server cannot check it.
+    """
+
+    epsilon: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    delta: Annotated[float, Field(ge=0, lt=1)]
+    accountant: Name | None = None
+    """How epsilon was computed: `prv` (arXiv 2106.02848), `rdp` (arXiv 1908.10530), or another."""
+
+
 class Seal(Request):
     """Closes a submission: it is complete, and enters the pools."""
 
@@ -74,6 +87,8 @@ class Seal(Request):
     """`submission_digest` of all answers, as the participant counts them."""
     training_rights: bool = False
     """The participant states: its model's licence, and the terms of who runs it, let others train on these answers."""
+    privacy: PrivacyStatement | None = None
+    """What the participant states about its private records; null: nothing."""
 
 
 class SealReceipt(WireModel):
@@ -85,3 +100,5 @@ class SealReceipt(WireModel):
     count: int
     digest: Digest
     sealed_at: datetime
+    privacy: PrivacyStatement | None = None
+    """As it was stated with the first seal, which stands."""

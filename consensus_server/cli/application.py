@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from consensus_server.cli import (
+    cards,
     databases,
     encoders,
     evaluating,
@@ -67,6 +68,7 @@ serving.register(app)
 evaluating.register(app)
 app.add_typer(federations.app, name="federation")
 app.add_typer(participants.app, name="participant")
+cards.register(rounds.app)
 standings.register(rounds.app)
 inspecting.register(rounds.app)
 app.add_typer(rounds.app, name="round")

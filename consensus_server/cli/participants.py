@@ -79,6 +79,9 @@ def pull(
     tokens_per_round: Annotated[
         int | None, typer.Option(help="After which no request begins in a round.", metavar="N")
     ] = None,
+    training_rights: Annotated[
+        bool, typer.Option("--training-rights", help="I state that others may train on this model's answers.")
+    ] = False,
     data_dir: DataDirOption = None,
     database_url: DatabaseOption = None,
     as_json: JsonOption = False,
@@ -88,6 +91,7 @@ def pull(
         endpoint = _endpoint(
             upstream=upstream, temperature=temperature, max_tokens=max_tokens, samples=samples, seed=seed,
             concurrency=concurrency, attempts=attempts, tokens_per_round=tokens_per_round,
+            training_rights=training_rights,
         )  # fmt: skip
         asked = Endpoint(**endpoint.model_dump())
         server.use_cases.endpoints.set(SERVER_OPERATOR, federation, participant, asked)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.privacy import PrivacyCard
 from consensus_server.core.pulling import PullStatus
 from consensus_server.core.reliability import Spread
 
@@ -187,3 +188,5 @@ class RoundCard:
     reliability: Spread | None = None
     """How unlike the participants were; None where the policy decides each pool by itself."""
     exemptions: tuple[Exemption, ...] = ()
+    privacy: PrivacyCard | None = None
+    """None where nobody states anything."""

@@ -23,6 +23,7 @@ class Endpoint:
     concurrency: int = 4
     attempts: int = 3
     tokens_per_round: int | None = None
+    training_rights: bool = False
 
 
 class PullState(StrEnum):

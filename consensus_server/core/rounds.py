@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from consensus_server.core.privacy import PrivacyStatement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,3 +113,4 @@ class SealReceipt:
     count: int
     digest: str
     sealed_at: datetime
+    privacy: PrivacyStatement | None = None

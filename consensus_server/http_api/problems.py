@@ -136,7 +136,7 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.TRAINING_RIGHTS_MISSING: Entry(
         422,
         "Nobody stated that others may train on these answers",
-        "Read your model's licence and its provider's terms; where they allow it, seal with training_rights.",
+        "Read the model's licence and its provider's terms; where they allow it, state training_rights in the seal, or in the endpoint that the server asks.",
     ),
     ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says.", 1),
     ProblemCode.INTERNAL: Entry(

@@ -62,6 +62,7 @@ def seal_submission(
 ) -> wire.SealReceipt:
     """Declare the submission complete. Repeated, it gives the same receipt."""
     receipt = service.submissions.seal(
-        caller, federation, number, count=seal.count, digest=seal.digest, training_rights=seal.training_rights
-    )
+        caller, federation, number, count=seal.count, digest=seal.digest, training_rights=seal.training_rights,
+        privacy=None if seal.privacy is None else translate.privacy_statement(seal.privacy),
+    )  # fmt: skip
     return translate.same(wire.SealReceipt, receipt)

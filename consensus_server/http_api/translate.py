@@ -12,6 +12,7 @@ from consensus_server.core.consensus.calibration import Calibration
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.parameters import ParameterPlan, TensorSpec
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.service.rejections import reason_of
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -82,6 +83,10 @@ def answers(rows: Iterable[wire.Answer]) -> list[rounds.Answer]:
         )
         for row in rows
     ]
+
+
+def privacy_statement(stated: wire.PrivacyStatement) -> PrivacyStatement:
+    return PrivacyStatement(**stated.model_dump())
 
 
 # To the wire

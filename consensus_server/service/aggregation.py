@@ -16,6 +16,7 @@ from consensus_server.core.errors import AggregationRefused, AggregationStopped,
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import AGGREGATION_FAILED, RoundFailure, RoundState
+from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import EventKind, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
@@ -262,6 +263,7 @@ class Aggregation:
             parameters=decided.parameters,
             reliability=spread_of(decided.outcome.reliabilities),
             exemptions=decided.exemptions,
+            privacy=privacy_card(tx.submissions.stated(round_)),
         )
 
     def _fail(self, claim: Claim, detail: str) -> None:

@@ -15,6 +15,7 @@ from consensus_server.service.access import (
     require_server_operator,
 )
 from consensus_server.service.settling import round_for
+from consensus_server.service.submissions import require_training_rights
 
 
 class Endpoints:
@@ -31,7 +32,8 @@ class Endpoints:
     def set(self, caller: Caller, federation: str, participant: str, endpoint: Endpoint) -> Endpoint:
         """Ask a participant through an endpoint from now on.
 
-        Raises Forbidden unless the server's operator calls, UnknownFederation, UnknownParticipant, ValidationFailed.
+        Raises Forbidden unless the server's operator calls, UnknownFederation, UnknownParticipant, ValidationFailed,
+        TrainingRightsMissing.
         """
         require_server_operator(caller)
         with self._store.writing() as tx:
@@ -76,3 +78,4 @@ def _check(endpoint: Endpoint, home: Federation, asked: Participant, known: Coll
         faults.append(Fault("participant", f"{asked.name} is {asked.role}; only participants answer."))
     if faults:
         raise ValidationFailed("; ".join(f"{fault.where}: {fault.message}" for fault in faults), faults)
+    require_training_rights(home, stated=endpoint.training_rights)

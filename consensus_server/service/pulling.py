@@ -24,7 +24,7 @@ from consensus_server.ports import Clock, Store, Upstream
 from consensus_server.service.access import Caller, participant_for
 from consensus_server.service.fan_out import ask_one
 from consensus_server.service.settling import round_for
-from consensus_server.service.submissions import Submissions
+from consensus_server.service.submissions import Submissions, require_training_rights
 
 AnswerKey = tuple[str, int]
 
@@ -126,6 +126,9 @@ class Pulling:
     async def pull(self, claim: PullClaim) -> None:
         """Ask a claimed participant everything that is left, or until the round is over. Raises LeaseLost."""
         job = await asyncio.to_thread(self._load, claim)
+        if (refused := _refused(job)) is not None:
+            await asyncio.to_thread(self._save, job, replace(claim.pull, state=PullState.FAILED, reason=refused))
+            return
         upstream = self._upstreams.get(claim.endpoint.upstream)
         if upstream is None:
             await asyncio.to_thread(self._pause, job, claim.pull, "the worker's panels file has no such upstream")
@@ -228,7 +231,10 @@ class Pulling:
             )
             return
         self._save(job, pull)  # with its reason, before the seal can end the round
-        self._submissions.seal(job.caller, claim.federation, claim.number, count=len(held.answers), digest=held.digest)
+        self._submissions.seal(
+            job.caller, claim.federation, claim.number, count=len(held.answers), digest=held.digest,
+            training_rights=claim.endpoint.training_rights,
+        )  # fmt: skip
         self._save(job, replace(pull, state=PullState.SEALED))
 
     def _left(self, job: Job, pull: Pull) -> bool:
@@ -275,6 +281,15 @@ class Pulling:
         pairs = [(prompt, sample) for prompt in prompts for sample in range(claim.endpoint.samples)]
         todo = _todo(pairs, held, claim.pull, claim.endpoint)
         return Job(claim, federation, round_, Caller(Role.PARTICIPANT, participant), participant, todo, tokens)
+
+
+def _refused(job: Job) -> str | None:
+    """Why nothing is asked: the answers could not be sealed, and asking costs."""
+    try:
+        require_training_rights(job.federation, stated=job.claim.endpoint.training_rights)
+    except DomainError as error:
+        return error.code
+    return None
 
 
 def _todo(

@@ -8,6 +8,7 @@ from consensus_server.core.admission import AnswerKey, check_answers, check_conf
 from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed, TrainingRightsMissing
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.lifecycle import RoundState
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import (
     Answer,
     EventKind,
@@ -75,39 +76,46 @@ class Submissions:
         count: int,
         digest: str,
         training_rights: bool = False,
+        privacy: PrivacyStatement | None = None,
     ) -> SealReceipt:
         """Declare the submission complete; sealed again, the same receipt. May close the round.
 
         count, digest: of all answers as the participant counts them. training_rights: it states that others may train
-        on them. Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch
+        on them. privacy: what it states about its records; with a second seal the first statement stands. Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch
         when other answers are held.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
-            if home.terms.requires_training_rights and not training_rights:
-                raise TrainingRightsMissing(f"{home.name} takes only answers that others may train on.")
+            require_training_rights(home, stated=training_rights)
             round_ = round_for(tx, home, number, lock=True)
             participant = own_participant(tx, home, caller, lock=True)
             sealed = tx.submissions.sealed(round_, participant)
             if sealed is None:
-                require_open(round_, self._clock.now())
-                sealed = self._seal(tx, home, round_, participant, (count, digest))
+                now = self._clock.now()
+                require_open(round_, now)
+                sealed = self._seal(tx, home, round_, participant, SealedSubmission(count, digest, now, privacy))
             _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
-        return SealReceipt(federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at)
+        return SealReceipt(
+            federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy
+        )
 
     def _seal(
-        self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, counted: tuple[int, str]
+        self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
     ) -> SealedSubmission:
         held = tx.submissions.held(round_, participant)
-        _check_seal((len(held), _digest(held)), counted, "held")
-        now = self._clock.now()
-        sealed = SealedSubmission(*counted, now)
+        _check_seal((len(held), _digest(held)), (sealed.count, sealed.digest), "held")
         tx.submissions.seal(round_, participant, sealed)
         attended = round_for(tx, federation, round_.number)  # again, for its attendance has changed
-        tx.events.add(attended, EventKind.SEALED, now)
-        settle(tx, attended, now)
+        tx.events.add(attended, EventKind.SEALED, sealed.sealed_at)
+        settle(tx, attended, sealed.sealed_at)
         return sealed
+
+
+def require_training_rights(federation: Federation, *, stated: bool) -> None:
+    """Raise TrainingRightsMissing where the federation wants a statement that was not made."""
+    if federation.terms.requires_training_rights and not stated:
+        raise TrainingRightsMissing(f"{federation.name} takes only answers that others may train on.")
 
 
 def require_open(round_: Round, now: datetime) -> None:

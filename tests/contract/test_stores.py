@@ -25,6 +25,7 @@ from consensus_server.core.labels import (
     Timings,
 )
 from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from consensus_server.core.privacy import PrivacyStatement, privacy_card
 from consensus_server.core.reliability import Reliability, Spread
 from consensus_server.core.rounds import Answer, EventKind
 from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
@@ -115,6 +116,7 @@ def card(**changes):
             participants=3, newcomers=1, drifted=2, lowest=-1 / 3, median=0.0, highest=1.5, few_far_above=True
         ),
         "exemptions": (Exemption("north", "garbage"),),
+        "privacy": privacy_card({"north": PrivacyStatement(1 / 3, 1e-6, "rdp"), "south": None}),
     }
     return RoundCard(**values | changes)
 
@@ -349,6 +351,20 @@ def test_only_sealed_submissions_are_pooled(store, federation, round_, north):
         "north",
     ]
     assert read(store, lambda tx: [tx.submissions.sealed(round_, each) for each in (south, east)]) == [sealed, None]
+
+
+def test_what_a_participant_states_with_its_seal_comes_back(store, federation, round_, north):
+    south, east = (join(store, federation, name) for name in ("South", "east"))
+    other = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    stated = PrivacyStatement(0.1 + 0.2, 1e-300, "prv")
+    silent = SealedSubmission(0, "d" * 64, NOW)
+    write(store, lambda tx: tx.submissions.seal(round_, north, replace(silent, privacy=stated)))
+    write(store, lambda tx: tx.submissions.seal(round_, south, silent))
+    write(store, lambda tx: tx.submissions.seal(other, east, replace(silent, privacy=PrivacyStatement(1.0, 0.0))))
+    assert read(store, lambda tx: tx.submissions.sealed(round_, north)).privacy == stated
+    assert read(store, lambda tx: tx.submissions.sealed(round_, south)) == silent
+    assert list(read(store, lambda tx: tx.submissions.stated(round_)).items()) == [("South", None), ("north", stated)]
+    assert read(store, lambda tx: tx.submissions.stated(other)) == {"east": PrivacyStatement(1.0, 0.0)}
 
 
 def test_labels_and_card_come_back_as_they_went_in(store, round_):

@@ -10,7 +10,7 @@ from client_kit.cli import app
 from client_kit.cli.output import Exit
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import load_prompt_set, write_prompt_set
-from client_kit.wire import FederationCreate, Prompt, RoundState
+from client_kit.wire import FederationCreate, PrivacyStatement, Prompt, RoundState
 
 PROMPTS = [Prompt(prompt_id=f"p{number}", prompt=f"Question {number}?") for number in range(3)]
 
@@ -62,7 +62,7 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
     assert (sealed["prompts_covered"], sealed["prompts"]) == (2, len(PROMPTS))
 
     file = answers(tmp_path / "b.jsonl", {"p0": "Yes.", "p1": "No."})
-    said = consensus(service, "submit", file, token="b").stdout
+    said = consensus(service, "submit", file, "--epsilon", 3, "--delta", 1e-6, token="b").stdout
     assert "2 answers held, 2 of them new." in said
     assert f"answers 2 of the {len(PROMPTS)} prompts" in said
 
@@ -72,6 +72,8 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(row["prompt"], row["completion"]) for row in rows] == [("Question 0?", "Yes."), ("Question 1?", "No.")]
     assert consensus(service, "labels", "--format", "openai").stdout.count('"messages"') == 2
+    stated = {each.participant: each.stated for each in service[1].card(1).privacy.participants}
+    assert stated == {"a": None, "b": PrivacyStatement(epsilon=3, delta=1e-6)}
 
 
 def test_an_unknown_prompt_is_refused_and_nothing_is_stored(service, tmp_path):

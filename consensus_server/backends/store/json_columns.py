@@ -6,6 +6,7 @@ from pydantic import TypeAdapter
 
 from consensus_server.core.federations import Manifest, Terms
 from consensus_server.core.labels import AnswerFate, RoundCard
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull
 from consensus_server.core.rounds import Round
 
@@ -31,4 +32,5 @@ ROUND = JsonColumn(TypeAdapter(Round))
 FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
 ENDPOINT = JsonColumn(TypeAdapter(Endpoint))
 PULL = JsonColumn(TypeAdapter(Pull))
+PRIVACY = JsonColumn(TypeAdapter(PrivacyStatement))
 CARD = JsonColumn(TypeAdapter(RoundCard))

@@ -154,6 +154,7 @@ seals = Table(
     Column("count", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
     Column("sealed_at", UtcDateTime, nullable=False),
+    Column("privacy", Text, comment="JSON: what the participant states"),
 )
 
 answers = Table(

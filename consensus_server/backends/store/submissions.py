@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select
 
 from consensus_server.backends.store.chunks import chunks
+from consensus_server.backends.store.json_columns import PRIVACY
 from consensus_server.backends.store.schema import answers, participants, seals
 from consensus_server.core.admission import AnswerKey
 from consensus_server.core.federations import Participant
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import Answer, Round
 from consensus_server.ports import PooledAnswer, SealedSubmission
 
@@ -68,15 +70,27 @@ class SqlSubmissions:
             "count": sealed.count,
             "digest": sealed.digest,
             "sealed_at": sealed.sealed_at,
+            "privacy": None if sealed.privacy is None else PRIVACY.write(sealed.privacy),
         }
         self._connection.execute(insert(seals), row)
 
     def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None:
         own = and_(seals.c.round_id == round_.id, seals.c.participant_id == participant.id)
-        row = self._connection.execute(
-            select(seals.c.count, seals.c.digest, seals.c.sealed_at).where(own)
-        ).one_or_none()
-        return None if row is None else SealedSubmission(*row)
+        columns = (seals.c.count, seals.c.digest, seals.c.sealed_at, seals.c.privacy)
+        row = self._connection.execute(select(*columns).where(own)).one_or_none()
+        if row is None:
+            return None
+        count, digest, sealed_at, privacy = row
+        return SealedSubmission(count, digest, sealed_at, _statement(privacy))
+
+    def stated(self, round_: Round) -> Mapping[str, PrivacyStatement | None]:
+        query = (
+            select(participants.c.name, seals.c.privacy)
+            .join_from(seals, participants, participants.c.id == seals.c.participant_id)
+            .where(seals.c.round_id == round_.id)
+            .order_by(participants.c.name)
+        )
+        return {name: _statement(privacy) for name, privacy in self._connection.execute(query)}
 
     def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
         sealed = and_(seals.c.round_id == answers.c.round_id, seals.c.participant_id == answers.c.participant_id)
@@ -90,6 +104,10 @@ class SqlSubmissions:
         if prompt_id is not None:
             query = query.where(answers.c.prompt_id == prompt_id)
         return (PooledAnswer(*row) for row in self._connection.execute(query))
+
+
+def _statement(column: str | None) -> PrivacyStatement | None:
+    return None if column is None else PRIVACY.read(column)
 
 
 def _of(round_: Round, participant: Participant) -> ColumnElement[bool]:

@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 
 from client_kit import wire
 from consensus_server import cli
+from consensus_server.backends.clock import SystemClock
+from consensus_server.backends.store import open_store
 from consensus_server.cli.output import EXIT_TABLE, Exit
+from consensus_server.core.federations import Role
+from consensus_server.core.privacy import PrivacyStatement
+from consensus_server.service.access import Caller
+from tests.support.service import Service
 
 
 @pytest.fixture
@@ -203,3 +209,23 @@ def test_a_shipped_prompt_set_is_added_by_its_name(ready):
 
 def test_who_works_on_the_database_is_not_spoken_to_of_tokens(ready):
     assert "token" not in ready("federation", "show", "nowhere", expect=Exit.UNKNOWN).stderr
+
+
+def test_the_card_of_a_round_is_shown_with_what_participants_state(ready, tmp_path):
+    ready("participant", "add", "clinics", "anna")
+    ready("participant", "add", "clinics", "bert")
+    ready("round", "open", "clinics")
+    assert "no published round yet" in ready("round", "card", "clinics", expect=Exit.UNKNOWN).stderr
+    store = open_store(f"sqlite:///{tmp_path}/data/consensus.sqlite3")
+    service = Service(store, SystemClock())
+    for name, stated in (("anna", PrivacyStatement(3.25, 1e-6)), ("bert", None)):
+        with store.reading() as tx:
+            caller = Caller(Role.PARTICIPANT, tx.participants.get(tx.federations.get("clinics"), name))
+        service.submissions.seal(caller, "clinics", 1, count=0, digest=wire.submission_digest([]), privacy=stated)
+    service.worker.run_once()
+    store.close()
+    card = wire.RoundCard.read(ready("round", "card", "clinics", "--json").stdout)
+    assert [each.stated and each.stated.epsilon for each in card.privacy.participants] == [3.25, None]
+    shown = ready("round", "card", "clinics", "1").stdout
+    assert "Privacy: 1 of 2 state nothing (bert), so no bound holds for all." in shown
+    assert "epsilon 3.25 at delta 1e-06" in shown

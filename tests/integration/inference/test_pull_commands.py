@@ -27,9 +27,22 @@ def run(tmp_path, monkeypatch):
 
 
 def test_a_participant_is_bound_and_set_free(run):
-    bound = run("participant", "pull", "clinics", "hosted", "--upstream", "llama", "--max-tokens", 64, "--json")
+    bound = run(
+        "participant",
+        "pull",
+        "clinics",
+        "hosted",
+        "--upstream",
+        "llama",
+        "--max-tokens",
+        64,
+        "--training-rights",
+        "--json",
+    )
     assert bound.exit_code == 0, bound.stderr
-    assert {"upstream": "llama", "max_tokens": 64, "attempts": 3}.items() <= json.loads(bound.stdout).items()
+    assert {"upstream": "llama", "max_tokens": 64, "attempts": 3, "training_rights": True}.items() <= json.loads(
+        bound.stdout
+    ).items()
     assert json.loads(run("round", "pulls", "clinics", "--json").stdout) == {"items": []}
     assert "asks nobody in round 1" in run("round", "pulls", "clinics").stdout
     assert run("participant", "push", "clinics", "hosted").exit_code == 0

@@ -172,6 +172,22 @@ def test_a_file_system_that_refuses_is_one_message(tmp_path):
     assert "q.jsonl: File exists" in json.loads(failed.stderr)["error"]
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--epsilon", "3"], "--delta"),
+        (["--delta", "0.1"], "--epsilon"),
+        (["--epsilon", "-3", "--delta", "0.1"], "--epsilon"),
+        (["--epsilon", "3", "--delta", "1"], "--delta"),
+    ],
+)
+def test_half_a_statement_about_privacy_is_refused_before_anything_is_sent(tmp_path, options, named):
+    answers = rows(tmp_path / "answers.jsonl", {"prompt_id": "p", "text": "t"})
+    result = consensus("submit", answers, "--server", "http://127.0.0.1:1", *options)
+    assert result.exit_code == Exit.USAGE
+    assert f"{named}: Input should be" in " ".join(result.stderr.split())
+
+
 def test_a_missing_token_is_told_before_anything_is_sent(tmp_path):
     answers = rows(tmp_path / "answers.jsonl", {"prompt_id": "p", "text": "t"})
     result = consensus("submit", answers, "--server", "http://127.0.0.1:1", CONSENSUS_TOKEN="")

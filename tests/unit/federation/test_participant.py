@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -20,10 +21,11 @@ from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Progress, Step
 from client_kit.generation.base import Sampling
 from client_kit.generation.scripted import ScriptedGenerator
-from client_kit.training.base import Example, TrainingReport
+from client_kit.training.base import Example, PrivacySpent, TrainingReport
 from client_kit.wire import (
     Federation,
     Identity,
+    PrivacyStatement,
     Prompt,
     PseudoLabel,
     Role,
@@ -54,6 +56,7 @@ class FakeClient:
         self.kill_at = None
         self.requires_training_rights = False
         self.stated = []
+        self.private = []
 
     def federation(self):
         return Federation(
@@ -76,10 +79,11 @@ class FakeClient:
     def wait_for(self, number, state, timeout_seconds=None):
         return self.round(number)
 
-    def submit_and_seal(self, number, answers, *, replace=False, training_rights=False):
+    def submit_and_seal(self, number, answers, *, replace=False, training_rights=False, privacy=None):
         if self.states.get(number) in {RoundState.CLOSED, RoundState.PUBLISHED}:
             raise RoundNotOpen("it is closed")
         self.stated.append(training_rights)
+        self.private.append(privacy)
         keys = [(answer.prompt_id, answer.sample) for answer in answers]
         assert len(keys) == len(set(keys))
         self.submitted[number] = {answer.prompt_id: answer.text for answer in answers}
@@ -287,7 +291,7 @@ def test_a_site_that_lost_its_journal_after_the_seal_goes_on_with_the_labels(tmp
     client, told = FakeClient(), []
     submit = client.submit_and_seal
 
-    def sealed(number, answers, *, replace=False, training_rights=False):
+    def sealed(number, answers, *, replace=False, training_rights=False, privacy=None):
         if number == 1:
             raise SubmissionSealed("it takes no more answers")
         return submit(number, answers, replace=replace)
@@ -394,3 +398,30 @@ def test_a_federation_that_wants_training_rights_is_not_joined_without_them(tmp_
         run(client, site(tmp_path, trainer), tmp_path)
     run(client, site(tmp_path, trainer, training_rights=True), tmp_path)
     assert client.stated == [True, True]
+
+
+class Private(Recorder):
+    """A trainer that spends one epsilon in each training."""
+
+    def train(self, model, examples, **options):
+        done = super().train(model, examples, **options)
+        return replace(done, privacy=PrivacySpent(float(len(self.calls)), 1e-6, "prv", 1.5, 0.25, 10))
+
+
+def test_a_site_that_trains_privately_states_what_all_its_trainings_cost(tmp_path):
+    client = FakeClient()
+    client.kill_at = ("submit", 2)
+    private = Private()
+    with pytest.raises(Killed):
+        run(client, site(tmp_path, private), tmp_path)
+    client.kill_at = None
+    run(client, site(tmp_path, private), tmp_path)
+    first, *second = [PrivacyStatement(epsilon=spent, delta=1e-6, accountant="prv") for spent in (1.0, 2.0, 2.0)]
+    assert client.private == [first, *second]
+
+
+def test_a_site_states_nothing_where_a_training_had_no_bound(tmp_path, trainer):
+    client = FakeClient()
+    run(client, site(tmp_path, trainer), tmp_path, rounds=1)
+    run(client, site(tmp_path, Private()), tmp_path)
+    assert client.private == [None, None]

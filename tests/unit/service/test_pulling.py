@@ -6,7 +6,7 @@ import pytest
 
 from consensus_server.backends.store import SqlStore
 from consensus_server.backends.upstreams import cleaned, seed_of_answer
-from consensus_server.core.errors import Forbidden, UnknownParticipant, ValidationFailed
+from consensus_server.core.errors import Forbidden, TrainingRightsMissing, UnknownParticipant, ValidationFailed
 from consensus_server.core.federations import AnswerPolicy
 from consensus_server.core.inference import Failure, Reply, UpstreamFailed
 from consensus_server.core.pulling import Endpoint
@@ -291,3 +291,29 @@ def test_only_the_server_s_operator_names_endpoints(service):
         service.endpoints.set(OPERATOR, "clinics", "llama", Endpoint(upstream="gpt", samples=2))
     with pytest.raises(UnknownParticipant):
         service.endpoints.get(OPERATOR, "clinics", "anna")
+
+
+def test_an_endpoint_without_the_statement_that_the_federation_wants_is_refused(service):
+    found(service, requires_training_rights=True)
+    with pytest.raises(TrainingRightsMissing, match="others may train on"):
+        pulled(service)
+    with pytest.raises(UnknownParticipant):
+        service.endpoints.get(OPERATOR, "clinics", "llama")
+
+
+async def test_an_endpoint_with_the_statement_is_asked_and_sealed(service, upstream, puller):
+    found(service, requires_training_rights=True)
+    pulled(service, training_rights=True)
+    service.open()
+    await go(puller())
+    assert (status(service).state, len(upstream.asked)) == ("sealed", 4)
+
+
+async def test_an_endpoint_from_before_the_statement_is_not_asked_in_vain(service, upstream, puller):
+    found(service, requires_training_rights=True)
+    with service.store.writing() as tx:
+        home = tx.federations.get("clinics")
+        tx.pulls.set_endpoint(tx.participants.get(home, "llama"), Endpoint(upstream="llama"))
+    service.open()
+    await go(puller())
+    assert (status(service).state, status(service).reason, upstream.asked) == ("failed", "training_rights_missing", [])

@@ -1,0 +1,57 @@
+"""`consensus-server round card`: what made a published round, for people."""
+
+import typer
+
+from client_kit import wire
+from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.output import JsonOption, print_json, print_table, say
+from consensus_server.cli.rounds import NumberArgument, last_published
+from consensus_server.http_api import translate
+from consensus_server.service.access import SERVER_OPERATOR
+
+
+def register(rounds: typer.Typer) -> None:
+    """Add the command about one round."""
+    rounds.command(epilog="Example: consensus-server round card clinics 3 --json")(card)
+
+
+def card(
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What made a published round: counts, policy, encoder, bytes, and what participants state about privacy."""
+    with operating(data_dir, database_url, as_json=as_json) as server:
+        chosen = last_published(server, federation, number)
+        found = translate.same(wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen))
+        if as_json:
+            print_json(found)
+        else:
+            _show(found)
+
+
+def _show(card: wire.RoundCard) -> None:
+    counts = card.counts
+    say(f"Round {card.number} of {card.federation}, published {card.published_at}.")
+    say(
+        f"{counts.answers} answers of {counts.submissions} participants to {counts.prompts} prompts, {counts.admitted} "
+        f"admitted: {counts.labels} pseudo-labels, {sum(counts.abstentions.values())} abstentions."
+    )
+    say(f"Rule {card.policy.rule}, encoder {card.encoder.name}, labels {card.labels}.")
+    say("Privacy: nobody states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
+    stated = {} if card.privacy is None else {each.participant: each.stated for each in card.privacy.participants}
+    bytes_of = {each.participant: each for each in card.traffic}
+    rows = []
+    for name in sorted({*bytes_of, *stated}):  # one that the server asks has no traffic
+        counted = bytes_of.get(name)
+        ways = (counted.received_bytes, counted.sent_bytes) if counted else (0, 0)
+        rows.append((name, *ways, _words(stated.get(name))))
+    print_table(("participant", "bytes received", "bytes sent", "states"), rows, empty="No bytes were counted.")
+
+
+def _words(stated: wire.PrivacyStatement | None) -> str:
+    return "nothing" if stated is None else f"epsilon {stated.epsilon:.3g} at delta {stated.delta:.3g}"
