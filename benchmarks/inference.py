@@ -6,7 +6,8 @@ Upstreams, consensus server and client are processes of their own, on loopback. 
 each a little later than the one before, the last after `--delay` seconds. For each length of answer the client asks, by turns, the
 panel and the upstreams themselves (all at once, with one `AsyncOpenAI`, waiting for the last). `added` is the median
 difference of the pairs; `server_cpu_ms` is the server's processor time for one question; the server tells how much of it was the encoding of the answers, which the median of 15 ms wanted
-leaves out.
+leaves out. The rest of what is added is the deciding, `asking_ms` (the server's wait for the upstreams beyond the bare
+client's) and `request_ms` (everything else: the way to the server and back, reading and writing).
 """
 
 import argparse
@@ -97,6 +98,8 @@ def _summary(rows: list[tuple[float, float, dict[str, float]]]) -> dict[str, flo
             panel - direct - encoded for (panel, direct, _), encoded in zip(rows, encoding, strict=True)
         ],
         "deciding_ms": [timings["deciding_seconds"] for _, _, timings in rows],
+        "asking_ms": [timings["waiting_seconds"] - direct for _, direct, timings in rows],
+        "request_ms": [panel - sum(timings.values()) for panel, _, timings in rows],
     }
     return {name: round(statistics.median(values) * 1000, 2) for name, values in columns.items()}
 

@@ -114,6 +114,6 @@ class ApiContext:
 
 
 def context_of(request: Request) -> ApiContext:
-    """The context of the app that serves this request; also a dependency."""
+    """The context of the app that serves this request."""
     context: ApiContext = request.app.state.context
     return context

@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeAlias
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Request
 
 from client_kit.wire.limits import Digest, Name, PromptId
 from consensus_server.http_api.context import ApiContext, UseCases, context_of
@@ -16,10 +16,19 @@ RoundNumber: TypeAlias = Annotated[int, Path(ge=1, le=MAX_NUMBER, description="N
 SetDigest: TypeAlias = Annotated[Digest, Path(description="Digest of the prompt set.")]
 PromptName: TypeAlias = Annotated[PromptId, Path(description="Id of the prompt.")]
 
-Context: TypeAlias = Annotated[ApiContext, Depends(context_of)]
+
+# Coroutines, though they wait for nothing: FastAPI calls a plain function in a worker thread, and the way there and back
+# takes longer than what these do.
 
 
-def _use_cases(context: Context) -> UseCases:
+async def _context(request: Request) -> ApiContext:
+    return context_of(request)
+
+
+Context: TypeAlias = Annotated[ApiContext, Depends(_context)]
+
+
+async def _use_cases(context: Context) -> UseCases:
     return context.use_cases
 
 

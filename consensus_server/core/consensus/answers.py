@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
@@ -11,7 +12,7 @@ from consensus_server.core.consensus.pools import Pool
 from consensus_server.core.consensus.similarity import unit_vectors
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answers:
     """One row per admitted answer: pool after pool, within a pool by (digest, participant, sample).
 
@@ -38,12 +39,12 @@ class Answers:
     unit: Float64[np.ndarray, "answers dimension"]
     """The same at length 1, on the grid of `similarity.unit_vectors`."""
 
-    @property
+    @cached_property
     def starts(self) -> Int64[np.ndarray, " pools"]:
         """First row of each pool."""
         return np.flatnonzero(np.diff(self.pool, prepend=-1))
 
-    @property
+    @cached_property
     def sizes(self) -> Int64[np.ndarray, " pools"]:
         """Admitted answers of each pool."""
         return np.bincount(self.pool, minlength=len(self.prompt_ids))

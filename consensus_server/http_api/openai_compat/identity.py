@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from consensus_server.core.errors import Unauthenticated
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import bearer_token, spend
-from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.service.inference import PanelCaller
 
 
@@ -33,13 +32,14 @@ async def _caller(context: ApiContext, token: str | None) -> PanelCaller | None:
     known = context.inference.caller(token)
     if known is not None:
         return known
-    caller = await run_in_threadpool(context.use_cases.access.identify, token)
-    if caller is SERVER_OPERATOR:
+    access = context.use_cases.access
+    if access.is_server_operator(token):
         return None
+    await run_in_threadpool(access.identify, token)  # of a federation, or of nobody
     return PanelCaller(name="", token_hash="", panels=frozenset())
 
 
-def panel_caller_of(request: Request) -> PanelCaller | None:
+async def panel_caller_of(request: Request) -> PanelCaller | None:
     """The caller that was identified; None: the server's operator."""
     caller: PanelCaller | None = request.state.panel_caller
     return caller

@@ -1,6 +1,9 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from consensus_server.core.consensus import lexical
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import overlaps, words
 
@@ -64,3 +67,16 @@ def test_cosines_stand_where_their_pairs_do():
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     layout = Layout(np.array([0, 0, 0, 1, 2, 2, 3, 3, 3]))
     np.testing.assert_allclose(layout.cosines(unit), (unit @ unit.T)[layout.left, layout.right], atol=1e-6)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.text("ab cé日ラ", max_size=12)), max_size=12))
+def test_few_pairs_are_counted_one_by_one_to_the_same_bytes(rows):
+    rows.sort(key=lambda row: row[0])
+    texts = [text for _, text in rows]
+    pool = np.unique([number for number, _ in rows], return_inverse=True)[1]
+    counted = {}
+    for limit in (0, 10_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(lexical, "_FEW_PAIRS", limit)
+            counted[limit] = [column.tobytes() for column in overlaps(texts, Layout(pool.astype(np.int64)))]
+    assert counted[0] == counted[10_000]
