@@ -29,7 +29,7 @@ class RoundFailure(WireModel):
     """Why a round failed. From here an operator may close it again, so that it is aggregated anew."""
 
     code: str
-    """`quorum_missed`, or `aggregation_failed`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed` or `encoder_unavailable`."""
     detail: str
 
 

@@ -246,3 +246,16 @@ class AggregationStopped(AggregationError):
 
 class AggregationRefused(AggregationError):
     """The round cannot be aggregated by this server. The message is fit for every member of the federation."""
+
+    def __init__(self, detail: str, code: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        """Of the round's failure."""
+
+
+class EncodingFailed(RuntimeError):
+    """The encoder gave no vectors. The message is for the server's operator: it may name an address."""
+
+
+class EncoderChanged(EncodingFailed):
+    """What answers under the encoder's name is another model than before: vectors of the two may not be compared."""

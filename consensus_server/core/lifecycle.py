@@ -40,6 +40,8 @@ MAX_ROUND_SECONDS = 10 * 366 * 24 * 3600.0
 
 QUORUM_MISSED = "quorum_missed"
 AGGREGATION_FAILED = "aggregation_failed"
+ENCODER_CHANGED = "encoder_changed"
+ENCODER_UNAVAILABLE = "encoder_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class RoundFailure:
     """Why a round failed."""
 
     code: str
-    """`quorum_missed` or `aggregation_failed`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed` or `encoder_unavailable`."""
     detail: str
     """Fit for every member of the federation."""
 

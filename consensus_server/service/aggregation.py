@@ -12,10 +12,22 @@ import structlog
 
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.errors import AggregationRefused, AggregationStopped, LeaseLost
+from consensus_server.core.errors import (
+    AggregationRefused,
+    AggregationStopped,
+    EncoderChanged,
+    EncodingFailed,
+    LeaseLost,
+)
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
-from consensus_server.core.lifecycle import AGGREGATION_FAILED, RoundFailure, RoundState
+from consensus_server.core.lifecycle import (
+    AGGREGATION_FAILED,
+    ENCODER_CHANGED,
+    ENCODER_UNAVAILABLE,
+    RoundFailure,
+    RoundState,
+)
 from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import EventKind, Round
@@ -161,7 +173,11 @@ class Aggregation:
             self._give_back(claim)
             return Result.STOPPED
         except AggregationRefused as error:
-            self._fail(claim, str(error))
+            self._fail(claim, str(error), error.code)
+            return Result.FAILED
+        except EncodingFailed as error:
+            _log.error("no vectors", federation=claim.federation.name, round=claim.round.number, cause=str(error))
+            self._fail(claim, *_told_of(error))
             return Result.FAILED
         except Exception as error:  # noqa: BLE001 - whatever it is, the round must not hang
             _log.exception("aggregation failed", federation=claim.federation.name, round=claim.round.number)
@@ -218,7 +234,8 @@ class Aggregation:
         if identity.digest != federation.encoder:
             raise AggregationRefused(
                 f"The federation is pinned to the encoder {federation.encoder[:12]}...; this server runs {identity.name} "
-                f"({identity.digest[:12]}...). The operator starts the server with the first and closes the round again."
+                f"({identity.digest[:12]}...). The operator starts the server with the first and closes the round again.",
+                ENCODER_CHANGED,
             )
 
     def _publish(self, claim: Claim, decided: _Decided) -> None:
@@ -266,11 +283,11 @@ class Aggregation:
             privacy=privacy_card(tx.submissions.stated(round_)),
         )
 
-    def _fail(self, claim: Claim, detail: str) -> None:
+    def _fail(self, claim: Claim, detail: str, code: str = AGGREGATION_FAILED) -> None:
         with self._store.writing() as tx:
             now = self._clock.now()
             round_ = self._held(tx, claim, now)
-            failure = RoundFailure(AGGREGATION_FAILED, detail)
+            failure = RoundFailure(code, detail)
             record(tx, replace(round_, state=RoundState.FAILED, failure=failure), now)
 
     def _give_back(self, claim: Claim) -> None:
@@ -293,6 +310,22 @@ class Aggregation:
 
     def _lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)
+
+
+def _told_of(error: EncodingFailed) -> tuple[str, str]:
+    """What every member may read of it, and the failure's code. The cause itself, with addresses, is in the log."""
+    if isinstance(error, EncoderChanged):
+        detail = (
+            "What answers under the encoder's name is another model than the one that this federation is pinned to, and "
+            "vectors of the two may not be compared. Nothing of it was kept. The operator puts the old model back and closes "
+            "the round again, or creates a new federation on the new one."
+        )
+        return detail, ENCODER_CHANGED
+    detail = (
+        "The encoder gave no vectors. Answers, and the vectors that there are, are kept. The operator removes the cause, which "
+        "the server's log names, and closes the round again."
+    )
+    return detail, ENCODER_UNAVAILABLE
 
 
 def _workers_lost() -> RoundFailure:

@@ -14,6 +14,7 @@ from consensus_server.service.embedding import embed_texts
 from consensus_server.settings import load_settings
 from consensus_server.wiring import build_server, load_configured_encoder
 from tests.support.embedding_server import DIMENSION, MODEL, embedding_server
+from tests.support.service import OPERATOR, Service
 
 TEXTS = ["The bus leaves at nine.", "At nine the bus leaves.", "Cats sleep for most of the day."]
 
@@ -168,6 +169,45 @@ def test_an_unknown_model_and_a_closed_port_are_named(load):
         closed = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
     with pytest.raises(EncoderError, match="does not answer"):
         load(url=closed, retries=0)
+
+
+@pytest.fixture
+def sealed(server, tmp_path):
+    """A service on the endpoint's model whose round 1 waits to be aggregated."""
+    held = open_store(f"sqlite:///{tmp_path / 'rounds.sqlite'}")
+    endpoint = Endpoint(server.url, DIMENSION, retries=0)
+    service = Service(held, encoder=load_encoder(f"openai:{MODEL}", endpoint=endpoint, store=held.embeddings))
+    for site in service.found(sites=("north", "south")):
+        if service.rounds.all(OPERATOR, "clinics") == ():
+            service.open()
+        service.submit(site, {f"p-{i}": text for i, text in enumerate(TEXTS)})
+    yield service
+    held.close()
+
+
+def test_a_model_exchanged_in_mid_round_fails_the_round_with_its_remedy_until_it_is_put_back(sealed, server):
+    server.exchanged = True
+    assert sealed.worker.run_once()
+    failure = sealed.rounds.get(OPERATOR, "clinics", 1).failure
+    assert failure.code == "encoder_changed"
+    assert "puts the old model back and closes the round again" in failure.detail
+    assert server.url not in failure.detail
+    assert not sealed.store.embeddings.get(sealed.encoder.identity.digest, [content_digest(text) for text in TEXTS])
+    server.exchanged = False
+    sealed.rounds.close(OPERATOR, "clinics", 1)
+    assert sealed.worker.run_once()
+    assert sealed.state() == "published"
+
+
+@pytest.mark.parametrize("fault", [{"key": "another"}, {"failures": [500]}, {"shape": "other"}])
+def test_an_endpoint_that_fails_in_mid_round_is_told_from_one_with_another_model(sealed, server, fault):
+    for name, value in fault.items():
+        setattr(server, name, value)
+    assert sealed.worker.run_once()
+    failure = sealed.rounds.get(OPERATOR, "clinics", 1).failure
+    assert failure.code == "encoder_unavailable"
+    assert "closes the round again" in failure.detail
+    assert server.url not in failure.detail
 
 
 class TestSettings:

@@ -14,6 +14,7 @@ from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_
 from consensus_server.backends.encoders.terms import content_starts
 from consensus_server.backends.encoders.weights import EncoderError
 from consensus_server.core.chunking import Chunk, ChunkRule, first_chunks, mean_of_chunks
+from consensus_server.core.errors import EncoderChanged
 from consensus_server.ports import EmbeddingStore, EncoderIdentity
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ BATCH_TEXTS = 64
 RULE = ChunkRule(tokens=1000, chunks=6, least_last=60)
 """In characters, since nobody here knows the endpoint's tokens: about 250 tokens of English, as many as the default
 encoder sees at once. Scripts whose letters are tokens of their own fit a window of 1,024 tokens still."""
+
+
+class ExchangedModelError(EncoderError, EncoderChanged):
+    """The endpoint gives other vectors than it once gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +110,7 @@ class OpenAIEndpointEncoder:
     def _check(self, fresh: Float32[np.ndarray, "probes dimension"]) -> None:
         lowest = lowest_cosine(self._probes, fresh)
         if not lowest >= LEAST_COSINE:
-            raise EncoderError(
+            raise ExchangedModelError(
                 f"{self._where} is not the model that it was: a text that was encoded before now gets a vector at cosine "
                 f"{lowest:.3f} to the old one ({LEAST_COSINE} or more is asked). Vectors of the two may not be compared. "
                 "Put the old model back; or set CONSENSUS_ENCODER_REVISION to a new word and create a new federation."

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from consensus_server.core.errors import EncodingFailed
+
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 
 _HUB_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 _HUB_LEFT_OUT = ["onnx/*", "openvino/*"]
 
 
-class EncoderError(RuntimeError):
-    """An encoder cannot be loaded; the message names the cause and the remedy."""
+class EncoderError(EncodingFailed):
+    """An encoder cannot be loaded or used; the message names the cause and the remedy."""
 
 
 class WeightsMismatchError(EncoderError):

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from client_kit.wire import ProblemCode
-from consensus_server.core.errors import DomainError
+from consensus_server.core.errors import DomainError, EncodingFailed
 from consensus_server.http_api.api_route import BoundedRequest
 from consensus_server.http_api.context import context_of
 from consensus_server.http_api.openai_compat.answers import ErrorEnvelope, ErrorTold
@@ -58,6 +58,7 @@ ENVELOPES: dict[str, Kind] = {
     "internal_error": Kind(500, "server_error", _NO_RETRY),
     "quorum_missed": Kind(502, "upstream_error", _NO_RETRY),
     "not_ready": Kind(503, "server_error"),
+    "encoder_unavailable": Kind(503, "server_error", _NO_RETRY),
     "deadline_missed": Kind(504, "upstream_error", _NO_RETRY),
 }
 """Every code that these routes answer; docs/inference.md has the same table, held together by a test."""
@@ -104,6 +105,15 @@ def enveloped(request: Request, error: Exception) -> Response:
         return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
     if isinstance(error, DomainError):
         return _of_problem(request, code_of(error), error.detail, None)
+    return _of_fault(request, error)
+
+
+def _of_fault(request: Request, error: Exception) -> Response:
+    """The server's own fault: the log has it, with addresses; the caller reads none of it."""
+    if isinstance(error, EncodingFailed):
+        _log.error("no vectors", cause=str(error), route="openai_compat")
+        told = "The upstreams answered, but the encoder gave no vectors to compare their answers by. Tell the operator."
+        return error_response(request, "encoder_unavailable", told)
     _log.error("request failed", exc_info=error, route="openai_compat")
     return error_response(request, "internal_error", "The server met an error that it did not expect.")
 

@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from client_kit.wire.limits import MAX_REQUEST_BYTES
+from tests.support.embedding_server import DIMENSION, MODEL, embedding_server
 from tests.support.panels import CALLER_TOKEN, LYON, PARIS
 from tests.support.upstreams import upstream_process
 
@@ -232,6 +233,23 @@ def test_an_error_that_nobody_expected_tells_nothing_but_its_request(upstreams, 
     assert (error.value.status_code, told["code"]) == (500, "internal_error")
     assert "object" not in told["message"]
     assert told["request_id"] == error.value.response.headers["x-request-id"]
+
+
+def test_an_encoder_whose_model_was_exchanged_is_no_unexpected_error(upstreams, consensus_server, ask, body_of):
+    with embedding_server() as embeddings:
+        options = {
+            "encoder": f"openai:{MODEL}", "encoder_url": embeddings.url, "encoder_dimension": DIMENSION,
+        }  # fmt: skip
+        server = consensus_server(upstreams(PARIS, PARIS), settings=options)
+        assert ask(server.client()).choices[0].message.content == PARIS
+        embeddings.exchanged = True
+        with pytest.raises(openai.InternalServerError) as error:
+            ask(server.client())
+        told = body_of(error)
+    assert (error.value.status_code, told["code"]) == (503, "encoder_unavailable")
+    assert "Tell the operator" in told["message"]
+    assert embeddings.url not in told["message"]
+    assert error.value.response.headers["x-should-retry"] == "false"
 
 
 def test_before_the_encoder_is_loaded_nobody_is_asked(upstreams, consensus_server, ask, body_of):
