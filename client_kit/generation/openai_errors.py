@@ -85,7 +85,7 @@ def _by_words(signs: str, said: str, where: str) -> tuple[type[GenerationError],
         return GenerationError, (
             f"the model has no chat template ({said}). Take api: completions, or start the server with a template."
         )
-    return GenerationError, f"{where} refused the request: {said}"
+    return GenerationError, f"{where} refused the request: {said}. Look at sampling and extra_body."
 
 
 Row = tuple[type[Exception] | tuple[type[Exception], ...], type[GenerationError], str]
