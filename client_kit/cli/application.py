@@ -15,6 +15,7 @@ from client_kit.cli import (
     demo,
     doctor,
     federate,
+    generate,
     init,
     join,
     labels,
@@ -100,6 +101,7 @@ app.command("labels")(labels.labels)
 app.command("rejections")(rejections.rejections)
 app.command("appeal")(rejections.appeal)
 app.command("reliability")(rejections.reliability)
+app.command("generate")(generate.generate)
 app.command("join")(join.join)
 app.command("federate")(federate.federate)
 app.command("demo")(demo.demo)

@@ -19,18 +19,23 @@ from client_kit.federation.site import Estimate, estimate_round, take_part
 from client_kit.settings import ParticipantSettings, SpendingSettings
 from client_kit.settings_files import load_settings
 
+SettingsArgument = Annotated[Path, typer.Argument(help="YAML file; its fields: consensus schema participant.")]
+LimitOption = Annotated[
+    float | None, typer.Option(min=0, help="Most money for answers, in place of the file's spending.limit.")
+]
+LimitTokensOption = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens, in place of the file's spending.limit_tokens.")
+]
+EstimateOption = Annotated[
+    bool, typer.Option("--estimate", help="Print what a round's answers can take at most, and ask nothing.")
+]
+
 
 def join(
-    settings: Annotated[Path, typer.Argument(help="YAML file; its fields: consensus schema participant.")],
-    limit: Annotated[
-        float | None, typer.Option(min=0, help="Most money for answers, in place of the file's spending.limit.")
-    ] = None,
-    limit_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens, in place of the file's spending.limit_tokens.")
-    ] = None,
-    estimate: Annotated[
-        bool, typer.Option("--estimate", help="Print what a round's answers can take at most, and ask nothing.")
-    ] = False,
+    settings: SettingsArgument,
+    limit: LimitOption = None,
+    limit_tokens: LimitTokensOption = None,
+    estimate: EstimateOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train, answer, submit, fetch and train again, for all rounds of a federation.
@@ -39,21 +44,21 @@ def join(
 
     Example: consensus join participant.yaml --limit 5
     """
-    chosen = _limited(load_settings(settings, ParticipantSettings), limit, limit_tokens)
+    chosen = limited(load_settings(settings, ParticipantSettings), limit, limit_tokens)
     if estimate:
-        _show_estimate(estimate_round(chosen), as_json=as_json)
+        show_estimate(estimate_round(chosen), as_json=as_json)
         return
     if as_json:
         # Library warnings belong to the log (standard error), never among the records.
         logging.captureWarnings(capture=True)
         take_part(chosen, wiring, _print_record)
         return
-    with _bars() as bars:
-        checkpoint = take_part(chosen, wiring, Screen(bars))
+    with bars() as shown:
+        checkpoint = take_part(chosen, wiring, Screen(shown))
     say(f"Done. The last checkpoint: {checkpoint}" if checkpoint else f"Done. Pseudo-labels to train on: {chosen.work}")
 
 
-def _limited(settings: ParticipantSettings, money: float | None, tokens: int | None) -> ParticipantSettings:
+def limited(settings: ParticipantSettings, money: float | None, tokens: int | None) -> ParticipantSettings:
     """The settings with the command line's limits, checked like the file's."""
     given = {name: value for name, value in (("limit", money), ("limit_tokens", tokens)) if value is not None}
     try:
@@ -64,7 +69,8 @@ def _limited(settings: ParticipantSettings, money: float | None, tokens: int | N
     return settings.model_copy(update={"spending": spending})
 
 
-def _show_estimate(found: Estimate, *, as_json: bool) -> None:
+def show_estimate(found: Estimate, *, as_json: bool) -> None:
+    """What a round takes at most."""
     if as_json:
         print_json(asdict(found))
         return
@@ -80,7 +86,8 @@ def _print_record(progress: Progress) -> None:
     sys.stdout.flush()
 
 
-def _bars() -> Bars:
+def bars() -> Bars:
+    """Where progress is shown."""
     return Bars(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -75,18 +75,42 @@ class Participant:
 
         Raises ConsensusError. Whatever ended a run, the next one on the same journal goes on where it was.
         """
-        self._federation = self._client.federation()
-        self._prompts = self._client.prompts()
-        self._check()
-        self._name = self._client.identity().participant or ""
-        self._tell(Step.STARTED, detail=self._federation.federation)
-        self._evaluate(0)
+        self._begin()
         for number in range(1, self._rounds + 1):
             self._train(number)
             self._take_part(number)
         self._train(self._rounds + 1)
         self._tell(Step.FINISHED, self._rounds + 1)
         return self._learning.checkpoint()
+
+    def answer(self) -> tuple[int, list[Answer], Counter[str]]:
+        """Train and answer for the next round, and send nothing: `run` on the same journal submits these answers.
+
+        Returns the round, what would be submitted, and how many answers the federation's policy drops for which reason.
+        Raises ConsensusError; ConfigurationError where that round is submitted, or no round is left.
+        """
+        self._begin()
+        number = self._next_round()
+        self._train(number)
+        self._answer(number)
+        return number, *self._cleaned(number)
+
+    def _next_round(self) -> int:
+        over = {record["round"] for kind in ("labelled", "missed") for record in self._journal.of(kind)}
+        number = next((each for each in range(1, self._rounds + 1) if each not in over), None)
+        if number is None:
+            raise ConfigurationError(f"all {self._rounds} rounds are done; raise rounds for more")
+        if self._journal.last("sealed", round=number) is not None:
+            raise ConfigurationError(f"round {number} is submitted already; consensus join waits for its labels")
+        return number
+
+    def _begin(self) -> None:
+        self._federation = self._client.federation()
+        self._prompts = self._client.prompts()
+        self._check()
+        self._name = self._client.identity().participant or ""
+        self._tell(Step.STARTED, detail=self._federation.federation)
+        self._evaluate(0)
 
     def _check(self) -> None:
         allowed = self._federation.samples_per_prompt

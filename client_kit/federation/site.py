@@ -1,8 +1,8 @@
 """From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from client_kit.errors import ConfigurationError
 from client_kit.exports import export_labels, write_whole
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
+from client_kit.federation.learning import round_folder
 from client_kit.federation.means import CollapseGuard, Evaluate, Export, Mixing, Site
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Observer, ignore
@@ -63,6 +64,40 @@ def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer
 
     Raises ConsensusError; the same call goes on where this one ended.
     """
+    with _participant(settings, openers, observe) as participant:
+        return participant.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The answers of a round before anybody has them."""
+
+    round: int
+    answers: int
+    dropped: dict[str, int]
+    """Not to be submitted, by the reason in the federation's answer policy."""
+    file: Path
+    """JSONL, as `consensus submit` reads it."""
+
+
+def generate(
+    settings: ParticipantSettings, openers: Openers, file: Path | None = None, observe: Observer = ignore
+) -> Generated:
+    """Train and answer for the next round, write what would be submitted to `file`, and send nothing.
+
+    file: by default `answers.jsonl` in the round's folder. `take_part` submits the same answers, generated no second
+    time. Raises ConsensusError; the same call goes on where this one ended.
+    """
+    with _participant(settings, openers, observe) as participant:
+        number, answers, dropped = participant.answer()
+    file = file or round_folder(settings.work, number) / "answers.jsonl"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
+    return Generated(number, len(answers), dict(dropped), file)
+
+
+@contextmanager
+def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
     source = openers.open_source(
         settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
     )
@@ -71,11 +106,10 @@ def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer
         ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
         Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
     ):
-        participant = Participant(
+        yield Participant(
             client, open_site(settings, openers, source), journal, work=settings.work, rounds=settings.rounds,
             patience_seconds=settings.patience_seconds, observe=observe,
         )  # fmt: skip
-        return participant.run()
 
 
 @dataclass(frozen=True, slots=True)

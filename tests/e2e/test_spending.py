@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from client_kit import ConsensusClient
+from client_kit.cli.submit import read_answers
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import load_prompt_set, write_prompt_set
 from client_kit.wire import ConsensusPolicy, FederationCreate, Prompt
@@ -70,6 +71,17 @@ def test_an_estimate_a_limit_and_a_run_that_goes_on_under_a_higher_one(tmp_path,
         assert "participant api: 4 answers take at most" in told
         assert "the limit is 0.0005 EUR. Nothing was asked" in told
         assert not api.bodies
+
+        out = tmp_path / "to-read" / "answers.jsonl"
+        read = consensus("generate", file, "--limit", "1", "--out", out, "--json", TOKEN=token)
+        assert read.returncode == 0, read.stderr
+        assert json.loads(read.stdout) == {"round": 1, "answers": 4, "dropped": {}, "file": str(out)}
+        assert [answer.prompt_id for answer in read_answers(out)] == [prompt.prompt_id for prompt in PROMPTS]
+        with ConsensusClient(server, token) as client:
+            assert client.held(1).answers == []
+        again = consensus("generate", file, "--limit", "1", TOKEN=token)
+        assert "4 answers in" in again.stdout
+        assert "Nothing was sent" in again.stdout
 
         done = consensus("join", file, "--limit", "1", TOKEN=token)
         assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from client_kit.errors import (
     UnusableData,
 )
 
-COMMANDS = ("prompts", "submit", "labels", "join", "federate", "demo", "replay", "doctor", "schema")
+COMMANDS = ("prompts", "submit", "labels", "generate", "join", "federate", "demo", "replay", "doctor", "schema")
 
 
 def consensus(*arguments, **environment):

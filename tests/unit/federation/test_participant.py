@@ -425,3 +425,35 @@ def test_a_site_states_nothing_where_a_training_had_no_bound(tmp_path, trainer):
     run(client, site(tmp_path, trainer), tmp_path, rounds=1)
     run(client, site(tmp_path, Private()), tmp_path)
     assert client.private == [None, None]
+
+
+def answer(client, chosen, work, *, rounds=2):
+    with Journal(work / "journal.jsonl", {"federation": "f"}) as journal:
+        return Participant(client, chosen, journal, work=work, rounds=rounds).answer()
+
+
+def test_answers_can_be_read_before_anything_is_sent_and_are_what_is_submitted_then(tmp_path, trainer):
+    client, asked = FakeClient(), []
+    chosen = site(tmp_path, trainer, open_generator=lambda _: Killable(SCRIPT, 99, asked))
+    for _ in range(2):  # again: nothing is asked twice
+        number, answers, dropped = answer(client, chosen, tmp_path)
+        assert (number, dropped) == (1, {"empty": 1})
+    assert client.submitted == {}
+    assert len(asked) == 3
+    run(client, chosen, tmp_path, rounds=1)
+    assert client.submitted == {1: {each.prompt_id: each.text for each in answers}}
+    assert len(asked) == 3
+    assert [call[3] for call in trainer.calls] == [41, 42]
+    assert answer(client, chosen, tmp_path)[0] == 2
+
+
+def test_a_round_that_is_submitted_or_was_the_last_has_no_answers_to_read(tmp_path, trainer):
+    client = FakeClient()
+    client.wait_for_labels = lambda *_: (_ for _ in ()).throw(Killed)
+    with pytest.raises(Killed):
+        run(client, site(tmp_path, trainer), tmp_path)
+    with pytest.raises(ConfigurationError, match="round 1 is submitted already; consensus join"):
+        answer(client, site(tmp_path, trainer), tmp_path)
+    run(FakeClient(), site(tmp_path, trainer), tmp_path)
+    with pytest.raises(ConfigurationError, match="all 2 rounds are done"):
+        answer(FakeClient(), site(tmp_path, trainer), tmp_path)
