@@ -11,7 +11,7 @@ class Arm:
     """One method."""
 
     kind: Literal["alone", "pooled", "labels", "parameters"]
-    training: Literal["full", "lora", "reft"]
+    training: Literal["full", "lora", "lora_sb", "reft"]
     label: str
     """As tables name it."""
     mixed: bool = False
@@ -42,6 +42,7 @@ ARMS: Final[Mapping[str, Arm]] = MappingProxyType(
         "ffa_lora": Arm("parameters", "lora", "FFA-LoRA", exchange="ffa_lora", frozen=("lora_A",)),
         "het_lora": Arm("parameters", "lora", "HetLoRA", exchange="het_lora", mixed_ranks=True),
         "fedsa_lora": Arm("parameters", "lora", "FedSA-LoRA", exchange="fedsa_lora"),
+        "fed_sb": Arm("parameters", "lora_sb", "Fed-SB", exchange="fed_sb"),
         "fedreft": Arm("parameters", "reft", "FedReFT (geometric median)", exchange="fedreft"),
         "fedreft_mean": Arm("parameters", "reft", "FedReFT (mean of the others)", exchange="fedreft_mean"),
         "fedreft_fedavg": Arm("parameters", "reft", "LoReFT, FedAvg of functions", exchange="fedreft_fedavg"),

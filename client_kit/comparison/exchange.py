@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client_kit import parameters
+from client_kit.training import lora_sb
 from client_kit.wire import ParameterPlan
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ def begin(run: "Run") -> None:
         start = new_lora(run.members[0].site.base, run.work / "start", widest, run.cell.seed)
         for member in run.members:
             member.model = _cut(start, run.work / member.site.name / "start", member.rank)
+    if run_training == "lora_sb":
+        start = new_lora_sb(run)
+        for member in run.members:
+            member.model = start
     if run_training == "reft":
         start = new_reft(run.members[0].site.base, run.work / "start", run.setting.rank, run.cell.seed)
         for member in run.members:
@@ -54,6 +59,8 @@ def tensors(run: "Run", member: "Member") -> "dict[str, Tensor]":
     """The member's model or adapter by name."""
     if run.arm.training == "lora":
         return parameters.read_lora(member.model)
+    if run.arm.training == "lora_sb":
+        return lora_sb.read_middle(member.model)
     if run.arm.training == "reft":
         from client_kit.training.reft import read_adapter  # noqa: PLC0415 - reaches torch
 
@@ -75,6 +82,8 @@ def take(run: "Run", member: "Member", download: "dict[str, Tensor]", number: in
         return None
     elif run.arm.training == "lora":
         parameters.write_lora(folder, download, like=member.model)
+    elif run.arm.training == "lora_sb":
+        lora_sb.write_middle(folder, download, like=member.model)
     else:
         return _mix(run, member, download, folder)
     member.model = folder
@@ -89,6 +98,18 @@ def new_lora(base: Path, folder: Path, rank: int, seed: int) -> Path:
     set_seed(seed)
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     return _saved(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), base, folder)
+
+
+def new_lora_sb(run: "Run") -> Path:
+    """The adapter that all begin with: its fixed factors come from the sum of everybody's first gradients (Fed-SB).
+
+    That sum, and the factors back, travel once, before the first round; they are not in the bytes of a round.
+    """
+    base, folder = run.members[0].site.base, run.work / "start"
+    each = [lora_sb.first_gradients(base, member.site.private) for member in run.members]
+    total = {name: sum(gradients[name] for gradients in each) for name in each[0]}
+    lora_sb.begin(base, total, folder, rank=run.setting.rank, learning_rate=run.setting.learning_rates.lora_sb)
+    return folder
 
 
 def new_reft(base: Path, folder: Path, rank: int, seed: int) -> Path:

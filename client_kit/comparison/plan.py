@@ -21,6 +21,7 @@ class LearningRates(_Part):
 
     full: float = 2e-3
     lora: float = 1e-2
+    lora_sb: float = 1e-2
     reft: float = 1e-2
 
 

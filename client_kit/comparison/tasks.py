@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -69,9 +70,9 @@ class FactsTask:
         self._facts = {fact.fact_id: fact for fact in self.world.facts}
         self.max_answer_tokens = SMOKE.max_answer_tokens
 
-    @property
+    @cached_property
     def world(self) -> World:
-        """Topics and facts."""
+        """Topics and facts; read once, since every judged answer looks at them."""
         return self._pocket.world()
 
     def recipes(self, *, mixed: bool) -> list[ModelRecipe]:

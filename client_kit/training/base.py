@@ -53,6 +53,8 @@ class TrainingReport:
     at each evaluation, and of the model that was kept. Empty without validation examples."""
     privacy: PrivacySpent | None = None
     """Set by trainers with record-level privacy."""
+    trainable: int | None = None
+    """Numbers that training could change: all of the model's, or the adapter's. None where a trainer does not count."""
 
 
 class Trainer(Protocol):

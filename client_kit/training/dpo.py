@@ -74,8 +74,9 @@ class DPOFineTuner:
             plan = Task(folder, used, tuple(validation), common, steps, seed, at, output, logs_of(output))
             done = self._perform(plan)
         return TrainingReport(
-            output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation
-        )
+            output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation,
+            trainable=done.trainable,
+        )  # fmt: skip
 
     def _perform(self, plan: Task) -> Outcome:
         pairs = _pairs(plan.examples)
@@ -84,8 +85,9 @@ class DPOFineTuner:
         first = _once(replace(plan, output=plan.checkpoints / "supervised", checkpoints=_folder(plan, "first")))
         second = perform(self._on_pairs(plan, pairs))
         return Outcome(
-            first.steps + second.steps, first.losses + second.losses, first.validation + second.validation[-1:]
-        )
+            first.steps + second.steps, first.losses + second.losses, first.validation + second.validation[-1:],
+            second.trainable,
+        )  # fmt: skip
 
     def _on_pairs(self, plan: Task, pairs: tuple[Example, ...]) -> Task:
         gentle = replace(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import TrainingError
+from client_kit.training import lora_sb
 from client_kit.training.adapters import ADAPTER_FILE, make_known, reft_config
 from client_kit.training.sft_settings import Lora, SFTSettings
 
@@ -113,7 +114,9 @@ def load_model(folder: Path, settings: SFTSettings) -> "PreTrainedModel":
         base = AutoModelForCausalLM.from_pretrained(
             PeftConfig.from_pretrained(folder).base_model_name_or_path, **options
         )
-        return _frozen(PeftModel.from_pretrained(base, folder, is_trainable=True), settings.frozen)
+        return _frozen(
+            lora_sb.attach(PeftModel.from_pretrained(base, folder, is_trainable=True), folder), settings.frozen
+        )
     except (OSError, ValueError) as error:
         raise TrainingError(f"the model in {folder} does not load: {error}") from error
 

@@ -7,6 +7,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
+from client_kit.training import lora_sb
 from client_kit.training.base import Example
 from client_kit.training.loading import load_model, load_tokenizer, peft_config
 from client_kit.training.running import arguments, callbacks, run
@@ -20,6 +21,7 @@ def train_preferences(task: Task) -> Outcome:
     is there already; under full training the model with its log-probabilities computed beforehand, so that no second
     copy lies in memory.
     """
+    lora_sb.refuse(task.model, "training on preferences")
     set_seed(task.seed)
     tokenizer = load_tokenizer(task.model)
     adapter = peft_config(task.settings, task.model)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from client_kit._quiet import without_progress_bars
 from client_kit.errors import ConfigurationError, MissingExtra, TrainingError
+from client_kit.training import lora_sb
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.ledger import FILE_NAME, Accountant, Budget, Ledger, Spending
 from client_kit.training.loading import load_model, load_tokenizer, peft_config
 from client_kit.training.measuring import Tokens, encode_all, pad_id, validation_loss
-from client_kit.training.running import save, threads, usable
+from client_kit.training.running import save, threads, trainable, usable
 from client_kit.training.sft import prepare
 from client_kit.training.sft_settings import Lora, Schedule, SFTSettings
 
@@ -106,6 +107,7 @@ class DPFineTuner:
         private = tuple(example for example in used if not example.public)
         self._check(private)
         folder = prepare(model, self._common(), steps, output)
+        lora_sb.refuse(folder, "training with record-level privacy")
         _require_opacus()
         started = time.monotonic()
         ledger = Ledger(output.parent / FILE_NAME)
@@ -115,9 +117,12 @@ class DPFineTuner:
         with without_progress_bars(datasets=True), threads(self.settings.threads), checkpoint_folder(output, job) as at:
             run = _Run(self.settings, folder, used, spending, (seed, ledger.noise_seed(job)))
             losses, judged = run.train(steps, at, validation)
+            numbers = trainable(run.model)
             save(run.model, run.tokenizer, output)
         seconds = time.monotonic() - started
-        return TrainingReport(output, steps, len(used), seconds, losses, validation=judged, privacy=spent)
+        return TrainingReport(
+            output, steps, len(used), seconds, losses, validation=judged, privacy=spent, trainable=numbers
+        )
 
     def _check(self, private: Sequence[Example]) -> None:
         if not private:

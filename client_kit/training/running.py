@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import MissingExtra, TrainingError
+from client_kit.training import lora_sb
 from client_kit.training.base import Example
 from client_kit.training.measuring import validation_loss
 from client_kit.training.sft_settings import Reporter
@@ -138,9 +139,15 @@ def run(trainer: "TransformersTrainer", task: Task) -> Outcome:
     if not all(map(isfinite, losses)):
         raise TrainingError(f"training diverged, its losses are {losses}; lower the learning rate")
     between = tuple(float(entry["eval_loss"]) for entry in history if "eval_loss" in entry)
+    numbers = trainable(trainer.model)
     if trainer.is_world_process_zero():
         save(trainer.model, trainer.processing_class, task.output)
-    return Outcome(trainer.state.global_step, losses, (*before, *between, *after))
+    return Outcome(trainer.state.global_step, losses, (*before, *between, *after), numbers)
+
+
+def trainable(model: Any) -> int:  # noqa: ANN401 - of transformers or peft
+    """Numbers that training changes."""
+    return sum(numbers.numel() for numbers in model.parameters() if numbers.requires_grad)
 
 
 def _validation(trainer: "TransformersTrainer", task: Task) -> tuple[float, ...]:
@@ -161,8 +168,10 @@ def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of
     only = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.saving-") as saving:
         folder = Path(saving) / "model"
+        fixed = lora_sb.fold(model)
         model.save_pretrained(folder, **only)
         tokenizer.save_pretrained(folder)
+        lora_sb.write_fixed(folder, fixed)
         folder.rename(output)
 
 

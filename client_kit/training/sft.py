@@ -7,6 +7,7 @@ from pathlib import Path
 
 from client_kit._quiet import without_progress_bars
 from client_kit.errors import TrainingError
+from client_kit.training import lora_sb
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.launching import perform
@@ -56,8 +57,9 @@ class SFTFineTuner:
                 Task(folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output))
             )
         return TrainingReport(
-            output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation
-        )
+            output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation,
+            trainable=done.trainable,
+        )  # fmt: skip
 
 
 def prepare(model: Path, settings: SFTSettings, steps: int, output: Path) -> Path:
@@ -69,6 +71,8 @@ def prepare(model: Path, settings: SFTSettings, steps: int, output: Path) -> Pat
     folder = model_folder(model)
     check_hardware(settings)
     require_reporters(settings.report_to)
+    if settings.checkpoint_steps is not None or settings.evaluate_steps is not None:
+        lora_sb.refuse(folder, "checkpoints to go on from")
     return folder
 
 

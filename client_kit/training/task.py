@@ -48,6 +48,7 @@ class Outcome:
     steps: int
     losses: tuple[float, ...]
     validation: tuple[float, ...]
+    trainable: int
 
     def to_json(self) -> str:
         """As text that `from_json` reads back."""
@@ -57,7 +58,7 @@ class Outcome:
     def from_json(cls, text: str) -> Self:
         """What `to_json` wrote."""
         held = json.loads(text)
-        return cls(held["steps"], tuple(held["losses"]), tuple(held["validation"]))
+        return cls(held["steps"], tuple(held["losses"]), tuple(held["validation"]), held["trainable"])
 
 
 def _settings(held: Mapping[str, Any]) -> SFTSettings:

@@ -61,10 +61,18 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
 
 
+def numbers_in(folder):
+    """What was saved is what was trained: all weights, or the adapter's."""
+    from safetensors.numpy import load_file
+
+    return sum(array.size for path in folder.glob("*.safetensors") for array in load_file(path).values())
+
+
 def test_training_writes_the_folder_that_it_reports(trainer, model, tmp_path):
     report = trainer.train(model, EXAMPLES, steps=2, seed=0, output=tmp_path / "out")
     assert report.model == tmp_path / "out"
     assert contents(report.model)
+    assert report.trainable == numbers_in(report.model)
     assert (report.steps, report.examples) == (2, 2)
     assert report.seconds > 0
     assert all(loss > 0 for loss in report.losses)

@@ -70,6 +70,7 @@ IN_CI = (
     "ffa_lora",
     "flora",
     "het_lora",
+    "fed_sb",
     "fedreft",
 )
 """One of every kind; the others differ by a name that the server is told."""
@@ -77,7 +78,7 @@ IN_CI = (
 
 @pytest.mark.parametrize("method", IN_CI)
 def test_a_method_runs_from_data_to_figures(method, server, task, tmp_path):
-    rates = LearningRates(full=1e-2, lora=2e-2, reft=2e-2)
+    rates = LearningRates(full=1e-2, lora=2e-2, lora_sb=2e-2, reft=2e-2)
     setting = Setting(local_steps=8, round_steps=4, rounds=1, batch_size=8, rank=2, learning_rates=rates, task="facts")
     result = run_cell(Cell(method=method, seed=0), setting, task, tmp_path / "work", server)
     assert [stage.name for stage in result.participants[0].stages] == ["before", "private", "round 1"]
