@@ -41,7 +41,8 @@ class BehaviourTask(FactsTask):
             for recipe in super().recipes(mixed=mixed)
         ]
 
-    def sites(self, seed: int, *, mixed: bool) -> list[Site]:
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+        del drifted  # a plan with drift and this task is refused
         self._seed = seed
         return [
             split_site(
@@ -62,9 +63,10 @@ class BehaviourTask(FactsTask):
         count = self._setting.sites
         return held_topics(self.world, seed, participants=count, holders=min(self._setting.holders, count))[site]
 
-    def judge(self, seed: int, site: int, answers: Sequence[Generation]) -> dict[str, float]:
+    def judge(self, seed: int, site: int, answers: Sequence[Generation], *, drifted: bool = False) -> dict[str, float]:
         """`content`: the value is right, whatever the wording."""
-        stated = {each.prompt_id: FactsTask.states(self, self._facts[each.prompt_id], each.text) for each in answers}
+        facts = self.facts(drifted=drifted)
+        stated = {each.prompt_id: FactsTask.states(self, facts[each.prompt_id], each.text) for each in answers}
         return {**super().judge(seed, site, answers), "content": share(stated, list(stated))}
 
     def states(self, fact: Fact, text: str) -> bool:

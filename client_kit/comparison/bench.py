@@ -54,6 +54,16 @@ class Run:
         self.members = [Member(site, cell.seed + 1000 * i, site.base, site.base) for i, site in enumerate(sites)]
         self.labels: list[LabelRound] = []
         self.mixing: list[list[float]] = []
+        self.drifted = False
+
+    def enter(self, portion: int) -> None:
+        """Before the training of this number: where the plan has facts replaced now, private data is replaced."""
+        drift = self.setting.drift
+        if drift is not None and portion == drift.after:
+            self.drifted = True
+            sites = self.task.sites(self.cell.seed, mixed=self.arm.mixed, drifted=True)
+            for member, site in zip(self.members, sites, strict=True):
+                member.site = site
 
     def train(self, member: Member, examples: Sequence[Example], steps: int, name: str) -> None:
         """Train on from the member's model."""
@@ -70,7 +80,7 @@ class Run:
         return SFTSettings(
             learning_rate=rates[self.arm.training],
             batch_size=self.setting.batch_size,
-            max_length=128,
+            max_length=self.setting.max_length,
             lora=Lora(rank=rank, alpha=2 * rank) if self.arm.training == "lora" else None,
             frozen=self.arm.frozen,
             device="cpu",
@@ -93,7 +103,7 @@ class Run:
     def judge(self, member: Member, name: str) -> None:
         """Ask the task's questions and note how well they were answered."""
         given = self.answer(member, self.task.questions())
-        quality = self.task.judge(self.cell.seed, self.members.index(member), given)
+        quality = self.task.judge(self.cell.seed, self.members.index(member), given, drifted=self.drifted)
         member.stages.append(Stage(name=name, quality=quality))
 
     def portions(self) -> list[tuple[str, int]]:
@@ -148,18 +158,21 @@ def _alone(run: Run, _: tuple[str, str], __: ExitStack) -> None:
         from client_kit.comparison import exchange  # noqa: PLC0415 - reaches torch
 
         exchange.begin(run)
-    for member in run.members:
-        for portion, (name, steps) in enumerate(run.portions()):
+    for portion, (name, steps) in enumerate(run.portions()):
+        run.enter(portion)
+        for member in run.members:
             run.train(member, run.private(member, portion), steps, name)
             run.judge(member, name)
+    for member in run.members:
         member.trainable = _numbers_in(member.model)
 
 
 def _pooled(run: Run, _: tuple[str, str], __: ExitStack) -> None:
     """One model on everybody's data, for as many steps as all participants take together."""
     first = run.members[0]
-    everything = [example for member in run.members for example in member.site.private]
     for portion, (name, steps) in enumerate(run.portions()):
+        run.enter(portion)
+        everything = [example for member in run.members for example in member.site.private]
         run.train(first, mix(everything, [], seed=first.seed + portion), steps * len(run.members), name)
         for member in run.members:
             member.model = first.model
@@ -181,6 +194,7 @@ def _labels(run: Run, server: tuple[str, str], stack: ExitStack) -> None:
     prompts = run.task.prompts()
     taught: dict[str, list[Taught]] = {member.site.name: [] for member in run.members}
     for number, (name, steps) in enumerate(run.portions()):
+        run.enter(number)
         for member in run.members:
             examples = mix(
                 member.site.private,
@@ -209,7 +223,9 @@ def _label_round(run: Run, operator: ConsensusClient, prompts: Sequence[Prompt],
         labels = _client(member).wait_for_labels(number, _WAIT_SECONDS)
     asked = {prompt.prompt_id: prompt.prompt for prompt in prompts}
     kept = [label for label in labels if label.text is not None]
-    right = sum(run.task.right(label.prompt_id, label.text or "") for label in kept)
+    verdicts = [run.task.right(label.prompt_id, label.text or "", drifted=run.drifted) for label in kept]
+    known = [verdict for verdict in verdicts if verdict is not None]
+    right = sum(known) if len(known) == len(verdicts) else None
     run.labels.append(LabelRound(labels=len(kept), right=right, prompts=len(labels)))
     return [Taught(asked[label.prompt_id], label.text or "", label.confidence) for label in kept]
 
@@ -224,6 +240,7 @@ def _parameters(run: Run, server: tuple[str, str], stack: ExitStack) -> None:
     plan: ParameterPlan | None = None
     operator: ConsensusClient | None = None
     for number, (name, steps) in enumerate(run.portions()):
+        run.enter(number)
         for member in run.members:
             run.train(member, run.private(member, number), steps, name)
             run.judge(member, name)

@@ -31,7 +31,9 @@ def begin(run: "Run") -> None:
         for member in run.members:
             member.model = start
     if run_training == "reft":
-        start = new_reft(run.members[0].site.base, run.work / "start", run.setting.rank, run.cell.seed)
+        start = new_reft(
+            run.members[0].site.base, run.work / "start", run.setting.rank, run.cell.seed, tied=run.setting.tied
+        )
         for member in run.members:
             member.model = start
 
@@ -112,7 +114,7 @@ def new_lora_sb(run: "Run") -> Path:
     return folder
 
 
-def new_reft(base: Path, folder: Path, rank: int, seed: int) -> Path:
+def new_reft(base: Path, folder: Path, rank: int, seed: int, *, tied: bool = False) -> Path:
     """A LoReFT adapter that edits nothing yet: W = R, b = 0."""
     from peft import get_peft_model  # noqa: PLC0415 - reaches torch
     from transformers import AutoModelForCausalLM, set_seed  # noqa: PLC0415 - as above
@@ -120,7 +122,7 @@ def new_reft(base: Path, folder: Path, rank: int, seed: int) -> Path:
     from client_kit.training.reft import ReftConfig  # noqa: PLC0415 - as above
 
     set_seed(seed)
-    config = ReftConfig(rank=rank, positions="f2+l2", init="identity", task_type="CAUSAL_LM")
+    config = ReftConfig(rank=rank, positions="f2+l2", tied=tied, init="identity", task_type="CAUSAL_LM")
     return _saved(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), base, folder)
 
 
@@ -149,9 +151,10 @@ def _write_model(folder: Path, download: "dict[str, Tensor]", like: Path) -> Non
 def _mix(run: "Run", member: "Member", download: "dict[str, Tensor]", folder: Path) -> float:
     """Take part of the others' interventions: all, a fixed share, or the share that does best on held-out data."""
     own = tensors(run, member)
-    wanted = {"none": 1.0, "fixed": run.setting.coefficient}.get(run.setting.mixing)
-    if run.arm.exchange in {"fedreft_fedavg", "fedreft_raw"} and wanted is None:
-        wanted = 1.0
+    how = run.setting.mixing
+    if how == "method":
+        how = "none" if run.arm.exchange in {"fedreft_fedavg", "fedreft_raw"} else "adaptive"
+    wanted = {"none": 1.0, "fixed": run.setting.coefficient}.get(how)
     if wanted is None:
         wanted = _adaptive(member, own, download, folder)
     _write_interventions(folder, parameters.mix_interventions(own, download, wanted), member.model)

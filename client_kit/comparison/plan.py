@@ -25,10 +25,40 @@ class LearningRates(_Part):
     reft: float = 1e-2
 
 
+class Drift(_Part):
+    """Facts that are replaced while the federation runs."""
+
+    after: Positive
+    """The round after which private data states the new values; answers of later rounds come from models that learnt it."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of each topic's facts."""
+
+
+class OwnData(_Part):
+    """Data, base models and metric of one's own. Relative paths are relative to the plan's file."""
+
+    models: Annotated[list[Path], Field(min_length=1)]
+    """Folder of the base model: one for all participants, or one each (of one architecture)."""
+    mixed_models: list[Path] = []
+    """The same for methods with different architectures; those methods need it."""
+    private: Annotated[list[Path], Field(min_length=2)]
+    """One file for each participant, JSON lines with `prompt` and `completion`."""
+    public: Path
+    """JSON lines with `prompt`, and `completion` where it is known: labels are then judged, and never taught."""
+    test: Path
+    """JSON lines with `prompt` and `completion`; `participant` (from 0) where a question is of that one's distribution only;
+    `validation: true` for questions that choose and are not reported, a quarter of them where none says so."""
+    metric: str = "exact"
+    """`exact`, `contains`, `f1` (of words), or `module:function` of yours: (answer, completion) to a number 0..1."""
+    right_from: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Score from which a label counts as right."""
+    max_answer_tokens: Positive = 64
+
+
 class Setting(_Part):
     """One point of the comparison; a variant changes some of its fields."""
 
-    task: Literal["facts", "behaviour"] = "facts"
+    task: Literal["facts", "behaviour", "own"] = "facts"
     sites: Annotated[int, Field(ge=2, le=16)] = 3
     rounds: Positive = 2
     local_steps: Positive = 100
@@ -39,8 +69,11 @@ class Setting(_Part):
     learning_rates: LearningRates = LearningRates()
     rank: Positive = 8
     """Of LoRA and LoReFT; HetLoRA's participants have half of it, all of it and twice."""
-    mixing: Literal["none", "fixed", "adaptive"] = "adaptive"
-    """How a FedReFT participant takes part of what comes back."""
+    tied: bool = False
+    """One LoReFT intervention for first and last positions (tie-phi of FedReFT) in place of two."""
+    mixing: Literal["method", "none", "fixed", "adaptive"] = "method"
+    """How a LoReFT participant takes part of what comes back: all of it, a fixed share, or the share that does best on
+    held-out data. `method`: adaptive for what comes from the others, all of it for `fedreft_fedavg`."""
     coefficient: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Of fixed mixing."""
     policy: ConsensusPolicy = ConsensusPolicy()
@@ -53,7 +86,33 @@ class Setting(_Part):
     label_noise: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of the facts that a participant holds wrong."""
     holders: Positive = 2
-    """Participants that hold each topic: 1 is one topic per participant, `sites` is no skew at all."""
+    """Participants that hold each topic: 1 is tasks of one's own (FedReFT's DT), 2 and more parts of a mixture (its MT),
+    `sites` no skew at all."""
+    dirichlet: Annotated[float, Field(gt=0)] | None = None
+    """Concentration, where the facts of each topic are divided by shares from a Dirichlet distribution in place of whole
+    topics: .1 is strong skew, 100 next to none. Each fact goes to `holders` participants."""
+    drift: Drift | None = None
+    own: OwnData | None = None
+    """For task `own`."""
+    max_length: Positive = 128
+    """Tokens of prompt and completion in training."""
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if self.task != "facts" and (self.drift or self.dirichlet):
+            raise ValueError("drift and dirichlet are of the task facts; leave them out")
+        if self.drift and self.drift.after >= self.rounds + 1:
+            raise ValueError(f"drift.after is {self.drift.after} and there are {self.rounds} rounds; take more rounds")
+        if (self.task == "own") != (self.own is not None):
+            raise ValueError("task own goes with data of your own under `own`, and other tasks without it")
+        if self.own and len(self.own.private) != self.sites:
+            raise ValueError(f"own.private names {len(self.own.private)} files and sites is {self.sites}; say the same")
+        for name in ("models", "mixed_models"):
+            if self.own and len(getattr(self.own, name)) not in {0, 1, self.sites}:
+                raise ValueError(
+                    f"own.{name} names {len(getattr(self.own, name))} folders; name one, or one for each site"
+                )
+        return self
 
 
 class Plan(Setting):

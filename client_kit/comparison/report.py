@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,11 @@ def markdown(report: Report) -> str:
             )
             lines += [f"## {variant}: {change}", ""]
         lines += [
-            "| Method | Trains | Own questions | All questions | Sent | Received | Trainable | CPU s | Labels right |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "| Method | Trains | Own questions | All questions | Sent | Received | Trainable | of LoRA's | CPU s | Labels right |",
+            "|---|---|---|---|---|---|---|---|---|---|",
             *(_line(row) for row in report.rows if row.variant == variant),
             "",
+            *_drift_lines([row for row in report.rows if row.variant == variant]),
         ]
     return "\n".join([*lines, _STATED, "", verdict_text(report), ""])
 
@@ -61,11 +63,31 @@ def verdict_text(report: Report) -> str:
     return f"{said}; one-sided 95 % bound {found.lower_bound:+.3f} against a margin of {found.margin:.3f} stated before: {outcome}."
 
 
+def times_lora(row: Row) -> str:
+    """Trainable numbers as a multiple of LoRA's of the same rank."""
+    return "" if row.against_lora is None else f"{row.against_lora:.2f}"
+
+
+def _drift_lines(rows: Sequence[Row]) -> list[str]:
+    """Where facts are replaced: what became of the old and the new ones."""
+    if all(row.rounds_to_recover is None for row in rows):
+        return []
+    heads = ["| Method | Kept facts | Replaced, new value | Replaced, still the old | Rounds to recover, by seed |",
+             "|---|---|---|---|---|"]  # fmt: skip
+    return [*heads, *map(_drift_line, rows), ""]
+
+
+def _drift_line(row: Row) -> str:
+    shares = [f"{row.groups[name]:.3f}" for name in ("kept", "replaced", "stale")]
+    rounds = ", ".join("never" if each is None else str(each) for each in row.rounds_to_recover or ())
+    return "| " + " | ".join([row.label, *shares, rounds]) + " |"
+
+
 def _line(row: Row) -> str:
     right = "" if row.label_precision is None else f"{row.label_precision:.2f} of {row.label_coverage or 0:.2f}"
     cells = (
         row.label, row.training, _shown(row.private), _shown(row.overall), _bytes(row.sent_bytes), _bytes(row.received_bytes),
-        f"{row.trainable:,.0f}", f"{row.cpu_seconds:.0f}", right,
+        f"{row.trainable:,.0f}", times_lora(row), f"{row.cpu_seconds:.0f}", right,
     )  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
@@ -94,7 +116,7 @@ def _bytes(count: float) -> str:
 
 def _csv(report: Report) -> str:
     text = io.StringIO()
-    columns = [name for name in Row.model_fields if name not in {"private", "overall"}]
+    columns = [name for name in Row.model_fields if name not in {"private", "overall", "groups", "rounds_to_recover"}]
     means = [f"{name}{part}" for name in ("private", "overall") for part in ("", "_low", "_high")]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, *means])
@@ -113,7 +135,7 @@ def _page(report: Report) -> str:
     environment = Environment(
         loader=PackageLoader("client_kit.comparison", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"shown": _shown, "bytes": _bytes}
+    environment.filters |= {"shown": _shown, "bytes": _bytes, "times_lora": times_lora}
     options = {"displayModeBar": False, "responsive": True}
     figures = {"quality": quality(report), "traffic": traffic(report), "curves": curves(report)}
     charts = {

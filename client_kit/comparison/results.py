@@ -14,6 +14,10 @@ _ONE_SIDED = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.8
 """The same, one-sided 95 %."""
 
 
+_RECOVERED = 0.95
+"""Share of the quality before a drift from which it counts as recovered."""
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -43,7 +47,8 @@ class LabelRound(_Record):
     """The pseudo-labels of one round."""
 
     labels: int
-    right: int
+    right: int | None
+    """None where the task does not know."""
     prompts: int
 
 
@@ -63,6 +68,12 @@ class CellResult(_Record):
     def quality(self, group: str, stage: int = -1) -> float:
         """Mean over participants."""
         return mean(each.stages[stage].quality[group] for each in self.participants)
+
+    def rounds_to_recover(self, after: int) -> int | None:
+        """Rounds from facts being replaced after round `after` until `private` is back at 95 % of what it was; None: never."""
+        wanted = _RECOVERED * self.quality("private", after)
+        later = range(after + 1, len(self.participants[0].stages))
+        return next((stage - after for stage in later if self.quality("private", stage) >= wanted), None)
 
     def bytes_per_round(self, direction: str) -> float:
         """Mean over participants and rounds; direction: `sent_bytes` or `received_bytes`."""

@@ -104,7 +104,7 @@ def load_plan(file: Path) -> Plan:
     """A plan from YAML. Raises ConfigurationError naming every field that cannot be used."""
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return Plan.model_validate(values or {})
+        return _at(Plan.model_validate(values or {}), file.parent)
     except OSError as error:
         raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
@@ -112,3 +112,16 @@ def load_plan(file: Path) -> Plan:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, each['loc'])) or 'the plan'}: {each['msg']}" for each in error.errors()]
         raise ConfigurationError(f"{file}: " + "; ".join(faults)) from error
+
+
+def _at(plan: Plan, folder: Path) -> Plan:
+    """The plan with the paths of a user's own data made absolute: a folder of results is gone on with from anywhere."""
+    if plan.own is None:
+        return plan
+    own = plan.own
+    each = {
+        name: [(folder / path).resolve() for path in getattr(own, name)]
+        for name in ("models", "mixed_models", "private")
+    }
+    one = {name: (folder / getattr(own, name)).resolve() for name in ("public", "test")}
+    return plan.model_copy(update={"own": own.model_copy(update={**each, **one})})

@@ -1,13 +1,13 @@
 """A comparison in rows: one for each variant and method, for tables, CSV and `results.json`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 
 from pydantic import BaseModel, ConfigDict
 
 from client_kit.comparison.arms import ARMS
-from client_kit.comparison.plan import Plan
-from client_kit.comparison.results import CellResult, Interval, Verdict, interval, verdict
+from client_kit.comparison.plan import Drift, Plan
+from client_kit.comparison.results import CellResult, Interval, LabelRound, Verdict, interval, verdict
 
 
 class Row(BaseModel):
@@ -23,6 +23,10 @@ class Row(BaseModel):
     private: Interval
     """Quality on questions of the participants' own distributions, test wordings, 0..1."""
     overall: Interval
+    validation: float
+    """Quality on the questions that choose settings and rivals, and are not reported."""
+    groups: dict[str, float]
+    """Quality on every group of questions that the task has, at the end."""
     before: float
     """Of `overall`, before any training."""
     alone: float
@@ -31,12 +35,16 @@ class Row(BaseModel):
     """By a participant in a round, on the wire."""
     received_bytes: float
     trainable: float
+    against_lora: float | None
+    """`trainable` as a multiple of LoRA's of the same rank, in the same plan; None where no LoRA was run."""
     wall_seconds: float
     cpu_seconds: float
     energy_joules: float | None
     label_precision: float | None
     """Right pseudo-labels of the last round, 0..1."""
     label_coverage: float | None
+    rounds_to_recover: list[int | None] | None = None
+    """With drift: of each seed, rounds until own questions are back at 95 % of what they were; None: never."""
 
 
 class Report(BaseModel):
@@ -60,14 +68,29 @@ def report_of(plan: Plan, results: Sequence[CellResult]) -> Report:
     sharing = [name for name, arm in ARMS.items() if arm.kind == "parameters"]
     return Report(
         plan=plan,
-        rows=[_row(*key, runs) for key, runs in groups.items()],
+        rows=[
+            _row(*key, runs, _lora_numbers(groups, key[0]), plan.setting(key[0]).drift) for key, runs in groups.items()
+        ],
         verdict=verdict(plan, results, sharing),
         curves={method: _curve(runs) for (variant, method), runs in groups.items() if not variant},
         cells=list(results),
     )
 
 
-def _row(variant: str, method: str, runs: Sequence[CellResult]) -> Row:
+def _lora_numbers(groups: Mapping[tuple[str, str], Sequence[CellResult]], variant: str) -> float | None:
+    """Trainable numbers of plain LoRA, of the variant or else of the plan's own setting."""
+    for where in (variant, ""):
+        for method in ("fedit", "local_only_lora", "fedsa_lora", "flora"):
+            if runs := groups.get((where, method)):
+                return _trainable(runs)
+    return None
+
+
+def _trainable(runs: Sequence[CellResult]) -> float:
+    return mean(each.trainable for run in runs for each in run.participants)
+
+
+def _row(variant: str, method: str, runs: Sequence[CellResult], lora: float | None, drift: Drift | None) -> Row:
     last = [run.labels[-1] for run in runs if run.labels]
     energies = [run.energy_joules for run in runs if run.energy_joules is not None]
     return Row(
@@ -78,17 +101,28 @@ def _row(variant: str, method: str, runs: Sequence[CellResult]) -> Row:
         seeds=len(runs),
         private=interval([run.quality("private") for run in runs]),
         overall=interval([run.quality("overall") for run in runs]),
+        validation=mean(run.quality("validation") for run in runs),
+        groups={name: mean(run.quality(name) for run in runs) for name in runs[0].participants[0].stages[-1].quality},
         before=mean(run.quality("overall", 0) for run in runs),
         alone=mean(run.quality("overall", 1) for run in runs),
         sent_bytes=mean(run.bytes_per_round("sent_bytes") for run in runs),
         received_bytes=mean(run.bytes_per_round("received_bytes") for run in runs),
-        trainable=mean(each.trainable for run in runs for each in run.participants),
+        trainable=_trainable(runs),
+        against_lora=_trainable(runs) / lora if lora else None,
         wall_seconds=mean(run.wall_seconds for run in runs),
         cpu_seconds=mean(run.cpu_seconds for run in runs),
         energy_joules=mean(energies) if energies else None,
-        label_precision=mean(each.right / each.labels if each.labels else 0.0 for each in last) if last else None,
+        label_precision=_precision(last),
         label_coverage=mean(each.labels / each.prompts for each in last) if last else None,
+        rounds_to_recover=[run.rounds_to_recover(drift.after) for run in runs] if drift else None,
     )
+
+
+def _precision(last: Sequence[LabelRound]) -> float | None:
+    """Right labels among the labels of the last rounds; None where there are none, or it is not known."""
+    shares = [None if each.right is None else each.right / each.labels for each in last if each.labels]
+    known = [share for share in shares if share is not None]
+    return mean(known) if known and len(known) == len(shares) else None
 
 
 def _curve(runs: Sequence[CellResult]) -> list[float]:

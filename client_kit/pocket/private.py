@@ -1,6 +1,7 @@
 """What each participant holds: some topics, most of their facts, some of them wrong, in its own way of speaking."""
 
 import random
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from client_kit.pocket.world import Fact, Topic, Use, World
@@ -29,19 +30,29 @@ class PrivateData:
 
 
 def private_data(
-    world: World, participant: int, seed: int, *, participants: int = 5, holders: int = HOLDERS, wrong: float = WRONG
+    world: World,
+    participant: int,
+    seed: int,
+    *,
+    participants: int = 5,
+    holders: int = HOLDERS,
+    wrong: float = WRONG,
+    within: Collection[str] | None = None,
 ) -> PrivateData:
     """The private data of participant 0, 1, ... of `participants`. Equal arguments give equal data.
 
-    wrong: share of the held facts with a wrong value.
+    wrong: share of the held facts with a wrong value. within: fact_ids that it can hold, in place of its topics' facts.
 
     Raises ValueError where the participant or the number of holders is out of range.
     """
     if not 0 <= participant < participants or not 1 <= holders <= participants:
         raise ValueError(f"no participant {participant} of {participants} with {holders} holders per topic")
     topics = held_topics(world, seed, participants=participants, holders=holders)[participant]
+    facts = [fact for fact in world.facts if (fact.topic in topics if within is None else fact.fact_id in within)]
+    if within is not None:
+        topics = tuple(dict.fromkeys(fact.topic for fact in facts))
     draw = random.Random(f"private {seed} {participant}")  # noqa: S311
-    held = _draw_held(world, topics, draw, wrong)
+    held = _draw_held(world, facts, draw, wrong)
     return PrivateData(participant, topics, held, _draw_examples(world, held, participant, draw))
 
 
@@ -55,9 +66,8 @@ def held_topics(world: World, seed: int, *, participants: int, holders: int) -> 
     return tuple(tuple(seats[place::participants]) for place in range(participants))
 
 
-def _draw_held(world: World, topics: tuple[str, ...], draw: random.Random, share: float) -> dict[str, str]:
-    """Value by fact_id for `COVERAGE` of the facts, `share` of them with another value of their topic."""
-    facts = [fact for fact in world.facts if fact.topic in topics]
+def _draw_held(world: World, facts: Sequence[Fact], draw: random.Random, share: float) -> dict[str, str]:
+    """Value by fact_id for `COVERAGE` of these facts, `share` of them with another value of their topic."""
     held = sorted(draw.sample(range(len(facts)), round(COVERAGE * len(facts))))
     wrong = set(draw.sample(held, round(share * len(held))))
     return {facts[i].fact_id: _wrong_value(world, facts[i], draw) if i in wrong else facts[i].value for i in held}

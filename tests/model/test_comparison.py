@@ -23,7 +23,7 @@ class ColourTask:
     def __init__(self, base):
         self.base = base
 
-    def sites(self, seed, *, mixed):
+    def sites(self, seed, *, mixed, drifted=False):
         return [self._site(index, seed) for index in range(3)]
 
     def _site(self, index, seed) -> Site:
@@ -40,13 +40,13 @@ class ColourTask:
     def questions(self):
         return self.prompts()
 
-    def judge(self, seed, site, answers):
+    def judge(self, seed, site, answers, *, drifted=False):
         right = {each.prompt_id: self.right(each.prompt_id, each.text) for each in answers}
         own = [thing for place, thing in enumerate(self.things) if place != site]
         share = {"private": sum(right[thing] for thing in own) / 2, "overall": sum(right.values()) / 3}
         return {**share, "validation": share["overall"]}
 
-    def right(self, prompt_id, text):
+    def right(self, prompt_id, text, *, drifted=False):
         return text.strip() == self._answer(prompt_id)
 
 

@@ -109,6 +109,11 @@ def test_a_variant_changes_the_setting_and_may_run_fewer_methods():
         ("seeds: []", "seeds"),
         ("round: 3", "round: Extra inputs are not permitted"),
         ("a: [", "is no YAML"),
+        ("{task: behaviour, drift: {after: 1}}", "drift and dirichlet are of the task facts"),
+        ("drift: {after: 3}", "drift.after is 3 and there are 2 rounds"),
+        ("task: own", "task own goes with data of your own"),
+        ("{task: own, sites: 3, own: {models: [a], private: [b, c], public: d, test: e}}", "sites is 3; say the same"),
+        ("{task: own, sites: 2, own: {models: [a, b, c], private: [b, c], public: d, test: e}}", "names 3 folders"),
     ],
 )
 def test_a_plan_that_cannot_be_run_is_refused_before_anything_runs(tmp_path, text, message):
@@ -122,6 +127,37 @@ def test_an_empty_plan_is_the_default(tmp_path):
     (tmp_path / "plan.yaml").write_text("")
     assert load_plan(tmp_path / "plan.yaml") == Plan()
     assert set(Plan().methods) == set(ARMS)
+
+
+def staged(qualities, **groups):
+    """A run whose participant has these qualities on own questions, stage by stage."""
+    stages = [
+        Stage(name=str(i), quality={"private": value, "overall": value, "validation": value, **groups})
+        for i, value in enumerate(qualities)
+    ]
+    participant = outcome("a", 0.5).model_copy(update={"stages": stages})
+    return result("consensus", 0, 0.5, variant="drift").model_copy(update={"participants": [participant]})
+
+
+@pytest.mark.parametrize(("later", "rounds"), [((0.7, 0.77), 2), ((0.77, 0.2), 1), ((0.1, 0.2), None)])
+def test_rounds_to_recover_are_counted_from_the_replacement(later, rounds):
+    """Stages: before, private, round 1 (0.8); facts are replaced after it."""
+    assert staged([0.0, 0.5, 0.8, *later]).rounds_to_recover(2) == rounds
+
+
+def test_a_report_with_drift_says_what_became_of_old_and_new_facts(tmp_path):
+    plan = Plan(rounds=3, seeds=[0], methods=[], variants={"drift": {"drift": {"after": 2}, "methods": ["consensus"]}})
+    report = report_of(plan, [staged([0.0, 0.5, 0.8, 0.7, 0.2], kept=0.9, replaced=0.25, stale=0.5)])
+    assert "| semantic consensus | 0.900 | 0.250 | 0.500 | never |" in markdown(report)
+    write_reports(report, tmp_path)
+    assert "<td>0.900</td><td>0.250</td><td>0.500</td><td>never</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_trainable_numbers_stand_beside_lora_s():
+    rows = {row.method: row for row in report_of(PLAN, RESULTS).rows}
+    assert rows["fedreft"].against_lora == 1.0
+    assert "| of LoRA's |" in markdown(report_of(PLAN, RESULTS))
+    assert report_of(PLAN, RESULTS[:3]).rows[0].against_lora is None
 
 
 def test_what_is_done_is_not_run_again(tmp_path):
