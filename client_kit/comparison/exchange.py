@@ -18,7 +18,7 @@ def begin(run: "Run") -> None:
     """Give every member the same adapter to start from; where ranks are mixed, a cut of the widest."""
     run_training = run.arm.training
     for place, member in enumerate(run.members):
-        member.rank = run.setting.rank
+        member.rank = run.setting.lora_sb_rank if run_training == "lora_sb" else run.setting.rank
         if run.arm.mixed_ranks:
             member.rank = max(1, (run.setting.rank // 2, run.setting.rank, 2 * run.setting.rank)[place % 3])
     if run_training == "lora":
@@ -103,14 +103,14 @@ def new_lora(base: Path, folder: Path, rank: int, seed: int) -> Path:
 
 
 def new_lora_sb(run: "Run") -> Path:
-    """The adapter that all begin with: its fixed factors come from the sum of everybody's first gradients (Fed-SB).
+    """The adapter that all begin with: its fixed factors come from the sum of everybody's first gradients.
 
     That sum, and the factors back, travel once, before the first round; they are not in the bytes of a round.
     """
     base, folder = run.members[0].site.base, run.work / "start"
     each = [lora_sb.first_gradients(base, member.site.private) for member in run.members]
     total = {name: sum(gradients[name] for gradients in each) for name in each[0]}
-    lora_sb.begin(base, total, folder, rank=run.setting.rank, learning_rate=run.setting.learning_rates.lora_sb)
+    lora_sb.begin(base, total, folder, rank=run.setting.lora_sb_rank, learning_rate=run.setting.learning_rates.lora_sb)
     return folder
 
 

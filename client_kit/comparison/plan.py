@@ -21,7 +21,7 @@ class LearningRates(_Part):
 
     full: float = 2e-3
     lora: float = 1e-2
-    lora_sb: float = 1e-2
+    lora_sb: float = 3e-3
     reft: float = 1e-2
 
 
@@ -69,6 +69,8 @@ class Setting(_Part):
     learning_rates: LearningRates = LearningRates()
     rank: Positive = 8
     """Of LoRA and LoReFT; HetLoRA's participants have half of it, all of it and twice."""
+    lora_sb_rank: Positive = 40
+    """Of Fed-SB, whose numbers grow with its square: 40 has about as many here as LoRA of rank 8."""
     tied: bool = False
     """One LoReFT intervention for first and last positions (tie-phi of FedReFT) in place of two."""
     mixing: Literal["method", "none", "fixed", "adaptive"] = "method"
@@ -146,10 +148,10 @@ class Plan(Setting):
         return Setting.model_validate({**own, **change})
 
     def cells(self) -> Iterator["Cell"]:
-        """Everything that is run, the plan's own setting first."""
+        """Everything that is run: the plan's own setting first, and all methods of a seed before the next seed."""
         for variant in ("", *self.variants):
-            for method in self.variants.get(variant, {}).get("methods", self.methods):
-                for seed in self.seeds:
+            for seed in self.seeds:
+                for method in self.variants.get(variant, {}).get("methods", self.methods):
                     yield Cell(variant=variant, method=method, seed=seed)
 
 

@@ -30,7 +30,7 @@ _BATCH = 32
 def first_gradients(base: Path, examples: Sequence[Example], *, max_length: int | None = 1024) -> "dict[str, Tensor]":
     """Gradient of the mean loss on the examples' completions, by linear module, each (out, in).
 
-    Of participants that begin together these are added up (Fed-SB): what the sum tells of their data is not bounded.
+    Of participants that begin together these are added up (ours): what the sum tells of their data is not bounded.
     """
     from client_kit.training.loading import load_tokenizer  # noqa: PLC0415 - here and below: reaches torch
     from client_kit.training.measuring import batch, encode_all, example_losses, pad_id  # noqa: PLC0415
