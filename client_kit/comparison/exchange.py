@@ -107,9 +107,11 @@ def new_lora_sb(run: "Run") -> Path:
 
     That sum, and the factors back, travel once, before the first round; they are not in the bytes of a round.
     """
+    import torch  # noqa: PLC0415 - heavy, and of the extra `train`
+
     base, folder = run.members[0].site.base, run.work / "start"
     each = [lora_sb.first_gradients(base, member.site.private) for member in run.members]
-    total = {name: sum(gradients[name] for gradients in each) for name in each[0]}
+    total = {name: torch.stack([gradients[name] for gradients in each]).sum(0) for name in each[0]}
     lora_sb.begin(base, total, folder, rank=run.setting.lora_sb_rank, learning_rate=run.setting.learning_rates.lora_sb)
     return folder
 

@@ -43,7 +43,7 @@ def first_gradients(base: Path, examples: Sequence[Example], *, max_length: int 
     tokens = encode_all(tokenizer, examples, max_length)
     for start in range(0, len(tokens), _BATCH):
         losses = example_losses(model, batch(tokens[start : start + _BATCH], pad_id(tokenizer), model.device))
-        (losses.sum() / len(tokens)).backward()
+        (losses.sum() / len(tokens)).backward()  # type: ignore[no-untyped-call]  # torch's own
     return {name: _as_out_in(layer, layer.base_layer.weight.grad) for name, layer in layers.items()}
 
 
@@ -157,6 +157,8 @@ def _between(rows: "Tensor") -> Any:  # noqa: ANN401 - a module of torch's
     from torch import Tensor, nn  # noqa: PLC0415
 
     class _Between(nn.Module):
+        rows: Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("rows", rows, persistent=False)
