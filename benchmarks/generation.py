@@ -3,7 +3,7 @@
     python benchmarks/generation.py [--model FOLDER] [--prompts 256] [--tokens 64] [--concurrency 32] [--repeats 7]
 
 Both sides answer the same prompts with the same engine, sampling and seeds, in turns. The kit's side does all that a
-participant does with an answer: it is cached, journalled with fsync, and cleaned. Without --model, a Llama with random
+participant does with an answer: it is cached, journalled, and cleaned. Without --model, a Llama with random
 weights is made for it. Prints a line of JSON for each way: median seconds of both sides, and the median of the paired ratios. Needs vLLM.
 """
 
@@ -122,7 +122,7 @@ def _kit(generator: Generator, journal: Journal, prompts: Sequence[Prompt], samp
     """What a participant does; returns the tokens written."""
     tokens = 0
     for answer in generator.generate(prompts, sampling):
-        journal.append("answer", **asdict(answer) | {"finish_reason": answer.finish_reason.value})
+        journal.note("answer", **asdict(answer) | {"finish_reason": answer.finish_reason.value})
         clean(answer, AnswerPolicy())
         tokens += answer.completion_tokens or 0
     return tokens

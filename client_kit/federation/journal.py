@@ -1,6 +1,6 @@
 """What a participant has done, on disk, so that it can be killed anywhere and go on where it was.
 
-One file of lines, appended and synced: CRC-32 of the record in eight hexadecimal digits, a space, the record as JSON, a
+One file of lines, appended, synced at each step (and at least each second of many answers): CRC-32 of the record in eight hexadecimal digits, a space, the record as JSON, a
 newline. A last line that is torn (the process died while it was written) is dropped; damage before the last line is an
 error, for what follows it cannot be trusted. The first record says whose journal it is.
 """
@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import textwrap
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,9 @@ Record = Mapping[str, Any]
 """One step: `kind` and what belongs to it."""
 
 _OWNER = "owner"
+
+SYNC_SECONDS = 1.0
+"""Longest time between two waits for the disk while notes are taken."""
 
 
 class Journal:
@@ -38,6 +42,7 @@ class Journal:
         try:
             self._records = _recover(path)
             self._file = path.open("ab")
+            self._synced = time.monotonic()
             _sync_folder(path.parent)
             self._claim(dict(owner))
         except BaseException:
@@ -46,11 +51,17 @@ class Journal:
 
     def append(self, kind: str, **fields: Any) -> None:  # noqa: ANN401 (any JSON value)
         """Record a step. When this returns, the step survives a crash of the process and of the machine."""
-        record = {"kind": kind, **fields}
-        self._file.write(encode(record))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._records.append(record)
+        self._write({"kind": kind, **fields})
+        self._sync()
+
+    def note(self, kind: str, **fields: Any) -> None:  # noqa: ANN401 (any JSON value)
+        """Record what can be done again, such as one answer of many, without waiting for the disk.
+
+        When this returns, the step survives a crash of the process; that of the machine may cost the last `SYNC_SECONDS`.
+        """
+        self._write({"kind": kind, **fields})
+        if time.monotonic() - self._synced >= SYNC_SECONDS:
+            self._sync()
 
     def of(self, kind: str, **fields: Any) -> Iterator[Record]:  # noqa: ANN401 (any JSON value)
         """The records of a kind with these fields, oldest first."""
@@ -62,6 +73,8 @@ class Journal:
 
     def close(self) -> None:
         """Give the journal back."""
+        if not self._file.closed:
+            self._sync()
         self._file.close()
         os.close(self._lock)
 
@@ -72,6 +85,15 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _write(self, record: Record) -> None:
+        self._file.write(encode(record))
+        self._file.flush()
+        self._records.append(record)
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._synced = time.monotonic()
 
     def _claim(self, owner: dict[str, Any]) -> None:
         if not self._records:

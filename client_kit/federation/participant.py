@@ -203,7 +203,7 @@ class Participant:
             key = (generation.prompt_id, generation.sample)
             if key not in held:
                 held.add(key)
-                self._journal.append("answer", round=number, **_as_fields(generation))
+                self._journal.note("answer", round=number, **_as_fields(generation))
                 self._tell(Step.ANSWERING, number, done=len(held), total=total)
 
     def _refuse_if_over(self, number: int) -> None:

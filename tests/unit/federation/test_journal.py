@@ -1,3 +1,4 @@
+import os
 import pathlib
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_kit.errors import JournalError
+from client_kit.federation import journal as journal_module
 from client_kit.federation.journal import Journal, decode, encode
 
 OWNER = {"federation": "f", "participant": "a"}
@@ -96,3 +98,22 @@ def test_damage_is_named_and_nothing_is_cut(tmp_path):
     with pytest.raises(JournalError, match="line 1 is damaged"):
         Journal(path, OWNER)
     assert pathlib.Path(path).stat().st_size == size
+
+
+def test_notes_are_with_the_system_at_once_and_on_the_disk_with_the_next_step(tmp_path, monkeypatch):
+    """A kill loses none of them: what is written belongs to the system, not to the process."""
+    path, synced, fsync = tmp_path / "journal.jsonl", [], os.fsync
+    with Journal(path, OWNER) as journal:
+        monkeypatch.setattr(os, "fsync", lambda handle: synced.append(path.stat().st_size) or fsync(handle))
+        monkeypatch.setattr(journal_module, "SYNC_SECONDS", 1e9)
+        for number in range(5):
+            journal.note("answer", prompt_id=f"p{number}")
+            assert len(decode(path.read_bytes())[0]) == number + 2
+        assert synced == []
+        journal.append("answered")
+        assert synced == [path.stat().st_size]
+        monkeypatch.setattr(journal_module, "SYNC_SECONDS", 0.0)
+        journal.note("answer", prompt_id="p5")
+        assert synced[1:] == [path.stat().st_size]
+    with Journal(path, OWNER) as again:
+        assert [record["prompt_id"] for record in again.of("answer")] == [f"p{number}" for number in range(6)]
