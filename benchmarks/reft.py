@@ -40,17 +40,21 @@ PROMPT = 12
 
 def main() -> None:
     """Run the part that is asked for."""
-    parts: dict[str, Callable[[int], None]] = {"decode": decode, "train": train, "memorise": memorise, "fade": fade}
+    parts: dict[str, Callable[[int], None]] = {"decode": decode, "train": train, "memorise": memorise}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=parts)
+    parser.add_argument("part", choices=[*parts, "fade"])
     parser.add_argument(
         "--runs", type=int, default=15, help="pairs of steps (decode, train), or seeds (memorise, fade)"
     )
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=5e-3, help="learning rate (fade)")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     with without_progress_bars():
-        parts[asked.part](asked.runs)
+        if asked.part == "fade":
+            fade(asked.runs, asked.rate)
+        else:
+            parts[asked.part](asked.runs)
 
 
 # Cost.
@@ -208,7 +212,7 @@ def recalled(base: Any, prompt: list[int], wanted: torch.Tensor, steps: int) -> 
     return float(right.long().cumprod(0).sum()) / len(wanted)
 
 
-def fade(runs: int, lengths: tuple[int, ...] = (8, 16, 32, 64), steps: int = 150) -> None:
+def fade(runs: int, rate: float, lengths: tuple[int, ...] = (8, 16, 32, 64), steps: int = 150) -> None:
     """A habit that nothing in the answer's own words keeps up: tokens drawn anew from one half of the vocabulary.
 
     The loss above the lowest possible one (log of the half's size), in nats per token, on answers that were not trained on,
@@ -216,27 +220,40 @@ def fade(runs: int, lengths: tuple[int, ...] = (8, 16, 32, 64), steps: int = 150
     """
     load, _, text, vocabulary = knowing()
     half = torch.randperm(vocabulary - 5, generator=torch.Generator().manual_seed(0))[: vocabulary // 2] + 5
+    print("untrained base, answers of 16: first 8 {:.3f}, last 8 {:.3f}".format(*untrained(load(), text, half)))
     print("| answer | reft, first 8 | reft, last 8 | lora, first 8 | lora, last 8 |\n|---|---|---|---|---|")
     for length in lengths:
         row = []
         for adapt in (reft, lora):
-            found = [habit(adapt(load()), text, half, length, seed, steps) for seed in range(runs)]
+            found = [habit(adapt(load()), text, half, length, seed, steps, rate) for seed in range(runs)]
             row += [statistics.mean(column) for column in zip(*found, strict=True)]
         print(f"| {length} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
 
 
-def habit(model: Any, text: list[int], half: torch.Tensor, length: int, seed: int, steps: int) -> tuple[float, float]:  # noqa: ANN401, PLR0917
+def habit(
+    model: Any, text: list[int], half: torch.Tensor, length: int, seed: int, steps: int, rate: float
+) -> tuple[float, float]:  # noqa: ANN401, PLR0917
     """Excess loss on the first and the last 8 tokens of new answers of a model trained on answers of `length`."""
     draw = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.AdamW([number for number in model.train().parameters() if number.requires_grad], lr=5e-3)
+    optimiser = torch.optim.AdamW([number for number in model.train().parameters() if number.requires_grad], lr=rate)
     for _ in range(steps):
         optimiser.zero_grad()
         by_place(model, text, half, length, draw).mean().backward()
         optimiser.step()
+    return excess(model, text, half, length, draw)
+
+
+def untrained(model: Any, text: list[int], half: torch.Tensor) -> tuple[float, float]:  # noqa: ANN401
+    """The same of a model that was not trained on the habit, for answers of 16 tokens."""
+    return excess(model, text, half, 16, torch.Generator().manual_seed(0))
+
+
+def excess(model: Any, text: list[int], half: torch.Tensor, length: int, draw: torch.Generator) -> tuple[float, float]:  # noqa: ANN401
+    """Loss above the lowest possible one on the first and the last 8 tokens of 160 new answers."""
     with torch.no_grad():
         losses = torch.stack([by_place(model.eval(), text, half, length, draw) for _ in range(20)]).mean(0)
-    excess = losses - torch.tensor(float(len(half))).log()
-    return float(excess[:8].mean()), float(excess[-8:].mean())
+    above = losses - torch.tensor(float(len(half))).log()
+    return float(above[:8].mean()), float(above[-8:].mean())
 
 
 def by_place(model: Any, text: list[int], half: torch.Tensor, length: int, draw: torch.Generator) -> torch.Tensor:  # noqa: ANN401
