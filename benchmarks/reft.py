@@ -230,9 +230,15 @@ def fade(runs: int, rate: float, lengths: tuple[int, ...] = (8, 16, 32, 64), ste
         print(f"| {length} | " + " | ".join(f"{value:.3f}" for value in row) + " |", flush=True)
 
 
-def habit(
-    model: Any, text: list[int], half: torch.Tensor, length: int, seed: int, steps: int, rate: float
-) -> tuple[float, float]:  # noqa: ANN401, PLR0917
+def habit(  # noqa: PLR0917
+    model: Any,  # noqa: ANN401
+    text: list[int],
+    half: torch.Tensor,
+    length: int,
+    seed: int,
+    steps: int,
+    rate: float,
+) -> tuple[float, float]:
     """Excess loss on the first and the last 8 tokens of new answers of a model trained on answers of `length`."""
     draw = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW([number for number in model.train().parameters() if number.requires_grad], lr=rate)
