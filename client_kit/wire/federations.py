@@ -82,8 +82,8 @@ class ConsensusPolicy(Request):
     """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
     reliability: bool = True
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
-    length_penalty: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.0
-    """What `fused` and `hybrid` take from an answer for each factor of 2.72 in length beyond its pool's mean; 0: nothing."""
+    length_penalty: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.2
+    """Share of the round's own effect of length on support that `fused` and `hybrid` take from answers longer than their pool's mean; 0: nothing, 1: all."""
     half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
     calibration: Calibration | None = None

@@ -32,7 +32,7 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS
-from consensus_server.evaluation.calibration import CalibrationError
+from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
@@ -98,7 +98,8 @@ def evaluate_labels(
         str | None, typer.Option(help="Group answers by this, whatever the file says.", metavar="NAME")
     ] = None,
     confidence: Annotated[
-        str | None, typer.Option(help="Confidence score; default: independent support of the label.", metavar="NAME")
+        str | None,
+        typer.Option(help="Confidence score; default: trusted_similarity, or the share of the vote.", metavar="NAME"),
     ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
@@ -106,6 +107,10 @@ def evaluate_labels(
     risk: Annotated[
         float, typer.Option(min=0, max=1, help="Share of prompts with a bad label that a calibration allows.")
     ] = 0.1,
+    coverage: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that shall get a label."),
+    ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
         int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
@@ -138,6 +143,8 @@ def evaluate_labels(
             abstention=abstention,
             workers=workers or os.cpu_count() or 1,
         )
+        if coverage is not None and not calibrate:
+            raise CommandFailed("--coverage is a wish to a calibration; add --calibrate.", Exit.USAGE)
         if calibrate and len(files) > 1:
             raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
         out.mkdir(parents=True, exist_ok=True)
@@ -146,7 +153,7 @@ def evaluate_labels(
         write_results(rows, out)
         _report(findings, out)
         if calibrate:
-            _calibrate(files, findings, out, risk, seed)
+            _calibrate(files, findings, out, risk, coverage, seed)
         if as_json:
             print_json({"rows": [row.as_json() for row in rows]})
         else:
@@ -173,18 +180,29 @@ def _findings(  # noqa: PLR0917 - the options of the command
         store.close()
 
 
-def _calibrate(files: list[Path], findings: list[Finding], out: Path, risk: float, seed: int) -> None:
+def _calibrate(  # noqa: PLR0917 - the options of the command
+    files: list[Path], findings: list[Finding], out: Path, risk: float, coverage: float | None, seed: int
+) -> None:
     """Write `calibration.json` for the setting with most safeguards, and say what it is worth."""
     chosen = leading([finding for finding in findings if finding.row.attack is None])
     try:
-        found = calibrate_on(chosen, risk=risk, seed=seed, source=hashlib.sha256(files[0].read_bytes()).hexdigest())
+        source = hashlib.sha256(files[0].read_bytes()).hexdigest()
+        found = calibrate_on(chosen, risk=risk, coverage=coverage, seed=seed, source=source)
     except CalibrationError as error:
         raise CommandFailed(f"{files[0]}: {error}", Exit.REFUSED) from None
     write_calibration(found, chosen, out)
     note(
         f"calibration.json: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
         f"{found.ece_before:.3f} before, {found.ece_after:.3f} after. With a score of at least {found.calibration.least_score:.2f}, "
-        f"{found.risk:.3f} of held-out prompts got a bad label (allowed: {risk:g}; without: {found.risk_without:.3f}), {found.coverage:.3f} got one at all."
+        f"{found.risk:.3f} of held-out prompts got a bad label ({_wanted(found)}; without: {found.risk_without:.3f}), {found.coverage:.3f} got one at all."
+    )
+
+
+def _wanted(found: Calibrated) -> str:
+    return (
+        f"allowed: {found.risk_target:g}"
+        if found.risk_target is not None
+        else f"coverage asked for: {found.coverage_target:g}"
     )
 
 

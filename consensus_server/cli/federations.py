@@ -70,7 +70,10 @@ def create(
         bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
     ] = _NEW.policy.reliability,
     length_penalty: Annotated[
-        float, typer.Option(help="How dear length beyond the pool's mean is (rules fused and hybrid).")
+        float,
+        typer.Option(
+            help="Share of the advantage of length that is taken away, 0 to 1 (rules fused and hybrid).", min=0, max=1
+        ),
     ] = _NEW.policy.length_penalty,
     half_life_rounds: Annotated[
         float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")

@@ -39,7 +39,9 @@ class Calibrated:
     ece_before: float
     """Expected calibration error of the score taken as a probability, over bins of equal numbers of labels."""
     ece_after: float
-    risk_target: float
+    risk_target: float | None
+    coverage_target: float | None
+    """One of both is what the least score was chosen by."""
     risk: float
     """Share of the held-out prompts with a bad label, at the least score of their fold."""
     risk_without: float
@@ -51,10 +53,23 @@ class Calibrated:
         return asdict(self)
 
 
-def calibrate(finding: Finding, *, risk: float, seed: int, source: str | None = None) -> Calibrated:
+@dataclass(frozen=True, slots=True)
+class _Aim:
+    """What the least score is chosen by: `coverage` where it is given, else `risk`."""
+
+    risk: float
+    coverage: float | None
+
+    def least(self, score: Scores, good: Scores) -> float:
+        return least_score(score, good, self.risk) if self.coverage is None else covering_score(score, self.coverage)
+
+
+def calibrate(
+    finding: Finding, *, risk: float = 0.1, coverage: float | None = None, seed: int, source: str | None = None
+) -> Calibrated:
     """Fit to all prompts of a finding; the figures come from five folds over prompts.
 
-    risk: alpha, 0..1. source: digest of the judged answers. Raises CalibrationError for fewer than 5 judged prompts, and
+    risk: alpha, 0..1. coverage: share of prompts that shall get a label, 0..1, instead of a bound on the risk. source: digest of the judged answers. Raises CalibrationError for fewer than 5 judged prompts, and
     where all labels are good or none is.
     """
     known = np.isfinite(finding.worth).any(axis=0)
@@ -64,18 +79,20 @@ def calibrate(finding: Finding, *, risk: float, seed: int, source: str | None = 
     if len(np.unique(good[np.isfinite(good)])) < 2:  # noqa: PLR2004 - good and bad
         raise CalibrationError("All labels are equally good; there is nothing to tell apart.")
     fold = np.random.default_rng([seed, score.shape[1]]).permutation(score.shape[1]) % FOLDS
-    parts = [_held_out(score, good, fold == number, risk) for number in range(FOLDS)]
+    aim = _Aim(risk, coverage)
+    parts = [_held_out(score, good, fold == number, aim) for number in range(FOLDS)]
     labelled = np.isfinite(score) & np.isfinite(good)
     estimated = np.full_like(score, np.nan)
     for number, part in enumerate(parts):
         estimated[:, fold == number] = part.estimated
     count = np.bincount(fold, minlength=FOLDS) / len(fold)
     return Calibrated(
-        calibration=_fitted(score, good, finding.policy.confidence, risk, source),
+        calibration=_fitted(score, good, finding.policy.confidence, aim, source),
         prompts=score.shape[1],
         ece_before=expected_error(score[labelled], good[labelled]),
         ece_after=expected_error(estimated[labelled], good[labelled]),
-        risk_target=risk,
+        risk_target=risk if coverage is None else None,
+        coverage_target=coverage,
         risk=float(count @ [part.risk for part in parts]),
         risk_without=_risk(score, good, 0.0),
         coverage=float(count @ [part.coverage for part in parts]),
@@ -89,9 +106,9 @@ class _Part:
     coverage: float
 
 
-def _held_out(score: Scores, good: Scores, held: np.ndarray, risk: float) -> _Part:
+def _held_out(score: Scores, good: Scores, held: np.ndarray, aim: _Aim) -> _Part:
     """Fit without the held-out prompts, measure on them."""
-    fit = _fitted(score[:, ~held], good[:, ~held], "", risk, None)
+    fit = _fitted(score[:, ~held], good[:, ~held], "", aim, None)
     scores = score[:, held]
     estimated = np.where(
         np.isfinite(scores), calibrated(np.nan_to_num(scores).ravel(), fit).reshape(scores.shape), np.nan
@@ -105,7 +122,7 @@ def _good(worth: Scores) -> Scores:
     return np.where(np.isfinite(worth), (worth > GOOD).astype(float), np.nan)
 
 
-def _fitted(score: Scores, good: Scores, method: str, risk: float, source: str | None) -> Calibration:
+def _fitted(score: Scores, good: Scores, method: str, aim: _Aim, source: str | None) -> Calibration:
     labelled = np.isfinite(score) & np.isfinite(good)
     steps = np.rint(score[labelled] / STEP) * STEP
     regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(steps, good[labelled])
@@ -113,7 +130,7 @@ def _fitted(score: Scores, good: Scores, method: str, risk: float, source: str |
         method=method,
         scores=tuple(np.round(regression.X_thresholds_, 6).tolist()),
         probabilities=tuple(np.round(regression.y_thresholds_, 6).tolist()),
-        least_score=least_score(score, good, risk),
+        least_score=aim.least(score, good),
         source=source,
     )
 
@@ -128,6 +145,13 @@ def least_score(score: Scores, good: Scores, risk: float) -> float:
     losses = np.array([_risk(score, good, least) for least in grid])
     kept = np.flatnonzero(prompts / (prompts + 1) * losses + 1 / (prompts + 1) <= risk)
     return float(grid[kept[0]]) if len(kept) else 1.0
+
+
+def covering_score(score: Scores, coverage: float) -> float:
+    """The largest score, on a grid of `STEP`, from which at least that share of the prompts and panels gets a label."""
+    grid = np.round(np.arange(0, 1 + STEP / 2, STEP), 6)
+    enough = np.array([(score >= least).mean() >= coverage for least in grid])
+    return float(grid[enough].max(initial=0.0))
 
 
 def _risk(score: Scores, good: Scores, least: float) -> float:

@@ -51,8 +51,8 @@ def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy], *, by_nam
     """Decide every prompt of the bank under each policy, by the code that decides rounds.
 
     What policies have in common is done once: measuring, judging, grouping. Policies differ in rule, guards, reliability
-    and abstention, and in nothing else. by_name: confidence is the score that the policy names; else independent support
-    of the pick, or the share of the vote where answers are compared by a key.
+    and abstention, and in nothing else. by_name: confidence is the score that the policy names; else `trusted_similarity`,
+    or the share of the vote where answers are compared by a key.
     """
     session = _Session(bank, panel, policies[0], by_name=by_name)
     return [session.decided(policy) for policy in policies]
@@ -92,9 +92,9 @@ class _Session:
         sitting = self._sitting(policy.guards)
         counts = policy.guards or rule.round_wide
         votes = verdict.votes[sitting.measured] if counts else np.ones(len(sitting.measured))
-        standing = verdict.standing.score[sitting.measured] if counts else None
+        standing = verdict.standing.at(sitting.measured) if counts else None
         outcome = outcome_of(sitting.answers, self._grouped(policy.guards, rule.equivalence), votes, standing, policy)
-        self._enter(picks, outcome, policy, verdict.standing.support[sitting.measured])
+        self._enter(picks, outcome, policy)
         return picks
 
     def _measure(self, cues: bool) -> tuple[Measures, Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]] | None:  # noqa: FBT001 - a key of the cache
@@ -140,7 +140,7 @@ class _Session:
             may_win[here] = has_key[at]
         return Grouping(clusters, may_win)
 
-    def _enter(self, picks: Picks, outcome: Outcome, policy: Policy, support: Float64[np.ndarray, " answers"]) -> None:
+    def _enter(self, picks: Picks, outcome: Outcome, policy: Policy) -> None:
         """Write down what was chosen, in place."""
         answers = outcome.ballot.answers
         labelled = np.array([reason is None for reason in abstentions(outcome, policy)], dtype=bool)
@@ -149,5 +149,6 @@ class _Session:
         scores = confidences(outcome, confidence_named(policy.confidence if self._by_name else "dominant_share"))
         if not self._by_name:
             semantically = np.array([each == "semantic" for each in self._bank.equivalences])[answers.sources]
-            scores = np.where(semantically, support[outcome.picks], scores)
+            similar = confidences(outcome, confidence_named("trusted_similarity"))
+            scores = np.where(semantically, similar, scores)
         picks.confidence[where] = scores[labelled]

@@ -32,7 +32,7 @@ class Plan:
     equivalence: str | None = None
     """How answers are grouped; None: as the file says."""
     confidence: str | None = None
-    """Name of the score; None: independent support, or the share of the vote where answers are compared by a key."""
+    """Name of the score; None: `trusted_similarity`, or the share of the vote where answers are compared by a key."""
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""

@@ -19,6 +19,9 @@ from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot
 from consensus_server.core.consensus.weighting import Tally
 
+TRUST: Final = 0.2
+"""Cosine that one unit of reliability is worth in `trusted_similarity`; chosen by cross-validation over prompts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -76,6 +79,29 @@ def _mean_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
     return similarity
 
 
+def _independent_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """Mean cosine of the pick to the other participants' answers, those left out that repeat it; by votes times trust.
+
+    Without a round's word on the pool: to all answers of other participants, by votes. A negative mean counts as 0.
+    """
+    return _similarity_to_others(outcome)[outcome.picks]
+
+
+def _trusted_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """The same plus `TRUST` times the reliability of who gave the pick, kept within 0..1."""
+    standing = outcome.ballot.standing
+    trust = np.zeros(len(outcome.picks)) if standing is None else standing.reliability[outcome.picks]
+    trusted: Float64[np.ndarray, " pools"] = _independent_similarity(outcome) + TRUST * trust
+    return trusted
+
+
+def _similarity_to_others(outcome: Outcome) -> Float64[np.ndarray, " answers"]:
+    ballot = outcome.ballot
+    if ballot.standing is not None:
+        return ballot.standing.similarity
+    return mean_cosine(ballot.answers.unit, ballot.votes, ballot.answers.pool, leave_out=ballot.answers.participant)
+
+
 def _semantic_entropy(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
     """1 - H(votes by cluster) / H(votes by answer): 1 when all mean the same, 0 when every answer stands alone.
 
@@ -95,6 +121,8 @@ CONFIDENCES: Final[Mapping[str, Confidence]] = MappingProxyType(
         "dominant_share": _dominant_share,
         "support_fraction": _support_fraction,
         "mean_similarity": _mean_similarity,
+        "independent_similarity": _independent_similarity,
+        "trusted_similarity": _trusted_similarity,
         "semantic_entropy": _semantic_entropy,
     }
 )

@@ -11,6 +11,8 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
     found: dict[str, int | float] = {"score_decimals": DECIMALS}
     if rule_named(policy.rule).round_wide:
         found |= {"scale_cosine": support.SCALE_COSINE, "scale_words": support.SCALE_WORDS}
+        if policy.length_penalty:
+            found |= {"shrink_length": support.SHRINK_LENGTH}
         if policy.reliability:
             found |= {
                 "beta": support.BETA,

@@ -14,7 +14,7 @@ from consensus_server.core.consensus.guards import OVER_LONG, guarded, refusals_
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.medoid import mean_cosine
 from consensus_server.core.consensus.redundancy import COPY_COSINE, LONG_CHARS, heads, within_length
-from consensus_server.core.consensus.support import SCALE_COSINE, Standing, Verdict, excess_length
+from consensus_server.core.consensus.support import Standing, Verdict, length_price
 
 _BLOCK_VALUES: Final = 2**22
 """Most cosines held at once: 32 MiB."""
@@ -42,9 +42,9 @@ def judge_crowd(
     refusals |= refusals_of(OVER_LONG, over, measures.length.astype(np.float64), longest)
     admitted = entitled & ~over
     support = mean_cosine(unit, vote, measures.layout.pool, leave_out=group)
-    score = SCALE_COSINE * support - length_penalty * excess_length(measures, admitted, vote)
+    score = support - length_price(measures, support, admitted, vote, length_penalty)
     nothing = np.zeros_like(vote)
-    return Verdict(admitted, refusals, vote, Standing(support, nothing, score, nothing))
+    return Verdict(admitted, refusals, vote, Standing(support, support, nothing, score, nothing, vote))
 
 
 def copy_groups(

@@ -24,7 +24,7 @@ from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Poo
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot, independent_centrality, rule_named
 from consensus_server.core.consensus.similarity import pairs_within, row_cosines
-from consensus_server.core.consensus.support import ParticipantStanding
+from consensus_server.core.consensus.support import ParticipantStanding, Standing
 from consensus_server.core.consensus.weighing import Weighed, Weighing, rows_of, weigh
 from consensus_server.core.consensus.weighting import Tally, participant_votes, tally
 
@@ -129,8 +129,7 @@ def _decide_batch(
     answers, gates = read(pools, [each.gates for each in weighed] or None)
     if not answers.digests:
         return [_without_answers(pool, gate) for pool, gate in zip(pools, gates, strict=True)]
-    votes = rows_of(weighed, answers, "votes") if weighed else participant_votes(answers.participant)
-    standing = rows_of(weighed, answers, "score") if weighed else None
+    votes, standing = rows_of(weighed, answers) if weighed else (participant_votes(answers.participant), None)
     outcome = outcome_of(answers, group(answers, policy, neighbours), votes, standing, policy)
     written = dict(zip(answers.sources.tolist(), _written(outcome, policy, gates), strict=True))
     return [written.get(i) or _without_answers(pool, gates[i]) for i, pool in enumerate(pools)]
@@ -140,7 +139,7 @@ def outcome_of(
     answers: Answers,
     grouping: Grouping,
     votes: Float64[np.ndarray, " answers"],
-    standing: Float64[np.ndarray, " answers"] | None,
+    standing: Standing | None,
     policy: Policy,
 ) -> Outcome:
     """What the policy's rule picks, once answers are admitted, weighed and grouped."""

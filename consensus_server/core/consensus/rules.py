@@ -17,6 +17,7 @@ from jaxtyping import Float64, Int64
 from consensus_server.core.consensus.answers import Answers
 from consensus_server.core.consensus.errors import UnknownRule
 from consensus_server.core.consensus.medoid import closeness_to_geometric_median, cosine_to_mean, mean_cosine
+from consensus_server.core.consensus.support import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,8 @@ class Ballot:
     clusters: Int64[np.ndarray, " answers"]
     """Named by the first row in each."""
     seed: int
-    standing: Float64[np.ndarray, " answers"] | None = None
-    """Score of each answer from the round as a whole (`weighing`); None where no rule asked for it."""
+    standing: Standing | None = None
+    """What the round as a whole says of each answer (`weighing`); None where no rule asked for it."""
 
 
 Score = Callable[[Ballot], Float64[np.ndarray, " answers"]]
@@ -56,6 +57,12 @@ def _pool_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return mean_cosine(ballot.answers.unit, ballot.votes, ballot.answers.pool)
 
 
+def _trusted_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
+    """By votes times trust; in a huge pool, where nobody is known, by votes."""
+    votes = ballot.votes if ballot.standing is None else ballot.standing.voice
+    return mean_cosine(ballot.answers.unit, votes, ballot.answers.pool)
+
+
 def _nearness_to_mean(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return cosine_to_mean(ballot.answers.unit, ballot.votes, ballot.answers.pool)
 
@@ -72,7 +79,7 @@ def independent_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
 
 def _standing(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     """Independent support by meaning and words, with reliability if the policy says so; in a huge pool by meaning only."""
-    return independent_centrality(ballot) if ballot.standing is None else ballot.standing
+    return independent_centrality(ballot) if ballot.standing is None else ballot.standing.score
 
 
 def _lot(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
@@ -97,7 +104,7 @@ def _unit_number(*parts: str) -> float:
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
-        # The dominant cluster's medoid: the default.
+        # The dominant cluster's medoid.
         "cluster_medoid": Rule(_cluster_centrality, within_dominant=True),
         # The medoid of the whole pool.
         "medoid": Rule(_pool_centrality, within_dominant=False),
@@ -107,9 +114,11 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "mean_nearest": Rule(_nearness_to_mean, within_dominant=False),
         # The answer nearest the point of least summed distance: less swayed by far answers than the mean. For ablations.
         "geometric_median": Rule(_nearness_to_median, within_dominant=False),
+        # The medoid of the whole pool, voters weighted by how well they stand on other prompts. For ablations.
+        "weighted_medoid": Rule(_trusted_centrality, within_dominant=False, round_wide=True),
         # Central by meaning and by words, among independent voices. Length helps it: see docs/methods.md.
         "fused": Rule(_standing, within_dominant=False, round_wide=True),
-        # The same, picked inside the dominant cluster.
+        # The same, picked inside the dominant cluster: the default.
         "hybrid": Rule(_standing, within_dominant=True, round_wide=True),
         # Most votes: by text after folding of case and white space, or by final answer or code where the prompt says so.
         # Ties, and the text that stands for a class, by the fused score.

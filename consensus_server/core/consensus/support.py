@@ -1,14 +1,15 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
-Source of formulas and constants: CONSENSUS.md and its reference implementation.
+Source of the formulas: CONSENSUS.md and its reference implementation. BETA and LAMBDA are higher here (1 and 2 there):
+chosen together with the policy's penalty on length by cross-validation over prompts, see docs/experiments.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
@@ -19,12 +20,14 @@ from consensus_server.core.consensus.rounding import settled
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 8.80
 """1 / spread of the off-diagonal cosines and F2 after each prompt's mean is removed. Constants, never re-estimated."""
-BETA: Final = 1.0
+BETA: Final = 1.5
 """A voter's weight is its vote times exp(BETA reliability)."""
-LAMBDA: Final = 2.0
+LAMBDA: Final = 3.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
+SHRINK_LENGTH: Final = 160.0
+"""Answers at which half of a round's effect of length counts: twenty pools of eight."""
 MOST_RELIABILITY: Final = 1.0
 """Bound of a reliability on both sides: no voice weighs more than exp(2 BETA) times another's, and none is silenced."""
 
@@ -35,12 +38,24 @@ class Standing:
 
     support: Float64[np.ndarray, " answers"]
     """Mean utility against the independent rest of the pool, over the most that it can be: at most 1."""
+    similarity: Float64[np.ndarray, " answers"]
+    """Mean cosine to the independent rest of the pool, by their voices, -1..1; 0 where nobody is independent."""
     reliability: Float64[np.ndarray, " answers"]
     """Of its participant, from all other prompts; in standard deviations."""
     score: Float64[np.ndarray, " answers"]
     """What the rules `fused` and `hybrid` compare within a pool."""
     z: Float64[np.ndarray, " answers"]
     """Support standardised within the pool: 0 is its middle."""
+    voice: Float64[np.ndarray, " answers"]
+    """Vote times exp(BETA reliability), reliability as it was before voters were trusted by it."""
+
+    def columns(self) -> tuple[Float64[np.ndarray, " answers"], ...]:
+        """In the order in which `Standing` takes them."""
+        return tuple(getattr(self, field.name) for field in fields(self))
+
+    def at(self, rows: Int64[np.ndarray, " some"]) -> "Standing":
+        """The same of some answers, or in another order."""
+        return Standing(*(column[rows] for column in self.columns()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +81,19 @@ def standing(
 ) -> Standing:
     """Fused centrality of all answers less the penalty on length, with reliability where it is asked for.
 
-    length_penalty: utility taken for each e-fold of length beyond the pool's mean.
+    length_penalty: share, 0..1, of the round's own effect of length that is taken from answers beyond their pool's mean.
     """
-    dear = length_penalty * excess_length(measures, admitted, votes)
     utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.f2
     support = independent_support(measures, utility, votes, redundant)
-    z = standardised(measures, support - dear, admitted)
-    trust = np.zeros_like(z)
+    z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
+    trust, voice = np.zeros_like(z), votes
     if reliability:
-        trusted = votes * np.exp(BETA * reliabilities(measures, z, admitted, known))
-        support = independent_support(measures, utility, trusted, redundant)
-        z = standardised(measures, support - dear, admitted)
+        voice = votes * np.exp(BETA * reliabilities(measures, z, admitted, known))
+        support = independent_support(measures, utility, voice, redundant)
+        z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
         trust = reliabilities(measures, z, admitted, known)
-    return Standing(support / (SCALE_COSINE + SCALE_WORDS), trust, z + LAMBDA * trust, z)
+    similarity = independent_support(measures, measures.cosine, voice, redundant)
+    return Standing(support / (SCALE_COSINE + SCALE_WORDS), similarity, trust, z + LAMBDA * trust, z, voice)
 
 
 def independent_support(
@@ -93,19 +108,40 @@ def independent_support(
     return np.where(total > 1e-6, measures.layout.total(utility * voice) / np.maximum(total, 1e-9), 0)  # noqa: PLR2004 - as the source has it
 
 
-def excess_length(
-    measures: Measures, admitted: Bool[np.ndarray, " answers"], votes: Float64[np.ndarray, " answers"]
+def length_price(
+    measures: Measures,
+    support: Float64[np.ndarray, " answers"],
+    admitted: Bool[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+    length_penalty: float,
 ) -> Float64[np.ndarray, " answers"]:
-    """log(characters + 20) beyond its mean over the pool by votes; 0 for an answer that is no longer than that.
+    """What an answer's support loses for its length: penalty x effect x (log(characters + 20) beyond the pool's mean).
 
-    Brevity earns nothing: else an answer of one word would gain more by it than by being right.
+    Long answers cover more words of the others and so look more central than they are. The effect, support for each
+    e-fold of length, is the least-squares slope over the round within pools, shrunk by n/(n + 160) for its n answers;
+    a falling one counts as 0. Brevity earns nothing: else an answer of one word would gain more by it than by being
+    right. Judged answers play no part in it.
     """
-    pool, weight = measures.layout.pool, np.where(admitted, votes, 0)
-    log_length = np.log(measures.length + 20.0)
+    log_length, weight = np.log(measures.length + 20.0), heads(measures, admitted)
+    x, y = (_within_pools(measures, each, weight) for each in (log_length, support))
+    answers, spread = weight.sum(), (weight * x * x).sum()
+    if length_penalty == 0 or spread <= 0:
+        return np.zeros_like(support)
+    effect = max(float((weight * x * y).sum() / spread), 0.0) * answers / (answers + SHRINK_LENGTH)
+    excess = np.maximum(_within_pools(measures, log_length, np.where(admitted, votes, 0)), 0)
+    price: Float64[np.ndarray, " answers"] = length_penalty * effect * excess
+    return price
+
+
+def _within_pools(
+    measures: Measures, values: Float64[np.ndarray, " answers"], weight: Float64[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """`values` less their weighted mean over the pool."""
+    pool = measures.layout.pool
     total = np.bincount(pool, weights=weight)
-    mean = np.bincount(pool, weights=weight * log_length) / np.where(total > 0, total, 1)
-    excess: Float64[np.ndarray, " answers"] = np.maximum(log_length - mean[pool], 0)
-    return excess
+    mean = np.bincount(pool, weights=weight * values) / np.where(total > 0, total, 1)
+    away: Float64[np.ndarray, " answers"] = values - mean[pool]
+    return away
 
 
 def standardised(

@@ -26,6 +26,7 @@ from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
 from consensus_server.core.consensus.support import (
     ParticipantStanding,
+    Standing,
     Verdict,
     participant_standings,
     standing,
@@ -45,8 +46,7 @@ class Weighed:
     readings: dict[int, Reading]
     """What that guard measured."""
     votes: Float64[np.ndarray, " answers"]
-    support: Float64[np.ndarray, " answers"]
-    score: Float64[np.ndarray, " answers"]
+    standing: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,17 +244,20 @@ def hand_out(verdict: Verdict, source: Sequence[int], place: Sequence[int], size
     for row, refusal in sorted(verdict.refusals.items()):
         gates[source[row]][place[row]] = refusal.gate
         readings[source[row]][place[row]] = refusal.reading
-    columns = []
-    for values in (verdict.votes, verdict.standing.support, verdict.standing.score):
+
+    def by_pool(values: Float64[np.ndarray, " answers"]) -> list[Float64[np.ndarray, " places"]]:
         column = np.zeros(int(ends[-1]))
         column[at] = np.where(verdict.admitted, values, 0)
-        columns.append(np.split(column, ends[:-1]))
-    return [Weighed(*each) for each in zip(gates, readings, *columns, strict=True)]
+        return np.split(column, ends[:-1])
+
+    standings = (Standing(*each) for each in zip(*map(by_pool, verdict.standing.columns()), strict=True))
+    return [Weighed(*each) for each in zip(gates, readings, by_pool(verdict.votes), standings, strict=True)]
 
 
-def rows_of(weighed: Sequence[Weighed], answers: Answers, column: str) -> Float64[np.ndarray, " answers"]:
-    """One column of the round's word, in the order of a table of answers."""
+def rows_of(weighed: Sequence[Weighed], answers: Answers) -> tuple[Float64[np.ndarray, " answers"], Standing]:
+    """Votes and standings by the round's word, in the order of a table of answers."""
     starts = np.cumsum([0, *(len(each.votes) for each in weighed)])
     at: Int64[np.ndarray, " answers"] = starts[answers.sources[answers.pool]] + answers.places
-    values: Float64[np.ndarray, " answers"] = np.concatenate([getattr(each, column) for each in weighed])[at]
-    return values
+    columns = zip(*(each.standing.columns() for each in weighed), strict=True)
+    whole = Standing(*(np.concatenate(parts) for parts in columns))
+    return np.concatenate([each.votes for each in weighed])[at], whole.at(at)

@@ -65,3 +65,25 @@ def test_entropy_is_that_of_the_clusters_over_that_of_the_answers(make_pool):
 def test_entropy_is_zero_when_every_answer_stands_alone(make_pool):
     pool = make_pool(at(0, 90, 180, 270), participants=["a", "a", "b", "c"])
     assert confidence("semantic_entropy", pool, abstain=False) == 0
+
+
+def test_copies_lend_each_other_no_similarity(make_pool):
+    """Under guards long copies are one voice: what counts is how near the label lies to those who are independent."""
+    import dataclasses
+
+    texts = ["the same words again and again ".ljust(90, "x")] * 3 + ["quite other words about it ".ljust(95, "y")]
+    pool = make_pool(at(0, 0, 0, 60), texts=texts)
+    pool = dataclasses.replace(pool, openings=pool.vectors, prompt_opening=pool.vectors[0], prompt="What?")
+    found = decide([pool], plain(guards=True, abstain=False, confidence="independent_similarity"))[0]
+    assert found.confidence == pytest.approx(0.5, abs=1e-6)
+    assert decide([pool], plain(abstain=False, confidence="independent_similarity"))[0].confidence > 0.8
+
+
+def test_the_word_of_a_reliable_participant_makes_surer(make_pool):
+    """site-2 lies near the others on forty prompts and site-3 far from them; on the last both stand alike."""
+    pools = [make_pool(at(0, 10, 5, 100), prompt_id=f"p{i:02}") for i in range(40)]
+    policy = plain(rule="hybrid", reliability=True, abstain=False, confidence="trusted_similarity")
+    trusted = decide(pools, policy)[0]
+    alike = decide(pools, plain(rule="hybrid", reliability=True, abstain=False, confidence="independent_similarity"))[0]
+    assert trusted.pick == alike.pick == 2
+    assert alike.confidence < trusted.confidence <= min(1, alike.confidence + 0.2)

@@ -7,7 +7,13 @@ import pytest
 
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus.pools import Policy
-from consensus_server.evaluation.calibration import CalibrationError, calibrate, expected_error, least_score
+from consensus_server.evaluation.calibration import (
+    CalibrationError,
+    calibrate,
+    covering_score,
+    expected_error,
+    least_score,
+)
 from consensus_server.evaluation.run import Finding, Plan, run
 
 
@@ -81,3 +87,12 @@ def test_the_share_of_the_vote_is_calibrated_on_made_questions(made_answers, sto
     result = calibrate(found, risk=0.2, seed=7)
     assert result.ece_after < result.ece_before
     assert (result.prompts, result.calibration.method) == (60, "dominant_share")
+
+
+def test_a_coverage_that_is_asked_for_is_reached_on_held_out_prompts_and_sure_labels_are_kept():
+    asked = {share: calibrate(finding(300), coverage=share, seed=7) for share in (0.3, 0.6, 1.0)}
+    for share, found in asked.items():
+        assert found.coverage == pytest.approx(share, abs=0.05)
+        assert (found.coverage_target, found.risk_target) == (share, None)
+    assert asked[0.3].risk < asked[0.6].risk < asked[1.0].risk == asked[1.0].risk_without
+    assert covering_score(np.array([[0.2, 0.4], [0.6, np.nan]]), 0.5) == 0.4
