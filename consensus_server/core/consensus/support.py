@@ -1,7 +1,6 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
-Source of the formulas: CONSENSUS.md and its reference implementation. BETA and LAMBDA are higher here (1 and 2 there):
-chosen together with the policy's penalty on length by cross-validation over prompts, see docs/experiments.md.
+Source of formulas and constants: CONSENSUS.md and its reference implementation; the price of length is ours.
 """
 
 from collections.abc import Sequence
@@ -20,9 +19,9 @@ from consensus_server.core.consensus.rounding import settled
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 8.80
 """1 / spread of the off-diagonal cosines and F2 after each prompt's mean is removed. Constants, never re-estimated."""
-BETA: Final = 1.5
+BETA: Final = 1.0
 """A voter's weight is its vote times exp(BETA reliability)."""
-LAMBDA: Final = 3.0
+LAMBDA: Final = 2.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""

@@ -106,8 +106,7 @@ def test_reliability_follows_who_agrees_elsewhere(make_round):
         pool.participants[d.pick]
         for pool, d in zip(pools, decide(pools, replace(GUARDED, reliability=False)), strict=True)
     ]
-    nearest = ("site-3", "site-4")
-    assert sum(map(picks.count, nearest)) > sum(map(plain.count, nearest))
+    assert picks.count("site-4") > plain.count("site-4")
     assert picks.count("site-0") == 0
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import support
 from consensus_server.core.consensus.clustering import average_linkage
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.measures import Cues, Measures
@@ -40,13 +39,6 @@ def measures(golden):
             order=np.full(prompts * models, np.nan),
         ),
     )
-
-
-@pytest.fixture(autouse=True)
-def constants_of_the_reference(monkeypatch):
-    """The formulas are the reference's; two constants were chosen anew, together with the penalty on length."""
-    monkeypatch.setattr(support, "BETA", 1.0)
-    monkeypatch.setattr(support, "LAMBDA", 2.0)
 
 
 def test_votes_and_scores_are_those_of_the_reference(golden, measures):
