@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
 from consensus_server.core.consensus.crowds import copy_groups
 from consensus_server.core.consensus.guards import printable_share
+from consensus_server.core.consensus.layout import Layout
+from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import unit_vectors
+from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 WORDS = [f"word{i}" for i in range(400)]
@@ -307,25 +310,26 @@ def test_repetition_counts_prompts_not_samples_and_leaves_out_quotes_and_short_u
     assert share([slogan] * 9) == 1
 
 
-def test_length_beyond_the_pools_mean_costs_and_brevity_earns_nothing(make_pool):
-    """Three answers of one meaning and the same words as far as they go; only how much is added to them differs."""
+def test_what_length_adds_to_support_can_be_taken_from_the_long(make_pool):
+    """Three answers of one meaning; the longer ones lie nearer the middle for it."""
     rng = np.random.default_rng(12)
+    pools = []
+    for p in range(60):
+        meaning = rng.normal(size=8)
+        core = [f"p{p}core{i}" for i in range(30)]
+        extra = [[f"p{p}more{k}x{i}" for i in range(60 * k)] for k in range(3)]
+        near = meaning + np.array([[0.2], [0.1], [0.0]]) * rng.normal(size=8)
+        texts = [" ".join([*core, *more]) for more in extra]
+        pools.append(with_openings(make_pool(near, texts=texts, prompt_id=f"p{p:02}"), meaning))
 
-    def standings(penalty):
-        pools = []
-        for p in range(12):
-            meaning = rng.normal(size=8)
-            core = [f"p{p}core{i}" for i in range(30)]
-            extra = [[f"p{p}more{k}x{i}" for i in range(60 * k)] for k in range(3)]
-            texts = [" ".join([*core, *more]) for more in extra]
-            near = meaning + np.array([[0.2], [0.1], [0.0]]) * rng.normal(size=8)
-            pools.append(with_openings(make_pool(near, texts=texts, prompt_id=f"p{p:02}"), meaning))
-        policy = replace(GUARDED, length_penalty=penalty, guards=False)
-        return [d.pick for d in decide(pools, policy)]
+    def picks(penalty):
+        return [d.pick for d in decide(pools, replace(GUARDED, length_penalty=penalty, guards=False))]
 
-    assert 0 not in standings(0.0)
-    assert set(standings(20.0)) == {0}
-    measures_of_equals = [d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=9.0))]
+    assert 0 not in picks(0.0)
+    means = [np.mean(picks(penalty)) for penalty in (0.0, 0.5, 1.0)]
+    assert means[0] >= means[1] >= means[2]
+    assert means[0] > means[2]
+    measures_of_equals = [d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=1.0))]
     assert measures_of_equals == [
         d.pick for d in decide(make_round_of_equals(make_pool), replace(GUARDED, length_penalty=0.0))
     ]
@@ -341,3 +345,17 @@ def make_round_of_equals(make_pool):
         vectors = meaning + 0.5 * rng.normal(size=(4, 8))
         pools.append(with_openings(make_pool(vectors, texts=texts, prompt_id=f"e{p}"), meaning))
     return pools
+
+
+def test_brevity_earns_nothing_and_a_falling_effect_costs_nothing(make_pool):
+    layout = Layout(np.repeat(np.arange(20), 3))
+    length = np.tile([10, 100, 1000], 20)
+    everyone, vote = np.ones(60, dtype=bool), np.ones(60)
+    pairs = np.zeros(layout.pairs)
+    measures = Measures(layout, np.tile(np.arange(3), 20), length, pairs, pairs, pairs, None)
+    rising = np.log(length + 20.0)
+    price = length_price(measures, rising, everyone, vote, 1.0).reshape(20, 3)
+    excess = rising[2] - rising[:3].mean()
+    assert price[0] == pytest.approx([0, 0, excess * 60 / (60 + SHRINK_LENGTH)])
+    assert not length_price(measures, -rising, everyone, vote, 1.0).any()
+    assert not length_price(measures, rising, everyone, vote, 0.0).any()
