@@ -84,7 +84,8 @@ def _independent_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
 
     Without a round's word on the pool: to all answers of other participants, by votes. A negative mean counts as 0.
     """
-    return _similarity_to_others(outcome)[outcome.picks]
+    similarity: Float64[np.ndarray, " pools"] = _similarity_to_others(outcome)[outcome.picks]
+    return similarity
 
 
 def _trusted_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
