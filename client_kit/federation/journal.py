@@ -1,7 +1,7 @@
 """What a participant has done, on disk, so that it can be killed anywhere and go on where it was.
 
-One file of lines, appended, synced at each step (and at least each second of many answers): CRC-32 of the record in eight hexadecimal digits, a space, the record as JSON, a
-newline. A last line that is torn (the process died while it was written) is dropped; damage before the last line is an
+One file of lines, appended, and synced at each step, among many answers once a second: CRC-32 of the record in eight
+hexadecimal digits, a space, the record as JSON, a newline. A last line that is torn (the process died while it was written) is dropped; damage before the last line is an
 error, for what follows it cannot be trusted. The first record says whose journal it is.
 """
 
@@ -73,10 +73,12 @@ class Journal:
 
     def close(self) -> None:
         """Give the journal back."""
-        if not self._file.closed:
-            self._sync()
-        self._file.close()
-        os.close(self._lock)
+        try:
+            if not self._file.closed:
+                self._sync()
+        finally:
+            self._file.close()
+            os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
