@@ -14,10 +14,10 @@ from pathlib import Path
 from client_kit._quiet import without_progress_bars
 from client_kit.comparison import exchange
 from client_kit.comparison.arms import ARMS
-from client_kit.comparison.bench import Run
 from client_kit.comparison.losses import mean_loss
+from client_kit.comparison.members import Run
 from client_kit.comparison.plan import Cell, LearningRates, Setting
-from client_kit.comparison.tasks import task_of
+from client_kit.comparison.wiring import task_of
 
 
 def main() -> None:

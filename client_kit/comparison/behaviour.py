@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from client_kit.comparison.facts import FactsTask
 from client_kit.comparison.plan import Setting
-from client_kit.comparison.tasks import FactsTask, Site, share, split_site
+from client_kit.comparison.tasks import Site, share, split_site
 from client_kit.generation.base import Generation
 from client_kit.pocket.models import base_model
 from client_kit.pocket.private import held_topics

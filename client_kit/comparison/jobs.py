@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Plan
-from client_kit.comparison.tasks import task_of
+from client_kit.comparison.wiring import task_of
 from client_kit.exports import write_whole
 from client_kit.federation.progress import Progress, Step
 

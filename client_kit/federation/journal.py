@@ -1,8 +1,9 @@
 """What a participant has done, on disk, so that it can be killed anywhere and go on where it was.
 
 One file of lines, appended, and synced at each step, among many answers once a second: CRC-32 of the record in eight
-hexadecimal digits, a space, the record as JSON, a newline. A last line that is torn (the process died while it was written) is dropped; damage before the last line is an
-error, for what follows it cannot be trusted. The first record says whose journal it is.
+hexadecimal digits, a space, the record as JSON, a newline. A last line that is torn (the process died while it was
+written) is dropped; damage before the last line is an error, for what follows it cannot be trusted. The first record
+says whose journal it is.
 """
 
 import fcntl

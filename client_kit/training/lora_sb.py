@@ -1,20 +1,18 @@
 """LoRA-SB: a small square matrix is trained between two fixed factors (arXiv 2411.19557); Fed-SB shares it (2502.15436).
 
 A module's change is B R A, with B (out x r) of orthonormal columns, A (r x in) of orthonormal rows, both fixed, and R
-(r x r) trained. B and A span what the first step of full fine-tuning would do: the singular vectors of
--learning_rate * sign(gradient), AdamW's first step; R begins as its singular values, so that B R A is that step at rank r.
+(r x r) trained; `lora_sb_start` makes B and A.
 
 A folder holds an ordinary LoRA adapter (`lora_B` = B, `lora_A` = R A, scaling 1), which everything that reads LoRA can
 answer with, and A beside it in `fixed_factors.safetensors`. Where that file lies, training moves R alone.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import ConfigurationError, TrainingError
-from client_kit.training.base import Example
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,54 +22,6 @@ FIXED_FILE = "fixed_factors.safetensors"
 
 _WEIGHTS_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
-_BATCH = 32
-
-
-def first_gradients(base: Path, examples: Sequence[Example], *, max_length: int | None = 1024) -> "dict[str, Tensor]":
-    """Gradient of the mean loss on the examples' completions, by linear module, each (out, in).
-
-    Of participants that begin together these are added up (ours): what the sum tells of their data is not bounded.
-    """
-    from client_kit.training.loading import load_tokenizer  # noqa: PLC0415 - here and below: reaches torch
-    from client_kit.training.measuring import batch, encode_all, example_losses, pad_id  # noqa: PLC0415
-
-    model, tokenizer = _wrapped(base, rank=1), load_tokenizer(base)
-    layers = dict(_layers(model))
-    model.requires_grad_(requires_grad=False)
-    for layer in layers.values():
-        layer.base_layer.weight.requires_grad = True
-    tokens = encode_all(tokenizer, examples, max_length)
-    for start in range(0, len(tokens), _BATCH):
-        losses = example_losses(model, batch(tokens[start : start + _BATCH], pad_id(tokenizer), model.device))
-        (losses.sum() / len(tokens)).backward()  # type: ignore[no-untyped-call]  # torch's own
-    return {name: _as_out_in(layer, layer.base_layer.weight.grad) for name, layer in layers.items()}
-
-
-def begin(
-    base: Path, gradients: "Mapping[str, Tensor]", output: Path, *, rank: int, learning_rate: float
-) -> "dict[str, Tensor]":
-    """Write a new adapter with its tokenizer to `output`; the fixed A by module, as they stand in the folder.
-
-    gradients: by linear module, as `first_gradients` gives them. Raises ConfigurationError where the rank is larger than
-    a matrix.
-    """
-    import torch  # noqa: PLC0415
-    from transformers import AutoTokenizer  # noqa: PLC0415
-
-    model = _wrapped(base, rank)
-    fixed: dict[str, Tensor] = {}
-    for name, layer in _layers(model):
-        step = -learning_rate * gradients[name].sign()
-        if rank > min(step.shape):
-            raise ConfigurationError(f"rank {rank} is more than {name} has, which is {tuple(step.shape)}; lower it")
-        left, sizes, right = torch.linalg.svd(step, full_matrices=False)
-        fixed[name] = right[:rank].contiguous()
-        layer.lora_B["default"].weight.data = left[:, :rank].contiguous()
-        layer.lora_A["default"].weight.data = sizes[:rank, None] * right[:rank]
-    model.save_pretrained(output)
-    AutoTokenizer.from_pretrained(base).save_pretrained(output)
-    write_fixed(output, fixed)
-    return fixed
 
 
 def read_middle(folder: Path) -> "dict[str, Tensor]":
@@ -132,7 +82,7 @@ def attach(model: Any, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped h
     from torch.nn.utils.parametrize import register_parametrization  # noqa: PLC0415
 
     fixed = read_fixed(folder)
-    for name, layer in _layers(model):
+    for name, layer in layers(model):
         layer.lora_B["default"].weight.requires_grad = False
         register_parametrization(layer.lora_A["default"], "weight", _between(fixed[name]))
     return model
@@ -143,7 +93,7 @@ def fold(model: Any) -> "dict[str, Tensor]":  # noqa: ANN401 - peft is untyped h
     from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations  # noqa: PLC0415
 
     fixed: dict[str, Tensor] = {}
-    for name, layer in _layers(model):
+    for name, layer in layers(model):
         if "default" not in layer.lora_A:
             continue  # an adapter of another name was loaded, which is none of ours
         if is_parametrized(factor := layer.lora_A["default"], "weight"):
@@ -172,16 +122,7 @@ def _between(rows: "Tensor") -> Any:  # noqa: ANN401 - a module of torch's
     return _Between()
 
 
-def _wrapped(base: Path, rank: int) -> Any:  # noqa: ANN401 - peft is untyped here
-    """The base with a LoRA adapter on all linear modules that changes nothing yet."""
-    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM  # noqa: PLC0415
-
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    return get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
-
-
-def _layers(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
+def layers(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
     """Name, as in the base, and layer of every adapted module."""
     with suppress(ImportError):
         from peft.tuners.lora import LoraLayer  # noqa: PLC0415
@@ -189,11 +130,6 @@ def _layers(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
         for name, layer in model.named_modules():
             if isinstance(layer, LoraLayer):
                 yield name.removeprefix(_PREFIX), layer
-
-
-def _as_out_in(layer: Any, gradient: "Tensor") -> "Tensor":  # noqa: ANN401 - as above
-    """GPT-2's linear modules keep their weights the other way round."""
-    return gradient.T if getattr(layer, "fan_in_fan_out", False) else gradient
 
 
 def _key(name: str) -> str:

@@ -8,7 +8,8 @@ from client_kit.comparison.arms import ARMS
 from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Drift, LearningRates, Setting
 from client_kit.comparison.run import load_plan
-from client_kit.comparison.tasks import Site, split_site, task_of
+from client_kit.comparison.tasks import Site, split_site
+from client_kit.comparison.wiring import task_of
 from client_kit.federation.server_process import ServerProcess
 from client_kit.training.base import Example
 from client_kit.wire import Prompt

@@ -5,7 +5,7 @@ import pytest
 
 from client_kit import parameters
 from client_kit.errors import ConfigurationError, TrainingError
-from client_kit.training import lora_sb
+from client_kit.training import lora_sb, lora_sb_start
 from client_kit.training.base import Example
 from client_kit.training.private import DPFineTuner, DPSettings
 from client_kit.training.sft import SFTFineTuner
@@ -30,13 +30,13 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gradients(base):
-    return lora_sb.first_gradients(base, EXAMPLES)
+    return lora_sb_start.first_gradients(base, EXAMPLES)
 
 
 @pytest.fixture(scope="module")
 def start(base, gradients, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapters") / "start"
-    lora_sb.begin(base, gradients, folder, rank=RANK, learning_rate=RATE)
+    lora_sb_start.begin(base, gradients, folder, rank=RANK, learning_rate=RATE)
     return folder
 
 
@@ -129,7 +129,7 @@ def test_the_mean_of_r_is_the_mean_of_the_changes(base, start, tmp_path):
 
 def test_what_it_cannot_do_is_refused(base, gradients, start, tmp_path):
     with pytest.raises(ConfigurationError, match="rank 40 is more than"):
-        lora_sb.begin(base, gradients, tmp_path / "wide", rank=40, learning_rate=RATE)
+        lora_sb_start.begin(base, gradients, tmp_path / "wide", rank=40, learning_rate=RATE)
     with pytest.raises(ConfigurationError, match=r"has no fixed_factors\.safetensors"):
         lora_sb.read_middle(base)
     with pytest.raises(ConfigurationError, match="it is of other settings"):

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from client_kit.comparison.drift import changed, drifted
+from client_kit.comparison.facts import FactsTask
 from client_kit.comparison.own import OwnTask, contains, exact, f1, metric
 from client_kit.comparison.plan import Drift, OwnData, Setting
 from client_kit.comparison.run import load_plan
 from client_kit.comparison.skew import dirichlet_facts
-from client_kit.comparison.tasks import FactsTask
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.pocket.private import private_data
