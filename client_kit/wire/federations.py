@@ -67,6 +67,8 @@ class ConsensusPolicy(Request):
     """Name of the rule; the server lists those it knows when it refuses one."""
     confidence: str = "dominant_share"
     """Name of the confidence score, 0..1."""
+    clusterer: str = "average_linkage"
+    """How answers of one meaning are found; others are for ablations, and are equal on one machine only."""
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.40

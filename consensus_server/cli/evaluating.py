@@ -26,6 +26,7 @@ from consensus_server.cli.output import (
     print_table,
     say,
 )
+from consensus_server.core.consensus.clusterers import CLUSTERERS
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.pools import Policy
@@ -97,6 +98,9 @@ def evaluate_labels(
     equivalence: Annotated[
         str | None, typer.Option(help="Group answers by this, whatever the file says.", metavar="NAME")
     ] = None,
+    clusterer: Annotated[
+        str, typer.Option(help="How answers of one meaning are found.", metavar="NAME")
+    ] = Policy().clusterer,
     confidence: Annotated[
         str | None,
         typer.Option(help="Confidence score; default: trusted_similarity, or the share of the vote.", metavar="NAME"),
@@ -139,6 +143,7 @@ def evaluate_labels(
             attackers=_numbers(attackers, panel_size),
             confidence=next(iter(_names(confidence or "", CONFIDENCES, "--confidence")), None)
             or (Policy().confidence if calibrate else None),
+            clusterer=next(iter(_names(clusterer, CLUSTERERS, "--clusterer"))),
             equivalence=next(iter(_names(equivalence or "", EQUIVALENCES, "--equivalence")), None),
             abstention=abstention,
             workers=workers or os.cpu_count() or 1,

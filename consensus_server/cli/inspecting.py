@@ -180,7 +180,7 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
             raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
         fields[name.strip().replace("-", "_")] = value.strip()
     try:
-        return Policy(**wire.ConsensusPolicy.model_validate(fields).model_dump())
+        return translate.policy(wire.ConsensusPolicy.model_validate(fields))
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         known = ", ".join(wire.ConsensusPolicy.model_fields)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers import Answers
+from consensus_server.core.consensus.clustering import BlockedNeighbours
 from consensus_server.core.consensus.equivalence import KEYS, equivalence_named
 from consensus_server.core.consensus.gates import Candidates, refusals
 from consensus_server.core.consensus.guards import printable_share
@@ -23,18 +23,6 @@ from consensus_server.core.consensus.word_order import WordPairs, shares_in_orde
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.embedding import embed_texts
-
-
-class NoNeighbours:
-    """Panels are far smaller than the pools that ask an index."""
-
-    def pairs_within(
-        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
-    ) -> Int64[np.ndarray, "pairs 2"]:
-        raise NotImplementedError
-
-
-_NOBODY: Final = NoNeighbours()
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,9 @@ class Bank:
         prompt, column = np.indices(self.usable.shape).reshape(2, -1)
         everything = self.table(prompt, column, column)
         used = {"exact"} | set(self.equivalences)
-        groups = {name: equivalence_named(name)(everything, Policy(), _NOBODY) for name in KEYS if name in used}
+        groups = {
+            name: equivalence_named(name)(everything, Policy(), BlockedNeighbours()) for name in KEYS if name in used
+        }
         shape = self.usable.shape
         return {name: (each.clusters.reshape(shape), each.may_win.reshape(shape)) for name, each in groups.items()}
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers
-from consensus_server.core.consensus.clustering import first_members
+from consensus_server.core.consensus.clustering import BlockedNeighbours, first_members
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.decide import abstentions, outcome_of
 from consensus_server.core.consensus.equivalence import Grouping, semantic
@@ -17,7 +17,7 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.core.consensus.support import Verdict
 from consensus_server.core.consensus.weighing import judge
-from consensus_server.evaluation.bank import Bank, NoNeighbours
+from consensus_server.evaluation.bank import Bank
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class _Session:
         for name in sorted(set(wanted.tolist())):
             here = wanted == name
             if name == "semantic":
-                clusters[here] = semantic(answers, self._policy, NoNeighbours()).clusters[here]
+                clusters[here] = semantic(answers, self._policy, BlockedNeighbours()).clusters[here]
                 continue
             classes, has_key = bank.keyed[name]
             at = answers.sources[answers.pool[here]], sitting.column[here]

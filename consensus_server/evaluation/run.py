@@ -33,6 +33,7 @@ class Plan:
     """How answers are grouped; None: as the file says."""
     confidence: str | None = None
     """Name of the score; None: `trusted_similarity`, or the share of the vote where answers are compared by a key."""
+    clusterer: str = Policy().clusterer
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
@@ -130,7 +131,10 @@ def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
         wide = rule_named(rule).round_wide
         settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
         for guards, reliability in settings if wide else [(False, False)]:
-            policy = Policy(rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention, seed=plan.seed)
+            policy = Policy(
+                rule=rule, clusterer=plan.clusterer, guards=guards, reliability=reliability, abstain=plan.abstention,
+                seed=plan.seed,
+            )  # fmt: skip
             yield replace(policy, confidence=plan.confidence) if plan.confidence else policy
 
 

@@ -6,7 +6,6 @@ from fastapi import Query
 
 from client_kit import wire
 from client_kit.wire import routes
-from consensus_server.core.consensus.pools import Policy
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
@@ -37,5 +36,5 @@ def what_if(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, policy: wire.ConsensusPolicy
 ) -> wire.WhatIf:
     """A published round as another policy would have decided it, from what is stored. For operators."""
-    found = service.inspection.what_if(caller, federation, number, Policy(**policy.model_dump()))
+    found = service.inspection.what_if(caller, federation, number, translate.policy(policy))
     return translate.same(wire.WhatIf, found)

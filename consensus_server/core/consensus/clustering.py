@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from consensus_server.core.consensus.rounding import DECIMALS
-from consensus_server.core.consensus.similarity import cosines
+from consensus_server.core.consensus.similarity import cosines, pairs_within
 
 FULL_MATRIX_ANSWERS: Final = 1024
 """Largest pool, in admitted answers, that is clustered by average linkage."""
@@ -33,6 +33,15 @@ class Neighbours(Protocol):
     ) -> Int64[np.ndarray, "pairs 2"]:
         """All pairs i < j with cosine at least `similarity` (-1..1), sorted."""
         ...
+
+
+class BlockedNeighbours:
+    """The search used when the caller brings no index: exact, in blocks."""
+
+    def pairs_within(
+        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
+    ) -> Int64[np.ndarray, "pairs 2"]:
+        return pairs_within(vectors, similarity)
 
 
 @dataclass(slots=True)

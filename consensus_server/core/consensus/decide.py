@@ -11,34 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background
 from consensus_server.core.consensus.calibration import calibrated
-from consensus_server.core.consensus.clustering import Neighbours
+from consensus_server.core.consensus.clusterers import clusterer_named
+from consensus_server.core.consensus.clustering import BlockedNeighbours, Neighbours
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.equivalence import Grouping, equivalence_named
 from consensus_server.core.consensus.medoid import best_of_pool
 from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Pool
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot, independent_centrality, rule_named
-from consensus_server.core.consensus.similarity import pairs_within, row_cosines
+from consensus_server.core.consensus.similarity import row_cosines
 from consensus_server.core.consensus.support import ParticipantStanding, Standing
 from consensus_server.core.consensus.weighing import Weighed, Weighing, rows_of, weigh
 from consensus_server.core.consensus.weighting import Tally, participant_votes, tally
 
 _BATCH_VALUES = 2**22
 """Most vector entries decided at once: 32 MiB an array. A larger pool is a batch of its own."""
-
-
-class _BlockedNeighbours:
-    """The search used when the caller brings no index: exact, in blocks."""
-
-    def pairs_within(
-        self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float
-    ) -> Int64[np.ndarray, "pairs 2"]:
-        return pairs_within(vectors, similarity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +62,10 @@ def decide_round(
     more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.
 
-    Raises UnknownRule, UnknownConfidence, UnknownEquivalence, MissingOpenings, and ValueError for a pool whose columns differ in length.
+    Raises UnknownRule, UnknownConfidence, UnknownClusterer, UnknownEquivalence, MissingOpenings, and ValueError for a pool
+    whose columns differ in length.
     """
-    rule, _ = rule_named(policy.rule), confidence_named(policy.confidence)
+    rule, *_ = rule_named(policy.rule), confidence_named(policy.confidence), clusterer_named(policy.clusterer)
     wide = policy.guards or rule.round_wide
     weighing = weigh(pools, policy, background) if wide else Weighing([None] * len(pools))
     return RoundDecision(decide_weighed(pools, weighing.pools, policy, neighbours), weighing.participants)
@@ -87,7 +80,7 @@ def decide_weighed(
         for batch in _apart(mixed, weighed):
             known = [each for i in batch if (each := weighed[i]) is not None]
             decisions = _decide_batch(
-                [pools[i] for i in batch], known, policy, equivalence, neighbours or _BlockedNeighbours()
+                [pools[i] for i in batch], known, policy, equivalence, neighbours or BlockedNeighbours()
             )
             decided.update(zip(batch, decisions, strict=True))
     return [_with_readings(decided[i], each) for i, each in enumerate(weighed)]

@@ -10,13 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, codes
-from consensus_server.core.consensus.clustering import (
-    FULL_MATRIX_ANSWERS,
-    Neighbours,
-    component_clusters,
-    first_members,
-    linkage_clusters,
-)
+from consensus_server.core.consensus.clusterers import clusterer_named
+from consensus_server.core.consensus.clustering import Neighbours, first_members
 from consensus_server.core.consensus.code import code_key
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.final_answers import final_answer
@@ -69,18 +64,7 @@ def _keyed(key: Callable[[str], Hashable | None]) -> Equivalence:
 
 def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
     """Embeddings within the policy's cosine distance, which depends on how long the answers of the pool are."""
-    similarity = 1 - cut_distances(answers, policy)
-    starts, sizes = answers.starts, answers.sizes
-    clusters = np.empty(len(answers.pool), dtype=np.int64)
-    for size in np.unique(sizes).tolist():
-        pools = np.flatnonzero(sizes == size)
-        rows = starts[pools][:, None] + np.arange(size)
-        if size <= FULL_MATRIX_ANSWERS:
-            clusters[rows] = linkage_clusters(answers.unit, rows, similarity[pools])
-            continue
-        for pool, own in zip(pools.tolist(), rows, strict=True):
-            labels = component_clusters(answers.vectors[own], answers.content[own], float(similarity[pool]), neighbours)
-            clusters[own] = own[labels]
+    clusters = clusterer_named(policy.clusterer)(answers, 1 - cut_distances(answers, policy), neighbours)
     return Grouping(clusters, np.ones(len(clusters), dtype=bool))
 
 

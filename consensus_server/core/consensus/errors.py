@@ -4,6 +4,7 @@ ConsensusError
 ├── UnknownRule
 ├── UnknownConfidence
 ├── UnknownEquivalence
+├── UnknownClusterer
 └── MissingOpenings
 """
 
@@ -45,6 +46,12 @@ class UnknownEquivalence(_UnknownName):
     """A pool asks for a comparison of answers that does not exist."""
 
     kind = "equivalence"
+
+
+class UnknownClusterer(_UnknownName):
+    """The policy names a clusterer that does not exist."""
+
+    kind = "clusterer"
 
 
 class MissingOpenings(ConsensusError):  # noqa: N818 - named for what is wrong, as the others are

@@ -14,6 +14,8 @@ class Policy:
 
     rule: str = "hybrid"
     confidence: str = "dominant_share"
+    clusterer: str = "average_linkage"
+    """How meanings are found; see `clusterers`."""
     distance_short: float = 0.20
     distance_long: float = 0.40
     short_chars: int = 80

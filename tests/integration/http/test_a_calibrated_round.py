@@ -42,3 +42,5 @@ def test_confidence_is_the_calibrated_one_and_doubtful_labels_are_withheld(live,
     assert card.policy.calibration is not None
     assert card.policy.calibration.least_score == 0.6
     assert card.counts.abstentions["low_confidence"] == 1
+    same = arena.operator.post(f"{arena.round}/what-if", json=card.policy.model_dump(mode="json"))
+    assert wire.WhatIf.model_validate(same.json()).changes == []
