@@ -91,6 +91,7 @@ def generate(
     with _participant(settings, openers, observe) as participant:
         number, answers, dropped = participant.answer()
     file = file or round_folder(settings.work, number) / "answers.jsonl"
+    answers = sorted(answers, key=lambda answer: (answer.prompt_id, answer.sample))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
     return Generated(number, len(answers), dict(dropped), file)

@@ -18,6 +18,8 @@
   x LeaseLost                     another worker has the round: publish nothing
   x AggregationStopped            the worker is asked to stop: give the round back
   x AggregationRefused            the round cannot be aggregated here: it fails with this reason
+* EncodingFailed                  inside the worker and panels: the encoder gave no vectors
+  x EncoderChanged                it is another model than before
 """
 # ruff: noqa: N818  the tree above reads as states of the world (RoundNotOpen), which a suffix would blur
 

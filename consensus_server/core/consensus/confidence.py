@@ -84,16 +84,23 @@ def _independent_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
 
     Without a round's word on the pool: to all answers of other participants, by votes. A negative mean counts as 0.
     """
-    similarity: Float64[np.ndarray, " pools"] = _similarity_to_others(outcome)[outcome.picks]
-    return similarity
+    return _of_the_text(outcome, _similarity_to_others(outcome))
 
 
 def _trusted_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
     """The same plus `TRUST` times the reliability of who gave the pick, kept within 0..1."""
     standing = outcome.ballot.standing
-    trust = np.zeros(len(outcome.picks)) if standing is None else standing.reliability[outcome.picks]
+    trust = np.zeros(len(outcome.picks)) if standing is None else _of_the_text(outcome, standing.reliability)
     trusted: Float64[np.ndarray, " pools"] = _independent_similarity(outcome) + TRUST * trust
     return trusted
+
+
+def _of_the_text(outcome: Outcome, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
+    """The value of the picked text: the mean over those who gave it, so that it does not matter which of them is named."""
+    _, text = np.unique(outcome.ballot.answers.content, return_inverse=True)
+    means = np.bincount(text, weights=values) / np.bincount(text)
+    of_picks: Float64[np.ndarray, " pools"] = means[text[outcome.picks]]
+    return of_picks
 
 
 def _similarity_to_others(outcome: Outcome) -> Float64[np.ndarray, " answers"]:
