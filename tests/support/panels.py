@@ -28,8 +28,8 @@ def panels_file(folder, urls, *, upstream=None, **panel):
             for name, url in zip(names, urls, strict=True)
         },
         "panels": {
-            "capitals": {"upstreams": names, "deadline_seconds": 20, **panel},
-            "reserved": {"upstreams": names, "deadline_seconds": 20, "quorum": 1},
+            "capitals": {"upstreams": names, "deadline_seconds": 240, **panel},
+            "reserved": {"upstreams": names, "deadline_seconds": 240, "quorum": 1},
         },
         "callers": {
             "shop": {"token_hash": sha256(CALLER_TOKEN.encode()).hexdigest(), "panels": ["capitals"]},
