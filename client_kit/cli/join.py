@@ -1,7 +1,6 @@
 """`consensus join`: take part in a federation."""
 
 import logging
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from rich.progress import Progress as Bars
 from client_kit import wiring
 from client_kit.cli.output import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
-from client_kit.federation.progress import Progress, Step
+from client_kit.federation.progress import Progress, Step, print_record
 from client_kit.federation.site import Estimate, estimate_round, take_part
 from client_kit.settings import ParticipantSettings, SpendingSettings
 from client_kit.settings_files import load_settings
@@ -51,7 +50,7 @@ def join(
     if as_json:
         # Library warnings belong to the log (standard error), never among the records.
         logging.captureWarnings(capture=True)
-        take_part(chosen, wiring, _print_record)
+        take_part(chosen, wiring, print_record)
         return
     with bars() as shown:
         checkpoint = take_part(chosen, wiring, Screen(shown))
@@ -79,11 +78,6 @@ def show_estimate(found: Estimate, *, as_json: bool) -> None:
         f"A round: {found.prompts} prompts, {found.samples} answers to each. At most {found.tokens.prompt:,} tokens read "
         f"and {found.tokens.completion:,} written{price}."
     )
-
-
-def _print_record(progress: Progress) -> None:
-    sys.stdout.write(progress.to_json() + "\n")
-    sys.stdout.flush()
 
 
 def bars() -> Bars:

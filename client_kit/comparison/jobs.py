@@ -11,7 +11,7 @@ from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.wiring import task_of
 from client_kit.exports import write_whole
-from client_kit.federation.progress import Progress, Step
+from client_kit.federation.progress import Progress, Step, print_record
 
 OPERATOR_TOKEN = "CONSENSUS_COMPARISON_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -33,20 +33,15 @@ class Job(BaseModel):
 def run(job: Job) -> None:
     """Run the cells that have no result yet; each result appears whole or not at all."""
     for done, cell in enumerate(job.cells):
-        _tell(Progress(job.name, Step.TRAINING, done=done, total=len(job.cells), detail=cell.name))
+        print_record(Progress(job.name, Step.TRAINING, done=done, total=len(job.cells), detail=cell.name))
         began = time.monotonic()
         setting = job.plan.setting(cell.variant)
         server = (job.server, os.environ[OPERATOR_TOKEN])
         result = run_cell(cell, setting, task_of(setting, job.cache), job.out / "work" / cell.name, server)
         write_whole(cell.result_in(job.out), result.model_dump_json(indent=1) + "\n")
-        _tell(Progress(job.name, Step.EVALUATED, done=done + 1, total=len(job.cells), detail=cell.name,
+        print_record(Progress(job.name, Step.EVALUATED, done=done + 1, total=len(job.cells), detail=cell.name,
                        seconds=time.monotonic() - began))  # fmt: skip
-    _tell(Progress(job.name, Step.FINISHED, done=len(job.cells), total=len(job.cells)))
-
-
-def _tell(progress: Progress) -> None:
-    sys.stdout.write(progress.to_json() + "\n")
-    sys.stdout.flush()
+    print_record(Progress(job.name, Step.FINISHED, done=len(job.cells), total=len(job.cells)))
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """What a participant reports while it works: one record per step, for a person, a log or a runner."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -64,3 +65,9 @@ Observer = Callable[[Progress], None]
 
 def ignore(_: Progress) -> None:
     """The observer that does nothing."""
+
+
+def print_record(progress: Progress) -> None:
+    """The observer that writes each step to standard output, a line at once, for the process that reads them."""
+    sys.stdout.write(progress.to_json() + "\n")
+    sys.stdout.flush()

@@ -17,7 +17,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from client_kit.exports import write_whole
-from client_kit.federation.progress import Progress, Step
+from client_kit.federation.progress import Progress, Step, print_record
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generation, Sampling
 from client_kit.pocket.models import base_model
@@ -141,14 +141,9 @@ def _computing(job: Job, tell: Tell, stage: int = 0) -> AbstractContextManager[i
     return slot(job.slots, job.slot_count, waiting=lambda: tell(Progress(job.name, Step.QUEUED, stage)))
 
 
-def _print(progress: Progress) -> None:
-    sys.stdout.write(progress.to_json() + "\n")
-    sys.stdout.flush()
-
-
 def main() -> None:
     """Run the job whose file is named on the command line."""
-    run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()), _print)
+    run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()), print_record)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 ADAPTER_FILE = "adapter_config.json"
 
-_IGNORED = -100
+IGNORED = -100
+"""Label of tokens that carry no loss."""
 
 
 def make_known(folder: Path) -> None:
@@ -45,7 +46,7 @@ def prompt_ends(model: Any, labels: "torch.Tensor", mask: "torch.Tensor") -> dic
     configs = getattr(getattr(model, "module", model), "peft_config", {})
     if not any(config.peft_type == "REFT" for config in configs.values()):
         return {}
-    learned = labels != _IGNORED
+    learned = labels != IGNORED
     return {"prompt_lengths": torch.where(learned.any(1), learned.long().argmax(1), mask.long().sum(1))}
 
 

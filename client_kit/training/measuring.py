@@ -4,14 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from client_kit.training.adapters import prompt_ends
+from client_kit.training.adapters import IGNORED, prompt_ends
 from client_kit.training.base import Example
 
 if TYPE_CHECKING:
     import torch
-
-IGNORED = -100
-"""Label of tokens that carry no loss."""
 
 
 @dataclass(frozen=True, slots=True)

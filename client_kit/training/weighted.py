@@ -8,8 +8,8 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from client_kit.errors import TrainingError
+from client_kit.training.adapters import IGNORED as _IGNORED
 from client_kit.training.adapters import check_prompts, prompt_ends
-from client_kit.training.measuring import IGNORED as _IGNORED
 from client_kit.training.sft_settings import Reft
 
 

@@ -61,7 +61,7 @@ def close(
 ) -> None:
     """Close a round before its deadline, or a failed one again, so that it is aggregated."""
     with operating(data_dir, database_url, as_json=as_json) as server:
-        last = _last(server, federation) if number is None else number
+        last = _last(server, federation, number)
         _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
 
 
@@ -100,7 +100,7 @@ def pulls(
 ) -> None:
     """How far the server is with the participants that it asks itself, and why answers are missing."""
     with operating(data_dir, database_url, as_json=as_json) as server:
-        last = _last(server, federation) if number is None else number
+        last = _last(server, federation, number)
         found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
         items = [translate.same(wire.PullStatus, each) for each in found]
         if as_json:
@@ -114,7 +114,10 @@ def pulls(
         print_table(columns, rows, empty=f"The server asks nobody in round {last} of {federation}.")
 
 
-def _last(server: Server, federation: str) -> int:
+def _last(server: Server, federation: str, number: int | None) -> int:
+    """The number, or that of the last round where none is given."""
+    if number is not None:
+        return number
     found = server.use_cases.rounds.all(SERVER_OPERATOR, federation)
     if not found:
         raise UnknownRound(f"Federation {federation} has no rounds yet.")

@@ -5,8 +5,9 @@ tell a stranger which federations there are. 403 `forbidden` is for members whos
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
@@ -21,6 +22,8 @@ from consensus_server.http_api.problems import RequestProblem
 from consensus_server.http_api.traffic import TrafficKey
 from consensus_server.service.access import Caller
 
+T = TypeVar("T")
+
 _ROUND_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
 documented_bearer = HTTPBearer(auto_error=False, bearerFormat="token", description="The token from the operator.")
@@ -29,20 +32,27 @@ documented_bearer = HTTPBearer(auto_error=False, bearerFormat="token", descripti
 
 async def identify(request: Request, context: ApiContext) -> None:
     """Name the caller in the request's state. Raises RequestProblem rate_limited, and Unauthenticated."""
-    token = bearer_token(request)
+    access = context.use_cases.access
+    request.state.caller = await charged(request, context, lambda token: run_in_threadpool(access.identify, token))
+
+
+async def charged(request: Request, context: ApiContext, whose: Callable[[str], Awaitable[T]]) -> T:
+    """Whose token the request has, after its allowance is charged. Raises what `identify` raises."""
     try:
-        request.state.caller = await _caller(context, token)
+        token = _token_given(request)
+        spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
+        return await whose(token)
     except Unauthenticated:
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
         spend(context, f"address:{request.client.host if request.client else 'unknown'}")
         raise
 
 
-async def _caller(context: ApiContext, token: str | None) -> Caller:
+def _token_given(request: Request) -> str:
+    token = bearer_token(request)
     if token is None:
         raise Unauthenticated("The request has no Authorization: Bearer TOKEN.")
-    spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
-    return await run_in_threadpool(context.use_cases.access.identify, token)
+    return token
 
 
 def spend(context: ApiContext, bucket: str) -> None:

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from consensus_server.backends.neighbours.exact import ExactNeighbours
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours, float32_error
 from consensus_server.core.consensus import Pool, decide
+from consensus_server.core.consensus.clustering import BlockedNeighbours
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.similarity import unit_vectors
 from tests.support.policies import plain
 
 
-@pytest.fixture(params=[ExactNeighbours, FaissNeighbours])
+@pytest.fixture(params=[BlockedNeighbours, FaissNeighbours])
 def index(request):
     return request.param()
 
@@ -57,7 +57,7 @@ def test_all_indexes_give_the_same_bytes_where_float32_cannot_tell():
     raw = (base + 5e-3 * rng.normal(size=(1500, 384))).astype(np.float32)
     unit = unit_vectors(raw)
     threshold = float(np.median(settled(unit[:200] @ unit[:200].T)))
-    exact = ExactNeighbours().pairs_within(raw, threshold)
+    exact = BlockedNeighbours().pairs_within(raw, threshold)
     assert 0 < len(exact) < 1500 * 1499 // 2
     assert FaissNeighbours().pairs_within(raw, threshold).tobytes() == exact.tobytes()
 
@@ -80,4 +80,4 @@ def test_labels_do_not_depend_on_the_index():
     policy = plain(distance_long=0.1, abstain=False)
     by_default = decide([pool], policy)
     assert len(by_default[0].clusters) > 3
-    assert decide([pool], policy, ExactNeighbours()) == decide([pool], policy, FaissNeighbours()) == by_default
+    assert decide([pool], policy, BlockedNeighbours()) == decide([pool], policy, FaissNeighbours()) == by_default

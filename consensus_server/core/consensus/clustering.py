@@ -36,7 +36,7 @@ class Neighbours(Protocol):
 
 
 class BlockedNeighbours:
-    """The search used when the caller brings no index: exact, in blocks."""
+    """The search used when the caller brings no index, and what every index must equal: exact, in blocks of 32 MiB."""
 
     def pairs_within(
         self, vectors: Float32[np.ndarray, "answers dimension"], similarity: float

@@ -121,10 +121,12 @@ def length_price(
     a falling one counts as 0. Brevity earns nothing: else an answer of one word would gain more by it than by being
     right. Judged answers play no part in it.
     """
+    if length_penalty == 0:
+        return np.zeros_like(support)
     log_length, weight = np.log(measures.length + 20.0), heads(measures, admitted)
     x, y = (_within_pools(measures, each, weight) for each in (log_length, support))
     answers, spread = weight.sum(), (weight * x * x).sum()
-    if length_penalty == 0 or spread <= 0:
+    if spread <= 0:
         return np.zeros_like(support)
     effect = max(float((weight * x * y).sum() / spread), 0.0) * answers / (answers + SHRINK_LENGTH)
     excess = np.maximum(_within_pools(measures, log_length, np.where(admitted, votes, 0)), 0)

@@ -63,15 +63,8 @@ async def create_chat_completion(
 ) -> Response:
     """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
     panel, consensus = await _consensus(asked, request, caller, context)
-    answer = ChatCompletion(
-        id=f"chatcmpl-{uuid4().hex}",
-        created=int(time.time()),
-        model=panel.name,
-        system_fingerprint=panel.fingerprint,
-        choices=[chat_choice(index, each) for index, each in enumerate(consensus.choices)],
-        usage=usage_of(consensus),
-        consensus=consensus_told(panel, consensus, answers=asked.consensus.answers),
-    )
+    choices = [chat_choice(index, each) for index, each in enumerate(consensus.choices)]
+    answer = ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
     return _streamed(chat_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
 
 
@@ -81,15 +74,8 @@ async def create_completion(
 ) -> Response:
     """The same for a bare text."""
     panel, consensus = await _consensus(asked, request, caller, context)
-    answer = TextCompletion(
-        id=f"cmpl-{uuid4().hex}",
-        created=int(time.time()),
-        model=panel.name,
-        system_fingerprint=panel.fingerprint,
-        choices=[text_choice(index, each) for index, each in enumerate(consensus.choices)],
-        usage=usage_of(consensus),
-        consensus=consensus_told(panel, consensus, answers=asked.consensus.answers),
-    )
+    choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
+    answer = TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
     return _streamed(text_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
 
 
@@ -133,6 +119,17 @@ def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumM
         if each.reply is None:
             reason = each.failure.failure.value if each.failure else each.standing.value
             metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
+
+
+def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[str, Any]:
+    """The fields that both kinds of completion have."""
+    return {
+        "created": int(time.time()),
+        "model": panel.name,
+        "system_fingerprint": panel.fingerprint,
+        "usage": usage_of(consensus),
+        "consensus": consensus_told(panel, consensus, answers=asked.consensus.answers),
+    }
 
 
 def _with_usage(asked: AskedOfPanel) -> bool:
