@@ -71,7 +71,7 @@ class ConsensusPolicy(Request):
     """How answers of one meaning are found; others are for ablations, and are equal on one machine only."""
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
-    distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.40
+    distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50
     """The same for longer answers."""
     short_chars: Annotated[int, Field(ge=0)] = 80
     minimum_support: Annotated[int, Field(ge=1)] = 2

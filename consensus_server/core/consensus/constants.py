@@ -18,9 +18,12 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
                 "beta": support.BETA,
                 "lambda": support.LAMBDA,
                 "shrink": support.SHRINK,
+                "voices": support.VOICES,
                 "most_reliability": support.MOST_RELIABILITY,
                 "carried_prompts": background.CARRIED_PROMPTS,
             }
+            if policy.guards:
+                found |= {"clearly_central": support.CLEARLY_CENTRAL}
     if policy.guards:
         found |= _guarding()
     return {name: float(value) for name, value in found.items()}
@@ -32,6 +35,7 @@ def _guarding() -> dict[str, int | float]:
         "least_relevance": guards.LEAST_RELEVANCE,
         "relevance_of_second": guards.RELEVANCE_OF_SECOND,
         "floor_of_second": guards.FLOOR_OF_SECOND,
+        "likeness_of_topical": guards.LIKENESS_OF_TOPICAL,
         "most_repetition": guards.MOST_REPETITION,
         "repetition_unit_chars": repetition.UNIT_CHARS,
         "repetition_prompts": repetition.RECURS_IN,

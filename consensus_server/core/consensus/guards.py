@@ -25,6 +25,9 @@ LEAST_RELEVANCE: Final = 0.17
 RELEVANCE_OF_SECOND: Final = 0.5
 """Where all answers are far from the prompt, half the relevance of the second-best is enough."""
 FLOOR_OF_SECOND: Final = 0.02
+LIKENESS_OF_TOPICAL: Final = 0.5
+"""An answer far from the prompt is on topic all the same if it is at least half as near to those near the prompt as they
+are to one another: the right answer to a riddle need not sound like it."""
 MOST_REPETITION: Final = 0.35
 LEAST_ORDER: Final = 0.65
 """Word order: shuffled words lie about .5, the answers of honest models about .9, .1 % of them under .65."""
@@ -70,15 +73,34 @@ def _garbage(_measures: Measures, cues: Cues, _admitted: Bool[np.ndarray, " answ
 
 
 def _off_topic(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answers"]) -> Finding:
-    """Far from the prompt while others are near it.
+    """Far from the prompt, and from the answers near it.
 
     Where all would be refused nobody is: there, distance tells about the prompt or the encoder.
     """
     pool = measures.layout.pool
     least = _least_relevance(measures, cues, admitted)
-    refused = (cues.relevance < least) & ~_excused(measures, cues, admitted)
+    far = cues.relevance < least
+    refused = far & ~_excused(measures, cues, admitted) & ~_like_topical(measures, cues, admitted & ~far)
     somebody_left = np.bincount(pool, weights=admitted & ~refused) > 0
     return Finding(refused & somebody_left[pool], cues.relevance, least)
+
+
+def _like_topical(
+    measures: Measures, cues: Cues, topical: Bool[np.ndarray, " answers"]
+) -> Bool[np.ndarray, " answers"]:
+    """Which answers are like the topical ones, those near the prompt. None in a pool too large for pairs."""
+    layout = measures.layout
+    if not len(cues.opening_cosine):
+        return np.zeros_like(topical)
+    head = heads(measures, topical)
+    others = head[layout.right] * (1 - measures.same_participant)
+    nearness = layout.total(others * cues.opening_cosine) / np.maximum(layout.total(others), _SLACK)
+    count = np.bincount(layout.pool, weights=head)
+    usual = np.bincount(layout.pool, weights=head * nearness) / np.maximum(count, _SLACK)
+    like: Bool[np.ndarray, " answers"] = (
+        nearness >= np.where(usual > 0, LIKENESS_OF_TOPICAL * usual, np.inf)[layout.pool]
+    )
+    return like
 
 
 def _least_relevance(

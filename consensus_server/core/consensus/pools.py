@@ -17,7 +17,7 @@ class Policy:
     clusterer: str = "average_linkage"
     """How meanings are found; see `clusterers`."""
     distance_short: float = 0.20
-    distance_long: float = 0.40
+    distance_long: float = 0.50
     short_chars: int = 80
     minimum_support: int = 2
     abstain: bool = True

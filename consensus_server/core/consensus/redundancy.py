@@ -52,20 +52,41 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
     return most
 
 
+def unusual_company(
+    measures: Measures, admitted: Bool[np.ndarray, " answers"], redundant: Float64[np.ndarray, " pairs"]
+) -> Float64[np.ndarray, " answers"]:
+    """Other participants that an answer repeats here and does not usually repeat, each by how far: 0 for an answer of its own.
+
+    Usually: mean redundancy of the two over the round. Participants that are alike everywhere are no surprise anywhere.
+    """
+    layout = measures.layout
+    both = admitted[layout.left] & admitted[layout.right]
+    _, usual = _over_the_round(measures, both, redundant)
+    beyond = np.where(both, np.maximum(redundant - usual, 0), 0) * (1 - measures.same_participant)
+    return layout.total(beyond * heads(measures, admitted)[layout.right])
+
+
 def _participants_alike(
     measures: Measures, cues: Cues, both_long: Bool[np.ndarray, " pairs"]
 ) -> Float64[np.ndarray, " pairs"]:
-    """ramp(mean cosine of the openings of two participants over the prompts where both are long); each prompt counts once."""
+    """ramp(mean cosine of the openings of two participants over the prompts where both are long)."""
+    prompts, mean = _over_the_round(measures, both_long, cues.opening_cosine)
+    alike: Float64[np.ndarray, " pairs"] = ramp(np.where(prompts >= PAIR_PROMPTS - _SLACK, mean, 0), *REDUNDANT_PAIR)
+    return alike
+
+
+def _over_the_round(
+    measures: Measures, counted: Bool[np.ndarray, " pairs"], values: Float64[np.ndarray, " pairs"]
+) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
+    """Of each pair's two participants: prompts with counted pairs, and the mean of `values` over them, each counting once."""
     layout = measures.layout
     people = int(measures.participant.max(initial=-1)) + 1
     code = measures.participant[layout.left] * people + measures.participant[layout.right]
     _, couple = np.unique(code, return_inverse=True)
-    part = np.where(both_long, _part_of_prompt(measures, both_long), 0.0)
+    part = np.where(counted, _part_of_prompt(measures, counted), 0.0)
     prompts = np.bincount(couple, weights=part)
-    total = np.bincount(couple, weights=part * cues.opening_cosine)
-    mean = np.where(prompts >= PAIR_PROMPTS - _SLACK, total / np.maximum(prompts, 1), 0)
-    alike: Float64[np.ndarray, " pairs"] = ramp(mean, *REDUNDANT_PAIR)[couple]
-    return alike
+    mean = np.bincount(couple, weights=part * values) / np.maximum(prompts, 1)
+    return prompts[couple], mean[couple]
 
 
 def _part_of_prompt(measures: Measures, counted: Bool[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:

@@ -13,22 +13,27 @@ from jaxtyping import Bool, Float64, Int64
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import heads
+from consensus_server.core.consensus.redundancy import heads, unusual_company
 from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 8.80
 """1 / spread of the off-diagonal cosines and F2 after each prompt's mean is removed. Constants, never re-estimated."""
-BETA: Final = 1.0
+BETA: Final = 2.5
 """A voter's weight is its vote times exp(BETA reliability)."""
-LAMBDA: Final = 2.0
+LAMBDA: Final = 5.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
+VOICES: Final = 7.0
+"""Other independent voices in a pool at which half of what it tells about a participant counts."""
+CLEARLY_CENTRAL: Final = 0.5
+"""Standard deviations above the middle of its pool from which an answer may be repeated by others and keep all trust."""
 SHRINK_LENGTH: Final = 160.0
 """Answers at which half of a round's effect of length counts: twenty pools of eight."""
 MOST_RELIABILITY: Final = 1.0
-"""Bound of a reliability on both sides: no voice weighs more than exp(2 BETA) times another's, and none is silenced."""
+"""Bound of what prompts and name say, on both sides; m voices make m/(m + 7) of it: where eight answer, half. No voice of
+eight weighs more than exp(BETA) = 12 times another's, and none is silenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Standing:
     similarity: Float64[np.ndarray, " answers"]
     """Mean cosine to the independent rest of the pool, by their voices, -1..1; 0 where nobody is independent."""
     reliability: Float64[np.ndarray, " answers"]
-    """Of its participant, from all other prompts; in standard deviations."""
+    """What its participant lends it, from all other prompts; in standard deviations."""
     score: Float64[np.ndarray, " answers"]
     """What the rules `fused` and `hybrid` compare within a pool."""
     z: Float64[np.ndarray, " answers"]
@@ -87,12 +92,28 @@ def standing(
     z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
     trust, voice = np.zeros_like(z), votes
     if reliability:
-        voice = votes * np.exp(BETA * reliabilities(measures, z, admitted, known))
+        kept = 1 / (1 + unusual_company(measures, admitted, redundant))
+        voice = votes * np.exp(BETA * lent(reliabilities(measures, z, admitted, votes, known), z, kept))
         support = independent_support(measures, utility, voice, redundant)
         z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
-        trust = reliabilities(measures, z, admitted, known)
+        trust = lent(reliabilities(measures, z, admitted, votes, known), z, kept)
     similarity = independent_support(measures, measures.cosine, voice, redundant)
     return Standing(support / (SCALE_COSINE + SCALE_WORDS), similarity, trust, z + LAMBDA * trust, z, voice)
+
+
+def lent(
+    reliability: Float64[np.ndarray, " answers"],
+    z: Float64[np.ndarray, " answers"],
+    kept: Float64[np.ndarray, " answers"],
+) -> Float64[np.ndarray, " answers"]:
+    """What a participant's reliability lends its answer: `kept` of it where others unusually say the same, the pool aside.
+
+    Whoever earned trust by answers of its own may not spend it on one that is shared out. Where the pool itself stands
+    behind the answer, agreement is what it looks like.
+    """
+    shared_out = (reliability > 0) & (z < CLEARLY_CENTRAL)
+    left: Float64[np.ndarray, " answers"] = np.where(shared_out, reliability * kept, reliability)
+    return left
 
 
 def independent_support(
@@ -161,18 +182,37 @@ def standardised(
 
 
 def reliabilities(
-    measures: Measures, z: Float64[np.ndarray, " answers"], admitted: Bool[np.ndarray, " answers"], known: Known
+    measures: Measures,
+    z: Float64[np.ndarray, " answers"],
+    admitted: Bool[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+    known: Known,
 ) -> Float64[np.ndarray, " answers"]:
     """Reliability of each answer's participant, from the round's *other* prompts and its name: see `trusted`."""
     participant = measures.participant
     head = heads(measures, admitted)
-    here = np.bincount(measures.voice, weights=head * z)[measures.voice]
     prompts = np.bincount(participant, weights=head)[participant]
-    others = np.bincount(participant, weights=head * z)[participant] - here
-    present = np.bincount(measures.voice, weights=head)[measures.voice]
-    return trusted(
-        others / np.maximum(prompts - present, 1), prompts, known.mean[participant], known.prompts[participant]
-    )
+    others = np.maximum(prompts - np.bincount(measures.voice, weights=head)[measures.voice], 1)
+
+    def elsewhere(values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+        here = np.bincount(measures.voice, weights=head * values)[measures.voice]
+        mean: Float64[np.ndarray, " answers"] = (
+            np.bincount(participant, weights=head * values)[participant] - here
+        ) / others
+        return mean
+
+    told = elsewhere(telling(measures, votes))
+    return trusted(elsewhere(z), prompts, known.mean[participant], known.prompts[participant], told)
+
+
+def telling(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+    """m / (m + 7), 0..1, for the m other independent voices of each answer's pool: how far centrality there tells quality.
+
+    The reliability of the mean of m judges (Spearman 1910; Brown 1910), each of which alone has 1/8.
+    """
+    others = np.maximum(np.bincount(measures.layout.pool, weights=votes) - 1, 0)
+    share: Float64[np.ndarray, " answers"] = (others / (others + VOICES))[measures.layout.pool]
+    return share
 
 
 def trusted(
@@ -180,15 +220,16 @@ def trusted(
     prompts: Float64[np.ndarray, " n"],
     prior: Float64[np.ndarray, " n"],
     behind: Float64[np.ndarray, " n"],
+    told: Float64[np.ndarray, " n"],
 ) -> Float64[np.ndarray, " n"]:
-    """(n mean + c prior) / (n + c + 20), within -1..1: what `n` prompts show, and what the name carries.
+    """told x (n mean + c prior) / (n + c + 20), the fraction within -1..1: what `n` prompts show, and what the name carries.
 
     c = min(prompts behind the name, 20, n): a name never counts more than what the round itself shows. `mean`, `prior`:
-    mean z, in standard deviations of a pool.
+    mean z, in standard deviations of a pool. told: mean of `telling` over the prompts, 0..1.
     """
     carried = np.minimum(np.minimum(behind, CARRIED_PROMPTS), prompts)
     shrunk = (mean * prompts + prior * carried) / (prompts + carried + SHRINK)
-    bounded: Float64[np.ndarray, " n"] = np.clip(shrunk, -MOST_RELIABILITY, MOST_RELIABILITY)
+    bounded: Float64[np.ndarray, " n"] = told * np.clip(shrunk, -MOST_RELIABILITY, MOST_RELIABILITY)
     return bounded
 
 
@@ -209,18 +250,18 @@ class ParticipantStanding:
 
 
 def participant_standings(
-    measures: Measures,
-    z: Float64[np.ndarray, " answers"],
-    admitted: Bool[np.ndarray, " answers"],
-    known: Known,
-    names: Sequence[str],
+    measures: Measures, verdict: Verdict, known: Known, names: Sequence[str]
 ) -> tuple[ParticipantStanding, ...]:
     """One for each participant that has an answer in the round, by name. names: at the participants' numbers."""
-    head = heads(measures, admitted)
+    head = heads(measures, verdict.admitted)
     prompts = settled(np.bincount(measures.participant, weights=head, minlength=len(names)))
-    total = np.bincount(measures.participant, weights=head * z, minlength=len(names))
-    mean = settled(total / np.maximum(prompts, 1))
-    reliability = settled(trusted(mean, prompts, known.mean, known.prompts))
+
+    def over_prompts(values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " participants"]:
+        total = np.bincount(measures.participant, weights=head * values, minlength=len(names))
+        return settled(total / np.maximum(prompts, 1))
+
+    mean, told = over_prompts(verdict.standing.z), over_prompts(telling(measures, verdict.votes))
+    reliability = settled(trusted(mean, prompts, known.mean, known.prompts, told))
     columns = zip(names, mean, prompts, known.mean, known.prompts, reliability, strict=True)
     return tuple(
         ParticipantStanding(

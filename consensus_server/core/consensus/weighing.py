@@ -97,7 +97,7 @@ def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None =
         measures = replace(joined(parts), cues=cues and cues.first(done))
         verdict = judge(measures, reliability=policy.reliability, length_penalty=policy.length_penalty, known=known)
         _tell(weighed, pools, small, verdict)
-        standings = participant_standings(measures, verdict.standing.z, verdict.admitted, known, names)
+        standings = participant_standings(measures, verdict, known, names)
     for (batch, answers), crowd in zip(large, crowds, strict=True):
         measures = replace(crowd, cues=cues and cues.unpaired(done, done + len(crowd.length)))
         openings, _ = _openings([pools[i] for i in batch], answers)

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
 from consensus_server.core.consensus.crowds import copy_groups
+from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.guards import printable_share
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.measures import Measures
+from consensus_server.core.consensus.redundancy import unusual_company
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import unit_vectors
-from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price
+from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price, lent
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 WORDS = [f"word{i}" for i in range(400)]
@@ -104,13 +106,47 @@ def test_neither_the_order_of_pools_nor_of_answers_matters(make_round, seed, shu
 
 def test_reliability_follows_who_agrees_elsewhere(make_round):
     pools = make_round(prompts=40)
-    picks = [pool.participants[d.pick] for pool, d in zip(pools, decide(pools, GUARDED), strict=True)]
-    plain = [
-        pool.participants[d.pick]
-        for pool, d in zip(pools, decide(pools, replace(GUARDED, reliability=False)), strict=True)
-    ]
-    assert picks.count("site-4") > plain.count("site-4")
-    assert picks.count("site-0") == 0
+    trusting, plain = (decide_round(pools, replace(GUARDED, reliability=each)) for each in (True, False))
+    best = max(trusting.participants, key=lambda each: each.mean).participant
+
+    def picks(outcome):
+        return [pool.participants[d.pick] for pool, d in zip(pools, outcome.decisions, strict=True)]
+
+    assert picks(trusting).count(best) > picks(plain).count(best)
+    assert picks(trusting).count("site-0") == 0
+
+
+def test_trust_is_not_lent_to_what_several_suddenly_say_alike():
+    """Unless the pool stands behind it; and who is not trusted gains nothing by company."""
+    reliability, z, kept = (
+        np.array(each) for each in ([0.4, 0.4, 0.4, -0.4], [0.0, 1.0, 0.0, 0.0], [0.25, 0.25, 1.0, 0.25])
+    )
+    np.testing.assert_allclose(lent(reliability, z, kept), [0.1, 0.4, 0.4, -0.4])
+
+
+def test_participants_alike_everywhere_are_no_surprise():
+    """What two participants always share costs neither any trust."""
+    layout = Layout(np.repeat(np.arange(30), 4))
+    pairs = np.zeros(layout.pairs)
+    measures = Measures(layout, np.tile(np.arange(4), 30), np.full(120, 100), pairs, pairs, pairs, None)
+    everyone = np.ones(120, dtype=bool)
+    twins = np.where(np.isin(measures.participant, [0, 1]), 1.0, 0.0)
+    redundant = np.maximum(twins[measures.layout.left] * twins[measures.layout.right], measures.same_participant)
+    np.testing.assert_allclose(unusual_company(measures, everyone, redundant), 0, atol=1e-9)
+    once = np.where(measures.layout.pool[measures.layout.left] == 3, redundant, measures.same_participant)
+    company = unusual_company(measures, everyone, once)
+    here = (measures.layout.pool == 3) & (twins == 1)
+    np.testing.assert_allclose(company[here], 1 - 1 / 30)
+    assert not company[~here].any()
+
+
+def test_an_answer_far_from_the_prompt_but_near_the_topical_ones_is_on_topic(make_pool):
+    """Four answers of one meaning, one of them worded far from the prompt; a fifth about something else."""
+    prompt = np.array([1.0, 0, 0, 0])
+    vectors = np.array([[1, 2, 0, 0], [1, 2, 0.3, 0], [1, 2, 0, 0.3], [0.1, 2, 0, 0], [0.1, 0.1, 0.2, 2]])
+    texts = [f"answer {i} ".ljust(120, "x") for i in range(5)]
+    pool = with_openings(make_pool(vectors, texts=texts), prompt)
+    assert decide([pool], GUARDED)[0].gates == {4: "off_topic"}
 
 
 def test_copies_weigh_as_one_vote_and_do_not_win(make_round):
@@ -318,7 +354,7 @@ def test_what_length_adds_to_support_can_be_taken_from_the_long(make_pool):
         meaning = rng.normal(size=8)
         core = [f"p{p}core{i}" for i in range(30)]
         extra = [[f"p{p}more{k}x{i}" for i in range(60 * k)] for k in range(3)]
-        near = meaning + np.array([[0.2], [0.1], [0.0]]) * rng.normal(size=8)
+        near = meaning + np.array([[0.3], [0.2], [0.1]]) * rng.normal(size=(3, 8))
         texts = [" ".join([*core, *more]) for more in extra]
         pools.append(with_openings(make_pool(near, texts=texts, prompt_id=f"p{p:02}"), meaning))
 
