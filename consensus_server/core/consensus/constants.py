@@ -23,7 +23,11 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
                 "carried_prompts": background.CARRIED_PROMPTS,
             }
             if policy.guards:
-                found |= {"clearly_central": support.CLEARLY_CENTRAL}
+                found |= {
+                    "shared_out_from": support.SHARED_OUT[0],
+                    "shared_out_to": support.SHARED_OUT[1],
+                    "clearly_central": support.CLEARLY_CENTRAL,
+                }
     if policy.guards:
         found |= _guarding()
     return {name: float(value) for name, value in found.items()}

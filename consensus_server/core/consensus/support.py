@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import heads, unusual_company
+from consensus_server.core.consensus.redundancy import heads, ramp, unusual_company
 from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
@@ -27,7 +27,9 @@ SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
 VOICES: Final = 7.0
 """Other independent voices in a pool at which half of what it tells about a participant counts."""
-CLEARLY_CENTRAL: Final = 0.5
+SHARED_OUT: Final = (1.5, 2.0)
+"""Others that unusually repeat an answer, between which it loses what its participant's reliability would lend it."""
+CLEARLY_CENTRAL: Final = 1.0
 """Standard deviations above the middle of its pool from which an answer may be repeated by others and keep all trust."""
 SHRINK_LENGTH: Final = 160.0
 """Answers at which half of a round's effect of length counts: twenty pools of eight."""
@@ -92,7 +94,7 @@ def standing(
     z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
     trust, voice = np.zeros_like(z), votes
     if reliability:
-        kept = 1 / (1 + unusual_company(measures, admitted, redundant))
+        kept = 1 - ramp(unusual_company(measures, admitted, redundant), *SHARED_OUT)
         voice = votes * np.exp(BETA * lent(reliabilities(measures, z, admitted, votes, known), z, kept))
         support = independent_support(measures, utility, voice, redundant)
         z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
@@ -106,10 +108,10 @@ def lent(
     z: Float64[np.ndarray, " answers"],
     kept: Float64[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
-    """What a participant's reliability lends its answer: `kept` of it where others unusually say the same, the pool aside.
+    """What a participant's reliability lends its answer: `kept`, 0..1, of it where the pool does not stand behind the answer.
 
-    Whoever earned trust by answers of its own may not spend it on one that is shared out. Where the pool itself stands
-    behind the answer, agreement is what it looks like.
+    Whoever earned trust by answers of its own may not spend it on one that is shared out among several. Where the pool
+    itself supports the answer, agreement is what it looks like.
     """
     shared_out = (reliability > 0) & (z < CLEARLY_CENTRAL)
     left: Float64[np.ndarray, " answers"] = np.where(shared_out, reliability * kept, reliability)

@@ -119,7 +119,7 @@ def test_reliability_follows_who_agrees_elsewhere(make_round):
 def test_trust_is_not_lent_to_what_several_suddenly_say_alike():
     """Unless the pool stands behind it; and who is not trusted gains nothing by company."""
     reliability, z, kept = (
-        np.array(each) for each in ([0.4, 0.4, 0.4, -0.4], [0.0, 1.0, 0.0, 0.0], [0.25, 0.25, 1.0, 0.25])
+        np.array(each) for each in ([0.4, 0.4, 0.4, -0.4], [0.9, 1.0, 0.0, 0.0], [0.25, 0.25, 1.0, 0.25])
     )
     np.testing.assert_allclose(lent(reliability, z, kept), [0.1, 0.4, 0.4, -0.4])
 

@@ -208,7 +208,7 @@ def test_whoever_builds_a_good_name_and_then_lies_gains_little(make_round, liars
     most: labels that they win; bought: how many of these they owe to their names.
     """
     plan = [(), (), (), liars, liars]
-    named, fresh, marked = [], [], []
+    named, fresh, marked, wrongly = [], [], [], 0
     for first in (0, 100, 200):
         others = partial(_shifted, make_round, first)
         won, history = federation(others, plan, experts=liars)
@@ -216,8 +216,9 @@ def test_whoever_builds_a_good_name_and_then_lies_gains_little(make_round, liars
         fresh += federation(others, plan, replace(GUARDED, half_life_rounds=0.0), experts=liars)[0][3:]
         assert min(history[2][who].reliability for who in liars) > 0.1
         marked.append(any(history[3][who].drifted for who in liars))
-        assert not any(each.drifted for who, each in history[2].items() if who not in liars)
+        wrongly += sum(each.drifted for who, each in history[2].items() if who not in liars)
     assert sum(marked) >= 2
+    assert wrongly <= 1
     assert np.mean(named) <= most
     assert np.mean(named) <= np.mean(fresh) + bought
 
