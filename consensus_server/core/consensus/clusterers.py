@@ -1,7 +1,7 @@
 """How the meanings in a pool are found, by name.
 
 `average_linkage` decides rounds: exact, and the same on every machine. The others are for ablations. They are cut by the
-same measure, the policy's distance, and their arithmetic is scikit-learn's, in floating point: equal on one machine.
+same measure, the policy's distance, and their arithmetic is scikit-learn's or FAISS's, in floating point: equal on one machine.
 """
 
 import warnings
@@ -24,6 +24,9 @@ from consensus_server.core.consensus.errors import UnknownClusterer
 
 Clusterer = Callable[[Answers, Float64[np.ndarray, " pools"], Neighbours], Int64[np.ndarray, " answers"]]
 """(answers, least similarity by pool, -1..1, index) to the cluster of each answer, named by its first row."""
+
+Unit = Float64[np.ndarray, "texts dimension"]
+Labels = Int64[np.ndarray, " texts"]
 
 _STARTS: Final = 4
 """Starts of k-means, of which the best is kept."""
@@ -69,9 +72,7 @@ def _rows_by_pool(answers: Answers) -> list[Int64[np.ndarray, " size"]]:
     return [start + np.arange(size) for start, size in zip(answers.starts, answers.sizes, strict=True)]
 
 
-def _pool_by_pool(
-    label: Callable[[Float64[np.ndarray, "texts dimension"], float], Int64[np.ndarray, " texts"]],
-) -> Clusterer:
+def _pool_by_pool(label: Callable[[Unit, float], Labels]) -> Clusterer:
     """Each pool by itself. Copies of a text are one point, and follow it."""
 
     def cluster(
@@ -87,24 +88,42 @@ def _pool_by_pool(
     return cluster
 
 
-def _kmeans(unit: Float64[np.ndarray, "texts dimension"], similarity: float) -> Int64[np.ndarray, " texts"]:
-    """k-means with the fewest clusters in each of which the mean cosine of two members reaches `similarity`."""
+def _fewest(split: Callable[[Unit, int], Labels]) -> Callable[[Unit, float], Labels]:
+    """`split` into the fewest clusters in each of which the mean cosine of two members reaches the least similarity."""
+
+    def label(unit: Unit, similarity: float) -> Labels:
+        for count in range(1, len(unit)):
+            labels = split(unit, count)
+            if _tight(unit, labels, similarity):
+                return labels
+        return np.arange(len(unit))
+
+    return label
+
+
+def _kmeans(unit: Unit, count: int) -> Labels:
+    """k-means (Lloyd) by scikit-learn."""
     from sklearn.cluster import KMeans  # noqa: PLC0415 - slow to import, and for ablations only
     from threadpoolctl import threadpool_limits  # noqa: PLC0415 - of scikit-learn
 
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer distinct vectors than clusters
-        for count in range(1, len(unit)):
-            labels: Int64[np.ndarray, " texts"] = KMeans(count, n_init=_STARTS, random_state=0).fit_predict(unit)
-            labels = labels.astype(np.int64)
-            if _tight(unit, labels, similarity):
-                return labels
-    return np.arange(len(unit))
+        labels: Labels = KMeans(count, n_init=_STARTS, random_state=0).fit_predict(unit).astype(np.int64)
+    return labels
 
 
-def _tight(
-    unit: Float64[np.ndarray, "texts dimension"], labels: Int64[np.ndarray, " texts"], similarity: float
-) -> bool:
+def _kmeans_faiss(unit: Unit, count: int) -> Labels:
+    """Spherical k-means by FAISS, in single precision: means are put back on the sphere."""
+    import faiss  # noqa: PLC0415 - heavy, and for ablations only
+
+    vectors = unit.astype(np.float32)
+    fitted = faiss.Kmeans(unit.shape[1], count, nredo=_STARTS, seed=1, spherical=True, min_points_per_centroid=1)
+    fitted.train(vectors)
+    labels: Labels = fitted.index.search(vectors, 1)[1].ravel().astype(np.int64)
+    return labels
+
+
+def _tight(unit: Unit, labels: Labels, similarity: float) -> bool:
     """Whether in each cluster the mean cosine of two different members is at least `similarity`."""
     counts = np.bincount(labels)
     sums = np.zeros((len(counts), unit.shape[1]))
@@ -114,7 +133,7 @@ def _tight(
     return bool(((sums**2).sum(axis=1) - own >= similarity * pairs - 1e-9).all())
 
 
-def _hdbscan(unit: Float64[np.ndarray, "texts dimension"], similarity: float) -> Int64[np.ndarray, " texts"]:
+def _hdbscan(unit: Unit, similarity: float) -> Labels:
     """HDBSCAN (Campello et al., PAKDD 2013); clusters closer than the cut are one, and noise stands alone."""
     from sklearn.cluster import HDBSCAN  # noqa: PLC0415 - as above
 
@@ -122,7 +141,7 @@ def _hdbscan(unit: Float64[np.ndarray, "texts dimension"], similarity: float) ->
     found = HDBSCAN(
         min_cluster_size=2, min_samples=1, cluster_selection_epsilon=epsilon, allow_single_cluster=True, copy=True
     )
-    labels: Int64[np.ndarray, " texts"] = found.fit_predict(unit).astype(np.int64)
+    labels: Labels = found.fit_predict(unit).astype(np.int64)
     return np.where(labels < 0, len(unit) + np.arange(len(unit)), labels)
 
 
@@ -131,7 +150,8 @@ CLUSTERERS: Final[Mapping[str, Clusterer]] = MappingProxyType(
         "average_linkage": average_linkage,
         "components": components,
         "hdbscan": _pool_by_pool(_hdbscan),
-        "kmeans": _pool_by_pool(_kmeans),
+        "kmeans": _pool_by_pool(_fewest(_kmeans)),
+        "kmeans_faiss": _pool_by_pool(_fewest(_kmeans_faiss)),
     }
 )
 
