@@ -9,7 +9,7 @@ wordings, right in 25 to 75 of 100 cases; each fact has three wrong values that 
 Encoders: the default; one fitted here (`consensus-server encoder fit`) to the answers to the file's prompts that are not
 measured, or, where there are none, to the answers that are; the stand-in, which counts words and letters; `--also` adds
 others by name or folder. Each gets the distances at which as many pairs of answers to a prompt lie close as with the
-default encoder at .20 and .40: a cosine of one encoder says nothing about another's.
+default encoder at the policy's: a cosine of one encoder says nothing about another's.
 
 Panels of like participants have neighbours in the ranking by mean quality; panels of unlike ones have one of each of K
 equal parts of it. Read each quality against `random` of its own panels.
@@ -37,13 +37,14 @@ from consensus_server.evaluation.figures import mean, two_way_interval
 from consensus_server.evaluation.panels import Panel, decide_panel
 
 SIZE = 8
-DISTANCES = (0.20, 0.40)
+DISTANCES = (Policy().distance_short, Policy().distance_long)
 """Of the default encoder, for short and for long answers."""
+BARE = {"guards": False, "reliability": False}
 POLICIES = {
-    "cluster_medoid": {"rule": "cluster_medoid"},
-    "medoid": {"rule": "medoid"},
-    "fused": {"rule": "fused"},
-    "hybrid": {"rule": "hybrid"},
+    "cluster_medoid": {"rule": "cluster_medoid", **BARE},
+    "medoid": {"rule": "medoid", **BARE},
+    "fused": {"rule": "fused", **BARE},
+    "hybrid": {"rule": "hybrid", **BARE},
     "hybrid, guards, reliability": {"rule": "hybrid", "guards": True, "reliability": True},
 }
 screen = Console(stderr=True)
