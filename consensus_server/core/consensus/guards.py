@@ -25,9 +25,9 @@ LEAST_RELEVANCE: Final = 0.17
 RELEVANCE_OF_SECOND: Final = 0.5
 """Where all answers are far from the prompt, half the relevance of the second-best is enough."""
 FLOOR_OF_SECOND: Final = 0.02
-LIKENESS_OF_TOPICAL: Final = 0.5
-"""An answer far from the prompt is on topic all the same if it is at least half as near to those near the prompt as they
-are to one another: the right answer to a riddle need not sound like it."""
+LIKENESS_OF_TOPICAL: Final = 0.75
+"""An answer far from the prompt is on topic all the same if it is at least three quarters as near to those near the prompt
+as they are to one another: the right answer to a riddle need not sound like it."""
 MOST_REPETITION: Final = 0.35
 LEAST_ORDER: Final = 0.65
 """Word order: shuffled words lie about .5, the answers of honest models about .9, .1 % of them under .65."""
