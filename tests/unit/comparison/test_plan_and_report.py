@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from statistics import stdev
 
 import pytest
 
@@ -50,15 +51,21 @@ RESULTS = [
 def test_the_mean_of_three_seeds_has_students_interval():
     found = interval([0.5, 0.6, 0.7])
     assert found.mean == pytest.approx(0.6)
-    assert (found.low, found.high) == pytest.approx((0.6 - 4.303 * 0.1 / 3**0.5, 0.6 + 4.303 * 0.1 / 3**0.5))
+    assert (found.low, found.high) == pytest.approx((0.6 - 4.303 * 0.1 / 3**0.5, 0.6 + 4.303 * 0.1 / 3**0.5), rel=1e-3)
     assert interval([0.5]).low is None
+
+
+def test_beyond_ten_seeds_the_interval_is_still_student_s():
+    """2.228 at ten degrees of freedom, not the normal distribution's 1.96."""
+    values = [0.1 * i for i in range(11)]
+    assert interval(values).high - 0.5 == pytest.approx(2.228 * stdev(values) / 11**0.5, rel=1e-3)
 
 
 def test_the_primary_test_is_paired_and_against_the_best_on_validation():
     found = verdict(PLAN, RESULTS, ["fedit", "fedreft"])
     assert (found.consensus, found.best) == ("consensus", "fedit")
     assert found.difference.mean == pytest.approx(-0.02)
-    assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5)
+    assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5, rel=1e-3)
     assert found.not_inferior is True
     assert verdict(PLAN.model_copy(update={"margin": 0.03}), RESULTS, ["fedit"]).not_inferior is False
 
@@ -103,8 +110,13 @@ def test_a_variant_changes_the_setting_and_may_run_fewer_methods():
     ("text", "message"),
     [
         ("methods: [fedprox]", "there is no 'fedprox'; known are local_only"),
-        ("variants: {a: {methods: [fedprox]}}", "variants.a: there is no 'fedprox'"),
-        ("variants: {a: {sites: 1}}", "greater than or equal to 2"),
+        ("variants: {a: {methods: [fedprox]}}", "variants.a.methods: there is no 'fedprox'"),
+        ("variants: {a: {sites: 1}}", "variants.a.sites: Input should be greater than or equal to 2"),
+        ("seeds: [0]\nvariants:\n  a: {}\n  b:\n    sites: 1", "plan.yaml, line 5: variants.b.sites: Input"),
+        ("seeds: [0]\nmethods:\n  - fedprox", "plan.yaml, line 2: methods: there is no 'fedprox'"),
+        ("seeds: [0]\nround: 3", "plan.yaml, line 2: round: Extra inputs are not permitted"),
+        ("seeds: 2026-13-45", "is no YAML"),
+        ("- 3", "Fields and their meaning: consensus schema plan"),
         ("variants: {a: {colour: blue}}", "Extra inputs are not permitted"),
         ("seeds: []", "seeds"),
         ("round: 3", "round: Extra inputs are not permitted"),
