@@ -9,10 +9,11 @@ import pytest
 
 from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Cell, Plan
-from client_kit.comparison.report import markdown, write_reports
+from client_kit.comparison.report import write_reports
 from client_kit.comparison.results import CellResult, LabelRound, ParticipantOutcome, Stage, interval, verdict
 from client_kit.comparison.run import Comparison, load_plan, read_results, run_comparison
 from client_kit.comparison.tables import report_of
+from client_kit.comparison.text import markdown
 from client_kit.errors import ConfigurationError
 
 
@@ -163,6 +164,27 @@ def test_a_report_with_drift_says_what_became_of_old_and_new_facts(tmp_path):
     assert "| semantic consensus | 0.900 | 0.250 | 0.500 | never |" in markdown(report)
     write_reports(report, tmp_path)
     assert "<td>0.900</td><td>0.250</td><td>0.500</td><td>never</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_variants_stand_in_one_table_beside_the_plan_s_own_setting():
+    plan = PLAN.model_copy(update={"variants": {"hot": {"temperature": 1.0, "methods": ["consensus"]}}})
+    hot = [result("consensus", seed, 0.6, variant="hot", sent=[4_000]) for seed in range(2)]
+    text = markdown(report_of(plan, [*RESULTS, *hot]))
+    assert "- hot: temperature 1.0\n" in text
+    assert "| hot | semantic consensus | 0.610 | 0.305 | 0.305, 0.305 | -0.052 | 4.0 kB |  |" in text
+    assert report_of(plan, hot).rows[0].against_plan is None
+
+
+def test_a_group_of_questions_that_only_one_task_has_gets_a_column():
+    text = markdown(
+        report_of(PLAN.model_copy(update={"variants": {}}), [own_setting(staged([0.0, 0.5], content=0.75))])
+    )
+    assert "| All questions | Content | Sent |" in text
+    assert "| 0.500 | 0.500 | 0.750 | 0 B |" in text
+
+
+def own_setting(run):
+    return run.model_copy(update={"cell": run.cell.model_copy(update={"variant": ""})})
 
 
 def test_trainable_numbers_stand_beside_lora_s():
