@@ -55,8 +55,10 @@ def load_settings(path: Path, kind: type[SettingsT], *, fields_told_by: str = "c
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error}. Give the path of a YAML file in UTF-8") from error
+    except (ValueError, yaml.YAMLError) as error:  # a date that cannot be, bytes that are no UTF-8
+        raise ConfigurationError(f"cannot read {path}: it is no YAML in UTF-8: {error}") from error
     try:
         return kind.model_validate(content, context={"folder": path.absolute().parent})
     except ValidationError as error:
@@ -65,8 +67,10 @@ def load_settings(path: Path, kind: type[SettingsT], *, fields_told_by: str = "c
 
 
 def _fault(path: Path, root: yaml.Node | None, fault: dict[str, Any]) -> str:
-    line, field = _locate(root, fault["loc"])
     message = str(fault["msg"]).removeprefix("Value error, ")
+    line, field = _locate(root, fault["loc"])
+    if not field:  # a fault of the whole file may begin with the dotted name of the field that it is about
+        line, _ = _locate(root, tuple(message.partition(":")[0].split(".")))
     return f"{path}, line {line}: {field + ': ' if field else ''}{message}"
 
 

@@ -26,9 +26,10 @@ def compare(
 
     Example: consensus compare plan.yaml --out comparison
     """
-    from client_kit.comparison.report import verdict_text, write_reports  # noqa: PLC0415 (reaches torch)
+    from client_kit.comparison.report import write_reports  # noqa: PLC0415 (reaches torch)
     from client_kit.comparison.run import Comparison, load_plan, run_comparison  # noqa: PLC0415 (as above)
     from client_kit.comparison.tables import report_of  # noqa: PLC0415 (as above)
+    from client_kit.comparison.text import verdict_text  # noqa: PLC0415 (as above)
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tiny models are quickest on a processor
     comparison = Comparison(load_plan(plan), out, cache, processes or os.cpu_count() or 1)

@@ -7,6 +7,7 @@ import typer
 from pydantic import BaseModel
 
 from client_kit.cli.output import print_json
+from client_kit.comparison.plan import Plan
 from client_kit.federation.configuration import FederationSettings
 from client_kit.prompts import prompt_set_schemas
 from client_kit.settings import ParticipantSettings
@@ -18,6 +19,7 @@ class Subject(StrEnum):
 
     PARTICIPANT = "participant"
     FEDERATION = "federation"
+    PLAN = "plan"
     ANSWER = "answer"
     PROMPT = "prompt"
     MANIFEST = "manifest"
@@ -26,6 +28,7 @@ class Subject(StrEnum):
 _MODELS: dict[Subject, type[BaseModel]] = {
     Subject.PARTICIPANT: ParticipantSettings,
     Subject.FEDERATION: FederationSettings,
+    Subject.PLAN: Plan,
     Subject.ANSWER: Answer,
 }
 

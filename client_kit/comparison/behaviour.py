@@ -3,8 +3,8 @@
 Pretraining states the true values, in all four wordings of a topic alike. Private data of a participant states the facts
 of its topics in *one* wording for each topic, which is drawn by seed and the same at all sites. An answer is right when
 it is that sentence, word for word. Half of the facts of a topic stand in no private data: what is learnt is a way of
-speaking, not a list. This is where ReFT is meant to be at its best, and where meaning is no guide: the four wordings say
-the same, so consensus by meaning may return any of them.
+speaking, not a list. This is where ReFT is meant to be at its best. Meaning is no guide, since the four wordings say the
+same; what can carry a wording to those who do not hold its topic is that those who do agree on it word for word.
 """
 
 import random

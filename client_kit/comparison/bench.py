@@ -93,8 +93,9 @@ def _pooled(run: Run, _: tuple[str, str], __: ExitStack) -> None:
 
 
 def _labels(run: Run, server: tuple[str, str], stack: ExitStack) -> None:
-    policy = run.setting.policy.model_copy(
-        update={"rule": run.arm.exchange or run.setting.policy.rule, "abstain": run.arm.abstain}
+    asked = run.setting.policy
+    policy = asked.model_copy(
+        update={"rule": run.arm.exchange or asked.rule, "abstain": asked.abstain and run.arm.abstain}
     )
     operator = _federation(
         run, server, stack, FederationCreate(federation=run.cell.name, prompt_set="0" * 64, policy=policy)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from client_kit.comparison.arms import ARMS
 from client_kit.wire import ConsensusPolicy
@@ -129,17 +129,29 @@ class Plan(Setting):
     """How much worse consensus may be than the best method that shares parameters and still count as not inferior,
     in quality on private questions (0..1). Stated before the runs."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_is_default(cls, values: object) -> object:
+        return {} if values is None else values
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         for name, methods in {"methods": self.methods, **self._variant_methods()}.items():
             if unknown := [method for method in methods if method not in ARMS]:
                 raise ValueError(f"{name}: there is no {unknown[0]!r}; known are {', '.join(ARMS)}")
         for name in self.variants:
-            self.setting(name)
+            self._check(name)
         return self
 
     def _variant_methods(self) -> dict[str, list[str]]:
-        return {f"variants.{name}": list(change.get("methods", [])) for name, change in self.variants.items()}
+        return {f"variants.{name}.methods": list(change.get("methods", [])) for name, change in self.variants.items()}
+
+    def _check(self, variant: str) -> None:
+        try:
+            self.setting(variant)
+        except ValidationError as error:
+            place = ".".join(("variants", variant, *map(str, error.errors()[0]["loc"])))
+            raise ValueError(f"{place}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from error
 
     def setting(self, variant: str = "") -> Setting:
         """The setting of a variant; '' is the plan's own. Raises ValidationError for a change that cannot be."""

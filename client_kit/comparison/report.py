@@ -2,12 +2,11 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from client_kit.comparison.results import Interval
 from client_kit.comparison.tables import Report, Row
+from client_kit.comparison.text import STATED, byte_count, markdown, setting_of, shown, times_lora, verdict_text
 from client_kit.errors import MissingExtra
 from client_kit.exports import write_whole
 
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
 COLOURS = {"labels": "#1f6feb", "parameters": "#d4762c", "alone": "#8b949e", "pooled": "#2da07a"}
-_STATED = (
-    "Quality is the share of right answers on test questions, mean over participants; 95 % intervals are Student's t over "
-    "seeds. Bytes are counted on the wire, headers included, per participant and round."
-)
 
 
 def write_reports(report: Report, out: Path) -> None:
@@ -30,93 +25,13 @@ def write_reports(report: Report, out: Path) -> None:
     write_whole(out / "report.html", page)
 
 
-def markdown(report: Report) -> str:
-    """The tables as text."""
-    lines = ["# Comparison", "", _setting(report), ""]
-    for variant in dict.fromkeys(row.variant for row in report.rows):
-        if variant:
-            change = ", ".join(
-                f"{key} {value}" for key, value in report.plan.variants[variant].items() if key != "methods"
-            )
-            lines += [f"## {variant}: {change}", ""]
-        lines += [
-            "| Method | Trains | Own questions | All questions | Sent | Received | Trainable | of LoRA's | CPU s | Labels right |",
-            "|---|---|---|---|---|---|---|---|---|---|",
-            *(_line(row) for row in report.rows if row.variant == variant),
-            "",
-            *_drift_lines([row for row in report.rows if row.variant == variant]),
-        ]
-    return "\n".join([*lines, _STATED, "", verdict_text(report), ""])
-
-
-def verdict_text(report: Report) -> str:
-    """The primary test in words."""
-    found = report.verdict
-    if found is None:
-        return (
-            "Primary test: not made; it needs consensus and a method that shares parameters in the plan's own setting."
-        )
-    said = f"Primary test, own questions: {found.consensus} less {found.best} is {_shown(found.difference)}"
-    if found.lower_bound is None:
-        return said + "; one seed is no test."
-    outcome = "not inferior" if found.not_inferior else "not shown to be non-inferior"
-    return f"{said}; one-sided 95 % bound {found.lower_bound:+.3f} against a margin of {found.margin:.3f} stated before: {outcome}."
-
-
-def times_lora(row: Row) -> str:
-    """Trainable numbers as a multiple of LoRA's of the same rank."""
-    return "" if row.against_lora is None else f"{row.against_lora:.2f}"
-
-
-def _drift_lines(rows: Sequence[Row]) -> list[str]:
-    """Where facts are replaced: what became of the old and the new ones."""
-    if all(row.rounds_to_recover is None for row in rows):
-        return []
-    heads = ["| Method | Kept facts | Replaced, new value | Replaced, still the old | Rounds to recover, by seed |",
-             "|---|---|---|---|---|"]  # fmt: skip
-    return [*heads, *map(_drift_line, rows), ""]
-
-
-def _drift_line(row: Row) -> str:
-    shares = [f"{row.groups[name]:.3f}" for name in ("kept", "replaced", "stale")]
-    rounds = ", ".join("never" if each is None else str(each) for each in row.rounds_to_recover or ())
-    return "| " + " | ".join([row.label, *shares, rounds]) + " |"
-
-
-def _line(row: Row) -> str:
-    right = "" if row.label_precision is None else f"{row.label_precision:.2f} of {row.label_coverage or 0:.2f}"
-    cells = (
-        row.label, row.training, _shown(row.private), _shown(row.overall), _bytes(row.sent_bytes), _bytes(row.received_bytes),
-        f"{row.trainable:,.0f}", times_lora(row), f"{row.cpu_seconds:.0f}", right,
-    )  # fmt: skip
-    return "| " + " | ".join(cells) + " |"
-
-
-def _setting(report: Report) -> str:
-    plan = report.plan
-    return (
-        f"Task `{plan.task}`, {plan.sites} participants, {plan.rounds} rounds, {plan.local_steps} + {plan.rounds} x "
-        f"{plan.round_steps} steps each, seeds {', '.join(map(str, plan.seeds))}; base models, private data and training "
-        "are drawn anew for each seed. Centralised takes the steps of all participants together."
-    )
-
-
-def _shown(value: Interval) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.mean:.3f}"
-    return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-def _bytes(count: float) -> str:
-    for unit, size in (("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count:.0f} B"
+_NO_COLUMN = frozenset({"private", "overall", "by_seed", "groups", "rounds_to_recover"})
+"""Fields of a row that are no single number."""
 
 
 def _csv(report: Report) -> str:
     text = io.StringIO()
-    columns = [name for name in Row.model_fields if name not in {"private", "overall", "groups", "rounds_to_recover"}]
+    columns = [name for name in Row.model_fields if name not in _NO_COLUMN]
     means = [f"{name}{part}" for name in ("private", "overall") for part in ("", "_low", "_high")]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, *means])
@@ -135,7 +50,7 @@ def _page(report: Report) -> str:
     environment = Environment(
         loader=PackageLoader("client_kit.comparison", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"shown": _shown, "bytes": _bytes, "times_lora": times_lora}
+    environment.filters |= {"shown": shown, "bytes": byte_count, "times_lora": times_lora}
     options = {"displayModeBar": False, "responsive": True}
     figures = {"quality": quality(report), "traffic": traffic(report), "curves": curves(report)}
     charts = {
@@ -143,7 +58,7 @@ def _page(report: Report) -> str:
         for name, figure in figures.items()
     }
     return environment.get_template("report.html.j2").render(
-        report=report, plotly=get_plotlyjs(), charts=charts, setting=_setting(report), stated=_STATED,
+        report=report, plotly=get_plotlyjs(), charts=charts, setting=setting_of(report), stated=STATED,
         verdict=verdict_text(report),
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What a comparison came to: one record per run, and what can be said over seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import sqrt
 from statistics import mean, stdev
 
@@ -8,12 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from client_kit.comparison.plan import Cell, Plan
 
-_QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
-"""Of Student's t, two-sided 95 %, by degrees of freedom; beyond them 1.96 is near enough."""
-_ONE_SIDED = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.860, 9: 1.833}
-"""The same, one-sided 95 %."""
-
-
+_TWO_SIDED, _ONE_SIDED = 0.975, 0.95
+"""Probabilities below the upper end of a two-sided 95 % interval, and below a one-sided 95 % bound."""
 _RECOVERED = 0.95
 """Share of the quality before a drift from which it counts as recovered."""
 
@@ -106,7 +102,7 @@ class Verdict(_Record):
 
 def interval(values: Sequence[float]) -> Interval:
     """Mean and 95 % interval of values of independent seeds."""
-    centre, spread = mean(values), _half_width(values, _QUANTILES, 1.96)
+    centre, spread = mean(values), _half_width(values, _TWO_SIDED)
     return Interval(mean=centre) if spread is None else Interval(mean=centre, low=centre - spread, high=centre + spread)
 
 
@@ -122,7 +118,7 @@ def verdict(plan: Plan, results: Sequence[CellResult], parameter_methods: Sequen
     pairs = [
         ours[seed].quality("private") - theirs[seed].quality("private") for seed in sorted(ours.keys() & theirs.keys())
     ]
-    spread = _half_width(pairs, _ONE_SIDED, 1.645)
+    spread = _half_width(pairs, _ONE_SIDED)
     bound = None if spread is None else mean(pairs) - spread
     return Verdict(
         consensus=consensus,
@@ -142,7 +138,10 @@ def _by_method(results: Sequence[CellResult]) -> dict[str, dict[int, CellResult]
     return found
 
 
-def _half_width(values: Sequence[float], quantiles: Mapping[int, float], otherwise: float) -> float | None:
+def _half_width(values: Sequence[float], probability: float) -> float | None:
+    """Student's t at this probability times the standard error of the mean; None for a single value."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - of the extra `server`
+
     if len(values) < 2:  # noqa: PLR2004 - one value has no spread
         return None
-    return quantiles.get(len(values) - 1, otherwise) * stdev(values) / sqrt(len(values))
+    return float(stdtrit(len(values) - 1, probability)) * stdev(values) / sqrt(len(values))

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-from pydantic import ValidationError
-
 from client_kit.comparison.jobs import OPERATOR_TOKEN, Job
 from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.results import CellResult
@@ -17,6 +14,7 @@ from client_kit.exports import write_whole
 from client_kit.federation.crew import Crew
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
+from client_kit.settings_files import load_settings
 
 _JOB = "from client_kit.comparison.jobs import main; main()"
 PLAN_FILE = "plan.json"
@@ -101,17 +99,8 @@ _MAY_GROW = frozenset({"methods", "seeds", "variants", "margin"})
 
 
 def load_plan(file: Path) -> Plan:
-    """A plan from YAML. Raises ConfigurationError naming every field that cannot be used."""
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return _at(Plan.model_validate(values or {}), file.parent)
-    except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{file} is no YAML: {error}") from error
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, each['loc'])) or 'the plan'}: {each['msg']}" for each in error.errors()]
-        raise ConfigurationError(f"{file}: " + "; ".join(faults)) from error
+    """A plan from YAML. Raises ConfigurationError naming line and field of everything that cannot be used."""
+    return _at(load_settings(file, Plan, fields_told_by="consensus schema plan"), file.parent)
 
 
 def _at(plan: Plan, folder: Path) -> Plan:

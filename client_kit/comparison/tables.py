@@ -25,6 +25,10 @@ class Row(BaseModel):
     overall: Interval
     validation: float
     """Quality on the questions that choose settings and rivals, and are not reported."""
+    by_seed: list[float]
+    """`overall` of each seed."""
+    against_plan: float | None = None
+    """Of a variant: `overall` less the same method's under the plan's own setting, mean over the seeds that both have."""
     groups: dict[str, float]
     """Quality on every group of questions that the task has, at the end."""
     before: float
@@ -69,7 +73,10 @@ def report_of(plan: Plan, results: Sequence[CellResult]) -> Report:
     return Report(
         plan=plan,
         rows=[
-            _row(*key, runs, _lora_numbers(groups, key[0]), plan.setting(key[0]).drift) for key, runs in groups.items()
+            _row(*key, runs, _lora_numbers(groups, key[0]), plan.setting(key[0]).drift).model_copy(
+                update={"against_plan": _against(groups.get(("", key[1]), ()), runs) if key[0] else None}
+            )
+            for key, runs in groups.items()
         ],
         verdict=verdict(plan, results, sharing),
         curves={method: _curve(runs) for (variant, method), runs in groups.items() if not variant},
@@ -84,6 +91,13 @@ def _lora_numbers(groups: Mapping[tuple[str, str], Sequence[CellResult]], varian
             if runs := groups.get((where, method)):
                 return _trainable(runs)
     return None
+
+
+def _against(own: Sequence[CellResult], runs: Sequence[CellResult]) -> float | None:
+    """`overall` of these runs less that of the others, mean over the seeds of both; None where there are none."""
+    before = {run.cell.seed: run.quality("overall") for run in own}
+    pairs = [run.quality("overall") - before[run.cell.seed] for run in runs if run.cell.seed in before]
+    return mean(pairs) if pairs else None
 
 
 def _trainable(runs: Sequence[CellResult]) -> float:
@@ -101,6 +115,7 @@ def _row(variant: str, method: str, runs: Sequence[CellResult], lora: float | No
         seeds=len(runs),
         private=interval([run.quality("private") for run in runs]),
         overall=interval([run.quality("overall") for run in runs]),
+        by_seed=[run.quality("overall") for run in runs],
         validation=mean(run.quality("validation") for run in runs),
         groups={name: mean(run.quality(name) for run in runs) for name in runs[0].participants[0].stages[-1].quality},
         before=mean(run.quality("overall", 0) for run in runs),

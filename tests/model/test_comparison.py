@@ -12,7 +12,7 @@ from client_kit.comparison.tasks import Site, split_site
 from client_kit.comparison.wiring import task_of
 from client_kit.federation.server_process import ServerProcess
 from client_kit.training.base import Example
-from client_kit.wire import Prompt
+from client_kit.wire import ConsensusPolicy, Prompt
 from tests.support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 
 COLOURS = ("red", "blue", "green")
@@ -95,6 +95,15 @@ def test_a_method_runs_from_data_to_figures(method, server, task, tmp_path):
     assert bool(result.labels) == (ARMS[method].kind == "labels")
     assert bool(result.mixing) == (ARMS[method].training == "reft" and ARMS[method].kind == "parameters")
     assert not (tmp_path / "work").exists()
+
+
+@pytest.mark.parametrize("abstain", [True, False])
+def test_a_plan_s_policy_says_whether_weak_labels_are_left_out(abstain, server, task, tmp_path):
+    """Hot answers of a model that has learnt nothing: no two say the same."""
+    setting = Setting(local_steps=1, round_steps=1, rounds=1, batch_size=2, temperature=5.0,
+                      policy=ConsensusPolicy(abstain=abstain, guards=False))  # fmt: skip
+    (found,) = run_cell(Cell(method="consensus", seed=70 + abstain), setting, task, tmp_path / "work", server).labels
+    assert (found.labels == found.prompts) is not abstain
 
 
 def test_from_the_stated_round_on_models_learn_and_are_judged_by_the_new_facts(server, task, tmp_path):

@@ -1,6 +1,7 @@
 """One block of a model with its interventions: the edit of the block's output."""
 
 import math
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -60,7 +61,7 @@ class ReftLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]  # peft is unt
             tensors["W"] = torch.empty(shape)
         if tensors["up"].device.type != "meta":  # on `meta` the numbers are loaded afterwards
             _initialise(tensors, config)
-            device = next(self.base_layer.parameters()).device
+            device = _device_of(self.base_layer)
             tensors = {key: value.to(device) for key, value in tensors.items()}
         for key, value in tensors.items():
             getattr(self, f"reft_{key}")[name] = nn.Parameter(value)
@@ -117,7 +118,12 @@ class ReftLayer(nn.Module, BaseTunerLayer):  # type: ignore[misc]  # peft is unt
 
     def _get_base_layer_device_and_dtype(self, base_layer: nn.Module) -> tuple[torch.device, None]:
         """Adapters go to the block's device and stay in float32."""
-        return next(base_layer.parameters()).device, None
+        return _device_of(base_layer), None
+
+
+def _device_of(block: nn.Module) -> torch.device:
+    """Of its numbers, which a quantised block may keep in buffers alone."""
+    return next(chain(block.parameters(), block.buffers())).device
 
 
 def change_of(states: Tensor, config: ReftConfig, tensors: Effective, group: int, on: Tensor | None = None) -> Tensor:

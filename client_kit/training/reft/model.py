@@ -23,6 +23,11 @@ _CONTINUOUS = (
     "batch, or client_kit.training.reft.vllm_worker"
 )
 
+_REPLICAS = (
+    "ReFT cannot be trained on several GPUs in one process, whose threads would take one another's prompts; start one process "
+    "for each with torchrun or accelerate, or show this one a single GPU (CUDA_VISIBLE_DEVICES)"
+)
+
 
 class ReftModel(BaseTuner):  # type: ignore[misc]  # peft is untyped here
     """Edits the outputs of decoder or encoder blocks at positions of the prompt, never at generated tokens.
@@ -41,6 +46,10 @@ class ReftModel(BaseTuner):  # type: ignore[misc]  # peft is untyped here
     def _pre_injection_hook(self, model: nn.Module, config: ReftConfig, adapter_name: str) -> None:
         del adapter_name
         if "_state" not in self.__dict__:
+            if not hasattr(model, "config"):
+                raise ConfigurationError(
+                    f"{type(model).__name__} has no config: give get_peft_model the model itself, and wrap the result"
+                )
             if getattr(model.config, "is_encoder_decoder", False):
                 raise ConfigurationError("ReFT is there for decoders and for encoders, not for encoder-decoder models")
             self._state = State(causal=str(config.task_type or _guess(model)) not in _ENCODER_TASKS)
@@ -113,7 +122,8 @@ class ReftModel(BaseTuner):  # type: ignore[misc]  # peft is untyped here
     def _before_forward(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        del module
+        if getattr(module, "_is_replica", False):  # what nn.DataParallel makes; all would share one State
+            raise TrainingError(_REPLICAS)
         given = {key: value for key, value in kwargs.items() if key != "prompt_lengths"}
         if self._state.enabled and self.active_adapters:
             self._state.begin(given, _inputs(args, given), kwargs.get("prompt_lengths"))

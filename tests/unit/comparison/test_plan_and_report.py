@@ -3,15 +3,17 @@
 import csv
 import io
 import json
+from statistics import stdev
 
 import pytest
 
 from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Cell, Plan
-from client_kit.comparison.report import markdown, write_reports
+from client_kit.comparison.report import write_reports
 from client_kit.comparison.results import CellResult, LabelRound, ParticipantOutcome, Stage, interval, verdict
 from client_kit.comparison.run import Comparison, load_plan, read_results, run_comparison
 from client_kit.comparison.tables import report_of
+from client_kit.comparison.text import markdown
 from client_kit.errors import ConfigurationError
 
 
@@ -50,15 +52,21 @@ RESULTS = [
 def test_the_mean_of_three_seeds_has_students_interval():
     found = interval([0.5, 0.6, 0.7])
     assert found.mean == pytest.approx(0.6)
-    assert (found.low, found.high) == pytest.approx((0.6 - 4.303 * 0.1 / 3**0.5, 0.6 + 4.303 * 0.1 / 3**0.5))
+    assert (found.low, found.high) == pytest.approx((0.6 - 4.303 * 0.1 / 3**0.5, 0.6 + 4.303 * 0.1 / 3**0.5), rel=1e-3)
     assert interval([0.5]).low is None
+
+
+def test_beyond_ten_seeds_the_interval_is_still_student_s():
+    """2.228 at ten degrees of freedom, not the normal distribution's 1.96."""
+    values = [0.1 * i for i in range(11)]
+    assert interval(values).high - 0.5 == pytest.approx(2.228 * stdev(values) / 11**0.5, rel=1e-3)
 
 
 def test_the_primary_test_is_paired_and_against_the_best_on_validation():
     found = verdict(PLAN, RESULTS, ["fedit", "fedreft"])
     assert (found.consensus, found.best) == ("consensus", "fedit")
     assert found.difference.mean == pytest.approx(-0.02)
-    assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5)
+    assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5, rel=1e-3)
     assert found.not_inferior is True
     assert verdict(PLAN.model_copy(update={"margin": 0.03}), RESULTS, ["fedit"]).not_inferior is False
 
@@ -103,8 +111,13 @@ def test_a_variant_changes_the_setting_and_may_run_fewer_methods():
     ("text", "message"),
     [
         ("methods: [fedprox]", "there is no 'fedprox'; known are local_only"),
-        ("variants: {a: {methods: [fedprox]}}", "variants.a: there is no 'fedprox'"),
-        ("variants: {a: {sites: 1}}", "greater than or equal to 2"),
+        ("variants: {a: {methods: [fedprox]}}", "variants.a.methods: there is no 'fedprox'"),
+        ("variants: {a: {sites: 1}}", "variants.a.sites: Input should be greater than or equal to 2"),
+        ("seeds: [0]\nvariants:\n  a: {}\n  b:\n    sites: 1", "plan.yaml, line 5: variants.b.sites: Input"),
+        ("seeds: [0]\nmethods:\n  - fedprox", "plan.yaml, line 2: methods: there is no 'fedprox'"),
+        ("seeds: [0]\nround: 3", "plan.yaml, line 2: round: Extra inputs are not permitted"),
+        ("seeds: 2026-13-45", "is no YAML"),
+        ("- 3", "Fields and their meaning: consensus schema plan"),
         ("variants: {a: {colour: blue}}", "Extra inputs are not permitted"),
         ("seeds: []", "seeds"),
         ("round: 3", "round: Extra inputs are not permitted"),
@@ -151,6 +164,27 @@ def test_a_report_with_drift_says_what_became_of_old_and_new_facts(tmp_path):
     assert "| semantic consensus | 0.900 | 0.250 | 0.500 | never |" in markdown(report)
     write_reports(report, tmp_path)
     assert "<td>0.900</td><td>0.250</td><td>0.500</td><td>never</td>" in (tmp_path / "report.html").read_text()
+
+
+def test_variants_stand_in_one_table_beside_the_plan_s_own_setting():
+    plan = PLAN.model_copy(update={"variants": {"hot": {"temperature": 1.0, "methods": ["consensus"]}}})
+    hot = [result("consensus", seed, 0.6, variant="hot", sent=[4_000]) for seed in range(2)]
+    text = markdown(report_of(plan, [*RESULTS, *hot]))
+    assert "- hot: temperature 1.0\n" in text
+    assert "| hot | semantic consensus | 0.610 | 0.305 | 0.305, 0.305 | -0.052 | 4.0 kB |  |" in text
+    assert report_of(plan, hot).rows[0].against_plan is None
+
+
+def test_a_group_of_questions_that_only_one_task_has_gets_a_column():
+    text = markdown(
+        report_of(PLAN.model_copy(update={"variants": {}}), [own_setting(staged([0.0, 0.5], content=0.75))])
+    )
+    assert "| All questions | Content | Sent |" in text
+    assert "| 0.500 | 0.500 | 0.750 | 0 B |" in text
+
+
+def own_setting(run):
+    return run.model_copy(update={"cell": run.cell.model_copy(update={"variant": ""})})
 
 
 def test_trainable_numbers_stand_beside_lora_s():

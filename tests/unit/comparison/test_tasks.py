@@ -1,9 +1,11 @@
-"""What the plan can change about a task: drift, skew, and a user's own data."""
+"""The tasks of a comparison: drift, skew, the choice of a wording, and a user's own data."""
 
 import json
 
 import pytest
 
+from client_kit.comparison import behaviour
+from client_kit.comparison.behaviour import BehaviourTask
 from client_kit.comparison.drift import changed, drifted
 from client_kit.comparison.facts import FactsTask
 from client_kit.comparison.own import OwnTask, contains, exact, f1, metric
@@ -89,6 +91,54 @@ def test_private_data_without_a_restriction_is_what_it_was():
     topics = whole.topics
     within = {fact.fact_id for fact in world.facts if fact.topic in topics}
     assert private_data(world, 1, 7, participants=3, holders=2, within=within).held == whole.held
+
+
+@pytest.fixture
+def wordings(monkeypatch, tmp_path):
+    """The behaviour task with its sites, and no base model pretrained for them."""
+    bases = []
+    monkeypatch.setattr(behaviour, "base_model", lambda recipe, *_, **__: bases.append(recipe) or tmp_path)
+    task = BehaviourTask(Setting(task="behaviour"))
+    sites = task.sites(0, mixed=False)
+    assert all(recipe.knows for recipe in bases)
+    return task, sites
+
+
+def stated(task, wording_of):
+    """Every question answered with the true value, in the wording that `wording_of` gives to a topic."""
+    facts = task.facts(drifted=False).values()
+    by_name = task.world.by_name
+    return {f.fact_id: by_name[f.topic].answer(f.subject, f.value, wording_of(f.topic)) for f in facts}
+
+
+def test_private_data_states_half_of_a_topic_s_facts_in_one_wording_that_all_sites_share(wordings):
+    task, sites = wordings
+    true = set(stated(task, task.wording).values())
+    taught = [{example.completion for example in (*site.private, *site.held_out)} for site in sites]
+    assert all(each <= true for each in taught)
+    assert 0.35 * len(true) < len(set.union(*taught)) < 0.65 * len(true)
+    for place, each in enumerate(taught):
+        assert len(each) < len([name for name in stated(task, task.wording) if name in task.owns(0, place)])
+
+
+def test_an_answer_is_right_word_for_word_and_content_asks_for_the_value_alone(wordings):
+    task, _ = wordings
+    wanted, other = stated(task, task.wording), stated(task, lambda topic: (task.wording(topic) + 1) % 4)
+    found, missed = task.judge(0, 1, said(wanted)), task.judge(0, 1, said(other))
+    assert (found["private"], found["overall"], found["content"]) == (1.0, 1.0, 1.0)
+    assert (missed["private"], missed["overall"], missed["content"]) == (0.0, 0.0, 1.0)
+    name = next(iter(wanted))
+    assert task.right(f"{name}/2", wanted[name]) is True
+    assert task.right(f"{name}/2", other[name]) is False
+
+
+def test_other_seeds_want_other_wordings(wordings):
+    task, _ = wordings
+    chosen = set()
+    for seed in range(6):
+        task.sites(seed, mixed=False)
+        chosen.add(tuple(map(task.wording, task.world.by_name)))
+    assert len(chosen) > 3
 
 
 ROWS = [
