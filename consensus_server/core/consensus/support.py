@@ -1,6 +1,7 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
-Source of formulas and constants: CONSENSUS.md and its reference implementation; the price of length is ours.
+Source of formulas and constants: CONSENSUS.md and its reference implementation. The price of length is ours, and so is how far
+trust goes: by the number of voices, and not to copies (decision 0014).
 """
 
 from collections.abc import Sequence
@@ -194,16 +195,16 @@ def reliabilities(
     participant = measures.participant
     head = heads(measures, admitted)
     prompts = np.bincount(participant, weights=head)[participant]
-    others = np.maximum(prompts - np.bincount(measures.voice, weights=head)[measures.voice], 1)
+    others = prompts - np.bincount(measures.voice, weights=head)[measures.voice]
 
     def elsewhere(values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
         here = np.bincount(measures.voice, weights=head * values)[measures.voice]
-        mean: Float64[np.ndarray, " answers"] = (
-            np.bincount(participant, weights=head * values)[participant] - here
-        ) / others
+        total = np.bincount(participant, weights=head * values)[participant]
+        mean: Float64[np.ndarray, " answers"] = (total - here) / np.maximum(others, 1)
         return mean
 
-    told = elsewhere(telling(measures, votes))
+    here = telling(measures, votes)
+    told = np.where(others > 0.5, elsewhere(here), here)  # noqa: PLR2004 - whole prompts; a name counts in a round of one, too
     return trusted(elsewhere(z), prompts, known.mean[participant], known.prompts[participant], told)
 
 

@@ -12,6 +12,7 @@ from consensus_server.core.consensus.background import CARRIED_PROMPTS, Backgrou
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.support import BETA, MOST_RELIABILITY, VOICES, trusted
+from consensus_server.core.consensus.weighing import weigh
 from consensus_server.core.reliability import Reliability, name_of, row_of, spread_of
 
 HALF_LIFE = Policy().half_life_rounds
@@ -225,6 +226,12 @@ def test_whoever_builds_a_good_name_and_then_lies_gains_little(make_round, liars
 
 def _shifted(make_round, first, number, *args, **options):
     return make_round(first + number, *args, **options)
+
+
+def test_a_name_counts_in_a_round_of_one_prompt(make_round):
+    names = {"s0": Prior(1.0, 100.0), "s1": Prior(-1.0, 100.0)}
+    weighed = weigh(make_round(1, prompts=1), replace(GUARDED, guards=False), Background(names)).pools[0]
+    assert weighed.standing.reliability[0] > 0 > weighed.standing.reliability[1]
 
 
 def test_who_lied_for_long_is_heard_again_when_it_agrees(make_round):
