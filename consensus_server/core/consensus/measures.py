@@ -60,6 +60,14 @@ class Measures:
         return voice
 
     @cached_property
+    def couple(self) -> Int64[np.ndarray, " pairs"]:
+        """A number per pair of participants, the same in all pools."""
+        people = int(self.participant.max(initial=-1)) + 1
+        code = self.participant[self.layout.left] * people + self.participant[self.layout.right]
+        _, couple = np.unique(code, return_inverse=True)
+        return couple
+
+    @cached_property
     def same_participant(self) -> Float64[np.ndarray, " pairs"]:
         """1 for two samples of one participant and for an answer with itself, else 0."""
         same: Float64[np.ndarray, " pairs"] = (self.voice[self.layout.left] == self.voice[self.layout.right]).astype(

@@ -79,10 +79,7 @@ def _over_the_round(
     measures: Measures, counted: Bool[np.ndarray, " pairs"], values: Float64[np.ndarray, " pairs"]
 ) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """Of each pair's two participants: prompts with counted pairs, and the mean of `values` over them, each counting once."""
-    layout = measures.layout
-    people = int(measures.participant.max(initial=-1)) + 1
-    code = measures.participant[layout.left] * people + measures.participant[layout.right]
-    _, couple = np.unique(code, return_inverse=True)
+    couple = measures.couple
     part = np.where(counted, _part_of_prompt(measures, counted), 0.0)
     prompts = np.bincount(couple, weights=part)
     mean = np.bincount(couple, weights=part * values) / np.maximum(prompts, 1)
