@@ -14,7 +14,7 @@ import numpy as np
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus.background import nothing_known
 from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import overlaps
+from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.support import participant_standings
 from consensus_server.core.consensus.weighing import judge
@@ -26,14 +26,16 @@ PROMPTS, PANELS, SIZE, SEED = 60, 60, 8, 7
 
 
 def tables(answers: JudgedAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Length by prompt and model; cosine, F1 and F2 by prompt and two models."""
+    """Length by prompt and model; cosine, F1 and coverage by prompt and two models."""
     prompts, models = len(answers.prompts), len(answers.models)
     texts = [text or " " for row in answers.outputs for text in row]
     layout = Layout(np.repeat(np.arange(prompts), models))
-    f1, f2 = (each.reshape(prompts, models, models) for each in overlaps(texts, layout))
+    found = distinct_words(texts)
+    weight = information(found, layout.pool)
+    f1, coverage = (each.reshape(prompts, models, models) for each in overlaps(found, layout, weight))
     vectors = HashingEncoder().encode(texts).astype(np.float64).reshape(prompts, models, -1)
     lengths = np.array([len(text) for text in texts], dtype=np.int64).reshape(prompts, models)
-    return lengths, np.einsum("pid,pjd->pij", vectors, vectors), f1, f2
+    return lengths, np.einsum("pid,pjd->pij", vectors, vectors), f1, coverage
 
 
 def measured(file: Path) -> str:
@@ -44,15 +46,15 @@ def measured(file: Path) -> str:
     rows = []
     for number in range(PANELS):
         members = draw_panel(len(answers.models), SIZE, SEED, number)
-        cosine, f1, f2 = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
+        cosine, f1, coverage = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
         layout, who = Layout(np.repeat(prompts, SIZE)), np.tile(np.arange(SIZE), len(prompts))
-        measures = Measures(layout, who, lengths[:, members].ravel(), cosine, f1, f2, None)
+        measures = Measures(layout, who, lengths[:, members].ravel(), cosine, f1, coverage, None)
         verdict = judge(measures, reliability=True)
         worth = answers.preferences[:, members]
         picks = verdict.standing.score.reshape(len(prompts), SIZE).argmax(axis=1)
         loss = np.nanmean(worth, axis=0).max() - np.nanmean(worth[prompts, picks])
         names = [str(slot) for slot in range(SIZE)]
-        found = participant_standings(measures, verdict.standing.z, verdict.admitted, nothing_known(SIZE), names)
+        found = participant_standings(measures, verdict, nothing_known(SIZE), names)
         spread = spread_of([row_of(each, weight=1.0) for each in found])
         if spread is not None:
             rows.append((loss, spread.highest - spread.median, spread.few_far_above))

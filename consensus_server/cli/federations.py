@@ -75,7 +75,7 @@ def create(
     length_penalty: Annotated[
         float,
         typer.Option(
-            help="Share of the advantage of length that is taken away, 0 to 1 (rules fused and hybrid).", min=0, max=1
+            help="Share of the advantage of length that is taken away, 0 to 2 (rules fused and hybrid).", min=0, max=2
         ),
     ] = _NEW.policy.length_penalty,
     half_life_rounds: Annotated[

@@ -14,7 +14,7 @@ from consensus_server.core.consensus.equivalence import KEYS, equivalence_named
 from consensus_server.core.consensus.gates import Candidates, refusals
 from consensus_server.core.consensus.guards import printable_share
 from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import overlaps
+from consensus_server.core.consensus.lexical import Words, distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Cues, Measures
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.repetition import repetition
@@ -47,10 +47,9 @@ class Bank:
     relevance: Float64[np.ndarray, "prompts columns"]
     cosine: Float64[np.ndarray, "prompts columns columns"]
     opening_cosine: Float64[np.ndarray, "prompts columns columns"]
-    f1: Float64[np.ndarray, "prompts columns columns"]
-    f2: Float64[np.ndarray, "prompts columns columns"]
+    said: Words
     pairs: WordPairs
-    """Of all texts, prompt after prompt."""
+    """These two of all texts, prompt after prompt."""
     _repetition: dict[bytes, float] = field(default_factory=dict)
     _order: dict[bytes, Float64[np.ndarray, "prompts size"]] = field(default_factory=dict)
 
@@ -132,7 +131,7 @@ class Bank:
         return self._order[key]
 
     def measures(
-        self, columns: Int64[np.ndarray, "prompts size"], *, cues: bool
+        self, columns: Int64[np.ndarray, "prompts size"]
     ) -> tuple[Measures, Int64[np.ndarray, " answers"], Int64[np.ndarray, " answers"]] | None:
         """Measures of the panel whose answers stand in `columns`; with the prompt and the slot of each answer measured.
 
@@ -155,24 +154,24 @@ class Bank:
             values: Float64[np.ndarray, " answers"] = table[rows, columns][usable]
             return values
 
-        repeated = np.array([self.repetition(each) for each in columns.T]) if cues else np.zeros(columns.shape[1])
+        repeated = np.array([self.repetition(each) for each in columns.T])
         layout = Layout(np.unique(prompt, return_inverse=True)[1])
+        said = self.said.of((rows * len(self.names) + columns)[usable])
+        f1, coverage = overlaps(said, layout, information(said, layout.pool))
         measured = Measures(
             layout=layout,
             participant=slot,
             length=self.length[rows, columns][usable],
             cosine=of_pairs(self.cosine),
-            f1=of_pairs(self.f1),
-            f2=of_pairs(self.f2),
+            f1=f1,
+            coverage=coverage,
             cues=Cues(
                 of_pairs(self.opening_cosine),
                 of_answers(self.printable),
                 of_answers(self.relevance),
                 repeated[slot],
                 self.order(columns)[usable],
-            )
-            if cues
-            else None,
+            ),
         )
         return measured, prompt, slot
 
@@ -209,7 +208,6 @@ def _measured(  # noqa: PLR0917 - the columns of a bank
     whole = vectors.reshape(-1, dimension)
     layout = Layout(np.repeat(np.arange(prompts), columns))
     unit, prompt = unit_vectors(openings), np.repeat(unit_vectors(asked), columns, axis=0)
-    f1, f2 = overlaps(flat, layout)
     table, square = (prompts, columns), (prompts, columns, columns)
     return Bank(
         prompt_ids=answers.prompt_ids,
@@ -226,7 +224,6 @@ def _measured(  # noqa: PLR0917 - the columns of a bank
         relevance=np.where(prompt.any(axis=1), row_cosines(unit, prompt), np.nan).reshape(table),
         cosine=layout.cosines(unit_vectors(whole)).reshape(square),
         opening_cosine=layout.cosines(unit).reshape(square),
-        f1=f1.reshape(square),
-        f2=f2.reshape(square),
+        said=distinct_words(flat),
         pairs=word_pairs(flat, answers.prompts, np.repeat(np.arange(prompts), columns)),
     )

@@ -1,7 +1,7 @@
 """Panels: which models answer together, where attackers sit, and what policies make of their answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -97,8 +97,11 @@ class _Session:
         self._enter(picks, outcome, policy)
         return picks
 
-    def _measure(self, cues: bool) -> tuple[Measures, Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]] | None:  # noqa: FBT001 - a key of the cache
-        return self._bank.measures(self._panel.columns, cues=cues)
+    def _measure(self, guards: bool) -> tuple[Measures, Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]] | None:  # noqa: FBT001 - a key of the cache
+        if guards:
+            return self._bank.measures(self._panel.columns)
+        found = self._measured(True)  # noqa: FBT003 - the same
+        return found and (replace(found[0], cues=None), *found[1:])
 
     def _judge(self, guards: bool, reliability: bool) -> Verdict | None:  # noqa: FBT001 - the same
         measured = self._measured(guards)

@@ -3,12 +3,16 @@
 Words are what separators leave between them. Scripts that write none have other units: an ideograph is a word, and
 runs of kana, Thai, Lao, Khmer or Burmese are cut into overlapping pieces of four characters (their single letters
 would make any two texts alike).
+
+Two answers that share "the" and "of" share little. Where it is asked how far one covers the other, words count by their
+*information*: how rare they are in the round (decision 0015).
 """
 
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from typing import Final
@@ -23,8 +27,10 @@ from consensus_server.core.consensus.rounding import settled
 GRAM: Final = 4
 """Characters of a piece where no word boundaries are written. Source: CONSENSUS.md, .960 against .962 for words."""
 
-_FEW_PAIRS: Final = 256
-"""Pairs up to which sets are intersected one by one: a pool of 16, or a panel."""
+_DENSE_VALUES: Final = 2**18
+"""Answers times their distinct words up to which a dense table is quicker than a sparse one: 2 MiB, a panel's question."""
+_STEPS: Final = 2.0**20
+"""Steps of information per nat."""
 
 _IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _UNSPACED: Final = "\u3040-\u30ff\u31f0-\u31ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9ff\uaa60-\uaa7f"
@@ -67,55 +73,107 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return spaced, unspaced
 
 
-def shared_words(
-    texts: Sequence[str], layout: Layout
-) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " answers"]]:
-    """Number of words that the two answers of each pair share, and the number of words of each answer."""
-    sets = [words(text) for text in texts]
-    sizes = np.fromiter(map(len, sets), dtype=np.int64, count=len(sets))
-    counts = _one_by_one(sets, layout) if layout.pairs <= _FEW_PAIRS else _in_one_product(sets, sizes, layout)
-    return counts, sizes.astype(np.float64)
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The distinct words of texts, text after text."""
+
+    texts: int
+    text: Int64[np.ndarray, " words"]
+    """Ascending."""
+    word: Int64[np.ndarray, " words"]
+    """A number, the same in all texts."""
+
+    def of(self, rows: Int64[np.ndarray, " chosen"]) -> "Words":
+        """The words of some texts, which are numbered anew; words keep their numbers."""
+        at, text = entries_of(self.text, self.texts, rows)
+        return Words(len(rows), text, self.word[at])
 
 
-def _one_by_one(sets: Sequence[frozenset[str]], layout: Layout) -> Float64[np.ndarray, " pairs"]:
-    """The counts of `_in_one_product`, without what setting it up takes."""
-    pairs = zip(layout.left.tolist(), layout.right.tolist(), strict=True)
-    return np.fromiter((len(sets[i] & sets[j]) for i, j in pairs), dtype=np.float64, count=layout.pairs)
+def entries_of(
+    text: Int64[np.ndarray, " entries"], texts: int, rows: Int64[np.ndarray, " chosen"]
+) -> tuple[Int64[np.ndarray, " some"], Int64[np.ndarray, " some"]]:
+    """Where the entries of the chosen texts stand in a table sorted by text, and which chosen one each is of."""
+    first = np.searchsorted(text, np.arange(texts + 1))
+    count = first[rows + 1] - first[rows]
+    of = np.repeat(np.arange(len(rows)), count)
+    return np.arange(len(of)) + (first[rows] - (np.cumsum(count) - count))[of], of
 
 
-def _in_one_product(
-    sets: Sequence[frozenset[str]], sizes: Int64[np.ndarray, " answers"], layout: Layout
-) -> Float64[np.ndarray, " pairs"]:
-    """How many words the answers of each pair share, as one sparse product over all pools."""
+def distinct_words(texts: Iterable[str]) -> Words:
+    """The words of `texts`, numbered as they come."""
     known: dict[str, int] = {}
-    word = np.fromiter((known.setdefault(w, len(known)) for each in sets for w in each), dtype=np.int64)
-    row = np.repeat(np.arange(len(sets)), sizes)
-    # One column per pool and word: answers of different pools share none, so one product does all pools at once.
-    _, column = np.unique(layout.pool[row] * len(known) + word, return_inverse=True)
-    shape = (len(sets), int(column.max(initial=-1)) + 1)
-    member = csr_array((np.ones(len(row), dtype=np.int32), (row, column)), shape=shape)
-    shared = (member @ member.T).tocoo()
-    counts = np.zeros(layout.pairs, dtype=np.float64)
-    counts[layout.pair_of(shared.row.astype(np.int64), shared.col.astype(np.int64))] = shared.data
-    return counts
+    sizes: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for text in texts:
+            found = words(text)
+            sizes.append(len(found))
+            yield from (known.setdefault(word, len(known)) for word in found)
+
+    word = np.fromiter(numbers(), dtype=np.int64)
+    return Words(len(sizes), np.repeat(np.arange(len(sizes)), sizes), word)
+
+
+def information(found: Words, pool: Int64[np.ndarray, " texts"]) -> Int64[np.ndarray, " known"]:
+    """log((P + 1) / (n + 1/2)) of each word that occurs in n of the round's P pools, above 0; in steps of 2^-20 nats.
+
+    pool: of each text. Inverse document frequency (Sparck Jones 1972) with the pool as the document. In a round of one
+    pool all words weigh alike. Whole numbers, so that sums are exact in any order.
+    """
+    pools = len(np.unique(pool))
+    stride = int(pool.max(initial=-1)) + 1
+    in_pools = np.bincount(np.unique(found.word * stride + pool[found.text]) // max(stride, 1))
+    return np.rint(np.log((pools + 1) / (in_pools + 0.5)) * _STEPS).astype(np.int64)
 
 
 def overlaps(
-    texts: Sequence[str], layout: Layout
+    found: Words, layout: Layout, weight: Int64[np.ndarray, " known"]
 ) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
-    """F1 and F2 of the word sets of each pair (i, j), 0..1, with precision |i & j| / |i| and recall |i & j| / |j|.
+    """F1 of the words of each pair (i, j), all counting alike, and how far i covers j, by their weight; 0..1.
 
-    F1 is symmetric; F2 says how far i covers j.
+    F1 = 2 |i & j| / (|i| + |j|) is symmetric and tells copies. Coverage is the weight of the words that both have over
+    that of all words of j: recall, if j were the truth. weight: of each word, by its number.
     """
-    shared, sizes = shared_words(texts, layout)
-    size = np.maximum(sizes, 1)
-    precision, recall = shared / size[layout.left], shared / size[layout.right]
-    return f_measure(precision, recall, 1), f_measure(precision, recall, 2)
+    # One column per pool and word: answers of different pools share none, so one product does all pools at once.
+    stride = int(found.word.max(initial=-1)) + 1
+    columns, column = np.unique(layout.pool[found.text] * stride + found.word, return_inverse=True)
+    shape = (found.texts, len(columns))
+    product = _dense if shape[0] * shape[1] <= _DENSE_VALUES else _sparse
+    count = product(layout, shape, found.text, column, np.ones_like(column))
+    weighed = product(layout, shape, found.text, column, weight[found.word])
+    own = layout.pair_of(np.arange(len(layout.pool)), np.arange(len(layout.pool)))  # what an answer shares with itself
+    size, whole = count[own], weighed[own]
+    f1 = 2 * count / np.maximum(size[layout.left] + size[layout.right], 1)
+    return settled(f1), settled(weighed / np.maximum(whole[layout.right], 1))
 
 
-def f_measure(
-    precision: Float64[np.ndarray, " pairs"], recall: Float64[np.ndarray, " pairs"], beta: int
+def _dense(
+    layout: Layout,
+    shape: tuple[int, int],
+    text: Int64[np.ndarray, " words"],
+    column: Int64[np.ndarray, " words"],
+    weight: Int64[np.ndarray, " words"],
 ) -> Float64[np.ndarray, " pairs"]:
-    """(1 + b^2) p r / (b^2 p + r), 0 where nothing is shared, to six decimals."""
-    square = beta * beta
-    return settled((1 + square) * precision * recall / np.maximum(square * precision + recall, 1e-9))
+    """What `_sparse` comes to, without what setting it up takes: for a panel, or a small round."""
+    member = np.zeros(shape)
+    member[text, column] = 1
+    weighed = np.zeros(shape)
+    weighed[text, column] = weight
+    shared: Float64[np.ndarray, " pairs"] = (weighed @ member.T)[layout.left, layout.right]
+    return shared
+
+
+def _sparse(
+    layout: Layout,
+    shape: tuple[int, int],
+    text: Int64[np.ndarray, " words"],
+    column: Int64[np.ndarray, " words"],
+    weight: Int64[np.ndarray, " words"],
+) -> Float64[np.ndarray, " pairs"]:
+    """Summed weight of the words that the answers of each pair share, as one sparse product over all pools."""
+    member = csr_array((np.ones_like(weight), (text, column)), shape=shape)
+    weighed = csr_array((weight, (text, column)), shape=shape)
+    found = (weighed @ member.T).tocoo()
+    shared = np.zeros(layout.pairs, dtype=np.float64)
+    shared[layout.pair_of(found.row.astype(np.int64), found.col.astype(np.int64))] = found.data
+    return shared

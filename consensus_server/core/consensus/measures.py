@@ -48,7 +48,9 @@ class Measures:
     """Characters."""
     cosine: Float64[np.ndarray, " pairs"]
     f1: Float64[np.ndarray, " pairs"]
-    f2: Float64[np.ndarray, " pairs"]
+    """Of the words of both, 0..1: what tells copies."""
+    coverage: Float64[np.ndarray, " pairs"]
+    """How far the first says what the second does, by the information of its words, 0..1; 1 for an answer with itself."""
     cues: Cues | None
     """Measured where the policy guards."""
 
@@ -86,6 +88,6 @@ def joined(parts: Sequence[Measures]) -> Measures:
         length=np.concatenate([part.length for part in parts]),
         cosine=np.concatenate([part.cosine for part in parts]),
         f1=np.concatenate([part.f1 for part in parts]),
-        f2=np.concatenate([part.f2 for part in parts]),
+        coverage=np.concatenate([part.coverage for part in parts]),
         cues=None,
     )

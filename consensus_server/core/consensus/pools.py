@@ -26,7 +26,7 @@ class Policy:
     """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
     reliability: bool = True
     """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
-    length_penalty: float = 0.0
+    length_penalty: float = 0.9
     """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `support`."""
     half_life_rounds: float = 2.0
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""

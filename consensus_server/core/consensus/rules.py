@@ -97,6 +97,10 @@ def _lot(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return drawn
 
 
+def _length(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
+    return np.fromiter(map(len, ballot.answers.texts), dtype=np.float64)
+
+
 def _unit_number(*parts: str) -> float:
     """A number in [0, 1) that depends on `parts` only."""
     return int.from_bytes(sha256("\n".join(parts).encode()).digest()[:6]) / 2**48
@@ -125,6 +129,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "vote": Rule(_standing, within_dominant=True, equivalence="exact", round_wide=True),
         # A seeded draw: the control that every other rule must beat.
         "random": Rule(_lot, within_dominant=False),
+        # The answer of most characters: what length alone would give, where judges or rules may like it.
+        "longest": Rule(_length, within_dominant=False),
     }
 )
 

@@ -1,7 +1,7 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
-Source of formulas and constants: CONSENSUS.md and its reference implementation. The price of length is ours, and so is how far
-trust goes: by the number of voices, and not to copies (decision 0014).
+Source of formulas and constants: CONSENSUS.md and its reference implementation. Ours are the price of length, what words
+count (decision 0015), and how far trust goes: by the number of voices, and not to copies (decision 0014).
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,12 @@ from consensus_server.core.consensus.redundancy import heads, ramp, unusual_comp
 from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
-SCALE_WORDS: Final = 8.80
-"""1 / spread of the off-diagonal cosines and F2 after each prompt's mean is removed. Constants, never re-estimated."""
+SCALE_WORDS: Final = 12.22
+"""1 / spread of the off-diagonal cosines, and 2 / spread of the coverages, after each prompt's mean is removed: words count
+twice (decision 0015). Constants, never re-estimated."""
 BETA: Final = 2.5
 """A voter's weight is its vote times exp(BETA reliability)."""
-LAMBDA: Final = 5.0
+LAMBDA: Final = 7.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
@@ -88,9 +89,9 @@ def standing(
 ) -> Standing:
     """Fused centrality of all answers less the penalty on length, with reliability where it is asked for.
 
-    length_penalty: share, 0..1, of the round's own effect of length that is taken from answers beyond their pool's mean.
+    length_penalty: share, 0..2, of the round's own effect of length that is taken from answers beyond their pool's mean.
     """
-    utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.f2
+    utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
     support = independent_support(measures, utility, votes, redundant)
     z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
     trust, voice = np.zeros_like(z), votes

@@ -18,7 +18,7 @@ from consensus_server.core.consensus.crowds import judge_crowd
 from consensus_server.core.consensus.errors import MissingOpenings
 from consensus_server.core.consensus.guards import OVER_LONG, guarded, printable_share, refusals_of
 from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import overlaps
+from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Cues, Measures, joined
 from consensus_server.core.consensus.pools import Policy, Pool, Reading
 from consensus_server.core.consensus.redundancy import redundancy, votes
@@ -87,7 +87,7 @@ def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None =
     large = _tables(pools, [[i] for i in order if len(pools[i].texts) > FULL_MATRIX_ANSWERS] if policy.guards else [])
     names = sorted({name for pool in pools for name in pool.participants})
     known = by_number(background or Background(), names)
-    parts = [_measure([pools[i] for i in batch], answers, names) for batch, answers in small]
+    parts = _measured(pools, small, names)
     crowds = [_unpaired([pools[i] for i in batch], answers, names) for batch, answers in large]
     cues = _cues(pools, [*small, *large], [*parts, *crowds], len(small), names) if policy.guards else None
     weighed: list[Weighed | None] = [None] * len(pools)
@@ -152,10 +152,27 @@ def _batches(pools: Sequence[Pool], order: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _measure(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> Measures:
-    unpaired = _unpaired(pools, answers, names)
-    f1, f2 = overlaps(answers.texts, unpaired.layout)
-    return replace(unpaired, cosine=unpaired.layout.cosines(answers.unit), f1=f1, f2=f2)
+def _measured(
+    pools: Sequence[Pool], tables: Sequence[tuple[list[int], Answers]], names: Sequence[str]
+) -> list[Measures]:
+    """Answers and their pairs; how much a word says is read across the round."""
+    found = distinct_words(text for _, answers in tables for text in answers.texts)
+    weight = information(found, _pools_of(tables))
+    ends = np.cumsum([0, *(len(answers.texts) for _, answers in tables)]).tolist()
+    parts = []
+    for (batch, answers), first, end in zip(tables, ends, ends[1:], strict=False):
+        unpaired = _unpaired([pools[i] for i in batch], answers, names)
+        f1, coverage = overlaps(found.of(np.arange(first, end)), unpaired.layout, weight)
+        parts.append(replace(unpaired, cosine=unpaired.layout.cosines(answers.unit), f1=f1, coverage=coverage))
+    return parts
+
+
+def _pools_of(tables: Sequence[tuple[list[int], Answers]]) -> Int64[np.ndarray, " answers"]:
+    """A number for the pool of each answer, counted on from table to table."""
+    shift = np.cumsum([0, *(len(answers.prompt_ids) for _, answers in tables)])
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(answers.pool + by for (_, answers), by in zip(tables, shift, strict=False))]
+    )
 
 
 def _unpaired(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> Measures:
@@ -169,7 +186,7 @@ def _unpaired(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> 
         length=np.fromiter(map(len, answers.texts), dtype=np.int64),
         cosine=nothing,
         f1=nothing,
-        f2=nothing,
+        coverage=nothing,
         cues=None,
     )
 
@@ -200,10 +217,7 @@ def _cues(
     prompts = [pools[batch[source]].prompt for batch, answers in tables for source in answers.sources.tolist()]
     repeated = _repetition(pools, [i for batch, _ in tables for i in batch])
     participant = np.concatenate([np.zeros(0, np.int64), *(part.participant for part in parts)])
-    shift = np.cumsum([0, *(len(answers.prompt_ids) for _, answers in tables)])
-    pool = np.concatenate(
-        [np.zeros(0, np.int64), *(answers.pool + by for (_, answers), by in zip(tables, shift, strict=False))]
-    )
+    pool = _pools_of(tables)
     return Cues(
         opening_cosine=np.concatenate(
             [

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.lexical import word_sequence
+from consensus_server.core.consensus.lexical import entries_of, word_sequence
 
 LEAST_PAIRS: Final = 20
 """Pairs of which the round must know the order before an answer is judged by them."""
@@ -35,10 +35,7 @@ class WordPairs:
 
     def of(self, rows: Int64[np.ndarray, " chosen"]) -> "WordPairs":
         """The pairs of some texts, which are numbered anew."""
-        first = np.searchsorted(self.text, np.arange(self.texts + 1))
-        count = first[rows + 1] - first[rows]
-        text = np.repeat(np.arange(len(rows)), count)
-        at = np.arange(len(text)) + (first[rows] - (np.cumsum(count) - count))[text]
+        at, text = entries_of(self.text, self.texts, rows)
         return WordPairs(len(rows), text, self.pair[at], self.direction[at])
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from consensus_server.core.consensus import lexical
 from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import overlaps, words
+from consensus_server.core.consensus.lexical import distinct_words, information, overlaps, words
 
 
 @pytest.mark.parametrize(
@@ -34,22 +36,54 @@ def test_ascii_has_a_short_cut_that_changes_nothing():
     assert words(text) == words(text + "é") - {"é"} - {w for w in words(text + "é") if "é" in w} | words("here")
 
 
+def _overlaps(texts, layout):
+    found = distinct_words(texts)
+    return overlaps(found, layout, information(found, layout.pool))
+
+
+def _pools(numbers):
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
+
+
 def test_overlaps_are_those_of_the_sets():
     rng = np.random.default_rng(1)
     vocabulary = [f"w{i}" for i in range(30)]
     texts = [" ".join(rng.choice(vocabulary, rng.integers(0, 25))) for _ in range(40)]
-    pool = np.sort(rng.integers(0, 7, 40))
-    _, pool = np.unique(pool, return_inverse=True)
+    pool = _pools(np.sort(rng.integers(0, 7, 40)))
+    sets = [set(text.split()) for text in texts]
+    told = {w: np.log(8 / (len({p for p, s in zip(pool, sets, strict=True) if w in s}) + 0.5)) for w in vocabulary}
     layout = Layout(pool)
-    f1, f2 = overlaps(texts, layout)
+    f1, coverage = _overlaps(texts, layout)
     for pair, (i, j) in enumerate(zip(layout.left, layout.right, strict=True)):
-        a, b = set(texts[i].split()), set(texts[j].split())
         assert pool[i] == pool[j]
-        shared = len(a & b)
-        precision, recall = shared / max(len(a), 1), shared / max(len(b), 1)
-        for value, beta in ((f1[pair], 1), (f2[pair], 4)):
-            expected = (1 + beta) * precision * recall / (beta * precision + recall) if shared else 0
-            assert value == pytest.approx(expected, abs=1e-6)
+        a, b = sets[i], sets[j]
+        assert f1[pair] == pytest.approx(2 * len(a & b) / max(len(a) + len(b), 1), abs=1e-6)
+        covered = sum(told[w] for w in a & b) / sum(told[w] for w in b) if b else 0
+        assert coverage[pair] == pytest.approx(covered, abs=2e-6)
+
+
+def test_words_of_one_pool_all_count_alike():
+    """A panel's question stands alone: nothing tells there which words are rare."""
+    texts = ["the cat sat on the mat", "a cat sat there", "no"]
+    _, coverage = _overlaps(texts, Layout(np.zeros(3, dtype=np.int64)))
+    assert coverage[:3].tolist() == [1, 0.5, 0]
+    assert coverage[3] == 0.4
+
+
+def test_a_word_of_few_pools_counts_for_more():
+    texts = ["the capital is paris", "the capital is rome", "paris", *["the capital is here"] * 3]
+    layout = Layout(np.array([0, 0, 0, 1, 2, 3]))
+    _, coverage = _overlaps(texts, layout)
+    by_frame, by_name = coverage[layout.pair_of(np.array([1, 2]), np.array([0, 0]))]
+    assert by_name > by_frame > 0
+
+
+def test_what_a_word_says_depends_on_pools_and_not_on_answers():
+    """Who repeats a word in one pool, or sends many samples, makes it no commoner."""
+    once, often = distinct_words(["rare", "common", "common"]), distinct_words(["rare", "rare", "common", "common"])
+    np.testing.assert_array_equal(
+        information(once, np.array([0, 0, 1])), information(often, np.array([0, 0, 0, 1]))
+    )
 
 
 def test_every_pair_of_a_pool_has_its_place():
@@ -70,13 +104,26 @@ def test_cosines_stand_where_their_pairs_do():
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.text("ab cé日ラ", max_size=12)), max_size=12))
-def test_few_pairs_are_counted_one_by_one_to_the_same_bytes(rows):
+def test_small_rounds_are_counted_in_a_dense_table_to_the_same_bytes(rows):
     rows.sort(key=lambda row: row[0])
     texts = [text for _, text in rows]
-    pool = np.unique([number for number, _ in rows], return_inverse=True)[1]
+    layout = Layout(_pools([number for number, _ in rows]))
     counted = {}
-    for limit in (0, 10_000):
+    for limit in (-1, 10_000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lexical, "_FEW_PAIRS", limit)
-            counted[limit] = [column.tobytes() for column in overlaps(texts, Layout(pool.astype(np.int64)))]
-    assert counted[0] == counted[10_000]
+            patch.setattr(lexical, "_DENSE_VALUES", limit)
+            counted[limit] = [column.tobytes() for column in _overlaps(texts, layout)]
+    assert counted[-1] == counted[10_000]
+
+
+@given(st.lists(st.text("ab cé日ラ", max_size=12), max_size=12), st.randoms())
+def test_numbers_of_words_do_not_show(texts, random):
+    """Words are numbered as they come, and a set's order differs from process to process."""
+    layout = Layout(np.zeros(len(texts), dtype=np.int64))
+    found = distinct_words(texts)
+    again = list(range(int(found.word.max(initial=-1)) + 1))
+    random.shuffle(again)
+    renumbered = replace(found, word=np.array(again, dtype=np.int64)[found.word])
+    columns = overlaps(found, layout, information(found, layout.pool))
+    others = overlaps(renumbered, layout, information(renumbered, layout.pool))
+    assert [c.tobytes() for c in columns] == [c.tobytes() for c in others]

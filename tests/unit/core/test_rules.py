@@ -180,3 +180,8 @@ def test_small_changes_of_vectors_change_no_clear_pick(make_pool, seed, answers,
     pick, second = np.argsort(-scores)[:2]
     if scores[pick] - scores[second] > 4 * step + 1e-5:
         assert decide([make_pool(moved)], plain(rule="medoid", abstain=False))[0].pick == pick
+
+
+def test_longest_takes_the_answer_of_most_characters(make_pool):
+    pool = make_pool(np.eye(3), texts=["a long answer", "longer: " + "x" * 90, "an answer"])
+    assert decide([pool], plain(rule="longest", abstain=False))[0].pick == 1
