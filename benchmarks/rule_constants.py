@@ -85,9 +85,7 @@ def _settings(options: argparse.Namespace) -> Iterator[dict[str, float]]:
     return (dict(zip(names, each, strict=True)) for each in itertools.product(*values))
 
 
-def _decided(
-    bank: Bank, panels: list[Panel], setting: dict[str, float]
-) -> Iterator[tuple[Panel, np.ndarray]]:
+def _decided(bank: Bank, panels: list[Panel], setting: dict[str, float]) -> Iterator[tuple[Panel, np.ndarray]]:
     policy = replace(Policy(abstain=False), **{name: setting[name] for name in POLICY if name in setting})
     with _patched({name.upper(): setting[name] for name in RULE if name in setting}):
         yield from ((panel, decide_panel(bank, panel, [policy])[0].slot) for panel in panels)

@@ -6,5 +6,5 @@ from consensus_server.core.consensus import Policy
 
 
 def plain(**fields: Any) -> Policy:
-    """A policy under which each pool is decided by itself: no guards, no reliability, `cluster_medoid` unless named."""
+    """A policy without guards and reliability; `cluster_medoid`, which decides each pool by itself, unless named."""
     return Policy(**({"rule": "cluster_medoid", "guards": False, "reliability": False} | fields))

@@ -57,7 +57,7 @@ def decide_round(
     """One decision for each pool, in their order. `pools` are all pools of a round.
 
     Without guards, and under rules other than `fused` and `hybrid`, a decision depends on nothing but its own pool; with
-    them on the round, whose other prompts tell who repeats whom and whom to trust. Neither the order of pools or answers
+    them on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the order of pools or answers
     nor the index matters. background: what earlier rounds know of the participants. neighbours: finds close pairs in pools of
     more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.

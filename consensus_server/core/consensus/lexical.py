@@ -11,7 +11,7 @@ Two answers that share "the" and "of" share little. Where it is asked how far on
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby

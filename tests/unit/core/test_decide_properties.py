@@ -62,14 +62,25 @@ def test_the_order_of_answers(random_pool, seed, policy, equivalence, shuffle):
 
 @quick
 @given(first=seeds, policy=policies, shuffle=st.randoms(use_true_random=False))
-def test_the_other_pools_and_their_order(random_pool, first, policy, shuffle):
-    pools = [
+def test_the_order_of_pools(random_pool, first, policy, shuffle):
+    pools = some_pools(random_pool, first)
+    before = {decision.prompt_id: decision for decision in decide(pools, policy)}
+    shuffle.shuffle(pools)
+    assert decide(pools, policy) == [before[pool.prompt_id] for pool in pools]
+
+
+@quick
+@given(first=seeds, policy=policies.filter(lambda policy: not RULES[policy.rule].round_wide))
+def test_the_other_pools_under_rules_that_look_at_one(random_pool, first, policy):
+    pools = some_pools(random_pool, first)
+    assert decide(pools, policy) == [decide([pool], policy)[0] for pool in pools]
+
+
+def some_pools(random_pool, first):
+    return [
         random_pool(first + i, f"p{i}", equivalence="exact" if i % 3 == 0 else "semantic", dimension=5 + i % 2)
         for i in range(9)
     ]
-    alone = {pool.prompt_id: decide([pool], policy)[0] for pool in pools}
-    shuffle.shuffle(pools)
-    assert decide(pools, policy) == [alone[pool.prompt_id] for pool in pools]
 
 
 def test_how_pools_are_batched(random_pool, monkeypatch):

@@ -81,9 +81,7 @@ def test_a_word_of_few_pools_counts_for_more():
 def test_what_a_word_says_depends_on_pools_and_not_on_answers():
     """Who repeats a word in one pool, or sends many samples, makes it no commoner."""
     once, often = distinct_words(["rare", "common", "common"]), distinct_words(["rare", "rare", "common", "common"])
-    np.testing.assert_array_equal(
-        information(once, np.array([0, 0, 1])), information(often, np.array([0, 0, 0, 1]))
-    )
+    np.testing.assert_array_equal(information(once, np.array([0, 0, 1])), information(often, np.array([0, 0, 0, 1])))
 
 
 def test_every_pair_of_a_pool_has_its_place():
