@@ -3,8 +3,8 @@
     python benchmarks/rule_constants.py FILE... --try length_penalty=0,0.5,0.8,1 [--try lambda=5,7] [--panel-size 8] [--panels 100]
 
 FILE: as for `consensus-server evaluate-labels`. `--try NAME=VALUES` may stand several times; all combinations are tried.
-Names: `length_penalty` and `distance_long` of the policy, and `scale_words`, `beta`, `lambda`, `voices` of
-`core/consensus/support.py`. One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the
+Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `beta`, `lambda`, `voices` of
+`core/consensus/support.py`; `information`, 1 or 0: whether rare words count for more, or all words alike. One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the
 best single participant's, the same adjusted for length, and length of the picks over their pool's mean. `chosen` is what each
 of five folds' other four choose by the sum of both qualities, `held_out` the qualities of those choices, less the best single
 participants' quality and beside the adjusted one, on the prompts that had no part in them.
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ import numpy as np
 from consensus_server.backends.encoders import DEFAULT_ENCODER, load_encoder
 from consensus_server.backends.store import open_store
 from consensus_server.core.consensus import support
+from consensus_server.core.consensus.lexical import Words
 from consensus_server.core.consensus.pools import Policy
+from consensus_server.evaluation import bank as bank_module
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
@@ -33,6 +36,7 @@ from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")
 RULE = ("scale_words", "beta", "lambda", "voices")
+WORDS = "information"
 
 
 def main() -> None:
@@ -87,19 +91,26 @@ def _settings(options: argparse.Namespace) -> Iterator[dict[str, float]]:
 
 def _decided(bank: Bank, panels: list[Panel], setting: dict[str, float]) -> Iterator[tuple[Panel, np.ndarray]]:
     policy = replace(Policy(abstain=False), **{name: setting[name] for name in POLICY if name in setting})
-    with _patched({name.upper(): setting[name] for name in RULE if name in setting}):
+    constants = {name.upper(): setting[name] for name in RULE if name in setting}
+    weight = {} if setting.get(WORDS, 1) else {WORDS: _all_alike}
+    with _patched(support, constants), _patched(bank_module, weight):
         yield from ((panel, decide_panel(bank, panel, [policy])[0].slot) for panel in panels)
 
 
+def _all_alike(found: Words, _pool: np.ndarray) -> np.ndarray:
+    """What `information` comes to where nothing tells which words are rare."""
+    return np.ones(int(found.word.max(initial=-1)) + 1, dtype=np.int64)
+
+
 @contextmanager
-def _patched(values: dict[str, float]) -> Iterator[None]:
-    """Other constants of the rule for a while: no policy has them, since federations are to be comparable."""
-    before = {name: getattr(support, name) for name in values}
+def _patched(module: ModuleType, values: dict[str, Any]) -> Iterator[None]:
+    """Other parts of the rule for a while: no policy has them, since federations are to be comparable."""
+    before = {name: getattr(module, name) for name in values}
     try:
-        vars(support).update(values)
+        vars(module).update(values)
         yield
     finally:
-        vars(support).update(before)
+        vars(module).update(before)
 
 
 def _length_ratio(bank: Bank, panel: Panel, picked: np.ndarray) -> float:
@@ -124,8 +135,8 @@ def _cross_validated(
 
 def _values(text: str) -> tuple[str, list[float]]:
     name, _, values = text.partition("=")
-    if name not in (*POLICY, *RULE):
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*POLICY, *RULE))}")
+    if name not in (*POLICY, *RULE, WORDS):
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*POLICY, *RULE, WORDS))}")
     return name, [float(part) for part in values.split(",")]
 
 
