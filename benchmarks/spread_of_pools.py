@@ -16,6 +16,7 @@ from consensus_server.core.consensus.background import nothing_known
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Measures
+from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.support import participant_standings
 from consensus_server.core.consensus.weighing import judge
 from consensus_server.core.reliability import row_of, spread_of
@@ -49,7 +50,7 @@ def measured(file: Path) -> str:
         cosine, f1, coverage = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
         layout, who = Layout(np.repeat(prompts, SIZE)), np.tile(np.arange(SIZE), len(prompts))
         measures = Measures(layout, who, lengths[:, members].ravel(), cosine, f1, coverage, None)
-        verdict = judge(measures, reliability=True)
+        verdict = judge(measures, reliability=True, length_penalty=Policy().length_penalty)
         worth = answers.preferences[:, members]
         picks = verdict.standing.score.reshape(len(prompts), SIZE).argmax(axis=1)
         loss = np.nanmean(worth, axis=0).max() - np.nanmean(worth[prompts, picks])
