@@ -47,7 +47,7 @@ def test_the_card_has_the_policy_and_its_constants(service):
     card = service.pseudo_labels.card(OPERATOR, "clinics", 1)
     assert (card.policy.guards, card.policy.reliability) == (True, True)
     assert (card.constants["lambda"], card.constants["least_relevance"], card.constants["score_decimals"]) == (
-        5,
+        7,
         0.17,
         6,
     )
