@@ -60,5 +60,5 @@ def test_weight_decay_does_not_touch_orthonormality(optimiser):
         steps.zero_grad()
         (orthonormal_rows(raw) * target).sum().backward()
         steps.step()
-    assert away_from_identity(raw.detach()) > 0.5, "decay has moved the raw matrix"
+    assert away_from_identity(raw.detach()) > 0.25, "decay has moved the raw matrix"
     assert away_from_identity(orthonormal_rows(raw.detach())) < 1e-6
