@@ -29,7 +29,7 @@ SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
 VOICES: Final = 7.0
 """Other independent voices in a pool at which half of what it tells about a participant counts."""
-SHARED_OUT: Final = (1.75, 2.25)
+SHARED_OUT: Final = (1.25, 1.75)
 """Others that unusually repeat an answer, between which it loses what its participant's reliability would lend it."""
 CLEARLY_CENTRAL: Final = 1.0
 """Standard deviations above the middle of its pool from which an answer may be repeated by others and keep all trust."""
