@@ -4,10 +4,12 @@
 
 FILE: as for `consensus-server evaluate-labels`. `--try NAME=VALUES` may stand several times; all combinations are tried.
 Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `beta`, `lambda`, `voices` of
-`core/consensus/support.py`; `information`, 1 or 0: whether rare words count for more, or all words alike. One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the
-best single participant's, the same adjusted for length, and length of the picks over their pool's mean. `chosen` is what each
-of five folds' other four choose by the sum of both qualities, `held_out` the qualities of those choices, less the best single
-participants' quality and beside the adjusted one, on the prompts that had no part in them.
+`core/consensus/support.py`; `information`, 1 or 0: whether rare words count for more, or all words alike.
+
+One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the best single
+participant's, the same adjusted for length, and length of the picks over their pool's mean. `chosen` is what each of
+five folds' other four choose by the sum of both qualities, `held_out` what those choices come to on the prompts that had
+no part in them: quality less the best single participant's, and adjusted quality.
 """
 
 import argparse
@@ -137,7 +139,10 @@ def _values(text: str) -> tuple[str, list[float]]:
     name, _, values = text.partition("=")
     if name not in (*POLICY, *RULE, WORDS):
         raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*POLICY, *RULE, WORDS))}")
-    return name, [float(part) for part in values.split(",")]
+    try:
+        return name, [float(part) for part in values.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} has no numbers with commas between; such as {name}=0.5,1") from None
 
 
 def _options() -> argparse.Namespace:

@@ -120,12 +120,17 @@ class Bank:
             self._repetition[key] = found.get("", 0.0)
         return self._repetition[key]
 
+    def _rows(self, columns: Int64[np.ndarray, "prompts size"]) -> Int64[np.ndarray, "prompts size"]:
+        """Where the texts of a panel stand among all texts, prompt after prompt."""
+        rows: Int64[np.ndarray, "prompts size"] = np.arange(len(columns))[:, None] * len(self.names) + columns
+        return rows
+
     def order(self, columns: Int64[np.ndarray, "prompts size"]) -> Float64[np.ndarray, "prompts size"]:
         """Share of each answer's neighbouring words that stand in the panel's order; nan where it knows too little."""
         key = columns.tobytes()
         if key not in self._order:
             prompts, size = columns.shape
-            rows = (np.arange(prompts)[:, None] * len(self.names) + columns).ravel()
+            rows = self._rows(columns).ravel()
             slots, places = np.tile(np.arange(size), prompts), np.repeat(np.arange(prompts), size)
             self._order[key] = shares_in_order(self.pairs.of(rows), slots, places).reshape(columns.shape)
         return self._order[key]
@@ -156,7 +161,7 @@ class Bank:
 
         repeated = np.array([self.repetition(each) for each in columns.T])
         layout = Layout(np.unique(prompt, return_inverse=True)[1])
-        said = self.said.of((rows * len(self.names) + columns)[usable])
+        said = self.said.of(self._rows(columns)[usable])
         f1, coverage = overlaps(said, layout, information(said, layout.pool))
         measured = Measures(
             layout=layout,

@@ -138,42 +138,35 @@ def overlaps(
     stride = int(found.word.max(initial=-1)) + 1
     columns, column = np.unique(layout.pool[found.text] * stride + found.word, return_inverse=True)
     shape = (found.texts, len(columns))
-    product = _dense if shape[0] * shape[1] <= _DENSE_VALUES else _sparse
-    count = product(layout, shape, found.text, column, np.ones_like(column))
-    weighed = product(layout, shape, found.text, column, weight[found.word])
+    member = _table(shape, found.text, column, np.ones_like(column))
+    count = _pairs(member @ member.T, layout)
+    weighed = _pairs(_table(shape, found.text, column, weight[found.word]) @ member.T, layout)
     own = layout.pair_of(np.arange(len(layout.pool)), np.arange(len(layout.pool)))  # what an answer shares with itself
     size, whole = count[own], weighed[own]
     f1 = 2 * count / np.maximum(size[layout.left] + size[layout.right], 1)
     return settled(f1), settled(weighed / np.maximum(whole[layout.right], 1))
 
 
-def _dense(
-    layout: Layout,
+def _table(
     shape: tuple[int, int],
     text: Int64[np.ndarray, " words"],
     column: Int64[np.ndarray, " words"],
-    weight: Int64[np.ndarray, " words"],
-) -> Float64[np.ndarray, " pairs"]:
-    """What `_sparse` comes to, without what setting it up takes: for a panel, or a small round."""
-    member = np.zeros(shape)
-    member[text, column] = 1
-    weighed = np.zeros(shape)
-    weighed[text, column] = weight
-    shared: Float64[np.ndarray, " pairs"] = (weighed @ member.T)[layout.left, layout.right]
-    return shared
+    values: Int64[np.ndarray, " words"],
+) -> np.ndarray | csr_array:
+    """`values` by text and column, 0 elsewhere: dense for a panel or a small round, where a sparse one is slow to set up."""
+    if shape[0] * shape[1] > _DENSE_VALUES:
+        return csr_array((values, (text, column)), shape=shape)
+    table = np.zeros(shape)
+    table[text, column] = values
+    return table
 
 
-def _sparse(
-    layout: Layout,
-    shape: tuple[int, int],
-    text: Int64[np.ndarray, " words"],
-    column: Int64[np.ndarray, " words"],
-    weight: Int64[np.ndarray, " words"],
-) -> Float64[np.ndarray, " pairs"]:
-    """Summed weight of the words that the answers of each pair share, as one sparse product over all pools."""
-    member = csr_array((np.ones_like(weight), (text, column)), shape=shape)
-    weighed = csr_array((weight, (text, column)), shape=shape)
-    found = (weighed @ member.T).tocoo()
-    shared = np.zeros(layout.pairs, dtype=np.float64)
-    shared[layout.pair_of(found.row.astype(np.int64), found.col.astype(np.int64))] = found.data
-    return shared
+def _pairs(product: np.ndarray | csr_array, layout: Layout) -> Float64[np.ndarray, " pairs"]:
+    """What stands at the pairs of the layout in a table of all texts by all texts."""
+    if isinstance(product, np.ndarray):
+        dense: Float64[np.ndarray, " pairs"] = product[layout.left, layout.right]
+        return dense
+    found = product.tocoo()
+    values = np.zeros(layout.pairs, dtype=np.float64)
+    values[layout.pair_of(found.row.astype(np.int64), found.col.astype(np.int64))] = found.data
+    return values

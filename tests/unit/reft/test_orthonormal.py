@@ -55,10 +55,10 @@ def test_half_precision_around_it_changes_nothing():
 @pytest.mark.parametrize("optimiser", [torch.optim.AdamW, torch.optim.SGD])
 def test_weight_decay_does_not_touch_orthonormality(optimiser):
     raw, target = torch.nn.Parameter(matrix(4, 64)), matrix(4, 64, seed=3)
-    steps = optimiser([raw], lr=0.05, weight_decay=0.5)
+    steps = optimiser([raw], lr=0.05, weight_decay=1.0)
     for _ in range(400):
         steps.zero_grad()
         (orthonormal_rows(raw) * target).sum().backward()
         steps.step()
-    assert away_from_identity(raw.detach()) > 0.25, "decay has moved the raw matrix"
+    assert away_from_identity(raw.detach()) > 0.5, "decay has moved the raw matrix"
     assert away_from_identity(orthonormal_rows(raw.detach())) < 1e-6
