@@ -67,7 +67,9 @@ def test_gradients_are_those_of_the_mean_loss(base, gradients):
     expected = {name: value.grad for name, value in model.named_parameters()}
     assert len(gradients) == 2 * 7
     for name, found in gradients.items():
-        assert np.allclose(found, expected[f"{name}.weight"], atol=1e-6)
+        wanted = expected[f"{name}.weight"]
+        # A batch with padding adds its float32 terms in another order than one example does, as the processor likes.
+        assert np.allclose(found, wanted, rtol=0, atol=1e-4 * wanted.abs().max().item())
 
 
 def test_it_begins_as_the_nearest_change_of_its_rank_to_adamws_first_step(gradients, start):
