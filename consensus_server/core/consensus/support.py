@@ -1,7 +1,7 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
 Source of formulas and constants: CONSENSUS.md and its reference implementation. Ours are the price of length, what words
-count (decision 0015), and how far trust goes: by the number of voices, and not to copies (decision 0014).
+count (decision 0015), and how far trust goes: by the number of voices, and not to copies (0014, 0016).
 """
 
 from collections.abc import Sequence
@@ -97,26 +97,33 @@ def standing(
     trust, voice = np.zeros_like(z), votes
     if reliability:
         kept = 1 - ramp(unusual_company(measures, admitted, redundant), *SHARED_OUT)
-        voice = votes * np.exp(BETA * lent(reliabilities(measures, z, admitted, votes, known), z, kept))
+        earned = reliabilities(measures, z, admitted, votes, known)
+        voice = votes * np.exp(BETA * lent(measures, earned, z, votes, kept))
         support = independent_support(measures, utility, voice, redundant)
         z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
-        trust = lent(reliabilities(measures, z, admitted, votes, known), z, kept)
+        trust = lent(measures, reliabilities(measures, z, admitted, votes, known), z, votes, kept)
     similarity = independent_support(measures, measures.cosine, voice, redundant)
     return Standing(support / (SCALE_COSINE + SCALE_WORDS), similarity, trust, z + LAMBDA * trust, z, voice)
 
 
 def lent(
+    measures: Measures,
     reliability: Float64[np.ndarray, " answers"],
     z: Float64[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
     kept: Float64[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
-    """What a participant's reliability lends its answer: `kept`, 0..1, of it where the pool does not stand behind the answer.
+    """What a participant's reliability lends its answer: all of it, or `kept`, 0..1, where the pool does not stand behind it.
 
-    Whoever earned trust by answers of its own may not spend it on one that is shared out among several. Where the pool
-    itself supports the answer, agreement is what it looks like.
+    Whoever earned trust by answers of its own may not spend it on one that is shared out among several: that counts as
+    anybody's, and for the rest of its trust it gets the mean of the pool's own voices, at most 0. Where the pool itself
+    supports the answer, agreement is what it looks like.
     """
-    shared_out = (reliability > 0) & (z < CLEARLY_CENTRAL)
-    left: Float64[np.ndarray, " answers"] = np.where(shared_out, reliability * kept, reliability)
+    anybodys = np.minimum(_pool_mean(measures, reliability, votes * kept), 0)
+    shared_out = (reliability > anybodys) & (z < CLEARLY_CENTRAL)
+    left: Float64[np.ndarray, " answers"] = np.where(
+        shared_out, reliability * kept + anybodys * (1 - kept), reliability
+    )
     return left
 
 
@@ -163,11 +170,20 @@ def _within_pools(
     measures: Measures, values: Float64[np.ndarray, " answers"], weight: Float64[np.ndarray, " answers"]
 ) -> Float64[np.ndarray, " answers"]:
     """`values` less their weighted mean over the pool."""
+    away: Float64[np.ndarray, " answers"] = values - _pool_mean(measures, values, weight)
+    return away
+
+
+def _pool_mean(
+    measures: Measures, values: Float64[np.ndarray, " answers"], weight: Float64[np.ndarray, " answers"]
+) -> Float64[np.ndarray, " answers"]:
+    """Weighted mean of `values` over each answer's pool; 0 where nothing has weight."""
     pool = measures.layout.pool
     total = np.bincount(pool, weights=weight)
-    mean = np.bincount(pool, weights=weight * values) / np.where(total > 0, total, 1)
-    away: Float64[np.ndarray, " answers"] = values - mean[pool]
-    return away
+    mean: Float64[np.ndarray, " answers"] = (
+        np.bincount(pool, weights=weight * values) / np.where(total > 0, total, 1)
+    )[pool]
+    return mean
 
 
 def standardised(

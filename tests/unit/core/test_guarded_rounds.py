@@ -1,5 +1,6 @@
 """Rounds decided as a whole: guards, redundancy, reliability."""
 
+import hashlib
 import json
 from dataclasses import asdict, replace
 
@@ -55,8 +56,6 @@ def with_openings(pool, prompt_opening):
 
 def joined(pool, names, texts, vectors):
     """The pool with more answers."""
-    import hashlib
-
     digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
     vectors = np.concatenate([pool.vectors, np.asarray(vectors, np.float32)])
     return Pool(
@@ -116,12 +115,33 @@ def test_reliability_follows_who_agrees_elsewhere(make_round):
     assert picks(trusting).count("site-0") == 0
 
 
-def test_trust_is_not_lent_to_what_several_suddenly_say_alike():
-    """Unless the pool stands behind it; and who is not trusted gains nothing by company."""
-    reliability, z, kept = (
-        np.array(each) for each in ([0.4, 0.4, 0.4, -0.4], [0.9, 1.0, 0.0, 0.0], [0.25, 0.25, 1.0, 0.25])
+def one_pool(answers):
+    layout = Layout(np.zeros(answers, dtype=np.int64))
+    pairs = np.zeros(layout.pairs)
+    return Measures(layout, np.arange(answers), np.full(answers, 100), pairs, pairs, pairs, None)
+
+
+def test_what_several_suddenly_say_alike_is_lent_no_more_than_anybodys():
+    """Unless the pool stands behind it; and who is trusted less than the pool gains nothing by company."""
+    reliability, z, kept, votes = (
+        np.array(each)
+        for each in (
+            [0.4, 0.4, -0.1, -0.6, -0.2, -0.4],
+            [0.9, 1.0, 0.9, 0.0, 0.0, 0.0],
+            [0.25, 0.0, 0.0, 0.0, 1.0, 1.0],
+            [0.0, 0.5, 0.5, 0.5, 1.0, 1.0],
+        )
     )
-    np.testing.assert_allclose(lent(reliability, z, kept), [0.1, 0.4, 0.4, -0.4])
+    anybodys = (-0.2 - 0.4) / 2  # of those that answer for themselves
+    wanted = [0.25 * 0.4 + 0.75 * anybodys, 0.4, anybodys, -0.6, -0.2, -0.4]
+    np.testing.assert_allclose(lent(one_pool(6), reliability, z, votes, kept), wanted)
+
+
+def test_where_the_pool_is_trusted_what_is_shared_out_is_lent_nothing():
+    trusted, nobody = np.array([0.5, 0.5, 0.3, 0.3]), np.zeros(4)
+    kept = np.array([0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_allclose(lent(one_pool(4), trusted, nobody, np.ones(4), kept), [0, 0, 0.3, 0.3])
+    np.testing.assert_allclose(lent(one_pool(4), trusted, nobody, nobody, nobody), 0)
 
 
 def test_participants_alike_everywhere_are_no_surprise():
