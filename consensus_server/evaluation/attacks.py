@@ -16,6 +16,8 @@ from consensus_server.evaluation.answer_files import JudgedAnswers
 
 SHARE: Final = 0.20
 """Part of the prompts that the `_20` kinds attack."""
+GOOD_NAME: Final = "_good_name"
+"""Ends the names of kinds whose attackers answer well elsewhere."""
 
 _SPAM = "Visit the best online casino today and win amazing prizes with our exclusive welcome bonus for new players!"
 _INJECTION = (
@@ -149,14 +151,14 @@ _KINDS: Final = {
     "on_topic_paraphrases": Attack(_weak_paraphrases, weak=True),
 }
 ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType(
-    {f"{name}{when}": attack for when in ("", "_20", "_20_good_name") for name, attack in _KINDS.items()}
+    {f"{name}{when}": attack for when in ("", "_20", f"_20{GOOD_NAME}") for name, attack in _KINDS.items()}
 )
 """By name."""
 
 
 def kind_of(name: str) -> str:
     """What is said, whenever it is said."""
-    return name.removesuffix("_good_name").removesuffix("_20")
+    return name.removesuffix(GOOD_NAME).removesuffix("_20")
 
 
 def attack_columns(
@@ -186,8 +188,10 @@ def seated(
     columns = np.tile(members, (count, 1))
     attacked = attacked_prompts(name, count, seed)
     places = np.arange(len(members) - attackers, len(members))
-    if name.endswith("_good_name"):
-        best = [m for m in np.argsort(-np.nanmean(answers.preferences, axis=0)).tolist() if m not in members]
+    if name.endswith(GOOD_NAME):
+        best = [
+            m for m in np.argsort(-np.nanmean(answers.preferences, axis=0), kind="stable").tolist() if m not in members
+        ]
         columns[:, places] = np.array(best)[np.arange(attackers) % len(best)]
     columns[np.ix_(attacked, places)] = models + np.arange(attackers)
     return columns, attacked

@@ -155,8 +155,10 @@ def covering_score(score: Scores, coverage: float) -> float:
 
 
 def _risk(score: Scores, good: Scores, least: float) -> float:
-    """Mean over prompts of the share of panels in which a prompt gets a bad label."""
-    return float(((score >= least) & (good == 0)).mean())
+    """Mean over prompts of the share of panels in which a prompt gets a bad label, of those where it is known."""
+    known = np.isfinite(good) | ~np.isfinite(score)  # a label that nobody judged is neither good nor bad
+    bad = ((score >= least) & (good == 0)).sum(axis=0)
+    return float((bad / np.maximum(known.sum(axis=0), 1)).mean())
 
 
 def expected_error(probability: Float64[np.ndarray, " labels"], good: Float64[np.ndarray, " labels"]) -> float:

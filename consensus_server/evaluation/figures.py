@@ -63,15 +63,25 @@ def auroc(confidence: Float64[np.ndarray, "..."], quality: Float64[np.ndarray, "
     return float(roc_auc_score(good, confidence[known])) if good.any() and not good.all() else None
 
 
+def _surest_first(
+    confidence: Float64[np.ndarray, " labels"], quality: Float64[np.ndarray, " labels"]
+) -> Float64[np.ndarray, " labels"]:
+    """Quality where both are known, the surest first; labels of one confidence share their mean.
+
+    Among equals no order is better than another, and that of the file must not matter.
+    """
+    known = np.isfinite(confidence) & np.isfinite(quality)
+    _, group = np.unique(-confidence[known], return_inverse=True)
+    means: Float64[np.ndarray, " groups"] = np.bincount(group, weights=quality[known]) / np.bincount(group)
+    return means[np.sort(group)]
+
+
 def top_half(
     confidence: Sequence[Float64[np.ndarray, " prompts"]], quality: Sequence[Float64[np.ndarray, " prompts"]]
 ) -> float | None:
     """Mean quality of the more confident half of each panel's labels."""
-    kept = []
-    for sure, good in zip(confidence, quality, strict=True):
-        known = np.flatnonzero(np.isfinite(sure) & np.isfinite(good))
-        kept.append(good[known[np.argsort(-sure[known], kind="stable")[: (len(known) + 1) // 2]]])
-    return mean(np.concatenate(kept))
+    ordered = [_surest_first(sure, good) for sure, good in zip(confidence, quality, strict=True)]
+    return mean(np.concatenate([each[: (len(each) + 1) // 2] for each in ordered]))
 
 
 def risk_coverage(
@@ -81,10 +91,9 @@ def risk_coverage(
 
     Labels are pooled over panels. The curve needs judged answers to be drawn; to read it, it needs none.
     """
-    known = np.isfinite(confidence) & np.isfinite(quality)
-    if not known.any():
+    ordered = _surest_first(confidence.ravel(), quality.ravel())
+    if not len(ordered):
         return []
-    ordered = quality[known][np.argsort(-confidence[known], kind="stable")]
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
     ends = np.unique(np.maximum(1, np.rint(np.linspace(0, 1, points + 1)[1:] * len(ordered)).astype(np.int64)))
     return [(float(end / len(ordered)), float(means[end - 1])) for end in ends.tolist()]

@@ -12,7 +12,7 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import RULES, rule_named
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import JudgedAnswers
-from consensus_server.evaluation.attacks import attack_columns, kind_of, seated
+from consensus_server.evaluation.attacks import GOOD_NAME, attack_columns, kind_of, seated
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.panels import Panel, Picks, draw_panel
 from consensus_server.evaluation.workers import deciding
@@ -94,6 +94,12 @@ def run(
     answers: JudgedAnswers, plan: Plan, encoder: Encoder, store: EmbeddingStore, progress: Progress
 ) -> Iterator[Finding]:
     """Findings in the order of the plan: without attackers first. Raises ValueError where the file has too few models."""
+    named = next((each for each in plan.attacks if each.endswith(GOOD_NAME)), None)
+    if named and plan.panel_size >= len(answers.models):
+        raise ValueError(
+            f"`{named}` borrows the answers of models outside the panel; {answers.name} has {len(answers.models)} models, "
+            f"so the panel must be smaller than that."
+        )
     if plan.panel_size > len(answers.models):
         raise ValueError(
             f"A panel of {plan.panel_size} needs as many models; {answers.name} has {len(answers.models)}."
@@ -126,7 +132,7 @@ def _cases(plan: Plan) -> Iterator[tuple[str | None, list[_Case]]]:
 
 
 def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
-    """Each rule; `fused` and `hybrid` bare, with guards, and with guards and reliability (under attack only the last)."""
+    """Each rule; those that read the round with and without guards and reliability, under attack with both only."""
     for rule in plan.rules:
         wide = rule_named(rule).round_wide
         settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
@@ -200,9 +206,16 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         top_half_quality=figures.top_half(list(confidence), list(quality)),
         attack_success=None
         if case.attack is None
-        else float(np.mean([(each.slot[panel.attacked] >= panel.honest).mean() for panel, each in both])),
+        else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
     )
     return Finding(row, policy, confidence, quality)
+
+
+def theirs(panel: Panel, picks: Picks) -> Float64[np.ndarray, " labels"]:
+    """1 for each label on attacked prompts that an attacker gave, 0 for others."""
+    slot = picks.slot[panel.attacked]
+    theirs: Float64[np.ndarray, " labels"] = (slot[slot >= 0] >= panel.honest).astype(float)
+    return theirs
 
 
 def _at_picks(

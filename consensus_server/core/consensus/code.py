@@ -13,6 +13,8 @@ from typing import Any, Final
 
 MOST_CHARS: Final = 100_000
 """Longer code is not parsed."""
+MOST_DEPTH: Final = 100
+"""Code nested deeper, in nodes of its syntax tree, has no normal form: how deep a walk may go would depend on who calls it."""
 
 _FENCE: Final = re.compile(r"^[ \t]*```[ \t]*([\w+#-]*)[^\n]*\n(.*?)^[ \t]*```", re.MULTILINE | re.DOTALL)
 _PYTHON: Final = frozenset({"", "py", "python", "python3"})
@@ -38,17 +40,29 @@ def code_key(text: str) -> str | None:
 
 
 def _parsed(source: str) -> ast.Module | None:
-    """The normal form; None for what is no Python, or nested too deep to be walked."""
+    """The normal form; None for what is no Python, or nested too deep."""
     if len(source) > MOST_CHARS:
         return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of escapes that Python will refuse one day
             tree = ast.parse(_dedented(source))
+        if _deeper_than(tree, MOST_DEPTH):
+            return None
         normal: ast.Module = _Normal().visit(_Bare().visit(tree))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     return normal
+
+
+def _deeper_than(tree: ast.AST, levels: int) -> bool:
+    """Whether some node lies more than `levels` under the root; found level by level, not by recursion."""
+    level = [tree]
+    for _ in range(levels):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return False
+    return any(True for node in level for _ in ast.iter_child_nodes(node))
 
 
 def _dedented(source: str) -> str:

@@ -1,7 +1,7 @@
 """Confidence scores by name: how far a pool agrees with its pick, 0 (not at all) to 1.
 
-A label from a pool of one answer has confidence 0 under every score: nobody agreed with it. (Its share is 1, and a
-score read off the share would call the weakest label of a round the surest.)
+A label from a pool of one participant, however many its samples, has confidence 0 under every score: nobody else agreed
+with it. (Its share is 1, and a score read off the share would call the weakest label of a round the surest.)
 """
 
 from collections.abc import Callable, Mapping
@@ -144,5 +144,8 @@ def confidence_named(name: str) -> Confidence:
 
 
 def confidences(outcome: Outcome, score: Confidence) -> Float64[np.ndarray, " pools"]:
-    """The score of each pool's pick, settled, 0..1; 0 for a pool of one answer."""
-    return np.where(outcome.ballot.answers.sizes > 1, settled(np.clip(score(outcome), 0, 1)), 0.0)
+    """The score of each pool's pick, settled, 0..1; 0 for a pool of one participant."""
+    answers = outcome.ballot.answers
+    _, first = np.unique(answers.participant, return_index=True)
+    participants = np.bincount(answers.pool[first], minlength=len(answers.prompt_ids))
+    return np.where(participants > 1, settled(np.clip(score(outcome), 0, 1)), 0.0)

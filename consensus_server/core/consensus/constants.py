@@ -1,6 +1,15 @@
 """The numbers that made a decision, beside those that stand in its policy; a round's card carries them."""
 
-from consensus_server.core.consensus import background, guards, redundancy, repetition, support, word_order
+from consensus_server.core.consensus import (
+    background,
+    clustering,
+    confidence,
+    guards,
+    redundancy,
+    repetition,
+    support,
+    word_order,
+)
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.rules import rule_named
@@ -8,8 +17,13 @@ from consensus_server.core.consensus.rules import rule_named
 
 def deciding_constants(policy: Policy) -> dict[str, float]:
     """By name; only those that the policy makes use of."""
-    found: dict[str, int | float] = {"score_decimals": DECIMALS}
-    if rule_named(policy.rule).round_wide:
+    found: dict[str, int | float] = {
+        "score_decimals": DECIMALS,
+        "full_matrix_answers": clustering.FULL_MATRIX_ANSWERS,
+    }
+    if policy.confidence == "trusted_similarity":
+        found["trust"] = confidence.TRUST
+    if rule_named(policy.rule).round_wide or policy.guards:
         found |= {"scale_cosine": support.SCALE_COSINE, "scale_words": support.SCALE_WORDS}
         if policy.length_penalty:
             found |= {"shrink_length": support.SHRINK_LENGTH}

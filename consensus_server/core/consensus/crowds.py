@@ -1,6 +1,6 @@
 """Pools too large for a table of pairs: guards read each answer, copies are found in blocks, meaning alone decides.
 
-Time grows with the square of the answers, memory does not. Word overlap, likeness of participants over the round and
+Time grows with the square of the answers, memory with those that are close to one another. Word overlap, likeness of participants over the round and
 reliability need pairs, and are not there.
 """
 
@@ -13,7 +13,7 @@ from consensus_server.core.consensus.background import Known
 from consensus_server.core.consensus.guards import OVER_LONG, guarded, refusals_of
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.medoid import mean_cosine
-from consensus_server.core.consensus.redundancy import COPY_COSINE, LONG_CHARS, heads, within_length
+from consensus_server.core.consensus.redundancy import COPY_COSINE, LONG_CHARS, within_length
 from consensus_server.core.consensus.support import Standing, Verdict, length_price
 
 _BLOCK_VALUES: Final = 2**22
@@ -34,11 +34,12 @@ def judge_crowd(
     """
     entitled, refusals = guarded(measures, known)
     group = copy_groups(openings, entitled & (measures.length >= LONG_CHARS))
-    head = heads(measures, entitled)
-    company = np.maximum(np.bincount(group, weights=head)[group], 1)
-    vote, over, longest = within_length(
-        measures, entitled, head / company, company, known.spared(OVER_LONG, measures.participant)
-    )
+
+    def company(head: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+        together: Float64[np.ndarray, " answers"] = np.bincount(group, weights=head)[group]
+        return together
+
+    vote, over, longest = within_length(measures, entitled, company, known.spared(OVER_LONG, measures.participant))
     refusals |= refusals_of(OVER_LONG, over, measures.length.astype(np.float64), longest)
     admitted = entitled & ~over
     support = mean_cosine(unit, vote, measures.layout.pool, leave_out=group)

@@ -56,9 +56,9 @@ def decide_round(
 ) -> RoundDecision:
     """One decision for each pool, in their order. `pools` are all pools of a round.
 
-    Without guards, and under rules other than `fused` and `hybrid`, a decision depends on nothing but its own pool; with
-    them on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the order of pools or answers
-    nor the index matters. background: what earlier rounds know of the participants. neighbours: finds close pairs in pools of
+    Without guards, and under rules that do not read the round (`Rule.round_wide`), a decision depends on nothing but its own
+    pool; else on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the
+    order of pools or answers nor the index matters. background: what earlier rounds know of the participants. neighbours: finds close pairs in pools of
     more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.
 

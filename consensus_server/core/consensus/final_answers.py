@@ -14,12 +14,15 @@ English only. A text that does none of this states no final answer.
 import re
 from typing import Final
 
+from consensus_server.core.consensus.invisible import visible
 from consensus_server.core.consensus.values import plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
 
 _BOXED: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BOXES: Final = 10
+"""Boxes, from the end, that are looked into: thousands that never close would each be read to the end."""
 _TAGGED: Final = re.compile(r"<answer>(.{0,500}?)</answer>", re.IGNORECASE | re.DOTALL)
 _HASHES: Final = re.compile(r"^\s*####\s*(\S.*)$", re.MULTILINE)
 _SUBJECT: Final = (
@@ -45,6 +48,7 @@ _BARE: Final = 60
 
 def final_answer(text: str) -> str | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
+    text = visible(text)  # marks of direction stand around numbers in honest right-to-left text
     end = text[-LOOKED_AT:].strip()
     return _first(_marked(end)) or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
 
@@ -62,8 +66,8 @@ def _marked(text: str) -> list[str]:
 
 
 def _boxed(text: str) -> str | None:
-    """Content of the last box that is closed."""
-    for start in reversed([found.end() for found in _BOXED.finditer(text)]):
+    """Content of the last box that is closed, among the last few."""
+    for start in reversed([found.end() for found in _BOXED.finditer(text)][-_BOXES:]):
         depth = 1
         for at in range(start, len(text)):
             depth += {"{": 1, "}": -1}.get(text[at], 0)

@@ -13,11 +13,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from consensus_server.core.consensus.invisible import visible
+
 _UNSEEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Control, format (zero-width and direction marks among them), and the separators."""
-
-_UNSEEN_LETTERS: Final = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0")
-"""Characters that Unicode counts as marks, letters or symbols and that still show nothing: fillers, a blank braille cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ Gate = Callable[[Candidates], Bool[np.ndarray, " answers"]]
 
 def _shows_something(text: str) -> bool:
     """Whether a reader would see any character of `text`. Ends at the first such character."""
-    return any(unicodedata.category(c) not in _UNSEEN_CATEGORIES and c not in _UNSEEN_LETTERS for c in text)
+    return any(unicodedata.category(char) not in _UNSEEN_CATEGORIES and visible(char) for char in text)
 
 
 def _empty(candidates: Candidates) -> Bool[np.ndarray, " answers"]:

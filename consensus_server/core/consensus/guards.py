@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from consensus_server.core.consensus.background import Known
+from consensus_server.core.consensus.invisible import INVISIBLE
 from consensus_server.core.consensus.measures import Cues, Measures
 from consensus_server.core.consensus.pools import Reading
 from consensus_server.core.consensus.redundancy import LONG_CHARS, heads
@@ -35,8 +36,8 @@ OVER_LONG: Final = "over_long"
 """Name of the gate in `redundancy.votes`, which stands last: it needs the votes of those that were admitted."""
 _SLACK: Final = 1e-9
 
-_BLANK: Final = re.compile(r"[\s\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]+")
-"""White space and format characters count neither way: joiners and direction marks belong to honest scripts."""
+_BLANK: Final = re.compile(rf"[\s{INVISIBLE}]+")
+"""White space and invisible characters count neither way: joiners and direction marks belong to honest scripts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.sparse import csr_array
 
+from consensus_server.core.consensus.invisible import visible
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.rounding import settled
 
@@ -28,14 +29,12 @@ GRAM: Final = 4
 """Characters of a piece where no word boundaries are written. Source: CONSENSUS.md, .960 against .962 for words."""
 
 _DENSE_VALUES: Final = 2**18
-"""Answers times their distinct words up to which a dense table is quicker than a sparse one: 2 MiB, a panel's question."""
+"""Answers times their distinct words, or times themselves, up to which dense tables are quicker: 2 MiB, a panel's question."""
 _STEPS: Final = 2.0**20
 """Steps of information per nat."""
 
 _IDEOGRAPHS: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _UNSPACED: Final = "\u3040-\u30ff\u31f0-\u31ff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\ua9e0-\ua9ff\uaa60-\uaa7f"
-_INVISIBLE: Final = re.compile("[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff]")
-"""Format characters and variation selectors: they change a text's bytes and nothing that a reader sees."""
 
 _ASCII_WORD: Final = re.compile("[a-z0-9]+")
 """What `_patterns` comes to on ASCII, several times faster."""
@@ -50,7 +49,7 @@ def word_sequence(text: str) -> list[str]:
     """The words of a text in their order; those of unspaced scripts, in theirs, after all others."""
     if text.isascii():
         return _ASCII_WORD.findall(text.casefold())
-    plain = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    plain = visible(unicodedata.normalize("NFKC", text)).casefold()
     spaced, unspaced = _patterns()
     return [*spaced.findall(plain), *(piece for run in unspaced.findall(plain) for piece in _pieces(run))]
 
@@ -154,7 +153,7 @@ def _table(
     values: Int64[np.ndarray, " words"],
 ) -> np.ndarray | csr_array:
     """`values` by text and column, 0 elsewhere: dense for a panel or a small round, where a sparse one is slow to set up."""
-    if shape[0] * shape[1] > _DENSE_VALUES:
+    if shape[0] * max(shape) > _DENSE_VALUES:
         return csr_array((values, (text, column)), shape=shape)
     table = np.zeros(shape)
     table[text, column] = values

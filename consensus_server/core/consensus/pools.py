@@ -25,7 +25,7 @@ class Policy:
     guards: bool = True
     """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
     reliability: bool = True
-    """Whether `fused` and `hybrid` trust participants by how well they stand on the round's other prompts."""
+    """Whether rules that read the round trust participants by how well they stand on its other prompts."""
     length_penalty: float = 0.9
     """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `support`."""
     half_life_rounds: float = 2.0

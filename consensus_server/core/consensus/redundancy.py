@@ -3,6 +3,7 @@
 Source of all constants: CONSENSUS.md, attacks on 200 prompts with 36 models. They hold for MiniLM's cosines.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,10 @@ OVER_LONG_FACTOR: Final = 4
 OVER_LONG_CHARS: Final = 4000
 """An answer is over-long beyond 4 times the pool's median by votes, and beyond 4,000 characters."""
 _SLACK = 1e-9
+
+
+Company = Callable[[Float64[np.ndarray, " answers"]], Float64[np.ndarray, " answers"]]
+"""Given each answer's part of its participant (0: no voice), how many participants each answer speaks with, itself included."""
 
 
 def ramp(values: Float64[np.ndarray, " n"], low: float, high: float) -> Float64[np.ndarray, " n"]:
@@ -110,24 +115,35 @@ def votes(
     vote = head / sum over participants of the mean redundancy with their answers (its own: 1). Without cues no answer
     is over-long. A pool that would lose every answer keeps them. spared: answers that may be of any length.
     """
-    head = heads(measures, admitted)
-    company = np.maximum(measures.layout.total(redundant * head[measures.layout.right]), 1)
+
+    def company(head: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+        return measures.layout.total(redundant * head[measures.layout.right])
+
     if measures.cues is None:
-        return head / company, np.zeros_like(admitted), np.full_like(head, np.inf)
-    return within_length(measures, admitted, head / company, company, spared)
+        vote = votes_of(heads(measures, admitted), company)
+        return vote, np.zeros_like(admitted), np.full_like(vote, np.inf)
+    return within_length(measures, admitted, company, spared)
+
+
+def votes_of(head: Float64[np.ndarray, " answers"], company: Company) -> Float64[np.ndarray, " answers"]:
+    """Each answer's part of its participant, over the company that it is in, itself included."""
+    vote: Float64[np.ndarray, " answers"] = head / np.maximum(company(head), 1)
+    return vote
 
 
 def within_length(
     measures: Measures,
     admitted: Bool[np.ndarray, " answers"],
-    vote: Float64[np.ndarray, " answers"],
-    company: Float64[np.ndarray, " answers"],
+    company: Company,
     spared: Bool[np.ndarray, " answers"],
 ) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"], Float64[np.ndarray, " answers"]]:
-    """Votes once the over-long have lost theirs, who they are, and what they might have had; company: of each voice."""
-    longest = _longest(measures, vote)
+    """Votes once the over-long have lost theirs, who they are, and what they might have had.
+
+    An over-long answer is no company either: whoever it repeats keeps the whole vote.
+    """
+    longest = _longest(measures, votes_of(heads(measures, admitted), company))
     over = admitted & (measures.length > longest) & ~spared
-    return heads(measures, admitted & ~over) / company, over, longest
+    return votes_of(heads(measures, admitted & ~over), company), over, longest
 
 
 def _longest(measures: Measures, vote: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:

@@ -149,7 +149,7 @@ def _number(text: str) -> str | None:
 def _value(found: re.Match[str]) -> Fraction | None:
     """The number that `_NUMBER` found; None for one beyond the limits, or without a value."""
     digits = _decimal(found["whole"])
-    power = int((found["power"] or found["exponent"] or "0")[:6])
+    power = int(found["power"] or found["exponent"] or "0")
     above, below = found["above"], found["below"]
     if digits is None or abs(power) > MOST_EXPONENT or max(map(len, (above or "", below or ""))) > MOST_DIGITS:
         return None

@@ -56,7 +56,7 @@ class Weighing:
     pools: list[Weighed | None]
     """About each pool, in their order; None for those on which it has no say."""
     participants: tuple[ParticipantStanding, ...] = ()
-    """By name; those without an answer that could be measured are left out."""
+    """By name; whoever has no answer that could be measured stands there with 0 prompts."""
 
 
 def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0, known: Known | None = None) -> Verdict:
@@ -76,15 +76,16 @@ def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0,
 def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None = None) -> Weighing:
     """The round's word on its pools.
 
-    Those of more than `FULL_MATRIX_ANSWERS` answers are too large for a table of pairs: they are weighed by `crowds`
+    Those of more than `FULL_MATRIX_ANSWERS` admitted answers are too large for a table of pairs: they are weighed by `crowds`
     where the policy guards, and not at all where it does not; they lend nobody reliability.
     Raises MissingOpenings where the policy guards and a pool lacks what guards read.
     """
     if policy.guards:
         _require_openings(pools)
     order = sorted(range(len(pools)), key=lambda i: (pools[i].prompt_id, sorted(pools[i].digests)))
-    small = _tables(pools, _batches(pools, [i for i in order if len(pools[i].texts) <= FULL_MATRIX_ANSWERS]))
-    large = _tables(pools, [[i] for i in order if len(pools[i].texts) > FULL_MATRIX_ANSWERS] if policy.guards else [])
+    crowded = {i for i in order if _is_crowd(pools[i])}
+    small = _tables(pools, _batches(pools, [i for i in order if i not in crowded]))
+    large = _tables(pools, [[i] for i in order if i in crowded] if policy.guards else [])
     names = sorted({name for pool in pools for name in pool.participants})
     known = by_number(background or Background(), names)
     parts = _measured(pools, small, names)
@@ -105,6 +106,11 @@ def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None =
         _tell(weighed, pools, [(batch, answers)], verdict)
         done += len(crowd.length)
     return Weighing(weighed, standings)
+
+
+def _is_crowd(pool: Pool) -> bool:
+    """Whether it is too large for a table of pairs. Answers that show nothing make no pool large."""
+    return len(pool.texts) > FULL_MATRIX_ANSWERS and len(read([pool])[0].texts) > FULL_MATRIX_ANSWERS
 
 
 def _tables(pools: Sequence[Pool], batches: Sequence[list[int]]) -> list[tuple[list[int], Answers]]:

@@ -86,6 +86,32 @@ def test_any_text_is_borne(text):
 names = st.from_regex(r"[a-z]{2,8}_", fullmatch=True)
 
 
+def at_depth(frames, text):
+    return code_key(text) if not frames else at_depth(frames - 1, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if a:\n pass\n" + "elif b:\n pass\n" * 250,
+        "x = 1" + " + 1" * 300,
+        "x = " + "a and (b or " * 80 + "c" + ")" * 80,
+        "x = " + "-" * 5000 + "1",
+    ],
+)
+def test_deep_code_has_no_normal_form_whoever_asks(text):
+    assert [at_depth(frames, text) for frames in (0, 100, 200)] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "text", ["if a:\n pass\n" + "elif b:\n pass\n" * 90, "x = 1" + " + 1" * 90, "f" + "(lambda: f" * 40 + ")" * 40]
+)
+def test_a_normal_form_does_not_depend_on_who_asks(text):
+    keys = {at_depth(frames, text) for frames in (0, 100, 200)}
+    assert len(keys) == 1
+    assert None not in keys
+
+
 @settings(deadline=None)
 @given(names, names)
 def test_names_of_locals_never_count(one, other):

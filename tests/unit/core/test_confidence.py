@@ -33,6 +33,13 @@ def test_an_abstention_and_a_pool_of_one_have_none(name, make_pool):
     assert confidence(name, make_pool(at(0)), abstain=False) == 0
 
 
+def test_samples_of_one_participant_do_not_confirm_each_other(name, make_pool):
+    alone = make_pool(at(0, 0, 1), participants=["a"] * 3)
+    assert confidence(name, alone, minimum_support=1) == 0
+    assert confidence(name, alone, abstain=False) == 0
+    assert confidence(name, make_pool(at(0, 0, 1), participants=["a", "a", "b"]), minimum_support=1) > 0
+
+
 def test_share_counts_answers_and_support_counts_who_is_present(make_pool):
     pool = make_pool(at(0, 100, 2, 200), participants=["a", "a", "b", "c"])
     assert confidence("dominant_share", pool) == 0.5

@@ -9,7 +9,20 @@ def gates(texts, vectors):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "\n\t\r", "\u200b", "\ufeff \u2060", "\x00\x1b", "\u00ad\u200f", "\u3164\u2800", "\u2028 " * 50]
+    "text",
+    [
+        "",
+        " ",
+        "\n\t\r",
+        "\u200b",
+        "\ufeff \u2060",
+        "\x00\x1b",
+        "\u00ad\u200f",
+        "\u3164\u2800",
+        "\u2028 " * 50,
+        "\ufe0f",
+        "\u17b4\u180b\U000e0100",
+    ],
 )
 def test_what_shows_nothing_is_empty(text):
     assert gates([text], [[1, 0]]) == ["empty"]

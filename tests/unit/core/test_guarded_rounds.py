@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
+from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.crowds import copy_groups
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.guards import printable_share
@@ -239,6 +240,34 @@ def test_each_guard_refuses_by_its_name(make_round):
     for decision in decide(pools, GUARDED):
         assert decision.gates == expected
         assert decision.pick < 4
+
+
+@pytest.mark.parametrize("more", [0, FULL_MATRIX_ANSWERS])
+def test_who_repeats_an_answer_at_too_much_length_takes_none_of_its_vote(make_pool, more):
+    """In small pools and in those too large for pairs."""
+    rng = np.random.default_rng(8)
+    directions = np.array([[1, 0, 0], [np.cos(0.26), np.sin(0.26), 0]])
+    others = np.array([0, 0, 1]) + 0.5 * rng.random(size=(more, 3))
+    texts = [text_of(rng, 20) for _ in range(2 + more)]
+    pool = with_openings(make_pool(np.concatenate([directions, others]), texts=texts), np.ones(3))
+    talk = [f"{text} {text_of(rng, 1200)}" for text in texts[:2]]
+    talked = joined(pool, ["talker-0", "talker-1"], talk, directions)
+    before, after = (decide([each], GUARDED)[0] for each in (pool, talked))
+    assert after.gates == {2 + more: "over_long", 3 + more: "over_long"}
+    assert votes_of(talked, after) == pytest.approx(votes_of(pool, before))
+    assert (after.pick, after.support) == (before.pick, before.support)
+
+
+def test_answers_that_show_nothing_make_no_pool_too_large_for_pairs(make_round):
+    pools = make_round(participants=4)
+    nobody = [f"nobody-{i}" for i in range(FULL_MATRIX_ANSWERS)]
+    vectors = np.ones((len(nobody), pools[0].vectors.shape[1]))
+    stuffed = [joined(pools[0], nobody, ["\u200b"] * len(nobody), vectors), *pools[1:]]
+    before, after = (decide_round(each, GUARDED) for each in (pools, stuffed))
+    assert after.decisions[0].gates == dict.fromkeys(range(4, 4 + len(nobody)), "empty")
+    for name in ("pick", "support", "share", "confidence", "clusters"):
+        assert getattr(after.decisions[0], name) == getattr(before.decisions[0], name)
+    assert [each for each in after.participants if each.prompts] == list(before.participants)
 
 
 def test_a_pool_without_what_guards_read_is_named(make_round, make_pool):

@@ -12,9 +12,9 @@ from consensus_server.evaluation.answer_files import AnswerFileError, read_judge
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
 from consensus_server.evaluation.made_questions import write_made_answers
-from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
+from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
 from consensus_server.evaluation.report import warning, write_reports, write_results
-from consensus_server.evaluation.run import Plan, run
+from consensus_server.evaluation.run import Plan, run, theirs
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
 
@@ -258,3 +258,15 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, content, message):
         read_judged_answers(path)
     with pytest.raises(AnswerFileError, match="cannot be read"):
         read_judged_answers(tmp_path / "none.jsonl")
+
+
+def test_attackers_are_counted_among_labels_and_not_among_abstentions():
+    panel = Panel(np.tile(np.arange(8), (5, 1)), 6, np.array([True, True, True, True, False]))
+    picks = Picks(np.array([-1, 5, -1, 7, 7]), np.full(5, 0.5))
+    assert theirs(panel, picks).tolist() == [0, 1]
+
+
+def test_a_good_name_needs_models_outside_the_panel(answers, store):
+    plan = Plan(panel_size=9, panels=2, rules=("hybrid",), attacks=("empty_20_good_name",), attackers=(2,))
+    with pytest.raises(ValueError, match=r"`empty_20_good_name` borrows .* 9 models.* smaller"):
+        rows_of(answers, plan, store)

@@ -54,6 +54,14 @@ def test_a_risk_that_so_few_prompts_cannot_show_leaves_only_certain_labels():
     assert least_score(score, good, 0.2) == 0.0
 
 
+def test_a_label_that_nobody_judged_lowers_no_risk():
+    rng = np.random.default_rng(4)
+    score, good = rng.random((1, 200)), (rng.random((1, 200)) < 0.7).astype(float)
+    unjudged = np.concatenate([good, np.full_like(good, np.nan)])
+    alone = least_score(score, good, 0.2)
+    assert least_score(np.concatenate([score, score]), unjudged, 0.2) == alone > 0
+
+
 def test_equal_input_gives_equal_calibrations_and_unknown_worth_is_left_out():
     known = finding(50)
     more = replace(

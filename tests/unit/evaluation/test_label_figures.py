@@ -27,3 +27,13 @@ def test_confidence_is_measured_on_labels_with_a_judgement():
     assert figures.auroc(confidence, quality) == 1
     assert figures.auroc(confidence, np.ones((1, 4))) is None
     assert figures.top_half(list(confidence), list(quality)) == pytest.approx(0.6)
+
+
+def test_labels_of_one_confidence_count_alike_whatever_their_order():
+    quality = np.array([1.0, 1, 1, 0, 0, 0])
+    for order in (quality, quality[::-1]):
+        assert figures.top_half([np.full(6, 0.5)], [order]) == 0.5
+        assert {value for _, value in figures.risk_coverage(np.full(6, 0.5), order)} == {0.5}
+    surer = np.array([0.9, 0.5, 0.5, 0.5, 0.5])
+    assert figures.top_half([surer], [np.array([1.0, 1, 0, 0, 1])]) == pytest.approx((1 + 0.5 + 0.5) / 3)
+    assert figures.risk_coverage(np.full(2, np.nan), np.ones(2)) == []
