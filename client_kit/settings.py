@@ -356,11 +356,15 @@ class SamplingSettings(Settings):
     """How answers are drawn. Temperature 0 is greedy."""
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    """0 takes the likeliest token each time."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Tokens are drawn from the likeliest ones that together have this probability."""
     max_tokens: Annotated[int, Field(ge=1)] = 256
+    """Longest answer, in tokens of the participant's model; a longer one is cut."""
     samples: Annotated[int, Field(ge=1)] = 1
     """Answers per prompt; the federation says how many it admits."""
     stop: tuple[str, ...] = ()
+    """Texts at which an answer ends; they are not part of it."""
 
 
 class SpendingSettings(Settings):

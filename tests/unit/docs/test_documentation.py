@@ -20,6 +20,7 @@ from client_kit.settings import (
     NoTrainerSettings,
     OpenAISettings,
     ParticipantSettings,
+    SamplingSettings,
     ScriptedSettings,
     SftSettings,
     TransformersSettings,
@@ -179,7 +180,12 @@ def test_the_tables_of_generators_and_trainers_are_the_kits(kind):
 
 @pytest.mark.parametrize(
     ("name", "section"),
-    [("mixing", MixingSettings), ("validation", ValidationSettings), ("collapse", CollapseSettings)],
+    [
+        ("sampling", SamplingSettings),
+        ("mixing", MixingSettings),
+        ("validation", ValidationSettings),
+        ("collapse", CollapseSettings),
+    ],
 )
 def test_the_tables_of_a_sites_habits_are_the_kits(name, section):
     rows = table_rows(ROOT / "docs" / "participant-settings.md", header=f"| `{name}` | Default | Meaning |")
