@@ -150,8 +150,8 @@ def length_price(
 
     Long answers cover more words of the others and so look more central than they are. The effect, support for each
     e-fold of length, is the least-squares slope over the round within pools, shrunk by n/(n + 160) for its n answers,
-    a participant's samples counting as one; a falling one counts as 0. Brevity earns nothing: else an answer of one word would gain more by it than by being
-    right. Judged answers play no part in it.
+    a participant's samples counting as one; a falling one counts as 0. Brevity earns nothing: else an answer of one
+    word would gain more by it than by being right. Judged answers play no part in it.
     """
     if length_penalty == 0:
         return np.zeros_like(support)
