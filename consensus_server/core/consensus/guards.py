@@ -1,7 +1,7 @@
 """Gates that need to know the round: what is garbage, off topic or repeated is kept out before anybody is counted.
 
 Each is a function from the measures of a round to the answers it refuses; where several refuse, the first in the
-table gives the name. Honest answers: 1.4 % are kept out. Source of constants: CONSENSUS.md.
+table gives the name. Honest answers: 1.4 % are kept out. Source of constants: docs/experiments.md, entry 1.
 """
 
 import re

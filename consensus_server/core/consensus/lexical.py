@@ -26,7 +26,7 @@ from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.rounding import settled
 
 GRAM: Final = 4
-"""Characters of a piece where no word boundaries are written. Source: CONSENSUS.md, .960 against .962 for words."""
+"""Characters of a piece where no word boundaries are written. Source: earlier work, .960 against .962 for words."""
 
 _DENSE_VALUES: Final = 2**18
 """Answers times their distinct words, or times themselves, up to which dense tables are quicker: 2 MiB, a panel's question."""

@@ -1,6 +1,7 @@
 """One vote per independent voice: how far two answers count as one, and what that leaves each of them to say.
 
-Source of all constants: CONSENSUS.md, attacks on 200 prompts with 36 models. They hold for MiniLM's cosines.
+Source of all constants: earlier work (docs/experiments.md, entry 1), attacks on 200 prompts with 36 models. They hold
+for MiniLM's cosines.
 """
 
 from collections.abc import Callable

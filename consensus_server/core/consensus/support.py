@@ -1,7 +1,7 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
-Source of formulas and constants: CONSENSUS.md and its reference implementation. Ours are the price of length, what words
-count (decision 0015), and how far trust goes: by the number of voices, and not to copies (0014, 0016).
+Source of formulas and constants: earlier work (docs/experiments.md, entry 1). Of this repository are the price of
+length, what words count (decision 0015), and how far trust goes: by the number of voices, not to copies (0014, 0016).
 """
 
 from collections.abc import Sequence
