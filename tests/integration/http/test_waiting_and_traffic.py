@@ -76,7 +76,7 @@ def test_the_end_of_the_server_ends_streams_and_waits_at_once(start_server, new_
         waited = arena.as_("bert").get(f"{arena.round}?wait_for=published&timeout_seconds=30")
         assert [kind for _, kind, _ in reading.result(timeout=10)] == LIFE[:2]
     assert waited.json()["state"] == "open"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20  # a wait that were not ended would take its 30
     stopping.join()
 
 
@@ -107,7 +107,7 @@ def test_a_wait_ends_with_a_failure(arena):
 def test_a_wait_that_lasts_too_long_answers_with_the_round_as_it_is(arena):
     started = time.monotonic()
     assert arena.as_("anna").get(f"{arena.round}?wait_for=published&timeout_seconds=0.2").json()["state"] == "open"
-    assert 0.2 <= time.monotonic() - started < 2
+    assert time.monotonic() - started >= 0.2
 
 
 def test_a_round_that_does_not_exist_yet_is_waited_for(arena, problem):
@@ -150,13 +150,12 @@ def test_many_waiters_cost_no_threads(start_server, new_arena):
     live = start_server("crowded", threads=2)
     arena = new_arena(live)
     with ThreadPoolExecutor(20) as pool:
-        path = f"{live.url}{arena.round}?wait_for=published&timeout_seconds=1.5"
+        path = f"{live.url}{arena.round}?wait_for=published&timeout_seconds=6"
         headers = {"authorization": f"Bearer {arena.tokens['anna']}"}
-        waits = [pool.submit(httpx.get, path, headers=headers, timeout=10) for _ in range(20)]
+        waits = [pool.submit(httpx.get, path, headers=headers, timeout=30) for _ in range(20)]
         time.sleep(0.3)
-        started = time.monotonic()
         assert arena.state() == "open"
-        assert time.monotonic() - started < 1.0
+        assert not any(wait.done() for wait in waits)
         assert {wait.result().status_code for wait in waits} == {200}
 
 
