@@ -149,11 +149,15 @@ def _number(text: str) -> str | None:
 def _value(found: re.Match[str]) -> Fraction | None:
     """The number that `_NUMBER` found; None for one beyond the limits, or without a value."""
     digits = _decimal(found["whole"])
-    power = int(found["power"] or found["exponent"] or "0")
+    power = found["power"] or found["exponent"] or "0"
     above, below = found["above"], found["below"]
-    if digits is None or abs(power) > MOST_EXPONENT or max(map(len, (above or "", below or ""))) > MOST_DIGITS:
+    if (
+        digits is None
+        or max(map(len, (power, above or "", below or ""))) > MOST_DIGITS
+        or abs(int(power)) > MOST_EXPONENT
+    ):
         return None
-    value = Fraction(digits) * Fraction(10) ** power
+    value = Fraction(digits) * Fraction(10) ** int(power)
     if below is not None:
         if not int(below):
             return None
