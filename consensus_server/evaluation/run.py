@@ -214,8 +214,8 @@ def _finding(  # noqa: PLR0917 - a row is all of it
 def theirs(panel: Panel, picks: Picks) -> Float64[np.ndarray, " labels"]:
     """1 for each label on attacked prompts that an attacker gave, 0 for others."""
     slot = picks.slot[panel.attacked]
-    theirs: Float64[np.ndarray, " labels"] = (slot[slot >= 0] >= panel.honest).astype(float)
-    return theirs
+    won: Float64[np.ndarray, " labels"] = (slot[slot >= 0] >= panel.honest).astype(float)
+    return won
 
 
 def _at_picks(

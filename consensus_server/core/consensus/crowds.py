@@ -1,7 +1,7 @@
 """Pools too large for a table of pairs: guards read each answer, copies are found in blocks, meaning alone decides.
 
-Time grows with the square of the answers, memory with those that are close to one another. Word overlap, likeness of participants over the round and
-reliability need pairs, and are not there.
+Time grows with the square of the answers, memory with those that are close to one another. Word overlap, likeness of
+participants over the round and reliability need pairs, and are not there.
 """
 
 from typing import Final

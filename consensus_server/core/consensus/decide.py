@@ -58,8 +58,8 @@ def decide_round(
 
     Without guards, and under rules that do not read the round (`Rule.round_wide`), a decision depends on nothing but its own
     pool; else on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the
-    order of pools or answers nor the index matters. background: what earlier rounds know of the participants. neighbours: finds close pairs in pools of
-    more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
+    order of pools or answers nor the index matters. background: what earlier rounds know of the participants.
+    neighbours: finds close pairs in pools of more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.
 
     Raises UnknownRule, UnknownConfidence, UnknownClusterer, UnknownEquivalence, MissingOpenings, and ValueError for a pool

@@ -16,6 +16,7 @@ from consensus_server.core.consensus.background import Background, Known, by_num
 from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.crowds import judge_crowd
 from consensus_server.core.consensus.errors import MissingOpenings
+from consensus_server.core.consensus.gates import Candidates, refusals
 from consensus_server.core.consensus.guards import OVER_LONG, guarded, printable_share, refusals_of
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
@@ -110,7 +111,9 @@ def weigh(pools: Sequence[Pool], policy: Policy, background: Background | None =
 
 def _is_crowd(pool: Pool) -> bool:
     """Whether it is too large for a table of pairs. Answers that show nothing make no pool large."""
-    return len(pool.texts) > FULL_MATRIX_ANSWERS and len(read([pool])[0].texts) > FULL_MATRIX_ANSWERS
+    if len(pool.texts) <= FULL_MATRIX_ANSWERS:
+        return False
+    return refusals(Candidates(pool.texts, pool.vectors)).count(None) > FULL_MATRIX_ANSWERS
 
 
 def _tables(pools: Sequence[Pool], batches: Sequence[list[int]]) -> list[tuple[list[int], Answers]]:
