@@ -3,7 +3,7 @@
     python benchmarks/rule_constants.py FILE... --try length_penalty=0,0.5,0.8,1 [--try lambda=5,7] [--panel-size 8] [--panels 100]
 
 FILE: as for `consensus-server evaluate-labels`. `--try NAME=VALUES` may stand several times; all combinations are tried.
-Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `beta`, `lambda`, `voices` of
+Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `scale_wording`, `beta`, `lambda`, `voices` of
 `core/consensus/support.py`; `information`, 1 or 0: whether rare words count for more, or all words alike.
 
 One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the best single
@@ -37,7 +37,7 @@ from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
 
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")
-RULE = ("scale_words", "beta", "lambda", "voices")
+RULE = ("scale_words", "scale_wording", "beta", "lambda", "voices")
 WORDS = "information"
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.consensus.answers import codes
 from consensus_server.core.consensus.background import nothing_known
+from consensus_server.core.consensus.equivalence import folded
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Measures
@@ -26,8 +28,8 @@ from consensus_server.evaluation.panels import draw_panel
 PROMPTS, PANELS, SIZE, SEED = 60, 60, 8, 7
 
 
-def tables(answers: JudgedAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Length by prompt and model; cosine, F1 and coverage by prompt and two models."""
+def tables(answers: JudgedAnswers) -> tuple[np.ndarray, ...]:
+    """Length and wording by prompt and model; cosine, F1 and coverage by prompt and two models."""
     prompts, models = len(answers.prompts), len(answers.models)
     texts = [text or " " for row in answers.outputs for text in row]
     layout = Layout(np.repeat(np.arange(prompts), models))
@@ -36,20 +38,23 @@ def tables(answers: JudgedAnswers) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     f1, coverage = (each.reshape(prompts, models, models) for each in overlaps(found, layout, weight))
     vectors = HashingEncoder().encode(texts).astype(np.float64).reshape(prompts, models, -1)
     lengths = np.array([len(text) for text in texts], dtype=np.int64).reshape(prompts, models)
-    return lengths, np.einsum("pid,pjd->pij", vectors, vectors), f1, coverage
+    wording = codes(map(folded, texts)).reshape(prompts, models)
+    return lengths, wording, np.einsum("pid,pjd->pij", vectors, vectors), f1, coverage
 
 
 def measured(file: Path) -> str:
     """Means over panels: loss of the picks against the best member, how far the most central one stands above the median."""
     answers = read_judged_answers(file, PROMPTS)
-    lengths, *pairs = tables(answers)
+    lengths, wording, *pairs = tables(answers)
     prompts = np.arange(len(answers.prompts))
     rows = []
     for number in range(PANELS):
         members = draw_panel(len(answers.models), SIZE, SEED, number)
         cosine, f1, coverage = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
         layout, who = Layout(np.repeat(prompts, SIZE)), np.tile(np.arange(SIZE), len(prompts))
-        measures = Measures(layout, who, lengths[:, members].ravel(), cosine, f1, coverage, None)
+        measures = Measures(
+            layout, who, lengths[:, members].ravel(), wording[:, members].ravel(), cosine, f1, coverage, None
+        )
         verdict = judge(measures, reliability=True, length_penalty=Policy().length_penalty)
         worth = answers.preferences[:, members]
         picks = verdict.standing.score.reshape(len(prompts), SIZE).argmax(axis=1)

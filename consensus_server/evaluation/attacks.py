@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from consensus_server.core.consensus.redundancy import LONG_CHARS
 from consensus_server.evaluation.answer_files import JudgedAnswers
 
 SHARE: Final = 0.20
@@ -104,6 +105,18 @@ def _reworded(text: str, rng: np.random.Generator) -> str:
     return " ".join(word for word in words if len(words) < 10 or rng.random() > 0.1) or text  # noqa: PLR2004
 
 
+def _short_copies(answers: JudgedAnswers, attackers: int, rng: np.random.Generator) -> list[list[str]]:
+    """The opening of the weakest answer, too short to count as a copy."""
+    return [[_opening(text) for text in column] for column in _weak_copies(answers, attackers, rng)]
+
+
+def _opening(text: str) -> str:
+    """Whole words, fewer characters than a copy has; the first of them where there is no word so short."""
+    if len(text) < LONG_CHARS:
+        return text
+    return text[:LONG_CHARS].rsplit(maxsplit=1)[0][: LONG_CHARS - 1]
+
+
 def _garbage(answers: JudgedAnswers, attackers: int, rng: np.random.Generator) -> list[list[str]]:
     """Random bytes read as UTF-8, what is none replaced."""
     return [[rng.bytes(400).decode("utf-8", "replace") for _ in answers.prompts] for _ in range(attackers)]
@@ -147,6 +160,7 @@ _KINDS: Final = {
     "other_prompts": Attack(_others),
     "off_topic_copies": Attack(_off_topic),
     "near_topic_copies": Attack(_near_topic),
+    "short_copies": Attack(_short_copies),
     "on_topic_copies": Attack(_weak_copies, weak=True),
     "on_topic_paraphrases": Attack(_weak_paraphrases, weak=True),
 }

@@ -167,6 +167,7 @@ class Bank:
             layout=layout,
             participant=slot,
             length=self.length[rows, columns][usable],
+            wording=self.keyed["exact"][0][rows, columns][usable],
             cosine=of_pairs(self.cosine),
             f1=f1,
             coverage=coverage,

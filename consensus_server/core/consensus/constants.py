@@ -24,7 +24,12 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
     if policy.confidence == "trusted_similarity":
         found["trust"] = confidence.TRUST
     if rule_named(policy.rule).round_wide or policy.guards:
-        found |= {"scale_cosine": support.SCALE_COSINE, "scale_words": support.SCALE_WORDS}
+        found |= {
+            "scale_cosine": support.SCALE_COSINE,
+            "scale_words": support.SCALE_WORDS,
+            "scale_wording": support.SCALE_WORDING,
+            "long_chars": redundancy.LONG_CHARS,
+        }
         if policy.length_penalty:
             found |= {"shrink_length": support.SHRINK_LENGTH}
         if policy.reliability:
@@ -66,7 +71,6 @@ def _guarding() -> dict[str, int | float]:
         "redundant_pair_from": redundancy.REDUNDANT_PAIR[0],
         "redundant_pair_to": redundancy.REDUNDANT_PAIR[1],
         "copy_cosine": redundancy.COPY_COSINE,
-        "long_chars": redundancy.LONG_CHARS,
         "pair_prompts": redundancy.PAIR_PROMPTS,
         "over_long_factor": redundancy.OVER_LONG_FACTOR,
         "over_long_chars": redundancy.OVER_LONG_CHARS,

@@ -45,7 +45,7 @@ def judge_crowd(
     support = mean_cosine(unit, vote, measures.layout.pool, leave_out=group)
     score = support - length_price(measures, support, admitted, vote, length_penalty)
     nothing = np.zeros_like(vote)
-    return Verdict(admitted, refusals, vote, Standing(support, support, nothing, score, nothing, vote))
+    return Verdict(admitted, refusals, vote, Standing(support, nothing, score, nothing, vote))
 
 
 def copy_groups(

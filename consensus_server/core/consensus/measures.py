@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.layout import Layout
 
@@ -46,6 +46,8 @@ class Measures:
     """A number per participant, the same in all pools."""
     length: Int64[np.ndarray, " answers"]
     """Characters."""
+    wording: Int64[np.ndarray, " answers"]
+    """A number, equal for answers of a pool that are the same text but for case and white space (`equivalence.folded`)."""
     cosine: Float64[np.ndarray, " pairs"]
     f1: Float64[np.ndarray, " pairs"]
     """Of the words of both, 0..1: what tells copies."""
@@ -60,6 +62,12 @@ class Measures:
         pool = self.layout.pool
         _, voice = np.unique(pool * (self.participant.max(initial=-1) + 1) + self.participant, return_inverse=True)
         return voice
+
+    @cached_property
+    def same_wording(self) -> Bool[np.ndarray, " pairs"]:
+        """Whether both are one text."""
+        same: Bool[np.ndarray, " pairs"] = self.wording[self.layout.left] == self.wording[self.layout.right]
+        return same
 
     @cached_property
     def couple(self) -> Int64[np.ndarray, " pairs"]:
@@ -86,6 +94,7 @@ def joined(parts: Sequence[Measures]) -> Measures:
         layout=layout,
         participant=np.concatenate([part.participant for part in parts]),
         length=np.concatenate([part.length for part in parts]),
+        wording=np.concatenate([part.wording for part in parts]),
         cosine=np.concatenate([part.cosine for part in parts]),
         f1=np.concatenate([part.f1 for part in parts]),
         coverage=np.concatenate([part.coverage for part in parts]),

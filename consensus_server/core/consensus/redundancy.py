@@ -51,11 +51,44 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
     both = admitted[layout.left] & admitted[layout.right]
     long = measures.length >= LONG_CHARS
     both_long = both & long[layout.left] & long[layout.right]
-    same_text = np.maximum(ramp(measures.f1, *REDUNDANT_F1), measures.cues.opening_cosine >= COPY_COSINE)
-    copies = np.where(both_long, same_text, 0)
+    copies = np.where(both_long, _same_text(measures.f1, measures.cues.opening_cosine), 0)
     alike = np.where(both, _participants_alike(measures, measures.cues, both_long), 0)
     most: Float64[np.ndarray, " pairs"] = np.maximum(np.maximum(copies, alike), own)
     return most
+
+
+def repeated(
+    measures: Measures, admitted: Bool[np.ndarray, " answers"], redundant: Float64[np.ndarray, " pairs"]
+) -> Float64[np.ndarray, " pairs"]:
+    """How far the answers of each pair say nothing for each other, 0..1: their redundancy, and what short ones repeat.
+
+    Short answers that say the same keep their votes, since facts agree word for word. Where most have more to say, they
+    do not support each other.
+    """
+    if measures.cues is None:
+        return redundant
+    layout = measures.layout
+    short = admitted & (measures.length < LONG_CHARS) & most_are_long(measures, admitted)
+    pairs = np.flatnonzero(
+        (short[layout.left] & admitted[layout.right]) | (short[layout.right] & admitted[layout.left])
+    )
+    found = redundant.copy()
+    same = _same_text(measures.f1[pairs], measures.cues.opening_cosine[pairs])
+    found[pairs] = np.maximum(redundant[pairs], same)
+    return found
+
+
+def most_are_long(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Whether more than half of the participants of an answer's pool gave long ones."""
+    pool, head = measures.layout.pool, heads(measures, admitted)
+    long = np.bincount(pool, weights=head * (measures.length >= LONG_CHARS))
+    most: Bool[np.ndarray, " answers"] = (long > np.bincount(pool, weights=head) / 2 + _SLACK)[pool]
+    return most
+
+
+def _same_text(f1: Float64[np.ndarray, " n"], opening_cosine: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    same: Float64[np.ndarray, " n"] = np.maximum(ramp(f1, *REDUNDANT_F1), opening_cosine >= COPY_COSINE)
+    return same
 
 
 def unusual_company(

@@ -1,7 +1,8 @@
 """How well an answer stands in its pool: independent support, and the reliability that a round lends to participants.
 
 Source of formulas and constants: earlier work (docs/experiments.md, entry 1). Of this repository are the price of
-length, what words count (decision 0015), and how far trust goes: by the number of voices, not to copies (0014, 0016).
+length, what words count (decision 0015), that one wording counts more (0017), and how far trust goes: by the number of
+voices, not to copies (0014, 0016).
 """
 
 from collections.abc import Sequence
@@ -14,13 +15,16 @@ from jaxtyping import Bool, Float64, Int64
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import heads, ramp, unusual_company
+from consensus_server.core.consensus.redundancy import LONG_CHARS, heads, most_are_long, ramp, unusual_company
 from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 12.22
 """1 / spread of the off-diagonal cosines, and 2 / spread of the coverages, after each prompt's mean is removed: words count
 twice (decision 0015). Constants, never re-estimated."""
+SCALE_WORDING: Final = 12.22
+"""What one wording of a short answer adds to the agreement of two: as much as words can, so that of three that differ in
+nothing else two who choose the same words always win (decision 0017)."""
 BETA: Final = 2.5
 """A voter's weight is its vote times exp(BETA reliability)."""
 LAMBDA: Final = 7.0
@@ -44,8 +48,6 @@ eight weighs more than exp(BETA) = 12 times another's, and none is silenced."""
 class Standing:
     """What the round says about each answer."""
 
-    support: Float64[np.ndarray, " answers"]
-    """Mean utility against the independent rest of the pool, over the most that it can be: at most 1."""
     similarity: Float64[np.ndarray, " answers"]
     """Mean cosine to the independent rest of the pool, by their voices, -1..1; 0 where nobody is independent."""
     reliability: Float64[np.ndarray, " answers"]
@@ -89,9 +91,11 @@ def standing(
 ) -> Standing:
     """Fused centrality of all answers less the penalty on length, with reliability where it is asked for.
 
+    redundant: as `redundancy.repeated` has it.
     length_penalty: share, 0..2, of the round's own effect of length that is taken from answers beyond their pool's mean.
     """
     utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
+    utility += SCALE_WORDING * _agreed(measures, admitted)
     support = independent_support(measures, utility, votes, redundant)
     z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
     trust, voice = np.zeros_like(z), votes
@@ -103,7 +107,17 @@ def standing(
         z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
         trust = lent(measures, reliabilities(measures, z, admitted, votes, known), z, votes, kept)
     similarity = independent_support(measures, measures.cosine, voice, redundant)
-    return Standing(support / (SCALE_COSINE + SCALE_WORDS), similarity, trust, z + LAMBDA * trust, z, voice)
+    return Standing(similarity, trust, z + LAMBDA * trust, z, voice)
+
+
+def _agreed(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
+    """Whether two short answers are one text, in a pool where no more than half have more to say.
+
+    Who chooses the same words for a fact agrees with it more than who covers them.
+    """
+    layout, brief = measures.layout, (measures.length < LONG_CHARS) & ~most_are_long(measures, admitted)
+    agreed: Bool[np.ndarray, " pairs"] = measures.same_wording & brief[layout.left] & brief[layout.right]
+    return agreed
 
 
 def lent(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.answers import Answers, read
+from consensus_server.core.consensus.answers import Answers, codes, read
 from consensus_server.core.consensus.background import Background, Known, by_number, nothing_known
 from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.crowds import judge_crowd
+from consensus_server.core.consensus.equivalence import folded
 from consensus_server.core.consensus.errors import MissingOpenings
 from consensus_server.core.consensus.gates import Candidates, refusals
 from consensus_server.core.consensus.guards import OVER_LONG, guarded, printable_share, refusals_of
@@ -22,7 +23,7 @@ from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Cues, Measures, joined
 from consensus_server.core.consensus.pools import Policy, Pool, Reading
-from consensus_server.core.consensus.redundancy import redundancy, votes
+from consensus_server.core.consensus.redundancy import redundancy, repeated, votes
 from consensus_server.core.consensus.repetition import repetition
 from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
 from consensus_server.core.consensus.support import (
@@ -69,7 +70,13 @@ def judge(measures: Measures, *, reliability: bool, length_penalty: float = 0.0,
     refusals |= refusals_of(OVER_LONG, over, measures.length.astype(np.float64), longest)
     admitted = entitled & ~over
     ranked = standing(
-        measures, admitted, vote, redundant, reliability=reliability, known=known, length_penalty=length_penalty
+        measures,
+        admitted,
+        vote,
+        repeated(measures, admitted, redundant),
+        reliability=reliability,
+        known=known,
+        length_penalty=length_penalty,
     )
     return Verdict(admitted, refusals, vote, ranked)
 
@@ -193,6 +200,7 @@ def _unpaired(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> 
         layout=Layout(answers.pool),
         participant=np.array([numbers[pools[source].participants[place]] for source, place in rows], dtype=np.int64),
         length=np.fromiter(map(len, answers.texts), dtype=np.int64),
+        wording=codes(map(folded, answers.texts)),
         cosine=nothing,
         f1=nothing,
         coverage=nothing,

@@ -1,6 +1,6 @@
 """The guarded rule against the reference that the project was given; it lies beside the project and never in it.
 
-What we changed since (decisions 0014, 0015) is switched off here; all else must be the reference's to the last digit.
+What we changed since (decisions 0014, 0015, 0017) is switched off here; all else must be the reference's to the last digit.
 """
 
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import guards, support
+from consensus_server.core.consensus import guards, support, weighing
 from consensus_server.core.consensus.clustering import average_linkage
 from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.measures import Cues, Measures
@@ -26,11 +26,13 @@ def golden():
 
 @pytest.fixture(autouse=True)
 def _as_the_reference_has_it(monkeypatch):
-    """Trust whatever the number of voices, lent to copies too; all answers far from the prompt off topic; F2 of bare words."""
+    """Trust whatever the number of voices, lent to copies too; all answers far from the prompt off topic; F2 of bare words;
+    whoever repeats a short answer supports it."""
     theirs = {"SCALE_WORDS": 8.80, "BETA": 1.0, "LAMBDA": 2.0, "VOICES": 0.0, "CLEARLY_CENTRAL": -np.inf}
     for name, value in theirs.items():
         monkeypatch.setattr(support, name, value)
     monkeypatch.setattr(guards, "LIKENESS_OF_TOPICAL", np.inf)
+    monkeypatch.setattr(weighing, "repeated", lambda _measures, _admitted, redundant: redundant)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,7 @@ def measures(golden):
         layout=Layout(np.repeat(np.arange(prompts), models)),
         participant=np.tile(np.arange(models), prompts),
         length=golden["length"].astype(np.int64).ravel(),
+        wording=np.arange(prompts * models),  # no text is there twice, as far as the reference knows
         cosine=np.einsum("pid,pjd->pij", chunk, chunk).ravel(),
         f1=golden["f1"].astype(np.float64).ravel(),
         coverage=golden["f2"].astype(np.float64).ravel(),
