@@ -106,15 +106,16 @@ def _reworded(text: str, rng: np.random.Generator) -> str:
 
 
 def _short_copies(answers: JudgedAnswers, attackers: int, rng: np.random.Generator) -> list[list[str]]:
-    """The opening of the weakest answer, too short to count as a copy."""
+    """The opening of the weakest answer, short enough to keep its votes however many say it."""
     return [[_opening(text) for text in column] for column in _weak_copies(answers, attackers, rng)]
 
 
 def _opening(text: str) -> str:
-    """Whole words, fewer characters than a copy has; the first of them where there is no word so short."""
-    if len(text) < LONG_CHARS:
-        return text
-    return text[:LONG_CHARS].rsplit(maxsplit=1)[0][: LONG_CHARS - 1]
+    """Whole words, as many as stay under `LONG_CHARS` characters; a first word that is longer is cut."""
+    said = text.strip()
+    if len(said) < LONG_CHARS:
+        return said
+    return said[:LONG_CHARS].rsplit(maxsplit=1)[0][: LONG_CHARS - 1]
 
 
 def _garbage(answers: JudgedAnswers, attackers: int, rng: np.random.Generator) -> list[list[str]]:

@@ -15,7 +15,6 @@ from consensus_server.core.consensus.clustering import Neighbours, first_members
 from consensus_server.core.consensus.code import code_key
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.final_answers import final_answer
-from consensus_server.core.consensus.invisible import visible
 from consensus_server.core.consensus.pools import Policy
 
 
@@ -33,11 +32,11 @@ Equivalence = Callable[[Answers, Policy, Neighbours], Grouping]
 
 
 def folded(text: str) -> str:
-    """`text` without case, what no reader sees, outer white space and differences of inner one, canonically composed.
+    """`text` without case, outer white space and differences of inner white space, canonically composed.
 
     Not compatibility-composed: x² and x2 stay two answers.
     """
-    return unicodedata.normalize("NFC", " ".join(visible(text).casefold().split()))
+    return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
 
 
 def _code_or_text(text: str) -> Hashable:

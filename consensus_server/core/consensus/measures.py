@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.layout import Layout
 
@@ -64,10 +64,11 @@ class Measures:
         return voice
 
     @cached_property
-    def same_wording(self) -> Bool[np.ndarray, " pairs"]:
-        """Whether both are one text."""
-        same: Bool[np.ndarray, " pairs"] = self.wording[self.layout.left] == self.wording[self.layout.right]
-        return same
+    def text(self) -> Int64[np.ndarray, " answers"]:
+        """A number per pool and wording."""
+        pool = self.layout.pool
+        _, text = np.unique(pool * (self.wording.max(initial=-1) + 1) + self.wording, return_inverse=True)
+        return text
 
     @cached_property
     def couple(self) -> Int64[np.ndarray, " pairs"]:

@@ -58,17 +58,20 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
 
 
 def repeated(
-    measures: Measures, admitted: Bool[np.ndarray, " answers"], redundant: Float64[np.ndarray, " pairs"]
+    measures: Measures,
+    admitted: Bool[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+    redundant: Float64[np.ndarray, " pairs"],
 ) -> Float64[np.ndarray, " pairs"]:
     """How far the answers of each pair say nothing for each other, 0..1: their redundancy, and what short ones repeat.
 
-    Short answers that say the same keep their votes, since facts agree word for word. Where most have more to say, they
-    do not support each other.
+    Short answers that say what others say keep their votes, since facts agree word for word. Where most, by votes, have
+    more to say, they are no support, nor have any from it.
     """
     if measures.cues is None:
         return redundant
     layout = measures.layout
-    short = admitted & (measures.length < LONG_CHARS) & most_are_long(measures, admitted)
+    short = admitted & (measures.length < LONG_CHARS) & _most_are_long(measures, votes)
     pairs = np.flatnonzero(
         (short[layout.left] & admitted[layout.right]) | (short[layout.right] & admitted[layout.left])
     )
@@ -78,11 +81,11 @@ def repeated(
     return found
 
 
-def most_are_long(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
-    """Whether more than half of the participants of an answer's pool gave long ones."""
-    pool, head = measures.layout.pool, heads(measures, admitted)
-    long = np.bincount(pool, weights=head * (measures.length >= LONG_CHARS))
-    most: Bool[np.ndarray, " answers"] = (long > np.bincount(pool, weights=head) / 2 + _SLACK)[pool]
+def _most_are_long(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Whether long answers have more than half of the votes in an answer's pool; by votes, for copies are one voice."""
+    pool = measures.layout.pool
+    long = np.bincount(pool, weights=votes * (measures.length >= LONG_CHARS))
+    most: Bool[np.ndarray, " answers"] = (long > np.bincount(pool, weights=votes) / 2 + _SLACK)[pool]
     return most
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64, Int64
 from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import LONG_CHARS, heads, most_are_long, ramp, unusual_company
+from consensus_server.core.consensus.redundancy import LONG_CHARS, heads, ramp, unusual_company
 from consensus_server.core.consensus.rounding import settled
 
 SCALE_COSINE: Final = 9.28
@@ -42,6 +42,9 @@ SHRINK_LENGTH: Final = 160.0
 MOST_RELIABILITY: Final = 1.0
 """Bound of what prompts and name say, on both sides; m voices make m/(m + 7) of it: where eight answer, half. No voice of
 eight weighs more than exp(BETA) = 12 times another's, and none is silenced."""
+
+
+_SLACK: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def standing(
     length_penalty: share, 0..2, of the round's own effect of length that is taken from answers beyond their pool's mean.
     """
     utility = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
-    utility += SCALE_WORDING * _agreed(measures, admitted)
+    utility += SCALE_WORDING * _agreed(measures, votes)
     support = independent_support(measures, utility, votes, redundant)
     z = standardised(measures, support - length_price(measures, support, admitted, votes, length_penalty), admitted)
     trust, voice = np.zeros_like(z), votes
@@ -110,13 +113,18 @@ def standing(
     return Standing(similarity, trust, z + LAMBDA * trust, z, voice)
 
 
-def _agreed(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
-    """Whether two short answers are one text, in a pool where no more than half have more to say.
+def _agreed(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
+    """Whether two short answers are one text, for which half of their pool's votes stand.
 
-    Who chooses the same words for a fact agrees with it more than who covers them.
+    Who chooses the same words for a fact agrees with it more than who covers them. Fewer than half gain nothing by it.
     """
-    layout, brief = measures.layout, (measures.length < LONG_CHARS) & ~most_are_long(measures, admitted)
-    agreed: Bool[np.ndarray, " pairs"] = measures.same_wording & brief[layout.left] & brief[layout.right]
+    layout = measures.layout
+    behind = np.bincount(measures.text, weights=votes)[measures.text]
+    half = np.bincount(layout.pool, weights=votes)[layout.pool] / 2
+    chosen = (measures.length < LONG_CHARS) & (behind >= half - _SLACK)
+    agreed: Bool[np.ndarray, " pairs"] = (
+        (measures.text[layout.left] == measures.text[layout.right]) & chosen[layout.left] & chosen[layout.right]
+    )
     return agreed
 
 

@@ -32,7 +32,7 @@ def _as_the_reference_has_it(monkeypatch):
     for name, value in theirs.items():
         monkeypatch.setattr(support, name, value)
     monkeypatch.setattr(guards, "LIKENESS_OF_TOPICAL", np.inf)
-    monkeypatch.setattr(weighing, "repeated", lambda _measures, _admitted, redundant: redundant)
+    monkeypatch.setattr(weighing, "repeated", lambda _measures, _admitted, _votes, redundant: redundant)
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,9 @@ def with_openings(bank, pool, encoder):
     )
 
 
-@pytest.mark.parametrize("attack", ["on_topic_copies", "garbage", "empty", "over_long", "constant_spam"])
+@pytest.mark.parametrize(
+    "attack", ["on_topic_copies", "short_copies", "garbage", "empty", "over_long", "constant_spam"]
+)
 def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attack):
     encoder = HashingEncoder()
     bank = make_bank(answers, attack_columns(answers, attack, 3, 7), encoder, store)
