@@ -14,11 +14,11 @@ from consensus_server.core.consensus.guards import OVER_LONG, guarded, refusals_
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.medoid import mean_cosine
 from consensus_server.core.consensus.redundancy import COPY_COSINE, LONG_CHARS, within_length
+from consensus_server.core.consensus.rounding import SLACK
 from consensus_server.core.consensus.support import Standing, Verdict, length_price
 
 _BLOCK_VALUES: Final = 2**22
 """Most cosines held at once: 32 MiB."""
-_SLACK: Final = 1e-9
 
 
 def judge_crowd(
@@ -60,7 +60,7 @@ def copy_groups(
     step = max(1, _BLOCK_VALUES // max(1, len(rows)))
     for first in range(0, len(rows), step):
         block = rows[first : first + step]
-        alike = openings[block] @ openings[rows[: first + step]].T >= COPY_COSINE - _SLACK
+        alike = openings[block] @ openings[rows[: first + step]].T >= COPY_COSINE - SLACK
         alike[np.arange(len(block)), first + np.arange(len(block))] = True
         group[block] = rows[alike.argmax(axis=1)]
     while not np.array_equal(group[group], group):

@@ -19,7 +19,7 @@ from consensus_server.core.consensus.invisible import INVISIBLE
 from consensus_server.core.consensus.measures import Cues, Measures
 from consensus_server.core.consensus.pools import Reading
 from consensus_server.core.consensus.redundancy import LONG_CHARS, heads
-from consensus_server.core.consensus.rounding import settled
+from consensus_server.core.consensus.rounding import SLACK, settled
 
 LEAST_PRINTABLE: Final = 0.7
 LEAST_RELEVANCE: Final = 0.17
@@ -34,7 +34,6 @@ LEAST_ORDER: Final = 0.65
 """Word order: shuffled words lie about .5, the answers of honest models about .9, .1 % of them under .65."""
 OVER_LONG: Final = "over_long"
 """Name of the gate in `redundancy.votes`, which stands last: it needs the votes of those that were admitted."""
-_SLACK: Final = 1e-9
 
 _BLANK: Final = re.compile(rf"[\s{INVISIBLE}]+")
 """White space and invisible characters count neither way: joiners and direction marks belong to honest scripts."""
@@ -95,9 +94,9 @@ def _like_topical(
         return np.zeros_like(topical)
     head = heads(measures, topical)
     others = head[layout.right] * (1 - measures.same_participant)
-    nearness = layout.total(others * cues.opening_cosine) / np.maximum(layout.total(others), _SLACK)
+    nearness = layout.total(others * cues.opening_cosine) / np.maximum(layout.total(others), SLACK)
     count = np.bincount(layout.pool, weights=head)
-    usual = np.bincount(layout.pool, weights=head * nearness) / np.maximum(count, _SLACK)
+    usual = np.bincount(layout.pool, weights=head * nearness) / np.maximum(count, SLACK)
     like: Bool[np.ndarray, " answers"] = (
         nearness >= np.where(usual > 0, LIKENESS_OF_TOPICAL * usual, np.inf)[layout.pool]
     )
@@ -126,7 +125,7 @@ def _excused(measures: Measures, cues: Cues, admitted: Bool[np.ndarray, " answer
     long = measures.length >= LONG_CHARS
     far = cues.relevance < _least_relevance(measures, cues, admitted)
     telling = np.bincount(pool, weights=head * (long & ~far))
-    most_tell = telling > np.bincount(pool, weights=head) / 2 + _SLACK
+    most_tell = telling > np.bincount(pool, weights=head) / 2 + SLACK
     excused: Bool[np.ndarray, " answers"] = ~long & ~most_tell[pool]
     return excused
 

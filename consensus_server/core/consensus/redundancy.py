@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from consensus_server.core.consensus.measures import Cues, Measures
+from consensus_server.core.consensus.rounding import SLACK
 
 REDUNDANT_F1: Final = (0.70, 0.80)
 """F1 of word sets between which two long answers become copies; of honest pairs 99 % lie under .73."""
@@ -25,7 +26,6 @@ PAIR_PROMPTS: Final = 20
 OVER_LONG_FACTOR: Final = 4
 OVER_LONG_CHARS: Final = 4000
 """An answer is over-long beyond 4 times the pool's median by votes, and beyond 4,000 characters."""
-_SLACK = 1e-9
 
 
 Company = Callable[[Float64[np.ndarray, " answers"]], Float64[np.ndarray, " answers"]]
@@ -85,7 +85,7 @@ def _most_are_long(measures: Measures, votes: Float64[np.ndarray, " answers"]) -
     """Whether long answers have more than half of the votes in an answer's pool; by votes, for copies are one voice."""
     pool = measures.layout.pool
     long = np.bincount(pool, weights=votes * (measures.length >= LONG_CHARS))
-    most: Bool[np.ndarray, " answers"] = (long > np.bincount(pool, weights=votes) / 2 + _SLACK)[pool]
+    most: Bool[np.ndarray, " answers"] = (long > np.bincount(pool, weights=votes) / 2 + SLACK)[pool]
     return most
 
 
@@ -113,7 +113,7 @@ def _participants_alike(
 ) -> Float64[np.ndarray, " pairs"]:
     """ramp(mean cosine of the openings of two participants over the prompts where both are long)."""
     prompts, mean = _over_the_round(measures, both_long, cues.opening_cosine)
-    alike: Float64[np.ndarray, " pairs"] = ramp(np.where(prompts >= PAIR_PROMPTS - _SLACK, mean, 0), *REDUNDANT_PAIR)
+    alike: Float64[np.ndarray, " pairs"] = ramp(np.where(prompts >= PAIR_PROMPTS - SLACK, mean, 0), *REDUNDANT_PAIR)
     return alike
 
 
@@ -190,7 +190,7 @@ def _longest(measures: Measures, vote: Float64[np.ndarray, " answers"]) -> Float
     summed = np.cumsum(vote[order])
     before = (summed - vote[order])[starts]
     total = np.bincount(pool, weights=vote)
-    lower = (summed - before[pool[order]] < total[pool[order]] / 2 - _SLACK).astype(float)
+    lower = (summed - before[pool[order]] < total[pool[order]] / 2 - SLACK).astype(float)
     middle = np.minimum(np.bincount(pool[order], weights=lower).astype(np.int64), measures.layout.sizes - 1)
     median = measures.length[order][starts + middle]
     longest: Float64[np.ndarray, " answers"] = np.maximum(OVER_LONG_FACTOR * median, OVER_LONG_CHARS).astype(float)[

@@ -7,6 +7,8 @@ from jaxtyping import Float64
 
 DECIMALS: Final = 6
 """Differences below a millionth are noise of the encoder and of float arithmetic; they decide nothing."""
+SLACK: Final = 1e-9
+"""More than the rounding of a sum, less than any difference that counts."""
 
 
 def settled(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:

@@ -16,7 +16,7 @@ from consensus_server.core.consensus.background import CARRIED_PROMPTS, Known
 from consensus_server.core.consensus.guards import Refusal
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.redundancy import LONG_CHARS, heads, ramp, unusual_company
-from consensus_server.core.consensus.rounding import settled
+from consensus_server.core.consensus.rounding import SLACK, settled
 
 SCALE_COSINE: Final = 9.28
 SCALE_WORDS: Final = 12.22
@@ -42,9 +42,6 @@ SHRINK_LENGTH: Final = 160.0
 MOST_RELIABILITY: Final = 1.0
 """Bound of what prompts and name say, on both sides; m voices make m/(m + 7) of it: where eight answer, half. No voice of
 eight weighs more than exp(BETA) = 12 times another's, and none is silenced."""
-
-
-_SLACK: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ def _agreed(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[
     layout = measures.layout
     behind = np.bincount(measures.text, weights=votes)[measures.text]
     half = np.bincount(layout.pool, weights=votes)[layout.pool] / 2
-    chosen = (measures.length < LONG_CHARS) & (behind >= half - _SLACK)
+    chosen = (measures.length < LONG_CHARS) & (behind >= half - SLACK)
     agreed: Bool[np.ndarray, " pairs"] = (
         (measures.text[layout.left] == measures.text[layout.right]) & chosen[layout.left] & chosen[layout.right]
     )
