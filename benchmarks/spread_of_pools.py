@@ -52,9 +52,8 @@ def measured(file: Path) -> str:
         members = draw_panel(len(answers.models), SIZE, SEED, number)
         cosine, f1, coverage = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
         layout, who = Layout(np.repeat(prompts, SIZE)), np.tile(np.arange(SIZE), len(prompts))
-        measures = Measures(
-            layout, who, lengths[:, members].ravel(), wording[:, members].ravel(), cosine, f1, coverage, None
-        )
+        length, words = (each[:, members].ravel() for each in (lengths, wording))
+        measures = Measures(layout, who, length, words, np.zeros(len(who), dtype=bool), cosine, f1, coverage, None)
         verdict = judge(measures, reliability=True, length_penalty=Policy().length_penalty)
         worth = answers.preferences[:, members]
         picks = verdict.standing.score.reshape(len(prompts), SIZE).argmax(axis=1)

@@ -65,7 +65,7 @@ class ConsensusPolicy(Request):
 
     rule: str = "hybrid"
     """Name of the rule; the server lists those it knows when it refuses one."""
-    confidence: str = "dominant_share"
+    confidence: str = "agreement"
     """Name of the confidence score, 0..1."""
     clusterer: str = "average_linkage"
     """How answers of one meaning are found; others are for ablations, and are equal on one machine only."""

@@ -168,6 +168,7 @@ class Bank:
             participant=slot,
             length=self.length[rows, columns][usable],
             wording=self.keyed["exact"][0][rows, columns][usable],
+            by_key=(np.array(self.equivalences, dtype=object) != "semantic")[prompt],
             cosine=of_pairs(self.cosine),
             f1=f1,
             coverage=coverage,

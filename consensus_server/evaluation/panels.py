@@ -47,14 +47,13 @@ def draw_panel(models: int, size: int, seed: int, number: int) -> Int64[np.ndarr
     return np.random.default_rng([seed, size, number]).choice(models, size, replace=False).astype(np.int64)
 
 
-def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy], *, by_name: bool = False) -> list[Picks]:
+def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
     """Decide every prompt of the bank under each policy, by the code that decides rounds.
 
     What policies have in common is done once: measuring, judging, grouping. Policies differ in rule, guards, reliability
-    and abstention, and in nothing else. by_name: confidence is the score that the policy names; else `trusted_similarity`,
-    or the share of the vote where answers are compared by a key.
+    and abstention, and in nothing else.
     """
-    session = _Session(bank, panel, policies[0], by_name=by_name)
+    session = _Session(bank, panel, policies[0])
     return [session.decided(policy) for policy in policies]
 
 
@@ -72,8 +71,7 @@ class _Sitting:
 class _Session:
     """One panel, and what is known of it so far."""
 
-    def __init__(self, bank: Bank, panel: Panel, policy: Policy, *, by_name: bool) -> None:
-        self._by_name = by_name
+    def __init__(self, bank: Bank, panel: Panel, policy: Policy) -> None:
         self._bank = bank
         self._panel = panel
         self._policy = policy
@@ -131,17 +129,19 @@ class _Session:
         wanted = names[answers.sources[answers.pool]]
         clusters = np.empty(len(wanted), dtype=np.int64)
         may_win = np.ones(len(wanted), dtype=bool)
+        long = np.zeros(len(answers.prompt_ids), dtype=bool)
         for name in sorted(set(wanted.tolist())):
             here = wanted == name
             if name == "semantic":
-                clusters[here] = semantic(answers, self._policy, BlockedNeighbours()).clusters[here]
+                found = semantic(answers, self._policy, BlockedNeighbours())
+                clusters[here], long = found.clusters[here], found.long & (names[answers.sources] == name)
                 continue
             classes, has_key = bank.keyed[name]
             at = answers.sources[answers.pool[here]], sitting.column[here]
             # Copies may stand in several columns of one panel, and in the same one twice: a class is one cluster.
             clusters[here] = np.flatnonzero(here)[first_members(classes[at])]
             may_win[here] = has_key[at]
-        return Grouping(clusters, may_win)
+        return Grouping(clusters, may_win, long)
 
     def _enter(self, picks: Picks, outcome: Outcome, policy: Policy) -> None:
         """Write down what was chosen, in place."""
@@ -149,9 +149,4 @@ class _Session:
         labelled = np.array([reason is None for reason in abstentions(outcome, policy)], dtype=bool)
         where = answers.sources[labelled]
         picks.slot[where] = answers.places[outcome.picks][labelled]
-        scores = confidences(outcome, confidence_named(policy.confidence if self._by_name else "dominant_share"))
-        if not self._by_name:
-            semantically = np.array([each == "semantic" for each in self._bank.equivalences])[answers.sources]
-            similar = confidences(outcome, confidence_named("trusted_similarity"))
-            scores = np.where(semantically, similar, scores)
-        picks.confidence[where] = scores[labelled]
+        picks.confidence[where] = confidences(outcome, confidence_named(policy.confidence))[labelled]

@@ -114,7 +114,7 @@ def run(
                 panels = [_panel(each, answers, plan, case) for each in members]
                 chosen = list(policies(plan, attacked=case.attack is not None))
                 what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
-                picks = decide_all(bank, panels, chosen, partial(progress, what), by_name=plan.confidence is not None)
+                picks = decide_all(bank, panels, chosen, partial(progress, what))
                 for number, policy in enumerate(chosen):
                     yield _finding(answers, bank, panels, [each[number] for each in picks], policy, plan, case)
 

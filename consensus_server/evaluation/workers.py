@@ -25,7 +25,7 @@ class DecideAll(Protocol):
     """What decides panels; the picks come by panel, then policy."""
 
     def __call__(
-        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done
     ) -> list[list[Picks]]: ...
 
 
@@ -44,13 +44,11 @@ def deciding(workers: int) -> Generator[DecideAll]:
         yield _ByProcesses(pool, Path(folder))
 
 
-def _decide_here(
-    bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
-) -> list[list[Picks]]:
+def _decide_here(bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done) -> list[list[Picks]]:
     picks = []
     for number, panel in enumerate(panels):
         done(number, len(panels))
-        picks.append(decide_panel(bank, panel, policies, by_name=by_name))
+        picks.append(decide_panel(bank, panel, policies))
     done(len(panels), len(panels))
     return picks
 
@@ -66,10 +64,10 @@ class _ByProcesses:
         self._count = 0
 
     def __call__(
-        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done, *, by_name: bool
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done
     ) -> list[list[Picks]]:
         path = self._written(bank)
-        futures = [self._pool.submit(_decide_there, path, panel, policies, by_name) for panel in panels]
+        futures = [self._pool.submit(_decide_there, path, panel, policies) for panel in panels]
         picks = []
         for number, future in enumerate(futures):
             done(number, len(panels))
@@ -94,5 +92,5 @@ def _read(path: Path) -> Bank:
     return bank
 
 
-def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy], by_name: bool) -> list[Picks]:  # noqa: FBT001 - across processes
-    return decide_panel(_read(path), panel, policies, by_name=by_name)
+def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
+    return decide_panel(_read(path), panel, policies)

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from scipy.special import entr
 
 from consensus_server.core.consensus.errors import UnknownConfidence
@@ -31,6 +31,8 @@ class Outcome:
     tally: Tally
     picks: Int64[np.ndarray, " pools"]
     """Row of each pool's pick."""
+    long: Bool[np.ndarray, " pools"]
+    """Whether a pool's answers are long and compared by meaning."""
 
     @property
     def labels(self) -> Int64[np.ndarray, " pools"]:
@@ -95,6 +97,15 @@ def _trusted_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
     return trusted
 
 
+def _agreement(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+    """`trusted_similarity` where answers are long and compared by meaning, else `dominant_share`.
+
+    Of long answers nearly all lie within the clustering distance, so that the share is 1 and tells nothing; of short ones the
+    share tells who means the same, and similarity mostly that they speak of the same.
+    """
+    return np.where(outcome.long, _trusted_similarity(outcome), _dominant_share(outcome))
+
+
 def _of_the_text(outcome: Outcome, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
     """The value of the picked text: the mean over those who gave it, so that it does not matter which of them is named."""
     _, text = np.unique(outcome.ballot.answers.content, return_inverse=True)
@@ -126,6 +137,7 @@ def _semantic_entropy(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
 
 CONFIDENCES: Final[Mapping[str, Confidence]] = MappingProxyType(
     {
+        "agreement": _agreement,
         "dominant_share": _dominant_share,
         "support_fraction": _support_fraction,
         "mean_similarity": _mean_similarity,

@@ -21,7 +21,7 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
         "score_decimals": DECIMALS,
         "full_matrix_answers": clustering.FULL_MATRIX_ANSWERS,
     }
-    if policy.confidence == "trusted_similarity":
+    if policy.confidence in {"agreement", "trusted_similarity"}:
         found["trust"] = confidence.TRUST
     if rule_named(policy.rule).round_wide or policy.guards:
         found |= {

@@ -33,7 +33,7 @@ def judge_crowd(
     An answer's support is its mean cosine to the admitted answers that are no copies of it.
     """
     entitled, refusals = guarded(measures, known)
-    group = copy_groups(openings, entitled & (measures.length >= LONG_CHARS))
+    group = copy_groups(openings, entitled & (measures.length >= LONG_CHARS) & ~measures.by_key)
 
     def company(head: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
         together: Float64[np.ndarray, " answers"] = np.bincount(group, weights=head)[group]

@@ -138,7 +138,7 @@ def outcome_of(
     """What the policy's rule picks, once answers are admitted, weighed and grouped."""
     ballot = Ballot(answers, votes, grouping.clusters, policy.seed, standing)
     counted = tally(answers, grouping.clusters, votes, grouping.may_win)
-    return Outcome(ballot, counted, _picks(ballot, counted, policy.rule))
+    return Outcome(ballot, counted, _picks(ballot, counted, policy.rule), grouping.long)
 
 
 def _picks(ballot: Ballot, counted: Tally, name: str) -> Int64[np.ndarray, " pools"]:

@@ -26,6 +26,8 @@ class Grouping:
     """Cluster of each answer, named by the first row in it."""
     may_win: Bool[np.ndarray, " answers"]
     """False for an answer that says nothing of what is counted: it wins only where nobody says anything."""
+    long: Bool[np.ndarray, " pools"]
+    """Whether a pool's answers are long and compared by meaning: there nearly all may be one meaning, some better than others."""
 
 
 Equivalence = Callable[[Answers, Policy, Neighbours], Grouping]
@@ -57,7 +59,8 @@ def _keyed(key: Callable[[str], Hashable | None]) -> Equivalence:
         keys = [key(text) for text in answers.texts]
         apart = [row if each is None else (each,) for row, each in enumerate(keys)]
         clusters = first_members(codes(zip(answers.pool.tolist(), apart, strict=True)))
-        return Grouping(clusters, np.array([each is not None for each in keys], dtype=bool))
+        may_win = np.array([each is not None for each in keys], dtype=bool)
+        return Grouping(clusters, may_win, np.zeros(len(answers.prompt_ids), dtype=bool))
 
     return group
 
@@ -65,13 +68,17 @@ def _keyed(key: Callable[[str], Hashable | None]) -> Equivalence:
 def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
     """Embeddings within the policy's cosine distance, which depends on how long the answers of the pool are."""
     clusters = clusterer_named(policy.clusterer)(answers, 1 - cut_distances(answers, policy), neighbours)
-    return Grouping(clusters, np.ones(len(clusters), dtype=bool))
+    return Grouping(clusters, np.ones(len(clusters), dtype=bool), ~are_short(answers, policy))
 
 
 def cut_distances(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
-    """Cosine distance at which each pool is cut: `distance_short` where its median answer is under `short_chars`."""
-    short = median_lengths(answers) < policy.short_chars
-    return np.where(short, policy.distance_short, policy.distance_long)
+    """Cosine distance at which each pool is cut: `distance_short` where its answers are short, else `distance_long`."""
+    return np.where(are_short(answers, policy), policy.distance_short, policy.distance_long)
+
+
+def are_short(answers: Answers, policy: Policy) -> Bool[np.ndarray, " pools"]:
+    """Whether each pool's median answer is under `short_chars`."""
+    return median_lengths(answers) < policy.short_chars
 
 
 def median_lengths(answers: Answers) -> Float64[np.ndarray, " pools"]:

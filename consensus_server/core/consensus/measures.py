@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.layout import Layout
 
@@ -48,6 +48,8 @@ class Measures:
     """Characters."""
     wording: Int64[np.ndarray, " answers"]
     """A number, equal for answers of a pool that are the same text but for case and white space (`equivalence.folded`)."""
+    by_key: Bool[np.ndarray, " answers"]
+    """Whether its pool counts a key of each answer, such as its final number, and not what the whole text means."""
     cosine: Float64[np.ndarray, " pairs"]
     f1: Float64[np.ndarray, " pairs"]
     """Of the words of both, 0..1: what tells copies."""
@@ -96,6 +98,7 @@ def joined(parts: Sequence[Measures]) -> Measures:
         participant=np.concatenate([part.participant for part in parts]),
         length=np.concatenate([part.length for part in parts]),
         wording=np.concatenate([part.wording for part in parts]),
+        by_key=np.concatenate([part.by_key for part in parts]),
         cosine=np.concatenate([part.cosine for part in parts]),
         f1=np.concatenate([part.f1 for part in parts]),
         coverage=np.concatenate([part.coverage for part in parts]),

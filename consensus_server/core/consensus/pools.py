@@ -13,7 +13,7 @@ class Policy:
     """How a pool becomes a pseudo-label; `client_kit.wire.ConsensusPolicy` says what each field means."""
 
     rule: str = "hybrid"
-    confidence: str = "dominant_share"
+    confidence: str = "agreement"
     clusterer: str = "average_linkage"
     """How meanings are found; see `clusterers`."""
     distance_short: float = 0.20

@@ -42,15 +42,16 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
     """How far the answers of each pair count as one voice, 0..1; 1 for the samples of one participant.
 
     r = max(ramp(F1), [cosine of openings >= .985]) of two long answers, or the redundancy of their participants over
-    the round, whichever is more; 0 where one is not admitted. Without cues only a participant's own answers count.
+    the round, whichever is more; 0 where one is not admitted. Where a key is counted no text is a copy of another: two that
+    lead to one number by the same steps agree, and two that lead to different ones do not. Without cues only a participant's own answers count.
     """
     own: Float64[np.ndarray, " pairs"] = measures.same_participant
     if measures.cues is None:
         return own
     layout = measures.layout
     both = admitted[layout.left] & admitted[layout.right]
-    long = measures.length >= LONG_CHARS
-    both_long = both & long[layout.left] & long[layout.right]
+    comparable = (measures.length >= LONG_CHARS) & ~measures.by_key
+    both_long = both & comparable[layout.left] & comparable[layout.right]
     copies = np.where(both_long, _same_text(measures.f1, measures.cues.opening_cosine), 0)
     alike = np.where(both, _participants_alike(measures, measures.cues, both_long), 0)
     most: Float64[np.ndarray, " pairs"] = np.maximum(np.maximum(copies, alike), own)
@@ -71,7 +72,7 @@ def repeated(
     if measures.cues is None:
         return redundant
     layout = measures.layout
-    short = admitted & (measures.length < LONG_CHARS) & _most_are_long(measures, votes)
+    short = admitted & (measures.length < LONG_CHARS) & ~measures.by_key & _most_are_long(measures, votes)
     pairs = np.flatnonzero(
         (short[layout.left] & admitted[layout.right]) | (short[layout.right] & admitted[layout.left])
     )

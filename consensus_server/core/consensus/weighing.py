@@ -201,6 +201,7 @@ def _unpaired(pools: Sequence[Pool], answers: Answers, names: Sequence[str]) -> 
         participant=np.array([numbers[pools[source].participants[place]] for source, place in rows], dtype=np.int64),
         length=np.fromiter(map(len, answers.texts), dtype=np.int64),
         wording=codes(map(folded, answers.texts)),
+        by_key=np.array([pools[source].equivalence != "semantic" for source, _ in rows], dtype=bool),
         cosine=nothing,
         f1=nothing,
         coverage=nothing,

@@ -46,6 +46,18 @@ def test_share_counts_answers_and_support_counts_who_is_present(make_pool):
     assert confidence("support_fraction", pool) == pytest.approx(2 / 3, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("characters", "equivalence", "same"),
+    [(79, "semantic", "dominant_share"), (80, "semantic", "trusted_similarity"), (80, "code", "dominant_share")],
+)
+def test_agreement_is_the_score_that_tells_for_answers_of_this_kind(make_pool, characters, equivalence, same):
+    texts = [text.ljust(characters, "!") for text in ("one", "two", "one")]
+    pool = make_pool(at(0, 10, 0), texts=texts, equivalence=equivalence)
+    scores = {name: confidence(name, pool) for name in ("agreement", "dominant_share", "trusted_similarity")}
+    assert scores["agreement"] == scores[same]
+    assert scores["dominant_share"] != scores["trusted_similarity"]
+
+
 def test_similarity_is_the_mean_over_the_pool_by_votes(make_pool):
     pool = make_pool(at(0, 1, 60, 90), participants=["a", "a", "b", "c"])
     decision = decide([pool], plain(rule="medoid", confidence="mean_similarity", abstain=False))[0]

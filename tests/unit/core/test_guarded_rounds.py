@@ -119,7 +119,17 @@ def test_reliability_follows_who_agrees_elsewhere(make_round):
 def one_pool(answers):
     layout = Layout(np.zeros(answers, dtype=np.int64))
     pairs = np.zeros(layout.pairs)
-    return Measures(layout, np.arange(answers), np.full(answers, 100), np.arange(answers), pairs, pairs, pairs, None)
+    return Measures(
+        layout,
+        np.arange(answers),
+        np.full(answers, 100),
+        np.arange(answers),
+        np.zeros(answers, bool),
+        pairs,
+        pairs,
+        pairs,
+        None,
+    )
 
 
 def test_what_several_suddenly_say_alike_is_lent_no_more_than_anybodys():
@@ -149,7 +159,17 @@ def test_participants_alike_everywhere_are_no_surprise():
     """What two participants always share costs neither any trust."""
     layout = Layout(np.repeat(np.arange(30), 4))
     pairs = np.zeros(layout.pairs)
-    measures = Measures(layout, np.tile(np.arange(4), 30), np.full(120, 100), np.arange(120), pairs, pairs, pairs, None)
+    measures = Measures(
+        layout,
+        np.tile(np.arange(4), 30),
+        np.full(120, 100),
+        np.arange(120),
+        np.zeros(120, bool),
+        pairs,
+        pairs,
+        pairs,
+        None,
+    )
     everyone = np.ones(120, dtype=bool)
     twins = np.where(np.isin(measures.participant, [0, 1]), 1.0, 0.0)
     redundant = np.maximum(twins[measures.layout.left] * twins[measures.layout.right], measures.same_participant)
@@ -437,7 +457,9 @@ def test_brevity_earns_nothing_and_a_falling_effect_costs_nothing(make_pool):
     length = np.tile([10, 100, 1000], 20)
     everyone, vote = np.ones(60, dtype=bool), np.ones(60)
     pairs = np.zeros(layout.pairs)
-    measures = Measures(layout, np.tile(np.arange(3), 20), length, np.arange(60), pairs, pairs, pairs, None)
+    measures = Measures(
+        layout, np.tile(np.arange(3), 20), length, np.arange(60), np.zeros(60, bool), pairs, pairs, pairs, None
+    )
     rising = np.log(length + 20.0)
     price = length_price(measures, rising, everyone, vote, 1.0).reshape(20, 3)
     excess = rising[2] - rising[:3].mean()

@@ -43,6 +43,7 @@ def measures(golden):
         layout=Layout(np.repeat(np.arange(prompts), models)),
         participant=np.tile(np.arange(models), prompts),
         length=golden["length"].astype(np.int64).ravel(),
+        by_key=np.zeros(prompts * models, dtype=bool),
         wording=np.arange(prompts * models),  # no text is there twice, as far as the reference knows
         cosine=np.einsum("pid,pjd->pij", chunk, chunk).ravel(),
         f1=golden["f1"].astype(np.float64).ravel(),

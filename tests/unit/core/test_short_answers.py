@@ -55,6 +55,29 @@ def test_a_class_label_may_recur_from_prompt_to_prompt(make_pool, sites, prompts
 
 @quick
 @given(
+    right=st.integers(2, 6),
+    wrong=st.integers(0, 5),
+    prompts=st.integers(1, 25),
+    equivalence=st.sampled_from(["final_answer", "code"]),
+)
+def test_worked_answers_that_resemble_each_other_keep_their_votes(make_pool, right, wrong, prompts, equivalence):
+    """They restate the question and take the same steps: where a key is counted, that is no cloning."""
+    steps = "# The shop {} sells twelve boxes with one hundred pens in each, so that the number of pens is asked for.\n"
+    ends = {"final_answer": "The answer is {}.", "code": "pens = {}\n"}[equivalence]
+    values = [1200] * right + [1100 + k for k in range(wrong)]
+
+    def asked(shop):
+        said = [(steps.format(f"no{shop}") + ends.format(value), CLOSE) for value in values]
+        return replace(a_pool(make_pool, f"p{shop}", said), equivalence=equivalence)
+
+    pools = [asked(shop) for shop in range(prompts)]
+    for decision in decide(pools, Policy(rule="vote")):
+        assert decision.support == right
+        assert sum(cluster.votes for cluster in decision.clusters) == right + wrong
+
+
+@quick
+@given(
     honest=st.integers(3, 6), spam=st.sampled_from(["Buy carpets now!", long_text("carpet", "bazaar")]), data=st.data()
 )
 def test_off_topic_spam_is_out_where_most_answer_at_length(make_pool, honest, spam, data):
