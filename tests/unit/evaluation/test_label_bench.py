@@ -239,6 +239,23 @@ def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
 
 
 @pytest.mark.parametrize(
+    ("more", "worth"),
+    [
+        ({"gold": "1200", "equivalence": "final_answer", "preference": None}, 1),
+        ({"gold": "1201", "equivalence": "final_answer", "preference": -1}, 0),
+        ({"preference": None}, None),
+        ({"gold": None}, None),
+    ],
+)
+def test_what_is_unknown_may_be_null(tmp_path, more, worth):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(GOLD | more))
+    assert read_judged_answers(path).preferences.tolist() == [
+        [pytest.approx(np.nan if worth is None else worth, nan_ok=True)]
+    ]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "has no answers"),
@@ -246,9 +263,20 @@ def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
         ("[]", "line 1 is no JSON object"),
         ('{"prompt_id": "p", "prompt": "q", "model": "m"}', "line 1: output is None"),
         ('{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 2}', "preference is 2"),
-        ('{"prompt_id": "p", "prompt": "q", "model": "m", "output": ""}\n' * 2, "line 2: 'm' answered 'p' before"),
         (
-            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": ""}\n{"prompt_id": "o", "prompt": "q", "model": "n", "output": ""}',
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preferense": 1}',
+            "line 1 has neither preference",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "\\ud83d", "preference": 1}',
+            "line 1: output has half of a character",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": null}\n' * 2,
+            "line 2: 'm' answered 'p' before",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 1}\n{"prompt_id": "o", "prompt": "q", "model": "n", "output": "", "preference": 1}',
             r"'n' has no answer to 'p' \(2 answers are missing\)",
         ),
     ],
