@@ -300,7 +300,7 @@ def _show(rows: list[Row]) -> None:
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
     say(
-        "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and adjusted for length."
+        "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )
 
 

@@ -40,6 +40,8 @@ class JudgedAnswers:
     """0..1; nan where unknown."""
     equivalences: tuple[str, ...]
     """By prompt: when two answers mean the same."""
+    by_gold: bool = False
+    """Whether some answers are right or wrong by a key: no judge, who could favour length, has spoken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ def _table(
         outputs=tuple(tuple(output for output, _ in row) for row in table),
         preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
         equivalences=tuple(question.equivalence for question in questions.values()),
+        by_gold=any(question.gold is not None for question in questions.values()),
     )
 
 

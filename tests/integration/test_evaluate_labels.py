@@ -19,7 +19,7 @@ from consensus_server.evaluation.attacks import ATTACKS, kind_of
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
     "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
-    "coverage length_ratio length_adjusted_quality auroc top_half_quality attack_success"
+    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success"
 )
 QUICK = ("--panels", 2, "--encoder", "hashing", "--workers", 1, "--rules", "medoid")
 
