@@ -3,6 +3,8 @@
 import hashlib
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,19 @@ def test_the_help_lists_what_can_be_named():
         assert name in page
     assert "NAME_20" in page
     assert "NAME_20_good_name" in page
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_quality_wants_a_file_and_passes_options_on():
+    def make(*arguments):
+        command = ["make", "quality", "VENV=none", "PYTHON=false", *arguments]
+        return subprocess.run(command, cwd=PROMPTS.parent, capture_output=True, text=True, check=False)
+
+    unnamed = make()
+    assert unnamed.returncode == 2
+    assert "make quality FILE=answers.jsonl.gz" in unnamed.stdout
+    printed = make("FILE=judged.jsonl", "ARGS=--rules hybrid", "--dry-run").stdout
+    assert 'evaluate-labels "judged.jsonl" --out quality --rules hybrid' in printed
 
 
 def test_a_bad_file_is_named(tmp_path):
