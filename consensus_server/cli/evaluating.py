@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from sqlalchemy.exc import SQLAlchemyError
 
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
@@ -31,8 +32,8 @@ from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
-from consensus_server.evaluation.attacks import ATTACKS
+from consensus_server.evaluation.answer_files import AnswerFileError, read_files
+from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.made_questions import write_made_answers
@@ -41,6 +42,15 @@ from consensus_server.evaluation.run import Finding, Plan, Row, run
 from consensus_server.wiring import load_configured_encoder
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
+
+RISK = 0.1
+"""Share of prompts with a bad label that a calibration allows where nothing is wished."""
+_KINDS = tuple(dict.fromkeys(map(kind_of, ATTACKS)))
+
+
+def _listed(names: Iterable[str]) -> str:
+    """For help pages and remedies."""
+    return f"Known: {', '.join(names)}."
 
 
 def register(app: typer.Typer) -> None:
@@ -92,25 +102,40 @@ def evaluate_labels(
     panel_size: Annotated[int, typer.Option(min=2, help="Participants that answer together.", metavar="K")] = 8,
     panels: Annotated[int, typer.Option(min=1, help="Panels drawn from the file's models.", metavar="N")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of panels, attacks and intervals.")] = 7,
-    rules: Annotated[str, typer.Option(help="Names, with commas between; default: all.", metavar="NAMES")] = "",
-    attacks: Annotated[str, typer.Option(help="Names, with commas between, or `all`.", metavar="NAMES")] = "",
+    rules: Annotated[
+        str, typer.Option(help=f"Names, with commas between; default: all. {_listed(RULES)}", metavar="NAMES")
+    ] = "",
+    attacks: Annotated[
+        str,
+        typer.Option(
+            help=f"Names, with commas between, or `all`. {_listed(_KINDS)} Each also as NAME_20, on a fifth of the prompts, and as NAME_20_good_name, with good answers elsewhere.",
+            metavar="NAMES",
+        ),
+    ] = "",
     attackers: Annotated[str, typer.Option(help="Attackers among a panel's members.", metavar="NUMBERS")] = "2,4",
     equivalence: Annotated[
-        str | None, typer.Option(help="Group answers by this, whatever the file says.", metavar="NAME")
+        str | None,
+        typer.Option(help=f"Group answers by this, whatever the file says. {_listed(EQUIVALENCES)}", metavar="NAME"),
     ] = None,
     clusterer: Annotated[
-        str, typer.Option(help="How answers of one meaning are found.", metavar="NAME")
+        str, typer.Option(help=f"How answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME")
     ] = Policy().clusterer,
     confidence: Annotated[
         str | None,
-        typer.Option(help="Confidence score; default: trusted_similarity, or the share of the vote.", metavar="NAME"),
+        typer.Option(
+            help=f"Confidence score; default: trusted_similarity, or the share of the vote. {_listed(CONFIDENCES)}",
+            metavar="NAME",
+        ),
     ] = None,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
     ] = False,
     risk: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of prompts with a bad label that a calibration allows.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            min=0, max=1, help=f"Share of prompts with a bad label that a calibration allows; default: {RISK:g}."
+        ),
+    ] = None,
     coverage: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that shall get a label."),
@@ -134,46 +159,72 @@ def evaluate_labels(
     Embeddings are kept by content and encoder, so that only the first run of a file takes long.
     """
     with failures_explained(as_json=as_json), failures_translated():
+        wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
         plan = Plan(
             panel_size=panel_size,
             panels=panels,
             seed=seed,
             rules=_names(rules, RULES, "--rules") or tuple(RULES),
-            attacks=tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks"),
-            attackers=_numbers(attackers, panel_size),
-            confidence=next(iter(_names(confidence or "", CONFIDENCES, "--confidence")), None)
-            or (Policy().confidence if calibrate else None),
-            clusterer=next(iter(_names(clusterer, CLUSTERERS, "--clusterer"))),
-            equivalence=next(iter(_names(equivalence or "", EQUIVALENCES, "--equivalence")), None),
+            attacks=wanted,
+            attackers=_numbers(attackers, panel_size) if wanted else (),
+            confidence=_name(confidence, CONFIDENCES, "--confidence") or (Policy().confidence if calibrate else None),
+            clusterer=_name(clusterer, CLUSTERERS, "--clusterer") or Policy().clusterer,
+            equivalence=_name(equivalence, EQUIVALENCES, "--equivalence"),
             abstention=abstention,
             workers=workers or os.cpu_count() or 1,
         )
-        if coverage is not None and not calibrate:
-            raise CommandFailed("--coverage is a wish to a calibration; add --calibrate.", Exit.USAGE)
-        if calibrate and len(files) > 1:
-            raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
-        out.mkdir(parents=True, exist_ok=True)
+        _check_wishes(files, risk, coverage, calibrate=calibrate)
+        with _folder_usable(out, "--out"):
+            out.mkdir(parents=True, exist_ok=True)
         findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
         rows = [finding.row for finding in findings]
-        write_results(rows, out)
-        _report(findings, out)
-        if calibrate:
-            _calibrate(files, findings, out, risk, coverage, seed)
+        with _folder_usable(out, "--out"):
+            write_results(rows, out)
+            _report(findings, out)
+            if calibrate:
+                _calibrate(files, findings, out, RISK if risk is None else risk, coverage, seed)
         if as_json:
             print_json({"rows": [row.as_json() for row in rows]})
         else:
             _show(rows)
 
 
+def _check_wishes(files: list[Path], risk: float | None, coverage: float | None, *, calibrate: bool) -> None:
+    """Refuse what would be ignored. Raises CommandFailed."""
+    if risk is not None and coverage is not None:
+        raise CommandFailed(
+            "Give --risk or --coverage, not both: each chooses the least score of a calibration.", Exit.USAGE
+        )
+    for option, wish in (("--risk", risk), ("--coverage", coverage)):
+        if wish is not None and not calibrate:
+            raise CommandFailed(f"{option} is a wish to a calibration; add --calibrate.", Exit.USAGE)
+    if calibrate and len(files) > 1:
+        raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
+
+
+@contextmanager
+def _folder_usable(folder: Path, option: str) -> Generator[None]:
+    """Name the option where its folder cannot be made or written to. Raises CommandFailed."""
+    try:
+        yield
+    except (OSError, SQLAlchemyError) as error:
+        raise CommandFailed(
+            f"{option} {folder} cannot be used: {error.__cause__ or error}.",
+            Exit.BAD_FILE,
+            remedy="Name a folder, new or old, in which this user may write.",
+        ) from None
+
+
 def _findings(  # noqa: PLR0917 - the options of the command
     files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
 ) -> list[Finding]:
     try:
-        answers = [read_judged_answers(file, prompts) for file in files]
+        answers = read_files(files, prompts)
     except AnswerFileError as error:
         raise CommandFailed(str(error), Exit.BAD_FILE) from None
-    cache.mkdir(parents=True, exist_ok=True)
-    store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
+    with _folder_usable(cache, "--cache"):
+        cache.mkdir(parents=True, exist_ok=True)
+        store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
         settings = settings_from(encoder=encoder, encoder_threads=threads)
         loaded = load_configured_encoder(settings, store.embeddings)
@@ -249,7 +300,7 @@ def _show(rows: list[Row]) -> None:
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
     say(
-        "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and adjusted for length."
+        "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )
 
 
@@ -258,23 +309,33 @@ def _cell(value: object) -> object:
 
 
 def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    """Each once."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     unknown = sorted(set(names) - set(known))
     if unknown:
-        raise CommandFailed(
-            f"{option}: there is no {', '.join(unknown)}.", Exit.USAGE, remedy=f"Known: {', '.join(known)}."
-        )
+        raise CommandFailed(f"{option}: there is no {', '.join(unknown)}.", Exit.USAGE, remedy=_listed(known))
     return names
 
 
+def _name(text: str | None, known: Iterable[str], option: str) -> str | None:
+    """The one name, where one is given."""
+    if text is None:
+        return None
+    names = _names(text, known, option)
+    if len(names) != 1:
+        raise CommandFailed(f"{option} {text!r}: give one name.", Exit.USAGE, remedy=_listed(known))
+    return names[0]
+
+
 def _numbers(text: str, panel_size: int) -> tuple[int, ...]:
+    """Each once."""
     try:
-        numbers = tuple(int(part) for part in text.split(",") if part.strip())
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
     except ValueError:
-        numbers = (0,)
-    if any(not 1 <= number < panel_size for number in numbers):
+        numbers = ()
+    if not numbers or any(not 1 <= number < panel_size for number in numbers):
         raise CommandFailed(
-            f"--attackers {text}: give numbers from 1 to {panel_size - 1}, with commas between.", Exit.USAGE
+            f"--attackers {text!r}: give numbers from 1 to {panel_size - 1}, with commas between.", Exit.USAGE
         )
     return numbers
 

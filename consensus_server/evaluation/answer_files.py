@@ -2,14 +2,16 @@
 
 Each line has `prompt_id, prompt, model, output` and either `preference`, what the answer is worth, 0..1 (null or -1 where
 it is unknown), or `gold`, the right answer, with the `equivalence` by which an output equals it: it is then worth 1 or
-0. `equivalence` is also how the prompt's pools are clustered. Every model answers every prompt once.
+0. One of both must be there, be it null. `equivalence` is also how the prompt's pools are clustered. Every model answers
+every prompt once.
 """
 
 import gzip
 import json
+import os
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,8 @@ class JudgedAnswers:
     """0..1; nan where unknown."""
     equivalences: tuple[str, ...]
     """By prompt: when two answers mean the same."""
+    by_gold: bool = False
+    """Whether some answers are right or wrong by a key: no judge, who could favour length, has spoken there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,32 @@ class _Question:
     prompt: str
     equivalence: str
     gold: str | None
+
+
+def read_files(paths: Sequence[Path], prompts: int | None = None) -> list[JudgedAnswers]:
+    """Read each file once; those that bear the same name are called by the shortest path that tells them apart.
+
+    prompts: as in `read_judged_answers`. Raises AnswerFileError.
+    """
+    files = {Path(os.path.abspath(path)): path for path in paths}  # noqa: PTH100 - links keep their names
+    called = _distinct_names(list(files))
+    return [replace(read_judged_answers(files[each], prompts), name=called[each]) for each in files]
+
+
+def _distinct_names(files: Sequence[Path]) -> dict[Path, str]:
+    """Of different absolute paths: the last parts of each, as few as no other one ends with."""
+
+    def ending(file: Path, parts: int) -> str:
+        return Path(*file.parts[-parts:]).as_posix()
+
+    return {
+        file: next(
+            ending(file, parts)
+            for parts in range(1, len(file.parts) + 1)
+            if [ending(each, parts) for each in files].count(ending(file, parts)) == 1
+        )
+        for file in files
+    }
 
 
 def read_judged_answers(path: Path, prompts: int | None = None) -> JudgedAnswers:
@@ -75,9 +105,13 @@ def _question(row: dict[str, Any], where: str) -> _Question:
     equivalence, gold = row.get("equivalence", "semantic"), row.get("gold")
     if equivalence not in EQUIVALENCES:
         raise AnswerFileError(f"{where}: equivalence is {equivalence!r}; known are {', '.join(EQUIVALENCES)}.")
+    if "preference" not in row and "gold" not in row:
+        raise AnswerFileError(
+            f"{where} has neither preference nor gold; write preference: null where nobody judged the answer."
+        )
     if gold is not None:
         _check_gold(_text(row, "gold", where), equivalence, where)
-        if "preference" in row:
+        if not np.isnan(_preference(row.get("preference"), where)):
             raise AnswerFileError(f"{where} has both preference and gold; keep one.")
     return _Question(_text(row, "prompt", where), equivalence, gold)
 
@@ -118,6 +152,7 @@ def _table(
         outputs=tuple(tuple(output for output, _ in row) for row in table),
         preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
         equivalences=tuple(question.equivalence for question in questions.values()),
+        by_gold=any(question.gold is not None for question in questions.values()),
     )
 
 
@@ -142,6 +177,13 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
     value = row.get(name)
     if not isinstance(value, str):
         raise AnswerFileError(f"{where}: {name} is {value!r}; it must be a text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise AnswerFileError(
+            f"{where}: {name} has half of a character, {value[error.start]!a} at {error.start}; write all of the "
+            "character (two escapes in JSON), or \\ufffd in its place."
+        ) from None
     return value
 
 

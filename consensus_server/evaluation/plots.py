@@ -33,6 +33,7 @@ def quality_plot(rows: Sequence[Row]) -> str:
     traces = [
         Scatter(x=x, y=names, mode="markers", name=name, marker={"symbol": symbol, "size": 9})
         for name, x, symbol in shown
+        if name == "quality" or any(value is not None for value in x)
     ]
     traces[0].error_x = bars
     return _drawn(Figure(traces), 160 + 28 * len(rows), xaxis="quality", yaxis={"autorange": "reversed"})
@@ -94,16 +95,20 @@ def _drawn(figure: Any, height: int, *, xaxis: str, yaxis: object) -> str:  # no
 
 
 def mermaid_quality(rows: Sequence[Row]) -> list[str]:
-    """Bars of quality."""
+    """Bars of quality; nothing where none is known."""
     known = [row for row in rows if row.quality is not None]
+    if not known:
+        return []
     names = ", ".join(f'"{setting(row)}"' for row in known)
     values = ", ".join(f"{row.quality:.4f}" for row in known)
     return ["```mermaid", "xychart-beta horizontal", '  title "Quality by rule"', f"  x-axis [{names}]", '  y-axis "quality" 0 --> 1', f"  bar [{values}]", "```", ""]  # fmt: skip
 
 
 def mermaid_risk_coverage(finding: Finding) -> list[str]:
-    """The curve of one setting."""
+    """The curve of one setting; nothing where it gave no label."""
     curve, name = _curve(finding, points=10)
+    if not curve:
+        return []
     names = ", ".join(f'"{coverage:.0%}"' for coverage, _ in curve)
     values = ", ".join(f"{quality:.4f}" for _, quality in curve)
     return ["```mermaid", "xychart-beta", f'  title "Quality of the most confident labels: {name}"', f'  x-axis "coverage" [{names}]', '  y-axis "quality"', f"  line [{values}]", "```", ""]  # fmt: skip

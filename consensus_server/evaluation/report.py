@@ -11,15 +11,18 @@ from consensus_server.evaluation.run import Finding, Row
 
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
-    "random", "best_single", "coverage", "length_ratio", "length_adjusted_quality", "auroc", "top_half_quality",
+    "random", "best_single", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "top_half_quality",
     "attack_success",
 )  # fmt: skip
 NOTE = (
     "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "
-    "prompts drawn again. Judges favour length: read quality beside the length-adjusted one."
+    "prompts drawn again. Judges favour length: where they judged, read quality beside the length-adjusted one. "
+    "AUROC and the quality of the top half go by the confidence score that is named before them."
 )
 FAR_ABOVE = 0.1
 """How far the best participant may stand above the best label before a report warns."""
+CONTROLS = ("random", "longest")
+"""Rules that heed no agreement, so that their figures say nothing about it."""
 
 
 def write_results(rows: Sequence[Row], folder: Path) -> None:
@@ -41,15 +44,16 @@ def write_reports(findings: Sequence[Finding], folder: Path, command: str) -> No
 
 
 def warning(rows: Sequence[Row]) -> str | None:
-    """What to say where participants stand far apart."""
-    calm = [row for row in rows if row.attack is None and row.quality is not None and row.best_single is not None]
-    if not calm:
+    """What to say where the best participant stands far above the best rule's labels, and above their interval."""
+    calm = [row for row in rows if row.attack is None and row.rule not in CONTROLS]
+    best = max(calm, key=lambda row: row.quality or 0, default=None)
+    if best is None or best.quality is None or best.quality_high is None or best.best_single is None:
         return None
-    best, single = max(row.quality or 0 for row in calm), max(row.best_single or 0 for row in calm)
-    if single - best <= FAR_ABOVE:
+    if best.best_single <= max(best.quality + FAR_ABOVE, best.quality_high):
         return None
     return (
-        f"Caution: the best participant of a panel reaches {single:.3f}, the best labels {best:.3f}. A few participants stand "
+        f"Caution: the best participant of a panel reaches {best.best_single:.3f}, the best labels {best.quality:.3f} "
+        f"({best.rule}, at most {best.quality_high:.3f} by its interval). A few participants stand "
         "far above the rest; there, agreement is no guide to quality."
     )
 
@@ -132,8 +136,10 @@ def _chapter(file: str, findings: Sequence[Finding]) -> list[str]:
     caution = warning(rows)
     parts = [f"<h2>{html.escape(file)}</h2>"]
     parts += [f'<p class="caution">{html.escape(caution)}</p>'] if caution else []
-    parts += ["<h3>Quality by rule</h3>", plots.quality_plot([finding.row for finding in calm])]
-    parts += ["<h3>Risk and coverage</h3>", plots.risk_coverage_plot(calm)]
+    if any(finding.row.quality is not None for finding in calm):
+        parts += ["<h3>Quality by rule</h3>", plots.quality_plot([finding.row for finding in calm])]
+    if any(finding.row.coverage for finding in calm):
+        parts += ["<h3>Risk and coverage</h3>", plots.risk_coverage_plot(calm)]
     if len(calm) < len(rows):
         parts += ["<h3>Labels won by attackers</h3>", plots.attack_map(rows)]
     return [*parts, "<h3>All figures</h3>", _table(rows)]

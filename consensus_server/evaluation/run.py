@@ -58,6 +58,9 @@ class Row:
     coverage: float
     length_ratio: float | None
     length_adjusted_quality: float | None
+    """Null where answers are right or wrong by a key, too."""
+    confidence: str
+    """Name of the score by which `auroc` and `top_half_quality` order labels; of both where prompts differ in it."""
     auroc: float | None
     top_half_quality: float | None
     attack_success: float | None
@@ -201,7 +204,8 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         best_single=figures.mean(np.array([figures.best_column(each) for each in honest], dtype=np.float64)),
         coverage=float(np.mean([(each.slot[panel.attacked] >= 0).mean() for panel, each in both])),
         length_ratio=figures.mean(ratio),
-        length_adjusted_quality=figures.mean(adjusted),
+        length_adjusted_quality=None if answers.by_gold else figures.mean(adjusted),
+        confidence=plan.confidence or ", ".join(default_confidences(answers.equivalences)),
         auroc=figures.auroc(confidence, quality),
         top_half_quality=figures.top_half(list(confidence), list(quality)),
         attack_success=None
@@ -209,6 +213,12 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
     )
     return Finding(row, policy, confidence, quality)
+
+
+def default_confidences(equivalences: Sequence[str]) -> list[str]:
+    """Scores that `decide_panel` takes where none is named: one for prompts compared by meaning, one for keys."""
+    names = ("trusted_similarity" if each == "semantic" else "dominant_share" for each in equivalences)
+    return sorted(set(names), reverse=True)
 
 
 def theirs(panel: Panel, picks: Picks) -> Float64[np.ndarray, " labels"]:

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
+from consensus_server.core.consensus.clusterers import CLUSTERERS
+from consensus_server.core.consensus.confidence import CONFIDENCES
+from consensus_server.core.consensus.equivalence import EQUIVALENCES
+from consensus_server.core.consensus.rules import RULES
+from consensus_server.evaluation.attacks import ATTACKS, kind_of
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
     "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
-    "coverage length_ratio length_adjusted_quality auroc top_half_quality attack_success"
+    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success"
 )
+QUICK = ("--panels", 2, "--encoder", "hashing", "--workers", 1, "--rules", "medoid")
 
 
 @pytest.fixture
@@ -133,7 +142,13 @@ def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
         (["--attacks", "flood"], 2, "there is no flood"),
         (["--confidence", "surely"], 2, "there is no surely"),
         (["--equivalence", "alike"], 2, "there is no alike"),
-        (["--attackers", "9"], 2, "give numbers from 1 to 7"),
+        (["--attacks", "injection", "--attackers", "9"], 2, "give numbers from 1 to 7"),
+        (["--attacks", "all", "--attackers", ""], 2, "give numbers from 1 to 7"),
+        (["--clusterer", ""], 2, "--clusterer '': give one name"),
+        (["--confidence", "dominant_share,semantic_entropy"], 2, "give one name"),
+        (["--coverage", "0.8"], 2, "add --calibrate"),
+        (["--risk", "0.2"], 2, "add --calibrate"),
+        (["--calibrate", "--risk", "0.2", "--coverage", "0.8"], 2, "Give --risk or --coverage, not both"),
         (["--panel-size", "7"], 1, "needs as many models"),
     ],
 )
@@ -141,6 +156,65 @@ def test_what_cannot_be_run_is_said(judged, tmp_path, options, code, message):
     done = evaluate(judged, "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out", *options)
     assert done.exit_code == code
     assert message in " ".join(done.output.split())
+
+
+def test_attackers_are_asked_for_with_attacks_only(judged, tmp_path):
+    done = evaluate(judged, *QUICK, "--cache", tmp_path, "--out", tmp_path / "out", "--panel-size", 4)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("option", ["--out", "--cache"])
+@pytest.mark.parametrize("below", [(), ("folder",)])
+def test_a_folder_that_cannot_be_made_is_named(judged, tmp_path, option, below):
+    folders = {"--out": tmp_path / "out", "--cache": tmp_path / "cache"} | {option: judged.joinpath(*below)}
+    done = evaluate(judged, *QUICK, *(each for pair in folders.items() for each in pair))
+    assert done.exit_code == 4, done.output
+    assert f"{option} {judged.joinpath(*below)} cannot be used" in " ".join(done.output.split())
+
+
+def test_names_and_numbers_given_twice_are_taken_once(judged, tmp_path):
+    options = [*QUICK[:-2], "--cache", tmp_path, "--out", tmp_path / "out", "--panel-size", 4]
+    options += ["--rules", "medoid,medoid", "--attacks", "injection,injection", "--attackers", "2,2"]
+    assert evaluate(judged, judged, *options).exit_code == 0
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(row["rule"], row["attack"], row["attackers"]) for row in rows] == [
+        ("medoid", None, 0),
+        ("medoid", "injection", 2),
+    ]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(judged, tmp_path):
+    files = [tmp_path / "ours" / "judged.jsonl", tmp_path / "theirs" / "judged.jsonl", tmp_path / "others.jsonl"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(judged.read_bytes())
+    out = tmp_path / "out"
+    assert evaluate(*files, *QUICK, "--cache", tmp_path, "--out", out, "--panel-size", 4).exit_code == 0
+    names = ["ours/judged.jsonl", "theirs/judged.jsonl", "others.jsonl"]
+    assert [row["file"] for row in json.loads((out / "results.json").read_text())] == names
+    report = (out / "report.md").read_text()
+    assert [line.removeprefix("## ") for line in report.splitlines() if line.startswith("## ")] == names
+
+
+def test_the_help_lists_what_can_be_named():
+    page = "".join(re.sub("[│]", " ", evaluate("--help").output).split())
+    for name in [*RULES, *map(kind_of, ATTACKS), *CONFIDENCES, *CLUSTERERS, *EQUIVALENCES]:
+        assert name in page
+    assert "NAME_20" in page
+    assert "NAME_20_good_name" in page
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_quality_wants_a_file_and_passes_options_on():
+    def make(*arguments):
+        command = ["make", "quality", "VENV=none", "PYTHON=false", *arguments]
+        return subprocess.run(command, cwd=PROMPTS.parent, capture_output=True, text=True, check=False)
+
+    unnamed = make()
+    assert unnamed.returncode == 2
+    assert "make quality FILE=answers.jsonl.gz" in unnamed.stdout
+    printed = make("FILE=judged.jsonl", "ARGS=--rules hybrid", "--dry-run").stdout
+    assert 'evaluate-labels "judged.jsonl" --out quality --rules hybrid' in printed
 
 
 def test_a_bad_file_is_named(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus import Policy, Pool, decide
+from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
@@ -154,6 +155,8 @@ def test_reports_hold_every_row(answers, store, tmp_path):
     assert all(f"{row.quality:.3f}" in text for row in rows)
     assert text.count("```mermaid") == 2
     assert "medoid x 2" in text
+    assert "| trusted_similarity |" in text
+    assert "<td>trusted_similarity</td>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "results.json"]
 
 
@@ -164,9 +167,61 @@ def test_the_number_of_processes_does_not_show(answers, store, monkeypatch):
 
 
 def test_a_report_warns_where_the_best_participant_stands_far_above_the_labels(answers, store):
-    rows = rows_of(answers, Plan(4, 2, rules=("random",)), store)
-    assert "agreement is no guide" in warning([replace(rows[0], quality=0.2, best_single=0.5)])
-    assert warning([replace(rows[0], quality=0.5, best_single=0.55)]) is None
+    row, *_ = rows_of(answers, Plan(4, 2, rules=("medoid",)), store)
+    low = replace(row, quality=0.2, quality_high=0.3, best_single=0.5)
+    assert "agreement is no guide" in warning([low])
+    assert warning([replace(row, quality=0.5, quality_high=0.52, best_single=0.55)]) is None
+    assert warning([replace(low, quality_high=0.51)]) is None, "the interval reaches the best participant"
+    assert warning([low, replace(low, rule="hybrid", quality=0.45)]) is None, "the best rule is what counts"
+    for control in ("random", "longest"):
+        assert warning([replace(low, rule=control)]) is None
+        assert warning([low, replace(low, rule=control, quality=0.5)]) == warning([low])
+
+
+def test_what_is_right_by_a_key_is_not_adjusted_for_length(made_answers, answers, store, tmp_path):
+    plan = Plan(panel_size=4, panels=2, rules=("medoid",))
+    findings = list(run(made_answers, plan, HashingEncoder(), store, lambda *_: None))
+    assert [each.row.length_adjusted_quality for each in findings] == [None]
+    write_reports(findings, tmp_path, "made")
+    assert "adjusted for length" not in (tmp_path / "report.html").read_text()
+    assert rows_of(answers, plan, store)[0].length_adjusted_quality is not None
+
+
+@pytest.mark.parametrize(
+    ("equivalences", "named", "told"),
+    [
+        (["semantic"], None, "trusted_similarity"),
+        (["exact"], None, "dominant_share"),
+        (["semantic", "exact"], None, "trusted_similarity, dominant_share"),
+        (["exact"], "semantic_entropy", "semantic_entropy"),
+    ],
+)
+def test_a_row_names_its_confidence_score(answers, store, equivalences, named, told):
+    count = len(answers.prompts)
+    answers = replace(answers, equivalences=tuple((equivalences * count)[:count]))
+    plan = Plan(4, 1, rules=("medoid",), confidence=named)
+    rows = rows_of(answers, plan, store)
+    assert [row.confidence for row in rows] == [told]
+    if told in CONFIDENCES:
+        assert rows_of(answers, replace(plan, confidence=told), store) == rows
+
+
+def test_without_judgements_a_report_has_no_chart_of_quality(answers, store, tmp_path):
+    answers = replace(answers, preferences=np.full_like(answers.preferences, np.nan))
+    plan = Plan(4, 1, rules=("medoid",))
+    write_reports(list(run(answers, plan, HashingEncoder(), store, lambda *_: None)), tmp_path, "made")
+    page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
+    assert text.count("```mermaid") == page.count("Plotly.newPlot(") == 1
+    assert "not judged" in text
+    assert "Quality by rule" not in text + page
+
+
+def test_without_labels_a_report_has_no_chart(answers, store, tmp_path):
+    plan = Plan(2, 1, rules=("vote",), abstention=True)
+    findings = list(run(answers, plan, HashingEncoder(), store, lambda *_: None))
+    assert {each.row.coverage for each in findings} == {0}
+    write_reports(findings, tmp_path, "made")
+    assert "mermaid" not in (tmp_path / "report.md").read_text()
 
 
 def test_vote_by_final_answer_beats_exact_vote_the_medoid_and_every_single_participant(made_answers, store):
@@ -239,6 +294,23 @@ def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
 
 
 @pytest.mark.parametrize(
+    ("more", "worth"),
+    [
+        ({"gold": "1200", "equivalence": "final_answer", "preference": None}, 1),
+        ({"gold": "1201", "equivalence": "final_answer", "preference": -1}, 0),
+        ({"preference": None}, None),
+        ({"gold": None}, None),
+    ],
+)
+def test_what_is_unknown_may_be_null(tmp_path, more, worth):
+    path = tmp_path / "gold.jsonl"
+    path.write_text(json.dumps(GOLD | more))
+    assert read_judged_answers(path).preferences.tolist() == [
+        [pytest.approx(np.nan if worth is None else worth, nan_ok=True)]
+    ]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "has no answers"),
@@ -246,9 +318,20 @@ def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
         ("[]", "line 1 is no JSON object"),
         ('{"prompt_id": "p", "prompt": "q", "model": "m"}', "line 1: output is None"),
         ('{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 2}', "preference is 2"),
-        ('{"prompt_id": "p", "prompt": "q", "model": "m", "output": ""}\n' * 2, "line 2: 'm' answered 'p' before"),
         (
-            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": ""}\n{"prompt_id": "o", "prompt": "q", "model": "n", "output": ""}',
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preferense": 1}',
+            "line 1 has neither preference",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "\\ud83d", "preference": 1}',
+            "line 1: output has half of a character",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": null}\n' * 2,
+            "line 2: 'm' answered 'p' before",
+        ),
+        (
+            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 1}\n{"prompt_id": "o", "prompt": "q", "model": "n", "output": "", "preference": 1}',
             r"'n' has no answer to 'p' \(2 answers are missing\)",
         ),
     ],
