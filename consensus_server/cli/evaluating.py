@@ -121,12 +121,8 @@ def evaluate_labels(
         str, typer.Option(help=f"How answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME")
     ] = Policy().clusterer,
     confidence: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Confidence score; default: trusted_similarity, or the share of the vote. {_listed(CONFIDENCES)}",
-            metavar="NAME",
-        ),
-    ] = None,
+        str, typer.Option(help=f"What orders labels by how sure they are. {_listed(CONFIDENCES)}", metavar="NAME")
+    ] = Policy().confidence,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
     ] = False,
@@ -167,7 +163,7 @@ def evaluate_labels(
             rules=_names(rules, RULES, "--rules") or tuple(RULES),
             attacks=wanted,
             attackers=_numbers(attackers, panel_size) if wanted else (),
-            confidence=_name(confidence, CONFIDENCES, "--confidence") or (Policy().confidence if calibrate else None),
+            confidence=_name(confidence, CONFIDENCES, "--confidence") or Policy().confidence,
             clusterer=_name(clusterer, CLUSTERERS, "--clusterer") or Policy().clusterer,
             equivalence=_name(equivalence, EQUIVALENCES, "--equivalence"),
             abstention=abstention,

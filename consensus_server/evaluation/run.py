@@ -31,8 +31,8 @@ class Plan:
     attackers: tuple[int, ...] = ()
     equivalence: str | None = None
     """How answers are grouped; None: as the file says."""
-    confidence: str | None = None
-    """Name of the score; None: `trusted_similarity`, or the share of the vote where answers are compared by a key."""
+    confidence: str = Policy().confidence
+    """Name of the score."""
     clusterer: str = Policy().clusterer
     abstention: bool = False
     workers: int = 1
@@ -60,7 +60,7 @@ class Row:
     length_adjusted_quality: float | None
     """Null where answers are right or wrong by a key, too."""
     confidence: str
-    """Name of the score by which `auroc` and `top_half_quality` order labels; of both where prompts differ in it."""
+    """Name of the score by which `auroc` and `top_half_quality` order labels."""
     auroc: float | None
     top_half_quality: float | None
     attack_success: float | None
@@ -140,11 +140,10 @@ def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
         wide = rule_named(rule).round_wide
         settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
         for guards, reliability in settings if wide else [(False, False)]:
-            policy = Policy(
+            yield Policy(
                 rule=rule, clusterer=plan.clusterer, guards=guards, reliability=reliability, abstain=plan.abstention,
-                seed=plan.seed,
+                seed=plan.seed, confidence=plan.confidence,
             )  # fmt: skip
-            yield replace(policy, confidence=plan.confidence) if plan.confidence else policy
 
 
 def _bank(  # noqa: PLR0917 - where it comes from
@@ -205,7 +204,7 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         coverage=float(np.mean([(each.slot[panel.attacked] >= 0).mean() for panel, each in both])),
         length_ratio=figures.mean(ratio),
         length_adjusted_quality=None if answers.by_gold else figures.mean(adjusted),
-        confidence=plan.confidence or ", ".join(default_confidences(answers.equivalences)),
+        confidence=plan.confidence,
         auroc=figures.auroc(confidence, quality),
         top_half_quality=figures.top_half(list(confidence), list(quality)),
         attack_success=None
@@ -213,12 +212,6 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
     )
     return Finding(row, policy, confidence, quality)
-
-
-def default_confidences(equivalences: Sequence[str]) -> list[str]:
-    """Scores that `decide_panel` takes where none is named: one for prompts compared by meaning, one for keys."""
-    names = ("trusted_similarity" if each == "semantic" else "dominant_share" for each in equivalences)
-    return sorted(set(names), reverse=True)
 
 
 def theirs(panel: Panel, picks: Picks) -> Float64[np.ndarray, " labels"]:
