@@ -18,7 +18,7 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.invisible import visible
-from consensus_server.core.consensus.values import plain, value_key, written_key
+from consensus_server.core.consensus.values import ONE_PART, PARTS, plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
@@ -51,11 +51,12 @@ _COURTESY: Final = re.compile(
 )
 """A sentence that begins so and has no mark after which an answer may follow."""
 _NUMERAL: Final = r"[-+]?[$€£¥₹]?(?:\d[\d,.']*\d|\d)(?:(?:\s+\d+)?\s*/\s*\d+|e[-+]?\d+)?"
-_SCALE: Final = r"(?:\s(?:hundred|thousand|million|billion|trillion)\b)?"
-_JOINT: Final = r"\s?%?(?:\s+(?:to|and|or|plus|minus|times|by)\s+|\s+-\s*)"
+_SCALE: Final = r"(?:\s(?:hundred|thousand|million|billion|trillion)\b){0,2}"
+_SHARE: Final = rf"(?:\s(?:and\s(?:an?|one|two|three)[-\s](?:{ONE_PART}|{PARTS})|{PARTS}))?"
+_JOINT: Final = r"\s?%?(?:\s+(?:to|and|or|in|(?:out )?of|plus|minus|times|by)\s+|\s+-\s*)"
 _LAST_NUMBER: Final = re.compile(
     rf"(?<![\w.,/^:-])(?P<joined>(?:between\s+{_NUMERAL}\s+\S+\s+and\s+|{_NUMERAL}{_SCALE}{_JOINT})*(?:{_NUMERAL}%?-\s*)?)"
-    rf"(?P<number>(?:(?:minus|negative)\s)?{_NUMERAL}(?!\w|[/^:-]\w){_SCALE})",
+    rf"(?P<number>(?:(?:minus|negative)\s)?{_NUMERAL}(?!\w|[/^:-]\w){_SCALE}{_SHARE})",
     re.IGNORECASE,
 )
 """A number, and what joins it to others before it: it is then one of a pair, the end of a range or part of a sum."""

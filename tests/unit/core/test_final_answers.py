@@ -9,7 +9,7 @@ from consensus_server.core.consensus.final_answers import final_answer
 
 STATED = {
     "number 42": [
-        "42", "42.", " 42 ", "$42", "42%", "42 %", "42 km", "**42**", "42.00", "+42", "forty-two", "042", "42°C", "US$ 42",
+        "42", "42.", " 42 ", "$42", "42%", "42 %", "42 km", "**42**", "42.00", "+42", "forty-two", "042", "42°C", "US$ 42", "42 N", "So 42 and the third is out.",
         r"\boxed{42}", r"So it is $\boxed{42}$.", r"\boxed{42\text{ km}}", "<answer>42</answer>", "#### 42",
         "The answer is 42.", "the final answer is: **42**", "**Answer:** 42", "Answer:\n\n42", "My answer would be 42 apples",
         "The answer is 42, because 6 * 7 = 42.", "The answer is 6 * 7 = 42.", "The result is x = 42", "Result: 42 m^2",
@@ -46,6 +46,62 @@ def test_ways_of_stating_one_answer(key, text):
 )  # fmt: skip
 def test_texts_that_state_none(text):
     assert final_answer(text) is None
+
+
+WORDS = {
+    "0": ["zero"], "5": ["five", "five apples"], "-5": ["minus five", "Negative five.", "minus 5", "-five"],
+    "2/3": ["two thirds", "Two-thirds of them", "The answer is two thirds."], "3/4": ["three quarters", "three fourths"],
+    "1/2": ["half", "a half", "one half", "Half of it", "one-half", "half an hour", "five tenths"], "1/3": ["a third", "one third cup"],
+    "-1/2": ["minus a half"], "5/2": ["two and a half", "Two and a half cups", "So she needs 2 and a half cups.", "five halves"],
+    "-5/2": ["minus two and a half"], "11/4": ["two and three quarters"], "301/3": ["one hundred and one third"],
+    "105": ["one hundred and five", "One hundred five km", "a hundred and five"], "200": ["two hundred", "2 hundred"],
+    "3000": ["three thousand", "3 thousand", "The answer is three thousand dollars."], "25000": ["twenty-five thousand"],
+    "1200": ["twelve hundred", "one thousand two hundred", "a thousand and two hundred"], "1000000": ["one million", "a million"],
+    "205017": ["two hundred and five thousand and seventeen"], "7/3": ["2 and a third cups"], "1/20": ["five hundredths"],
+    "3": ["3 quarters", "So she has 3 quarters.", "3 third graders", "three of them"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "text"), [(number, text) for number, texts in WORDS.items() for text in texts])
+def test_numbers_in_words(number, text):
+    assert final_answer(text) == f"number {number}"
+
+
+NO_WORDS = [
+    "two and five", "three to five", "two or three", "two point five", "a third way", "twenty-third", "twenty third", "half past three",
+    "third", "two million thousand", "one thousand one thousand", "hundreds", "five minus three", "two hundred hundred", "a one",
+    "one, two, three", "a half-brother", "forty-eleven", "one thousand, two hundred", "minus", "five-sided", "two over three", "2 thirds",
+    "So she ate 2 thirds.", "two hundred third", "ten two", "twenty ten", "The answer", "one in five",
+    "5 hundred thousand",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_WORDS)
+def test_words_that_are_no_one_number(text):
+    assert final_answer(text) is None
+
+
+SMALL = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**9))
+def test_every_number_in_words_is_that_number(number):
+    assert final_answer(f"The answer is {in_words(number)}.") == f"number {number}"
+
+
+def in_words(number):
+    for unit, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
+        if number >= unit:
+            rest = number % unit
+            return f"{in_words(number // unit)} {name}" + (f"{' and' * (rest < 100)} {in_words(rest)}" if rest else "")
+    if number >= 20 and number % 10:
+        return f"{in_words(number // 10 * 10)}-{in_words(number % 10)}"
+    return SMALL[number] if number < 20 else TENS[number // 10]
 
 
 DENIED = [
@@ -95,6 +151,7 @@ SEVERAL = [
     "between 3 and 5", "3 to 5", "3-5", "3 or 5", "from 3 to 5", "So it takes between 3 and 5 days.", "It takes 3 - 5 days.",
     "So it takes 3\u20135 days.", "So it takes between 3 km and 5 km.", "Of 12 apples, 3-5 are red.", "So it is 3% to 5%.",
     "The roots are 3 and 5 and 7.", "So it is 12 minus 5.", "So 12 lies between $10 and $15.", "So it is $3 million to $5 million.",
+    "1 in 5", "3 out of 4", "So it is 3 of 4.",
 ]  # fmt: skip
 
 
@@ -123,6 +180,8 @@ def test_several_numbers_before_the_last_one_do_no_harm(text):
         "not 3 or " * 10**5,
         "I hope this helps. " * 10**5,
         "between 3 " * 10**5,
+        "one and " * 10**5,
+        "The answer is " + "one " * 30 + "and a" * 30,
         "1 1 " * 10**5,
         "3-" * 10**5,
         "3 -5 " * 10**5 + "x",
