@@ -8,6 +8,9 @@ Conventions, the strongest first; of several statements by one convention the la
 4. the text begins with yes or no, true or false: "Yes, because ...";
 5. the last sentence has a number: its last one. ("So she has 42 apples left.")
 
+A number that is denied ("42, not 43") is no answer, one of several ("3 to 5") is none by the last convention, and
+courtesies at the end ("I hope this helps") are left out, save for what marks set apart in them.
+
 English only. A text that does none of this states no final answer.
 """
 
@@ -15,7 +18,7 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.invisible import visible
-from consensus_server.core.consensus.values import plain, value_key, written_key
+from consensus_server.core.consensus.values import ONE_PART, PARTS, plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
@@ -35,12 +38,32 @@ _STATED: Final = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE_ENDS: Final = re.compile(
-    r"[.!?;](?=\s|$)|\s+(?:because|since|as|which|so|given that|due to|but)\b|,\s+(?=[a-z])|(?<=\w)\s+\((?![A-J]\))"
+    r"[.!?;](?=\s|$)|\s+(?:because|since|as|which|so|given that|due to|but|(?:and )?not|rather than|instead of)\b"
+    r"|,\s+(?=[a-z])|(?<=\w)\s+\((?![A-J]\))"
 )
 _SENTENCE_ENDS: Final = re.compile(r"(?<=[.!?])\s+(?=\S)|\n+")
+_COURTESY: Final = re.compile(
+    r"[\W_]*(?:please,?\s+)?(?:(?:i\s+)?(?:really\s+)?hope\s+(?:this|that|it)\s+(?:helps|helped|makes sense|(?:is|was) helpful)"
+    r"|let me know (?:if|whether|when|should)|feel free to|(?:if|should) you have any (?:\w+ )?questions"
+    r"|(?:i'm |i am |i'd be |always )?(?:happy|glad) to help|thank(?:s| you) for|good luck (?:with|in|on)"
+    r"|have a (?:good|great|nice) (?:day|evening|weekend))\b[^:;=]*",
+    re.IGNORECASE,
+)
+"""A sentence that begins so and has no mark after which an answer may follow."""
+_NUMERAL: Final = r"[-+]?[$€£¥₹]?(?:\d[\d,.']*\d|\d)(?:(?:\s+\d+)?\s*/\s*\d+|e[-+]?\d+)?"
+_SCALE: Final = r"(?:\s(?:hundred|thousand|million|billion|trillion)\b){0,2}"
+_SHARE: Final = rf"(?:\s(?:and\s(?:an?|one|two|three)[-\s](?:{ONE_PART}|{PARTS})|{PARTS}))?"
+_JOINT: Final = r"\s?%?(?:\s+(?:to|and|or|in|(?:out )?of|plus|minus|times|by)\s+|\s+-\s*)"
 _LAST_NUMBER: Final = re.compile(
-    r"(?<![\w.,/^:-])[-+]?[$€£¥₹]?(?:\d[\d,.']*\d|\d)(?:\s*/\s*\d+|e[-+]?\d+)?(?!\w|[/^:-]\w)"
-    r"(?:\s(?:thousand|million|billion|trillion)\b)?"
+    rf"(?<![\w.,/^:-])(?P<joined>(?:between\s+{_NUMERAL}\s+\S+\s+and\s+|{_NUMERAL}{_SCALE}{_JOINT})*(?:{_NUMERAL}%?-\s*)?)"
+    rf"(?P<number>(?:(?:minus|negative)\s)?{_NUMERAL}(?!\w|[/^:-]\w){_SCALE}{_SHARE})",
+    re.IGNORECASE,
+)
+"""A number, and what joins it to others before it: it is then one of a pair, the end of a range or part of a sum."""
+_DENIED: Final = re.compile(
+    r"(?:\b(?:not|cannot|neither|nor|rather than|instead of)|n't)\s+(?:(?:be|the|just|exactly|equal to|between)\s+){0,2}"
+    rf"{_NUMERAL}(?:{_JOINT}{_NUMERAL})*{_SCALE}",
+    re.IGNORECASE,
 )
 _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
@@ -48,9 +71,22 @@ _BARE: Final = 60
 
 def final_answer(text: str) -> str | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
-    text = visible(text)  # marks of direction stand around numbers in honest right-to-left text
+    text = visible(text).rstrip()  # marks of direction stand around numbers in honest right-to-left text
+    marked = _first(_marked(text[-LOOKED_AT:]))
+    text = _without_courtesies(text)
     end = text[-LOOKED_AT:].strip()
-    return _first(_marked(end)) or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
+    return marked or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
+
+
+def _without_courtesies(text: str) -> str:
+    """`text` up to the courtesies at its end."""
+    end = text[-LOOKED_AT:]
+    stop = len(end)
+    for start in reversed([0, *(found.end() for found in _SENTENCE_ENDS.finditer(end))]):
+        if not _COURTESY.fullmatch(end, start, stop):
+            break
+        stop = start
+    return text[: len(text) - len(end) + stop].rstrip()
 
 
 def _first(statements: list[str]) -> str | None:
@@ -107,7 +143,7 @@ def _opening(text: str) -> str | None:
 
 
 def _concluding(text: str) -> str | None:
-    """The last number of the last sentence."""
-    sentence = _SENTENCE_ENDS.split(text)[-1]
-    found = _LAST_NUMBER.findall(plain(sentence))
-    return value_key(found[-1]) if found else None
+    """The last number of the last sentence that is not denied; none where it is one of several."""
+    sentence = _DENIED.sub(" ", plain(_SENTENCE_ENDS.split(text)[-1]))
+    found = list(_LAST_NUMBER.finditer(sentence))
+    return value_key(found[-1]["number"]) if found and not found[-1]["joined"] else None

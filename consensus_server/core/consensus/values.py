@@ -2,7 +2,7 @@
 
 Units are left out of the comparison: a prompt asks in one unit, and "5", "5 km" and "$5.00" answer it alike. So is the
 percent sign: 75 % is 75, never .75. Both are decisions, not guesses about an answer; prompts for which they are wrong
-need another equivalence. Words are English.
+need another equivalence. Words are English. "Three quarters" is 3/4, "3 quarters" is three of something.
 """
 
 import re
@@ -55,16 +55,13 @@ _NUMBER: Final = re.compile(
     rf"^(?P<sign>[-+]?)\s*(?P<whole>{_DIGITS})"
     r"(?:\s*[x*]\s*10\s*\^?\s*[{(]?(?P<power>[-+]?\d+)[)}]?|e(?P<exponent>[-+]?\d+))?"
     r"(?:(?:\s+(?P<above>\d+))?\s*/\s*(?P<below>\d+))?"
-    r"(?:\s*(?P<scale>thousand|million|billion|trillion)\b)?(?P<rest>.*)$",
+    r"(?:\s*(?P<scale>hundred|thousand|million|billion|trillion)\b)?(?P<rest>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _PARENTHESES: Final = re.compile(r"^\(([^(),]*)\)")
 _POWERS: Final = re.compile(
     r"\b([kcdm]?m|in|ft|yd|mi|inch(?:es)?|feet|units?|met(?:er|re)s?)\s*(?:\^\s*\{?[23]\}?|[23]\b)", re.IGNORECASE
 )
-_MORE: Final = re.compile(r"[\d\\^√π=+*]|^\s*[:/]|^-\w|^\s?[xyzn]\b")
-"""What follows a number that is only part of an expression, a range, a time or a list."""
-_SCALES: Final = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SMALL: Final = [
     "zero",
     "one",
@@ -88,12 +85,42 @@ _SMALL: Final = [
     "nineteen",
 ]
 _TENS: Final = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_WORDS: Final = {word: number for number, word in enumerate(_SMALL)} | {
-    word: 10 * number for number, word in enumerate(_TENS, start=2)
-}
-_WORD: Final = re.compile(
-    rf"^(?:({'|'.join(_TENS)})[-\s]({'|'.join(_SMALL[1:10])})|({'|'.join(_WORDS)}))\b(.*)$", re.IGNORECASE | re.DOTALL
+_WORDS: Final = (
+    {"a": 1}
+    | {word: number for number, word in enumerate(_SMALL)}
+    | {word: 10 * number for number, word in enumerate(_TENS, start=2)}
 )
+_HUNDRED: Final = 100
+_THOUSANDS: Final = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_SCALES: Final = {"hundred": _HUNDRED} | _THOUSANDS
+_SCALE: Final = rf"(?:{'|'.join(_SCALES)})\b"
+_WORD: Final = rf"(?:(?:{'|'.join(_TENS)})[-\s](?:{'|'.join(_SMALL[1:10])})|a(?=\s{_SCALE})|{'|'.join([*_SMALL, *_TENS, *_SCALES])})\b"
+_MINUS: Final = re.compile(r"^(?:minus|negative)\s+(?=\S)", re.IGNORECASE)
+_PARTS: Final = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
+    part + plural: number
+    for number, part in [
+        *enumerate(["third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"], start=3),
+        (100, "hundredth"),
+        (1000, "thousandth"),
+    ]
+    for plural in ("", "s")
+}
+ONE_PART: Final = rf"(?:{'|'.join(part for part in _PARTS if not part.endswith('s'))})\b"
+PARTS: Final = rf"(?:{'|'.join(part for part in _PARTS if part.endswith('s'))})\b"
+_WORDED: Final = re.compile(rf"^(-?\s*)({_WORD}(?:(?:[-\s]|\s+and\s+){_WORD})*+)(?![-\s]{ONE_PART})", re.IGNORECASE)
+_SHARE: Final = re.compile(
+    r"^(-?\s*(?:[\w\s-]{1,80}?\s+and\s+(?=\S))?)"
+    rf"((?:{'|'.join(_SMALL[2:])})[-\s]{PARTS}|one[-\s]{ONE_PART}|a[-\s]half\b|(?<=\sand\s)a[-\s]{ONE_PART}"
+    rf"|(?:half|a[-\s]{ONE_PART})(?=\W*$|\s(?:of|an?|the)\b))",
+    re.IGNORECASE,
+)
+"""Shares in words. "A third" is one only where nothing is third: not in "a third way"."""
+_MORE: Final = re.compile(
+    r"[\d\\^√π=+*]|^\s*[:/]|^-\w|^\s?[xyzn]\b"
+    rf"|(?i:^\W{{0,3}}(?:(?:to|or|and|in|of|point|over|plus|minus|times|by|an?|out of)\s+){{0,2}}(?:{_WORD}|{PARTS}(?<!quarters)))"
+    rf"|(?i:^\s?and\s+an?[-\s]{ONE_PART})"
+)
+"""What follows a number that is only part of an expression, a range, a time or a list."""
 
 
 def plain(text: str) -> str:
@@ -135,15 +162,39 @@ def _truth(text: str) -> str | None:
 
 
 def _number(text: str) -> str | None:
-    if word := _WORD.match(text):
-        tens, unit, alone, rest = word.groups()
-        number = _WORDS[(tens or alone).lower()] + (_WORDS[unit.lower()] if unit else 0)
-        return None if re.search(r"\d|hundred|thousand|million", rest) else f"number {number}"
-    found = _NUMBER.match(_CURRENCY.sub("", _PARENTHESES.sub(r"\1", text)).strip())
+    digits = _in_digits(_PARENTHESES.sub(r"\1", text))
+    found = _NUMBER.match(_CURRENCY.sub("", digits).strip())
     if not found or _MORE.search(_POWERS.sub("", found["rest"])):
         return None
     value = _value(found)
     return None if value is None else f"number {value}"
+
+
+def _in_digits(text: str) -> str:
+    """`text` with what it begins with in digits: -5 for "minus five", 2 1/2 for "two and a half"."""
+    text = _SHARE.sub(lambda found: f"{found[1].removesuffix('and ')}{_share(found[2])}", _MINUS.sub("-", text))
+    return _WORDED.sub(lambda found: found[1] + _cardinal(found[2]), text)
+
+
+def _share(words: str) -> str:
+    """2/3 for "two thirds"."""
+    above, *_, below = ["one", *re.split(r"[-\s]", words.lower())][-2:]
+    return f"{_WORDS[above]}/{_PARTS[below]}"
+
+
+def _cardinal(words: str) -> str:
+    """105 for "one hundred and five"; the words themselves where they are no one number ("two and five")."""
+    total = part = 0
+    for word in re.findall(_WORD, words.lower()):
+        if word == "hundred" and 0 < part < _HUNDRED:
+            part *= _HUNDRED
+        elif word in _THOUSANDS and part and not total % (1000 * _THOUSANDS[word]):
+            total, part = total + part * _THOUSANDS[word], 0
+        elif word not in _SCALES and not part % _HUNDRED:
+            part += sum(_WORDS[one] for one in re.split(r"[-\s]", word))
+        else:
+            return words
+    return str(total + part)
 
 
 def _value(found: re.Match[str]) -> Fraction | None:

@@ -9,7 +9,7 @@ from consensus_server.core.consensus.final_answers import final_answer
 
 STATED = {
     "number 42": [
-        "42", "42.", " 42 ", "$42", "42%", "42 %", "42 km", "**42**", "42.00", "+42", "forty-two", "042", "42°C", "US$ 42",
+        "42", "42.", " 42 ", "$42", "42%", "42 %", "42 km", "**42**", "42.00", "+42", "forty-two", "042", "42°C", "US$ 42", "42 N", "So 42 and the third is out.",
         r"\boxed{42}", r"So it is $\boxed{42}$.", r"\boxed{42\text{ km}}", "<answer>42</answer>", "#### 42",
         "The answer is 42.", "the final answer is: **42**", "**Answer:** 42", "Answer:\n\n42", "My answer would be 42 apples",
         "The answer is 42, because 6 * 7 = 42.", "The answer is 6 * 7 = 42.", "The result is x = 42", "Result: 42 m^2",
@@ -21,7 +21,7 @@ STATED = {
                        r"\boxed{1{,}234{,}567}", r"\boxed{1\,234\,567}", "1.234567e6", "1.234567 million", "$1,234,567.00"],
     "number 1200": ["1.2e3", "1.2E+3", "1.2 x 10^3", "1.2 \u00d7 10³", r"$1.2 \times 10^{3}$", "1.2*10^3", "1.2 thousand", "1,200", "1.2e0000003"],
     "number 3/4": ["3/4", "0.75", "0,75", ".75", "¾", r"\frac{3}{4}", r"The answer is $\frac{3}{4}$.", "6/8", "7.5e-1"],
-    "number 5/2": ["2½", "2 1/2", "2.5", "5/2", "The answer is 2 1/2 cups."],
+    "number 5/2": ["2½", "2 1/2", "2.5", "5/2", "The answer is 2 1/2 cups.", "So she needs 2 1/2 cups."],
     "number -5": ["-5", "\u22125 °C", "-$5", "$-5$", r"\boxed{-5}", "The answer is -5."],
     "choice B": ["B", "(B)", "b)", "B.", "B) Paris", "Option B", "The answer is (B).", "The correct option is B: Paris",
                  "the answer is (B) because A is wrong.", r"\boxed{\text{B}}", "Answer: B", "Answer: \ufeffB", "**B**",
@@ -48,7 +48,145 @@ def test_texts_that_state_none(text):
     assert final_answer(text) is None
 
 
-@pytest.mark.parametrize("text", ["{" * 10**6, r"\boxed{" * 10**5, "9" * 10**6, "the answer is " * 10**5, "1," * 10**6])
+WORDS = {
+    "0": ["zero"], "5": ["five", "five apples"], "-5": ["minus five", "Negative five.", "minus 5", "-five"],
+    "2/3": ["two thirds", "Two-thirds of them", "The answer is two thirds."], "3/4": ["three quarters", "three fourths"],
+    "1/2": ["half", "a half", "one half", "Half of it", "one-half", "half an hour", "five tenths"], "1/3": ["a third", "one third cup"],
+    "-1/2": ["minus a half"], "5/2": ["two and a half", "Two and a half cups", "So she needs 2 and a half cups.", "five halves"],
+    "-5/2": ["minus two and a half"], "11/4": ["two and three quarters"], "301/3": ["one hundred and one third"],
+    "105": ["one hundred and five", "One hundred five km", "a hundred and five"], "200": ["two hundred", "2 hundred"],
+    "3000": ["three thousand", "3 thousand", "The answer is three thousand dollars."], "25000": ["twenty-five thousand"],
+    "1200": ["twelve hundred", "one thousand two hundred", "a thousand and two hundred"], "1000000": ["one million", "a million"],
+    "205017": ["two hundred and five thousand and seventeen"], "7/3": ["2 and a third cups"], "1/20": ["five hundredths"],
+    "3": ["3 quarters", "So she has 3 quarters.", "3 third graders", "three of them"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "text"), [(number, text) for number, texts in WORDS.items() for text in texts])
+def test_numbers_in_words(number, text):
+    assert final_answer(text) == f"number {number}"
+
+
+NO_WORDS = [
+    "two and five", "three to five", "two or three", "two point five", "a third way", "twenty-third", "twenty third", "half past three",
+    "third", "two million thousand", "one thousand one thousand", "hundreds", "five minus three", "two hundred hundred", "a one",
+    "one, two, three", "a half-brother", "forty-eleven", "one thousand, two hundred", "minus", "five-sided", "two over three", "2 thirds",
+    "So she ate 2 thirds.", "two hundred third", "ten two", "twenty ten", "The answer", "one in five",
+    "5 hundred thousand",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_WORDS)
+def test_words_that_are_no_one_number(text):
+    assert final_answer(text) is None
+
+
+SMALL = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**9))
+def test_every_number_in_words_is_that_number(number):
+    assert final_answer(f"The answer is {in_words(number)}.") == f"number {number}"
+
+
+def in_words(number):
+    for unit, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
+        if number >= unit:
+            rest = number % unit
+            return f"{in_words(number // unit)} {name}" + (f"{' and' * (rest < 100)} {in_words(rest)}" if rest else "")
+    if number >= 20 and number % 10:
+        return f"{in_words(number // 10 * 10)}-{in_words(number % 10)}"
+    return SMALL[number] if number < 20 else TENS[number // 10]
+
+
+DENIED = [
+    "It is 42, not 43.", "So the total is 42 and not 43.", "So it is 42 rather than 43.", "We get 42 instead of the 43.",
+    "It is not 43 but 42.", "So it is 42, neither 43 nor 44.", "So 42 apples; it cannot be 43 or 44.", "Well, 42, not $43.",
+    "So it is 42, it isn't 43.", "42, not 3 to 5", "The answer is 42 rather than 43.", "The answer is 42 and not 43.",
+    "The answer is certainly not 43 but 42.", "Instead of 43, we get 42.", "So it is not more than 42.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DENIED)
+def test_a_number_that_is_denied_is_not_the_answer(text):
+    assert final_answer(text) == "number 42"
+
+
+def test_a_denied_number_alone_is_no_answer():
+    assert final_answer("It's not 43.") is None
+    assert final_answer("The answer is B and not A.") == "choice B"
+
+
+COURTESIES = [
+    "I hope this helps in 2024!", "Hope that helps!", "Let me know if you need any of the other 7.", "Feel free to ask 24/7.",
+    "Please let me know if my answer is correct.", "If you have any more questions, ask. I'm happy to help 7 days a week.",
+    "**Hope this helps!** Thanks for asking 1 question.", "Have a nice day!", "Good luck with the other 3!",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("end", COURTESIES)
+@pytest.mark.parametrize("text", ["So she has 42.", "The answer is 42.", "42\n"])
+def test_courtesies_at_the_end_state_no_answer(text, end):
+    assert final_answer(f"{text} {end}") == "number 42"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["She has 41. Thanks to her friends she has 42.", "First 41. I hope this helps: 42.", r"It's 41. Feel free to use \boxed{42}."],
+)  # fmt: skip
+def test_what_only_looks_like_a_courtesy_is_read(text):
+    assert final_answer(text) == "number 42"
+
+
+def test_a_courtesy_alone_states_no_answer():
+    assert final_answer("I hope this helps in 2024!") is None
+
+
+SEVERAL = [
+    "between 3 and 5", "3 to 5", "3-5", "3 or 5", "from 3 to 5", "So it takes between 3 and 5 days.", "It takes 3 - 5 days.",
+    "So it takes 3\u20135 days.", "So it takes between 3 km and 5 km.", "Of 12 apples, 3-5 are red.", "So it is 3% to 5%.",
+    "The roots are 3 and 5 and 7.", "So it is 12 minus 5.", "So 12 lies between $10 and $15.", "So it is $3 million to $5 million.",
+    "1 in 5", "3 out of 4", "So it is 3 of 4.",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SEVERAL)
+def test_a_sentence_that_ends_with_several_numbers_states_none(text):
+    assert final_answer(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["The sum of 3 and 39 is 42.", "It adds up to 42.", "Between 3 and 5 there are 42.", "She has 42 on 2024-11-28.", "50 - 8 = 42"],
+)  # fmt: skip
+def test_several_numbers_before_the_last_one_do_no_harm(text):
+    assert final_answer(text) == "number 42"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{" * 10**6,
+        r"\boxed{" * 10**5,
+        "9" * 10**6,
+        "the answer is " * 10**5,
+        "1," * 10**6,
+        "3 and " * 10**5,
+        "not 3 or " * 10**5,
+        "I hope this helps. " * 10**5,
+        "between 3 " * 10**5,
+        "one and " * 10**5,
+        "The answer is " + "one " * 30 + "and a" * 30,
+        "1 1 " * 10**5,
+        "3-" * 10**5,
+        "3 -5 " * 10**5 + "x",
+    ],
+)
 def test_huge_and_hostile_texts_are_read_in_no_time(text):
     assert final_answer(text) is None or len(final_answer(text)) < 300
 
