@@ -12,5 +12,9 @@ SLACK: Final = 1e-9
 
 
 def settled(values: Float64[np.ndarray, "*shape"]) -> Float64[np.ndarray, "*shape"]:
-    """`values` rounded to `DECIMALS`; equal results are ties. Never -0.0, which would print unlike 0.0."""
-    return np.round(values, DECIMALS) + 0.0
+    """`values` rounded to `DECIMALS`; equal results are ties. Never -0.0, which would print unlike 0.0.
+
+    Rounded finer before, since the mean of two settled numbers often lies half way between two others: there the order in
+    which a sum was taken would choose.
+    """
+    return np.round(np.round(values, DECIMALS + 4), DECIMALS) + 0.0
