@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.consensus.pools import Policy
@@ -143,7 +143,11 @@ def what_if(
     *,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Field of the policy and its value; repeat for each.", metavar="FIELD=VALUE"),
+        typer.Option(
+            "--set",
+            help="Field of the policy and its value; repeat for each. A calibration is a FILE, or null: none.",
+            metavar="FIELD=VALUE",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     database_url: DatabaseOption = None,
@@ -178,10 +182,34 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
         name, equals, value = change.partition("=")
         if not equals:
             raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
-        fields[name.strip().replace("-", "_")] = value.strip()
+        field = name.strip().replace("-", "_")
+        fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
     try:
         return translate.policy(wire.ConsensusPolicy.model_validate(fields))
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        known = ", ".join(wire.ConsensusPolicy.model_fields)
-        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy=f"Fields are {known}.") from None
+        raise _unfit(error) from None
+
+
+def _calibration(value: str) -> object:
+    """None for `null`, otherwise what the file of this name holds. Raises CommandFailed."""
+    if not value:
+        raise CommandFailed(
+            "calibration= names no file.",
+            Exit.USAGE,
+            remedy="To decide without one: --set calibration=null. To decide with another: --set calibration=FILE.",
+        )
+    return None if value == "null" else calibration_in(Path(value))
+
+
+def _unfit(error: ValidationError) -> CommandFailed:
+    """A policy with faulty fields, or with a calibration of another score: the one fault that is no single field's."""
+    faults = error.errors()
+    said = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in faults]
+    if all(fault["loc"] for fault in faults):
+        remedy = f"Fields are {', '.join(wire.ConsensusPolicy.model_fields)}."
+    else:
+        remedy = (
+            "A calibration belongs to the score that it was fitted to. Another confidence goes with "
+            "--set calibration=null, or with --set calibration=FILE of a calibration of its own."
+        )
+    return CommandFailed("\n".join(said), Exit.USAGE, remedy=remedy)
