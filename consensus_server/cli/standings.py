@@ -48,16 +48,17 @@ def _show(items: list[wire.Reliability]) -> None:
     rows = [
         (
             each.participant,
-            f"{each.mean:+.2f}",
+            f"{each.mean:+.2f}" if each.prompts else None,
             each.prompts,
+            each.refused,
             "newcomer" if each.newcomer else f"{each.prior_mean:+.2f} ({each.prior_prompts:.0f} prompts)",
             f"{each.reliability:+.2f}",
-            f"{each.weight:.2f}",
+            f"{each.weight:.2f}" if each.prompts else None,
             "drifted" if each.drifted else "",
         )
         for each in items
     ]
-    columns = ("participant", "mean", "prompts", "name before", "reliability", "weight", "")
+    columns = ("participant", "mean", "prompts", "refused", "name before", "reliability", "weight", "")
     print_table(columns, rows, empty="The policy of this round decides each pool by itself and trusts all alike.")
 
 

@@ -89,6 +89,7 @@ def test_reliability_is_shown_to_whom_it_concerns(published, live):
         assert [each.participant for each in everybody] == ["anna", "bert", "carl"]
         assert carl.reliability(1) == everybody[2:]
         assert (everybody[2].prompts, everybody[2].newcomer, everybody[2].weight) == (0, True, 1.0)
+        assert [each.refused for each in everybody] == [0, 0, 5]
         assert operator.card(1).reliability.newcomers == 3
         operator.close()
 
@@ -154,7 +155,17 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert json.loads(run_kit("appeal", "--json"))[0]["outcome"] == "upheld"
     assert json.loads(run("appeal", "list", name, "--json"))["items"][0]["note"] == "So it is."
     assert "newcomer" in run("round", "reliability", name)
-    assert len(json.loads(run("round", "reliability", name, 1, "--json"))["items"]) == 3
+    shown = {line.split()[0]: line.split() for line in run("round", "reliability", name).splitlines()}
+    assert shown["participant"][1:4] == ["mean", "prompts", "refused"]
+    assert (shown["carl"][1:4], shown["carl"][-1]) == (["-", "0", "5"], "-")
+    assert shown["anna"][2:4] == ["5", "0"]
+    assert [each["refused"] for each in json.loads(run("round", "reliability", name, 1, "--json"))["items"]] == [
+        0,
+        0,
+        5,
+    ]
     assert "70%" in run("round", "rejections", name, "--participant", "carl")
     assert json.loads(run("round", "rejections", name, 1, "--participant", "anna", "--json"))["items"] == []
-    assert "+0.00" in run_kit("reliability")
+    header, _, row = run_kit("reliability").partition("carl")
+    assert "Refused" in header
+    assert row.split()[:3] == ["-", "0", "5"]
