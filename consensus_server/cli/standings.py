@@ -15,6 +15,11 @@ from consensus_server.service.access import SERVER_OPERATOR
 
 app = typer.Typer(help="List and decide appeals against gates.", no_args_is_help=True)
 
+_FEW_FAR_ABOVE = (
+    "A few participants are far more central than the rest. That is no alarm: it does not tell whether they are better. "
+    "Judged answers do: consensus-server evaluate-labels."
+)
+
 
 def register(rounds: typer.Typer) -> None:
     """Add the commands about one round."""
@@ -41,7 +46,7 @@ def reliability(
         _show(items)
         card = server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
         if card.reliability is not None and card.reliability.few_far_above:
-            say("A few participants stand far above the rest. Central is not the same as good: look at their answers.")
+            say(_FEW_FAR_ABOVE)
 
 
 def _show(items: list[wire.Reliability]) -> None:
