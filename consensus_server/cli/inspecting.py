@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 RoundArgument = Annotated[int, typer.Argument(help="Number of the published round.", min=1)]
 PromptArgument = Annotated[str, typer.Argument(help="Id of the prompt.", metavar="PROMPT")]
 
+_PAGES = {".html", ".htm"}
+
 
 def register(rounds: typer.Typer) -> None:
     """Add the commands about one round."""
@@ -79,6 +81,12 @@ def map_(
 ) -> None:
     """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
     with operating(data_dir, database_url, as_json=as_json) as server:
+        if out is not None and out.suffix.lower() not in _PAGES:
+            raise CommandFailed(
+                f"A map is an HTML page, and {out} is not named like one.",
+                Exit.USAGE,
+                remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
+            )
         use_case = server.use_cases.inspection
         found = translate.same(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
         if out is not None:
