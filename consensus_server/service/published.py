@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from consensus_server.core.errors import RoundFailed, RoundNotPublished
+from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownPrompt
 from consensus_server.core.federations import Role
 from consensus_server.core.labels import AnswerFate
 from consensus_server.core.lifecycle import RoundState
@@ -39,3 +39,11 @@ def fates_of(tx: Transaction, round_: Round) -> Iterator[AnswerFate]:
         for _, fates in rows:
             yield from fates
         after = rows[-1][0]
+
+
+def unknown_prompt(federation: str, prompt_id: str) -> UnknownPrompt:
+    """For who asks about one prompt of a published round."""
+    return UnknownPrompt(
+        f"Prompt {prompt_id} is not in the prompt set of federation {federation}.",
+        remedy="Name a prompt of that set: each pseudo-label of the round has the prompt_id of its own.",
+    )

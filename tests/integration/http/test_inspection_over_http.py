@@ -72,6 +72,30 @@ def test_the_command_line_explains(published, run, tmp_path):
     assert "Fields are rule" in run("round", "what-if", name, 1, "--set", "rules=medoid", expect=2)
 
 
+def test_the_card_shows_spread_and_support(published, run):
+    shown = run("round", "card", published.name)
+    assert "Mean standing of 3 participants:" in shown
+    assert "3 newcomers, 0 drifted." in shown
+    assert "mean confidence" in shown
+
+
+def test_a_plot_is_no_picture(published, run, tmp_path):
+    out = tmp_path / "m.png"
+    said = run("round", "map", published.name, 1, "p1", "--out", out, expect=2)
+    assert f"--out {tmp_path / 'm.html'}" in said
+    assert not out.exists()
+
+
+def test_remedies_fit_what_was_asked(published, run):
+    unknown = run("round", "why", published.name, 1, "p99", expect=1)
+    assert "Name a prompt of that set" in unknown
+    assert "Load the prompt set" not in unknown
+    assert "Name a prompt of that set" in run("round", "map", published.name, 1, "p99", expect=1)
+    odd = run("round", "map", published.name, 1, "p1", "--method", "tsne", expect=1)
+    assert "pca always can be used" in odd
+    assert "send the request again" not in odd
+
+
 def test_a_plot_is_written_with_all_that_it_needs(published, run, tmp_path):
     pytest.importorskip("plotly")
     out = tmp_path / "map.html"

@@ -54,8 +54,9 @@ def test_a_participant_reads_why_appeals_and_is_heard(published, live):
         own = [each for each in carl.explanation(1, "p1").answers if not each.admitted]
         assert [(each.gate, each.limit) for each in own] == [("garbage", 0.7)]
         appeal = carl.appeal(1, "garbage", "It is an old script that your fonts lack.")
-        with pytest.raises(AlreadyExists):
+        with pytest.raises(AlreadyExists) as twice:
             carl.appeal(1, "garbage", "Again.")
+        assert "Look at what became of the first appeal" in twice.value.remedy
         with pytest.raises(NothingToAppeal):
             anna.appeal(1, "garbage", "Me too.")
         with pytest.raises(ValidationFailed):
@@ -169,3 +170,12 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     header, _, row = run_kit("reliability").partition("carl")
     assert "Refused" in header
     assert row.split()[:3] == ["-", "0", "5"]
+
+
+def test_a_few_far_above_are_told_without_alarm(live, new_arena, run, monkeypatch):
+    monkeypatch.setattr("consensus_server.core.reliability.FAR_ABOVE", 0.0)
+    monkeypatch.setattr("consensus_server.core.reliability.FEW", 1.0)
+    arena = new_arena(live, participants=("anna", "bert", "carl"), quorum=3)
+    texts = {"anna": "It is forty-two, {}.", "bert": "It is forty-two then, {}.", "carl": "Nobody knows of {} at all."}
+    arena.publish({name: rows(text) for name, text in texts.items()})
+    assert "That is no alarm" in run("round", "reliability", arena.name)
