@@ -22,6 +22,7 @@ RoundArgument = Annotated[int, typer.Argument(help="Number of the published roun
 PromptArgument = Annotated[str, typer.Argument(help="Id of the prompt.", metavar="PROMPT")]
 
 _PAGES = {".html", ".htm"}
+_OPENING_CHARS = 60
 
 
 def register(rounds: typer.Typer) -> None:
@@ -58,14 +59,22 @@ def why(
         ]
         print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
         print_table(
-            ("participant", "sample", "cluster", "similarity", ""), [_row(each) for each in found.answers], empty=""
+            ("participant", "sample", "cluster", "similarity", "", "answer"),
+            [_row(each) for each in found.answers],
+            empty="",
         )
 
 
 def _row(fate: wire.AnswerFate) -> tuple[object, ...]:
     similarity = None if fate.similarity is None else f"{fate.similarity:.3f}"
     said = "chosen" if fate.chosen else fate.reason or ""
-    return fate.participant, fate.sample, fate.cluster, similarity, said
+    return fate.participant, fate.sample, fate.cluster, similarity, said, _opening(fate.text or "")
+
+
+def _opening(text: str) -> str:
+    """The first line that says anything, cut."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= _OPENING_CHARS else f"{line[:_OPENING_CHARS]}..."
 
 
 def map_(

@@ -66,10 +66,12 @@ class PseudoLabels:
         round_ = self.published(caller, federation, number)
         with self._store.reading() as tx:
             record = tx.labels.get(round_, prompt_id)
+            asked = tx.submissions.pooled(round_, prompt_id) if caller.role is Role.OPERATOR else ()
+            texts = {(each.participant, each.sample): each.text for each in asked}
         if record is None:
             raise unknown_prompt(federation, prompt_id)
         seen = tuple(fate for fate in record.fates if may_see(caller, fate.participant))
-        return Explanation(read_label(record.line), seen)
+        return Explanation(read_label(record.line), seen, texts)
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
         """What made the round. Every member may read it. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""

@@ -52,6 +52,7 @@ async def test_both_clients_see_map_and_what_if(published, live):
         reasons = {fate.participant: fate.reason for fate in operator.explanation(1, "p1").answers}
         assert (reasons["anna"], "can be printed" in reasons["carl"]) == (None, True)
     async with AsyncConsensusClient(live.url, published.tokens["anna"]) as anna:
+        assert [fate.text for fate in (await anna.explanation(1, "p1")).answers] == [None]
         assert {point.participant for point in (await anna.map(1, "p1")).points} == {None, "anna"}
         with pytest.raises(Forbidden):
             await anna.what_if(1, ConsensusPolicy())
@@ -62,6 +63,7 @@ def test_the_command_line_explains(published, run, tmp_path):
     shown = run("round", "why", name, 1, "p1")
     assert "chosen" in shown
     assert "can be printed" in shown
+    assert "The answer to 1 is forty-two!" in shown
     assert len(json.loads(run("round", "why", name, 1, "p1", "--json"))["answers"]) == 3
     assert len(json.loads(run("round", "map", name, 1, "p1", "--json"))["points"]) == 3
     assert "garbage" in run("round", "map", name, 1, "p1")
