@@ -52,15 +52,16 @@ def reliability(
     rows = [
         (
             each.participant,
-            f"{each.mean:+.2f}",
+            f"{each.mean:+.2f}" if each.prompts else "-",
             each.prompts,
+            each.refused,
             "newcomer" if each.newcomer else f"{each.prior_mean:+.2f}",
             f"{each.reliability:+.2f}",
-            f"{each.weight:.2f}",
+            f"{each.weight:.2f}" if each.prompts else "-",
         )
         for each in found
     ]
-    columns = ("Participant", "Mean", "Prompts", "Name before", "Reliability", "Weight")
+    columns = ("Participant", "Mean", "Prompts", "Refused", "Name before", "Reliability", "Weight")
     print_table(columns, rows, empty="The federation trusts all participants alike.")
 
 

@@ -96,7 +96,7 @@ class ConsensusPolicy(Request):
         if self.calibration is not None and self.calibration.method != self.confidence:
             raise ValueError(
                 f"the calibration was fitted to the confidence {self.calibration.method!r} and the policy has "
-                f"{self.confidence!r}; use one for both"
+                f"{self.confidence!r}: take a calibration of that one, or leave the calibration out (null)"
             )
         return self
 

@@ -80,6 +80,8 @@ class AnswerFate(WireModel):
     similarity: float | None = None
     """Cosine to the pseudo-label, -1..1."""
     chosen: bool = False
+    text: str | None = None
+    """The answer itself, for operators; a participant has its own."""
 
 
 class PromptExplanation(WireModel):

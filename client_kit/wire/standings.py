@@ -17,7 +17,9 @@ class Reliability(WireModel):
     mean: float
     """Mean standardised centrality of its admitted answers; 0 is the middle of the pools."""
     prompts: int
-    """Prompts with an admitted answer of it."""
+    """Prompts with an admitted answer of it; 0: nothing of it was admitted, and mean and weight say nothing of it."""
+    refused: int = 0
+    """Answers of it that gates kept out."""
     prior_mean: float
     """The same over earlier rounds, older ones counting less."""
     prior_prompts: float

@@ -42,6 +42,9 @@ def _show(card: wire.RoundCard) -> None:
         f"admitted: {counts.labels} pseudo-labels, {sum(counts.abstentions.values())} abstentions."
     )
     say(f"Rule {card.policy.rule}, encoder {card.encoder.name}, labels {card.labels}.")
+    _show_spread(card.reliability)
+    support = [(f"{each.support:.1f}", each.labels, f"{each.mean_confidence:.3f}") for each in card.support]
+    print_table(("support", "labels", "mean confidence"), support, empty="No label has support.")
     say("Privacy: nobody states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
     stated = {} if card.privacy is None else {each.participant: each.stated for each in card.privacy.participants}
     bytes_of = {each.participant: each for each in card.traffic}
@@ -51,6 +54,14 @@ def _show(card: wire.RoundCard) -> None:
         ways = (counted.received_bytes, counted.sent_bytes) if counted else (0, 0)
         rows.append((name, *ways, _words(stated.get(name))))
     print_table(("participant", "bytes received", "bytes sent", "states"), rows, empty="No bytes were counted.")
+
+
+def _show_spread(spread: wire.Spread | None) -> None:
+    if spread is not None:
+        say(
+            f"Mean standing of {spread.participants} participants: {spread.lowest:+.2f} to {spread.highest:+.2f}, median "
+            f"{spread.median:+.2f}; {spread.newcomers} newcomers, {spread.drifted} drifted."
+        )
 
 
 def _words(stated: wire.PrivacyStatement | None) -> str:

@@ -99,6 +99,7 @@ def create(
     """Create a federation, pinned to a prompt set and to the server's encoder."""
     with failures_explained(as_json=as_json):
         checked_name(name)
+        calibrated = None if calibration is None else calibration_in(calibration)
     fields = {
         "federation": name,
         "quorum": quorum,
@@ -122,7 +123,7 @@ def create(
             "reliability": reliability,
             "length_penalty": length_penalty,
             "half_life_rounds": half_life_rounds,
-            "calibration": None if calibration is None else _calibration(calibration, as_json=as_json),
+            "calibration": calibrated,
         },
     }
     with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:
@@ -134,17 +135,16 @@ def create(
             say(f"Federation {created.federation} is created. Next: consensus-server participant add {name} NAME")
 
 
-def _calibration(path: Path, *, as_json: bool) -> object:
-    """What the file gives to a policy."""
-    with failures_explained(as_json=as_json):
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))["calibration"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CommandFailed(
-                f"{path} is no calibration file ({type(error).__name__}: {error}).",
-                Exit.BAD_FILE,
-                remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
-            ) from None
+def calibration_in(path: Path) -> object:
+    """What a file of `evaluate-labels --calibrate` gives to a policy. Raises CommandFailed."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["calibration"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandFailed(
+            f"{path} is no calibration file ({type(error).__name__}: {error}).",
+            Exit.BAD_FILE,
+            remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
+        ) from None
 
 
 def _checked(fields: dict[str, object]) -> wire.FederationCreate:

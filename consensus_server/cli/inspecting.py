@@ -7,7 +7,7 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from consensus_server.cli.federations import NameArgument
+from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.consensus.pools import Policy
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 RoundArgument = Annotated[int, typer.Argument(help="Number of the published round.", min=1)]
 PromptArgument = Annotated[str, typer.Argument(help="Id of the prompt.", metavar="PROMPT")]
+
+_PAGES = {".html", ".htm"}
+_OPENING_CHARS = 60
 
 
 def register(rounds: typer.Typer) -> None:
@@ -56,14 +59,22 @@ def why(
         ]
         print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
         print_table(
-            ("participant", "sample", "cluster", "similarity", ""), [_row(each) for each in found.answers], empty=""
+            ("participant", "sample", "cluster", "similarity", "", "answer"),
+            [_row(each) for each in found.answers],
+            empty="",
         )
 
 
 def _row(fate: wire.AnswerFate) -> tuple[object, ...]:
     similarity = None if fate.similarity is None else f"{fate.similarity:.3f}"
     said = "chosen" if fate.chosen else fate.reason or ""
-    return fate.participant, fate.sample, fate.cluster, similarity, said
+    return fate.participant, fate.sample, fate.cluster, similarity, said, _opening(fate.text or "")
+
+
+def _opening(text: str) -> str:
+    """The first line that says anything, cut."""
+    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    return line if len(line) <= _OPENING_CHARS else f"{line[:_OPENING_CHARS]}..."
 
 
 def map_(
@@ -79,6 +90,12 @@ def map_(
 ) -> None:
     """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
     with operating(data_dir, database_url, as_json=as_json) as server:
+        if out is not None and out.suffix.lower() not in _PAGES:
+            raise CommandFailed(
+                f"A map is an HTML page, and {out} is not named like one.",
+                Exit.USAGE,
+                remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
+            )
         use_case = server.use_cases.inspection
         found = translate.same(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
         if out is not None:
@@ -143,7 +160,11 @@ def what_if(
     *,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Field of the policy and its value; repeat for each.", metavar="FIELD=VALUE"),
+        typer.Option(
+            "--set",
+            help="Field of the policy and its value; repeat for each. A calibration is a FILE, or null: none.",
+            metavar="FIELD=VALUE",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
     database_url: DatabaseOption = None,
@@ -178,10 +199,34 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
         name, equals, value = change.partition("=")
         if not equals:
             raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
-        fields[name.strip().replace("-", "_")] = value.strip()
+        field = name.strip().replace("-", "_")
+        fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
     try:
         return translate.policy(wire.ConsensusPolicy.model_validate(fields))
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        known = ", ".join(wire.ConsensusPolicy.model_fields)
-        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy=f"Fields are {known}.") from None
+        raise _unfit(error) from None
+
+
+def _calibration(value: str) -> object:
+    """None for `null`, otherwise what the file of this name holds. Raises CommandFailed."""
+    if not value:
+        raise CommandFailed(
+            "calibration= names no file.",
+            Exit.USAGE,
+            remedy="To decide without one: --set calibration=null. To decide with another: --set calibration=FILE.",
+        )
+    return None if value == "null" else calibration_in(Path(value))
+
+
+def _unfit(error: ValidationError) -> CommandFailed:
+    """A policy with faulty fields, or with a calibration of another score: the one fault that is no single field's."""
+    faults = error.errors()
+    said = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in faults]
+    if all(fault["loc"] for fault in faults):
+        remedy = f"Fields are {', '.join(wire.ConsensusPolicy.model_fields)}."
+    else:
+        remedy = (
+            "A calibration belongs to the score that it was fitted to. Another confidence goes with "
+            "--set calibration=null, or with --set calibration=FILE of a calibration of its own."
+        )
+    return CommandFailed("\n".join(said), Exit.USAGE, remedy=remedy)

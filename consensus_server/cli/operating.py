@@ -101,7 +101,7 @@ def _domain_failure(error: DomainError) -> CommandFailed:
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
     exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.REFUSED  # noqa: PLR2004 - HTTP's own number
-    remedy = _REMEDIES.get(code, entry.remedy)
+    remedy = error.remedy or _REMEDIES.get(code, entry.remedy)
     return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=code.value)
 
 

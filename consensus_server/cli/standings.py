@@ -15,6 +15,11 @@ from consensus_server.service.access import SERVER_OPERATOR
 
 app = typer.Typer(help="List and decide appeals against gates.", no_args_is_help=True)
 
+_FEW_FAR_ABOVE = (
+    "A few participants are far more central than the rest. That is no alarm: it does not tell whether they are better. "
+    "Judged answers do: consensus-server evaluate-labels."
+)
+
 
 def register(rounds: typer.Typer) -> None:
     """Add the commands about one round."""
@@ -41,23 +46,24 @@ def reliability(
         _show(items)
         card = server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
         if card.reliability is not None and card.reliability.few_far_above:
-            say("A few participants stand far above the rest. Central is not the same as good: look at their answers.")
+            say(_FEW_FAR_ABOVE)
 
 
 def _show(items: list[wire.Reliability]) -> None:
     rows = [
         (
             each.participant,
-            f"{each.mean:+.2f}",
+            f"{each.mean:+.2f}" if each.prompts else None,
             each.prompts,
+            each.refused,
             "newcomer" if each.newcomer else f"{each.prior_mean:+.2f} ({each.prior_prompts:.0f} prompts)",
             f"{each.reliability:+.2f}",
-            f"{each.weight:.2f}",
+            f"{each.weight:.2f}" if each.prompts else None,
             "drifted" if each.drifted else "",
         )
         for each in items
     ]
-    columns = ("participant", "mean", "prompts", "name before", "reliability", "weight", "")
+    columns = ("participant", "mean", "prompts", "refused", "name before", "reliability", "weight", "")
     print_table(columns, rows, empty="The policy of this round decides each pool by itself and trusts all alike.")
 
 

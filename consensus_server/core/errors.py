@@ -47,11 +47,13 @@ class DomainError(Exception):
     code: ClassVar[str] = ""
     """One of `client_kit.wire.ProblemCode`; empty for the groups."""
 
-    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+    def __init__(self, detail: str, faults: Sequence[Fault] = (), *, remedy: str = "") -> None:
         super().__init__(detail)
         self.detail = detail
         """One or two sentences: the cause, with names and numbers, and the remedy where it depends on them."""
         self.faults = tuple(faults[:MAX_FAULTS])
+        self.remedy = remedy
+        """In place of the one that all errors of this code have, where that would not fit."""
 
 
 class Unauthenticated(DomainError):

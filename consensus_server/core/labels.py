@@ -1,7 +1,7 @@
 """Pseudo-labels, what became of each answer, and the card of a round. Frozen records; the store keeps them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from consensus_server.core.consensus.pools import Policy
@@ -98,6 +98,8 @@ class Explanation:
     label: Label
     answers: tuple[AnswerFate, ...]
     """Those that the caller may see."""
+    texts: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """By participant and sample, for operators."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

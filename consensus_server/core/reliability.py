@@ -33,6 +33,8 @@ class Reliability:
     """Mean standardised centrality of its admitted answers; 0 is the middle of the pools."""
     prompts: int
     """Prompts with an admitted answer of it."""
+    refused: int = 0
+    """Answers of it that gates kept out: counted from their fates when somebody asks, and not kept with the row."""
     prior_mean: float
     prior_prompts: float
     """Prompts behind its name when the round began; 0 for a newcomer."""

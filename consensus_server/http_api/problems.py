@@ -177,10 +177,11 @@ def problem_response(
     detail: str,
     errors: Sequence[FieldProblem] = (),
     *,
+    remedy: str = "",
     retry_seconds: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer for one problem, with `Retry-After` where waiting helps."""
+    """The answer for one problem, with `Retry-After` where waiting helps. remedy: in place of the table's."""
     entry = CATALOG[code]
     problem = Problem(
         type=f"urn:semantic-consensus:problem:{code.value}",
@@ -188,7 +189,7 @@ def problem_response(
         status=entry.status,
         code=code,
         detail=detail,
-        remedy=entry.remedy,
+        remedy=remedy or entry.remedy,
         errors=list(errors),
         request_id=scope.get("state", {}).get("request_id"),
     )
@@ -218,7 +219,7 @@ def code_of(error: DomainError) -> ProblemCode:
 async def _domain_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101 - what it was installed for
     faults = [FieldProblem(where=fault.where, message=fault.message) for fault in error.faults]
-    return problem_response(request.scope, code_of(error), error.detail, faults)
+    return problem_response(request.scope, code_of(error), error.detail, faults, remedy=error.remedy)
 
 
 async def _request_problem(request: Request, error: Exception) -> Response:

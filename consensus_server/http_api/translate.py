@@ -148,8 +148,12 @@ def label(record: labels.Label) -> wire.PseudoLabel:
 
 
 def explanation(record: labels.Explanation) -> wire.PromptExplanation:
-    fates = [same(wire.AnswerFate, fate).model_copy(update={"reason": reason_of(fate)}) for fate in record.answers]
+    fates = [_fate(fate, record.texts.get((fate.participant, fate.sample))) for fate in record.answers]
     return wire.PromptExplanation(label=label(record.label), answers=fates)
+
+
+def _fate(fate: labels.AnswerFate, text: str | None) -> wire.AnswerFate:
+    return same(wire.AnswerFate, fate).model_copy(update={"reason": reason_of(fate), "text": text})
 
 
 def rejection(record: labels.Rejection) -> wire.Rejection:

@@ -6,10 +6,9 @@ from consensus_server.core.federations import Participant
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, PARTICIPANTS, READERS_OF_LABELS, Caller, federation_for
-from consensus_server.service.published import may_see, published_round
+from consensus_server.service.published import fates_of, may_see, published_round
 
 MAX_NUMBER = 2**31 - 1
-_CHUNK_PROMPTS = 500
 
 
 class Appeals:
@@ -68,9 +67,4 @@ def _check_gate(gate: str) -> None:
 
 def _refused(tx: Transaction, round_: Round, participant: Participant, gate: str) -> bool:
     """Whether the gate refused any answer of the participant."""
-    after = ""
-    while rows := tx.labels.fates(round_, after=after, limit=_CHUNK_PROMPTS):
-        if any(fate.gate == gate and fate.participant == participant.name for _, fates in rows for fate in fates):
-            return True
-        after = rows[-1][0]
-    return False
+    return any(fate.gate == gate and fate.participant == participant.name for fate in fates_of(tx, round_))

@@ -9,7 +9,7 @@ from client_kit.wire import content_digest
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.plane import principal_plane
 from consensus_server.core.consensus.pools import Policy
-from consensus_server.core.errors import Fault, UnknownPrompt, ValidationFailed, VectorsMissing
+from consensus_server.core.errors import Fault, ValidationFailed, VectorsMissing
 from consensus_server.core.labels import AnswerFate, RoundCard
 from consensus_server.core.what_if import MapPoint, PoolMap, WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
@@ -18,7 +18,7 @@ from consensus_server.service.deciding import Embedded, Material, Vectors, build
 from consensus_server.service.federations import check_policy
 from consensus_server.service.label_lines import read_label
 from consensus_server.service.material import load_material
-from consensus_server.service.published import may_see, published_round
+from consensus_server.service.published import may_see, published_round, unknown_prompt
 
 MOST_CHANGES = 1_000
 """Changes that one comparison lists."""
@@ -50,7 +50,7 @@ class Inspection:
         with self._store.reading() as tx:
             record, card = tx.labels.get(round_, prompt_id), tx.labels.card(round_)
         if record is None or card is None:
-            raise UnknownPrompt(f"Prompt {prompt_id} is not in the prompt set of federation {federation}.")
+            raise unknown_prompt(federation, prompt_id)
         fates = sorted(record.fates, key=lambda fate: (fate.digest, fate.participant, fate.sample))
         held = self._embeddings.get(card.encoder.digest, {fate.digest for fate in fates})
         shown = [fate for fate in fates if fate.digest in held and held[fate.digest].any()]
@@ -136,4 +136,6 @@ def _point(caller: Caller, fate: AnswerFate, x: float, y: float) -> MapPoint:
 
 
 def _refused(message: str) -> ValidationFailed:
-    return ValidationFailed(f"method: {message}", [Fault("method", message)])
+    return ValidationFailed(
+        f"method: {message}", [Fault("method", message)], remedy="Choose another method; pca always can be used."
+    )

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from consensus_server.core.errors import Forbidden, UnknownPrompt
+from consensus_server.core.errors import Forbidden
 from consensus_server.core.federations import Federation, Role
 from consensus_server.core.labels import Explanation, LabelPage, RoundCard
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.label_lines import read_label
-from consensus_server.service.published import may_see, published_round
+from consensus_server.service.published import may_see, published_round, unknown_prompt
 
 CHUNK_LABELS = 500
 """Labels read at once while streaming: a slow reader holds no transaction open."""
@@ -66,10 +66,12 @@ class PseudoLabels:
         round_ = self.published(caller, federation, number)
         with self._store.reading() as tx:
             record = tx.labels.get(round_, prompt_id)
+            asked = tx.submissions.pooled(round_, prompt_id) if caller.role is Role.OPERATOR else ()
+            texts = {(each.participant, each.sample): each.text for each in asked}
         if record is None:
-            raise UnknownPrompt(f"Prompt {prompt_id} is not in the prompt set of federation {federation}.")
+            raise unknown_prompt(federation, prompt_id)
         seen = tuple(fate for fate in record.fates if may_see(caller, fate.participant))
-        return Explanation(read_label(record.line), seen)
+        return Explanation(read_label(record.line), seen, texts)
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
         """What made the round. Every member may read it. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""

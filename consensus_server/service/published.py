@@ -1,12 +1,18 @@
 """What is asked of published rounds only."""
 
-from consensus_server.core.errors import RoundFailed, RoundNotPublished
+from collections.abc import Iterator
+
+from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownPrompt
 from consensus_server.core.federations import Role
+from consensus_server.core.labels import AnswerFate
 from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
-from consensus_server.ports import Clock, Store
+from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import Caller
 from consensus_server.service.settling import current_round
+
+CHUNK_PROMPTS = 500
+"""Prompts whose fates are read at once."""
 
 
 def published_round(
@@ -24,3 +30,20 @@ def published_round(
 def may_see(caller: Caller, participant: str) -> bool:
     """Whether the caller may see what became of a participant's answers: operators of all, others of their own."""
     return caller.role is Role.OPERATOR or (caller.participant is not None and caller.participant.name == participant)
+
+
+def fates_of(tx: Transaction, round_: Round) -> Iterator[AnswerFate]:
+    """What became of each answer of a published round, some hundred prompts at a time."""
+    after = ""
+    while rows := tx.labels.fates(round_, after=after, limit=CHUNK_PROMPTS):
+        for _, fates in rows:
+            yield from fates
+        after = rows[-1][0]
+
+
+def unknown_prompt(federation: str, prompt_id: str) -> UnknownPrompt:
+    """For who asks about one prompt of a published round."""
+    return UnknownPrompt(
+        f"Prompt {prompt_id} is not in the prompt set of federation {federation}.",
+        remedy="Name a prompt of that set: each pseudo-label of the round has the prompt_id of its own.",
+    )

@@ -1,9 +1,12 @@
 """How far participants are trusted, round by round."""
 
+from collections import Counter
+from dataclasses import replace
+
 from consensus_server.core.reliability import Reliability
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import READERS_OF_LABELS, Caller
-from consensus_server.service.published import may_see, published_round
+from consensus_server.service.published import fates_of, may_see, published_round
 
 
 class Reliabilities:
@@ -21,4 +24,6 @@ class Reliabilities:
         """
         round_ = published_round(self._store, self._clock, caller, federation, number, roles=READERS_OF_LABELS)
         with self._store.reading() as tx:
-            return tuple(row for row in tx.reliabilities.of(round_) if may_see(caller, row.participant))
+            rows = [row for row in tx.reliabilities.of(round_) if may_see(caller, row.participant)]
+            refused = Counter(fate.participant for fate in fates_of(tx, round_) if fate.gate is not None)
+        return tuple(replace(row, refused=refused[row.participant]) for row in rows)

@@ -85,7 +85,8 @@ class SqlAppeals:
             self._connection.execute(insert(appeals).values(federation_id=home, **row))
         except IntegrityError:
             raise AlreadyExists(
-                f"{participant.name} has appealed against {gate} in round {round_.number} already."
+                f"{participant.name} has appealed against {gate} in round {round_.number} already.",
+                remedy="Look at what became of the first appeal: consensus appeal lists yours.",
             ) from None
         return Appeal(
             number=number, participant=participant.name, round=round_.number, gate=gate, text=text, created_at=at

@@ -52,6 +52,7 @@ async def test_both_clients_see_map_and_what_if(published, live):
         reasons = {fate.participant: fate.reason for fate in operator.explanation(1, "p1").answers}
         assert (reasons["anna"], "can be printed" in reasons["carl"]) == (None, True)
     async with AsyncConsensusClient(live.url, published.tokens["anna"]) as anna:
+        assert [fate.text for fate in (await anna.explanation(1, "p1")).answers] == [None]
         assert {point.participant for point in (await anna.map(1, "p1")).points} == {None, "anna"}
         with pytest.raises(Forbidden):
             await anna.what_if(1, ConsensusPolicy())
@@ -62,6 +63,7 @@ def test_the_command_line_explains(published, run, tmp_path):
     shown = run("round", "why", name, 1, "p1")
     assert "chosen" in shown
     assert "can be printed" in shown
+    assert "The answer to 1 is forty-two!" in shown
     assert len(json.loads(run("round", "why", name, 1, "p1", "--json"))["answers"]) == 3
     assert len(json.loads(run("round", "map", name, 1, "p1", "--json"))["points"]) == 3
     assert "garbage" in run("round", "map", name, 1, "p1")
@@ -70,6 +72,30 @@ def test_the_command_line_explains(published, run, tmp_path):
     assert json.loads(run("round", "what-if", name, 1, "--set", "abstain=no", "--json"))["policy"]["abstain"] is False
     assert "no FIELD=VALUE" in run("round", "what-if", name, 1, "--set", "rule", expect=2)
     assert "Fields are rule" in run("round", "what-if", name, 1, "--set", "rules=medoid", expect=2)
+
+
+def test_the_card_shows_spread_and_support(published, run):
+    shown = run("round", "card", published.name)
+    assert "Mean standing of 3 participants:" in shown
+    assert "3 newcomers, 0 drifted." in shown
+    assert "mean confidence" in shown
+
+
+def test_a_plot_is_no_picture(published, run, tmp_path):
+    out = tmp_path / "m.png"
+    said = run("round", "map", published.name, 1, "p1", "--out", out, expect=2)
+    assert f"--out {tmp_path / 'm.html'}" in said
+    assert not out.exists()
+
+
+def test_remedies_fit_what_was_asked(published, run):
+    unknown = run("round", "why", published.name, 1, "p99", expect=1)
+    assert "Name a prompt of that set" in unknown
+    assert "Load the prompt set" not in unknown
+    assert "Name a prompt of that set" in run("round", "map", published.name, 1, "p99", expect=1)
+    odd = run("round", "map", published.name, 1, "p1", "--method", "tsne", expect=1)
+    assert "pca always can be used" in odd
+    assert "send the request again" not in odd
 
 
 def test_a_plot_is_written_with_all_that_it_needs(published, run, tmp_path):

@@ -54,8 +54,9 @@ def test_a_participant_reads_why_appeals_and_is_heard(published, live):
         own = [each for each in carl.explanation(1, "p1").answers if not each.admitted]
         assert [(each.gate, each.limit) for each in own] == [("garbage", 0.7)]
         appeal = carl.appeal(1, "garbage", "It is an old script that your fonts lack.")
-        with pytest.raises(AlreadyExists):
+        with pytest.raises(AlreadyExists) as twice:
             carl.appeal(1, "garbage", "Again.")
+        assert "Look at what became of the first appeal" in twice.value.remedy
         with pytest.raises(NothingToAppeal):
             anna.appeal(1, "garbage", "Me too.")
         with pytest.raises(ValidationFailed):
@@ -89,6 +90,7 @@ def test_reliability_is_shown_to_whom_it_concerns(published, live):
         assert [each.participant for each in everybody] == ["anna", "bert", "carl"]
         assert carl.reliability(1) == everybody[2:]
         assert (everybody[2].prompts, everybody[2].newcomer, everybody[2].weight) == (0, True, 1.0)
+        assert [each.refused for each in everybody] == [0, 0, 5]
         assert operator.card(1).reliability.newcomers == 3
         operator.close()
 
@@ -154,7 +156,26 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert json.loads(run_kit("appeal", "--json"))[0]["outcome"] == "upheld"
     assert json.loads(run("appeal", "list", name, "--json"))["items"][0]["note"] == "So it is."
     assert "newcomer" in run("round", "reliability", name)
-    assert len(json.loads(run("round", "reliability", name, 1, "--json"))["items"]) == 3
+    shown = {line.split()[0]: line.split() for line in run("round", "reliability", name).splitlines()}
+    assert shown["participant"][1:4] == ["mean", "prompts", "refused"]
+    assert (shown["carl"][1:4], shown["carl"][-1]) == (["-", "0", "5"], "-")
+    assert shown["anna"][2:4] == ["5", "0"]
+    assert [each["refused"] for each in json.loads(run("round", "reliability", name, 1, "--json"))["items"]] == [
+        0,
+        0,
+        5,
+    ]
     assert "70%" in run("round", "rejections", name, "--participant", "carl")
     assert json.loads(run("round", "rejections", name, 1, "--participant", "anna", "--json"))["items"] == []
-    assert "+0.00" in run_kit("reliability")
+    header, _, row = run_kit("reliability").partition("carl")
+    assert "Refused" in header
+    assert row.split()[:3] == ["-", "0", "5"]
+
+
+def test_a_few_far_above_are_told_without_alarm(live, new_arena, run, monkeypatch):
+    monkeypatch.setattr("consensus_server.core.reliability.FAR_ABOVE", 0.0)
+    monkeypatch.setattr("consensus_server.core.reliability.FEW", 1.0)
+    arena = new_arena(live, participants=("anna", "bert", "carl"), quorum=3)
+    texts = {"anna": "It is forty-two, {}.", "bert": "It is forty-two then, {}.", "carl": "Nobody knows of {} at all."}
+    arena.publish({name: rows(text) for name, text in texts.items()})
+    assert "That is no alarm" in run("round", "reliability", arena.name)

@@ -16,7 +16,7 @@ from consensus_server.core.errors import (
     ValidationFailed,
 )
 from consensus_server.core.federations import Role
-from consensus_server.service import appeals as appeals_module
+from consensus_server.service import published as published_module
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
 
@@ -68,6 +68,16 @@ def test_each_round_keeps_how_participants_came_out_and_the_next_begins_with_it(
     assert (card.reliability.participants, card.reliability.newcomers) == (4, 0)
     assert card.constants["carried_prompts"] == 20
     assert service.pseudo_labels.card(OPERATOR, "clinics", 1).reliability.newcomers == 4
+
+
+def test_reliability_tells_how_many_answers_were_refused(service, sites, monkeypatch):
+    """A participant that had nothing admitted stands in the middle: only this shows that it does so by silence."""
+    monkeypatch.setattr(published_module, "CHUNK_PROMPTS", 5)
+    play(service, sites, 1, {"west": MANTRA})
+    rows = service.reliabilities.of_round(OPERATOR, "clinics", 1)
+    assert [(row.participant, row.refused) for row in rows] == [*((name, 0) for name in SITES[:3]), ("west", PROMPTS)]
+    assert (rows[3].prompts, rows[3].mean, rows[3].weight) == (0, 0.0, 1.0)
+    assert service.reliabilities.of_round(sites[3], "clinics", 1) == rows[3:]
 
 
 def test_a_participant_sees_itself_an_observer_nobody_an_operator_all(service, sites):
@@ -166,7 +176,7 @@ def test_an_exemption_ends_when_the_appeal_is_rejected_after_all(service, sites)
 
 
 def test_who_may_appeal_against_what(service, sites, monkeypatch):
-    monkeypatch.setattr(appeals_module, "_CHUNK_PROMPTS", 5)
+    monkeypatch.setattr(published_module, "CHUNK_PROMPTS", 5)
     east, west = sites[0], sites[3]
     press = service.join("press", role=Role.OBSERVER)
     service.open()
