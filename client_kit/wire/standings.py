@@ -27,7 +27,7 @@ class Reliability(WireModel):
     reliability: Annotated[float, Field(ge=-1, le=1)]
     """What round and name give together; 0 is the middle of the pool."""
     weight: float
-    """What its voice counted in the support of others: 1 in the middle; at most 7.4 times another's."""
+    """What its voice counted in the support of others: 1 in the middle; where eight answer, at most 12 times another's."""
     newcomer: bool
     """It had no name: it began in the middle of the pool."""
     drifted: bool
