@@ -1,6 +1,7 @@
 """`consensus-server federation`: created once, never changed."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -99,7 +100,11 @@ def create(
     """Create a federation, pinned to a prompt set and to the server's encoder."""
     with failures_explained(as_json=as_json):
         checked_name(name)
-        calibrated = None if calibration is None else calibration_in(calibration)
+        calibrated = (
+            None
+            if calibration is None
+            else calibration_in(calibration, {"rule": rule, "guards": guards, "reliability": reliability})
+        )
     fields = {
         "federation": name,
         "quorum": quorum,
@@ -135,16 +140,31 @@ def create(
             say(f"Federation {created.federation} is created. Next: consensus-server participant add {name} NAME")
 
 
-def calibration_in(path: Path) -> object:
-    """What a file of `evaluate-labels --calibrate` gives to a policy. Raises CommandFailed."""
+def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> object:
+    """What a file of `evaluate-labels --calibrate` gives to a policy.
+
+    wanted: fields of the policy that the file must have been fitted to; those that it does not name are not asked for.
+    Raises CommandFailed.
+    """
+    wanted = wanted or {}
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["calibration"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        calibration, fitted = found["calibration"], {**wanted, **found.get("fitted_to", {})}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandFailed(
             f"{path} is no calibration file ({type(error).__name__}: {error}).",
             Exit.BAD_FILE,
             remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
         ) from None
+    if other := [
+        f"{name}={fitted[name]}, not {name}={value}" for name, value in wanted.items() if fitted[name] != value
+    ]:
+        raise CommandFailed(
+            f"{path} was fitted to {'; '.join(other)}: its probabilities hold for nothing else.",
+            Exit.USAGE,
+            remedy=f"Take the policy that it was fitted to, or fit anew: evaluate-labels FILE --calibrate --rules {wanted['rule']}.",
+        )
+    return calibration
 
 
 def _checked(fields: dict[str, object]) -> wire.FederationCreate:

@@ -114,6 +114,11 @@ def test_a_calibration_goes_from_judged_answers_into_a_federation(tmp_path, monk
     assert code == 2
     assert "fitted to the confidence 'dominant_share'" in " ".join(output.split())
     assert command(*create, "--calibration", questions)[0] == 4
+    code, output = command(
+        *create, *confidence, "--rule", "medoid", "--no-guards", "--calibration", out / "calibration.json"
+    )
+    assert code == 2
+    assert "fitted to rule=hybrid, not rule=medoid; guards=True, not guards=False" in " ".join(output.split())
     code, output = command(*create, *confidence, "--calibration", out / "calibration.json", "--json")
     assert code == 0, output
     assert json.loads(output)["policy"]["calibration"] == written["calibration"]
