@@ -29,7 +29,8 @@ def answers(three_agree_on, two_agree_on):
 @pytest.fixture
 def published(live, new_arena):
     """p1: all but one say the same. p2: two of four, a share of 1/2, less than the least score."""
-    policy = {"rule": "cluster_medoid", "guards": False, "reliability": False, "calibration": CALIBRATION}
+    plain = {"rule": "cluster_medoid", "guards": False, "reliability": False}
+    policy = plain | {"confidence": "dominant_share", "calibration": CALIBRATION}
     arena = new_arena(live, participants=("anna", "bert", "cleo", "dora"), policy=policy)
     arena.publish(
         {

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import Calibration, Policy, decide
+from consensus_server.core.consensus import Calibration, decide
 from consensus_server.core.consensus.calibration import calibrated
+from tests.support.policies import plain
 
 FITTED = Calibration("dominant_share", scores=(0.2, 0.6, 1.0), probabilities=(0.5, 0.6, 0.9))
-POLICY = Policy(rule="cluster_medoid", guards=False, reliability=False, calibration=FITTED)
+POLICY = plain(confidence=FITTED.method, calibration=FITTED)
 
 
 def pool_of(make_pool, *counts, prompt_id="p"):
