@@ -20,7 +20,7 @@ def one(pool, policy=None):
 
 
 def test_the_medoid_of_the_dominant_cluster_is_picked(make_pool):
-    decision = one(make_pool(at(0, 10, 30, 120, 125)))
+    decision = one(make_pool(at(0, 10, 30, 120, 125)), plain(confidence="dominant_share"))
     assert (decision.pick, decision.abstention) == (1, None)
     assert [c.members for c in decision.clusters] == [(0, 1, 2), (3, 4)]
     assert [c.votes for c in decision.clusters] == [3, 2]
