@@ -163,9 +163,9 @@ def evaluate_labels(
             rules=_names(rules, RULES, "--rules") or tuple(RULES),
             attacks=wanted,
             attackers=_numbers(attackers, panel_size) if wanted else (),
-            confidence=_name(confidence, CONFIDENCES, "--confidence") or Policy().confidence,
-            clusterer=_name(clusterer, CLUSTERERS, "--clusterer") or Policy().clusterer,
-            equivalence=_name(equivalence, EQUIVALENCES, "--equivalence"),
+            confidence=_name(confidence, CONFIDENCES, "--confidence"),
+            clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
+            equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
             abstention=abstention,
             workers=workers or os.cpu_count() or 1,
         )
@@ -313,10 +313,8 @@ def _names(text: str, known: Iterable[str], option: str) -> tuple[str, ...]:
     return names
 
 
-def _name(text: str | None, known: Iterable[str], option: str) -> str | None:
-    """The one name, where one is given."""
-    if text is None:
-        return None
+def _name(text: str, known: Iterable[str], option: str) -> str:
+    """The one name."""
     names = _names(text, known, option)
     if len(names) != 1:
         raise CommandFailed(f"{option} {text!r}: give one name.", Exit.USAGE, remedy=_listed(known))
