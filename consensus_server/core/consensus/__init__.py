@@ -1,22 +1,35 @@
-"""Pure functions from embeddings to a decision: a pseudo-label with its confidence, or an abstention with its reason."""
+"""From the answers of a round to its decisions: for each prompt a pseudo-label with its confidence, or an abstention.
 
-from consensus_server.core.consensus.calibration import Calibration
-from consensus_server.core.consensus.clusterers import CLUSTERERS
+Plain arithmetic on frozen records. The rooms, in the order in which `decide` walks through them:
+
+    answers/     the answers as columns: which are long, how near they are, how votes are counted
+    words/       what texts say word for word: shared words, their order, what recurs
+    round/       what the whole round tells: who is admitted, what a vote weighs, whom to trust
+    meaning/     which answers of a pool mean the same
+    rules        what picks an answer of a clustered pool
+    confidence   how far the pool agrees with the pick
+    decide       all steps in their order, and abstention
+    records      what goes in and what comes out: Policy, Pool, Decision
+
+Where a new part goes: a gate into `round.gates` (`answers.gates` where it reads an answer by itself), an equivalence into
+`meaning.equivalences`, a rule into `rules`, a confidence into `confidence`. Each has one table, and a name in the table is all
+that the rest asks for. Under everything: `rounding` (the one precision), `errors`; beside it `constants` (for a round's card).
+docs/methods.md has the formulas, step by step, with one pool worked by hand.
+"""
+
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.decide import decide
 from consensus_server.core.consensus.errors import (
     ConsensusError,
     MissingOpenings,
-    UnknownClusterer,
     UnknownConfidence,
     UnknownEquivalence,
     UnknownRule,
 )
-from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Pool
+from consensus_server.core.consensus.records import Calibration, Cluster, Decision, Policy, Pool
 from consensus_server.core.consensus.rules import RULES
 
 __all__ = [
-    "CLUSTERERS",
     "CONFIDENCES",
     "RULES",
     "Calibration",
@@ -26,7 +39,6 @@ __all__ = [
     "MissingOpenings",
     "Policy",
     "Pool",
-    "UnknownClusterer",
     "UnknownConfidence",
     "UnknownEquivalence",
     "UnknownRule",

@@ -13,26 +13,27 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from scipy.special import entr
 
+from consensus_server.core.consensus.answers.centrality import mean_cosine
+from consensus_server.core.consensus.answers.tally import Tally
 from consensus_server.core.consensus.errors import UnknownConfidence
-from consensus_server.core.consensus.medoid import mean_cosine
+from consensus_server.core.consensus.records import Calibration
 from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot
-from consensus_server.core.consensus.weighting import Tally
 
 TRUST: Final = 0.2
 """Cosine that one unit of reliability is worth in `trusted_similarity`; chosen by cross-validation over prompts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a confidence score sees."""
+class Picked:
+    """Pools with their picks: what a confidence score sees."""
 
     ballot: Ballot
     tally: Tally
     picks: Int64[np.ndarray, " pools"]
     """Row of each pool's pick."""
     long: Bool[np.ndarray, " pools"]
-    """Whether a pool's answers are long and compared by meaning."""
+    """Which pools are long and compared by meaning."""
 
     @property
     def labels(self) -> Int64[np.ndarray, " pools"]:
@@ -53,81 +54,74 @@ class Outcome:
         return support
 
 
-Confidence = Callable[[Outcome], Float64[np.ndarray, " pools"]]
+Confidence = Callable[[Picked], Float64[np.ndarray, " pools"]]
 
 
-def _dominant_share(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+def _dominant_share(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """The pick's cluster's votes over all votes."""
-    return outcome.shares
+    return picked.shares
 
 
-def _support_fraction(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+def _support_fraction(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """The participants present in the pick's cluster, by their votes, over all participants with admitted answers.
 
     Above `dominant_share` only where participants give several samples.
     """
-    fraction: Float64[np.ndarray, " pools"] = outcome.support / outcome.tally.pool_votes
+    fraction: Float64[np.ndarray, " pools"] = picked.support / picked.tally.pool_votes
     return fraction
 
 
-def _mean_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+def _mean_similarity(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """Mean cosine of the pick to the whole pool by votes, itself included as 1; a negative mean counts as 0.
 
     Included, because to leave out the giver would make the score depend on which of two givers of one text is named.
     """
-    ballot = outcome.ballot
+    ballot = picked.ballot
     means = mean_cosine(ballot.answers.unit, ballot.votes, ballot.answers.pool)
-    similarity: Float64[np.ndarray, " pools"] = means[outcome.picks]
+    similarity: Float64[np.ndarray, " pools"] = means[picked.picks]
     return similarity
 
 
-def _independent_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
-    """Mean cosine of the pick to the other participants' answers, those left out that repeat it; by votes times trust.
+def _independent_similarity(picked: Picked) -> Float64[np.ndarray, " pools"]:
+    """Mean cosine of the pick to the other participants' answers, those left out that repeat it; by weight.
 
-    Without a round's word on the pool: to all answers of other participants, by votes. A negative mean counts as 0.
+    In a pool that was judged by itself: to all answers of other participants, by votes. A negative mean counts as 0.
     """
-    return _of_the_text(outcome, _similarity_to_others(outcome))
+    return _of_the_text(picked, picked.ballot.standing.similarity)
 
 
-def _trusted_similarity(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
-    """The same plus `TRUST` times the reliability of who gave the pick, kept within 0..1."""
-    standing = outcome.ballot.standing
-    trust = np.zeros(len(outcome.picks)) if standing is None else _of_the_text(outcome, standing.reliability)
-    trusted: Float64[np.ndarray, " pools"] = _independent_similarity(outcome) + TRUST * trust
+def _trusted_similarity(picked: Picked) -> Float64[np.ndarray, " pools"]:
+    """`independent_similarity` plus `TRUST` times the reliability of who gave the pick, kept within 0..1."""
+    trusted: Float64[np.ndarray, " pools"] = _independent_similarity(picked) + TRUST * _of_the_text(
+        picked, picked.ballot.standing.reliability
+    )
     return trusted
 
 
-def _agreement(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+def _agreement(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """`trusted_similarity` where answers are long and compared by meaning, else `dominant_share`.
 
     Of long answers nearly all lie within the clustering distance, so that the share is 1 and tells nothing; of short ones the
     share tells who means the same, and similarity mostly that they speak of the same.
     """
-    return np.where(outcome.long, _trusted_similarity(outcome), _dominant_share(outcome))
+    return np.where(picked.long, _trusted_similarity(picked), _dominant_share(picked))
 
 
-def _of_the_text(outcome: Outcome, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
+def _of_the_text(picked: Picked, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
     """The value of the picked text: the mean over those who gave it, so that it does not matter which of them is named."""
-    _, text = np.unique(outcome.ballot.answers.content, return_inverse=True)
+    _, text = np.unique(picked.ballot.answers.content, return_inverse=True)
     means = np.bincount(text, weights=values) / np.bincount(text)
-    of_picks: Float64[np.ndarray, " pools"] = means[text[outcome.picks]]
+    of_picks: Float64[np.ndarray, " pools"] = means[text[picked.picks]]
     return of_picks
 
 
-def _similarity_to_others(outcome: Outcome) -> Float64[np.ndarray, " answers"]:
-    ballot = outcome.ballot
-    if ballot.standing is not None:
-        return ballot.standing.similarity
-    return mean_cosine(ballot.answers.unit, ballot.votes, ballot.answers.pool, leave_out=ballot.answers.participant)
-
-
-def _semantic_entropy(outcome: Outcome) -> Float64[np.ndarray, " pools"]:
+def _semantic_entropy(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """1 - H(votes by cluster) / H(votes by answer): 1 when all mean the same, 0 when every answer stands alone.
 
     Source: Farquhar et al., Nature 630 (2024), discrete semantic entropy; there in nats, here normalised by the
     largest value that the pool's votes allow.
     """
-    ballot, tally = outcome.ballot, outcome.tally
+    ballot, tally = picked.ballot, picked.tally
     pool = ballot.answers.pool
     total = tally.pool_votes[pool]
     by_cluster = np.bincount(pool, weights=entr(tally.cluster_votes / total))
@@ -155,9 +149,17 @@ def confidence_named(name: str) -> Confidence:
     return CONFIDENCES[name]
 
 
-def confidences(outcome: Outcome, score: Confidence) -> Float64[np.ndarray, " pools"]:
+def confidences(picked: Picked, score: Confidence) -> Float64[np.ndarray, " pools"]:
     """The score of each pool's pick, settled, 0..1; 0 for a pool of one participant."""
-    answers = outcome.ballot.answers
-    _, first = np.unique(answers.participant, return_index=True)
+    answers = picked.ballot.answers
+    _, first = np.unique(answers.contributor, return_index=True)
     participants = np.bincount(answers.pool[first], minlength=len(answers.prompt_ids))
-    return np.where(participants > 1, settled(np.clip(score(outcome), 0, 1)), 0.0)
+    return np.where(participants > 1, settled(np.clip(score(picked), 0, 1)), 0.0)
+
+
+def calibrated(scores: Float64[np.ndarray, " pools"], calibration: Calibration | None) -> Float64[np.ndarray, " pools"]:
+    """The estimated probabilities, settled; the scores themselves without a calibration. A score of 0 stays 0."""
+    if calibration is None:
+        return scores
+    estimated = np.interp(scores, calibration.scores, calibration.probabilities)
+    return np.where(scores > 0, settled(estimated), 0.0)

@@ -4,7 +4,6 @@ ConsensusError
 ├── UnknownRule
 ├── UnknownConfidence
 ├── UnknownEquivalence
-├── UnknownClusterer
 └── MissingOpenings
 """
 
@@ -48,14 +47,8 @@ class UnknownEquivalence(_UnknownName):
     kind = "equivalence"
 
 
-class UnknownClusterer(_UnknownName):
-    """The policy names a clusterer that does not exist."""
-
-    kind = "clusterer"
-
-
 class MissingOpenings(ConsensusError):  # noqa: N818 - named for what is wrong, as the others are
-    """The policy guards, and a pool lacks the vectors that guards read."""
+    """The policy guards, and a pool lacks the vectors that gates read."""
 
     def __init__(self, prompt_id: str) -> None:
         self.prompt_id = prompt_id

@@ -14,10 +14,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.answers import Answers
+from consensus_server.core.consensus.answers.centrality import closeness_to_geometric_median, mean_cosine
+from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.errors import UnknownRule
-from consensus_server.core.consensus.medoid import closeness_to_geometric_median, cosine_to_mean, mean_cosine
-from consensus_server.core.consensus.support import Standing
+from consensus_server.core.consensus.round.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Ballot:
     clusters: Int64[np.ndarray, " answers"]
     """Named by the first row in each."""
     seed: int
-    standing: Standing | None = None
-    """What the round as a whole says of each answer (`weighing`); None where no rule asked for it."""
+    standing: Standing
+    """What the round says of each answer, or its own pool where nothing reads the round (`round.judging`)."""
 
 
 Score = Callable[[Ballot], Float64[np.ndarray, " answers"]]
@@ -58,13 +58,8 @@ def _pool_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
 
 
 def _trusted_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
-    """By votes times trust; in a huge pool, where nobody is known, by votes."""
-    votes = ballot.votes if ballot.standing is None else ballot.standing.voice
-    return mean_cosine(ballot.answers.unit, votes, ballot.answers.pool)
-
-
-def _nearness_to_mean(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
-    return cosine_to_mean(ballot.answers.unit, ballot.votes, ballot.answers.pool)
+    """By votes times trust; in a large pool, where nobody is known, by votes."""
+    return mean_cosine(ballot.answers.unit, ballot.standing.weight, ballot.answers.pool)
 
 
 def _nearness_to_median(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
@@ -78,8 +73,8 @@ def independent_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
 
 
 def _standing(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
-    """Independent support by meaning and words, with reliability if the policy says so; in a huge pool by meaning only."""
-    return independent_centrality(ballot) if ballot.standing is None else ballot.standing.score
+    """Independent support by meaning and words, with reliability if the policy says so; in a large pool by meaning only."""
+    return ballot.standing.score
 
 
 def _lot(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
@@ -112,17 +107,13 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         "cluster_medoid": Rule(_cluster_centrality, within_dominant=True),
         # The medoid of the whole pool.
         "medoid": Rule(_pool_centrality, within_dominant=False),
-        # The answer nearest the mean embedding. On unit vectors the sum of cosines is the cosine to the mean times a
-        # constant of the pool, so it picks what `medoid` picks; kept because "averaging in the embedding space" is what
-        # the published description says.
-        "mean_nearest": Rule(_nearness_to_mean, within_dominant=False),
         # The answer nearest the point of least summed distance: less swayed by far answers than the mean. For ablations.
         "geometric_median": Rule(_nearness_to_median, within_dominant=False),
         # The medoid of the whole pool, voters weighted by how well they stand on other prompts. For ablations.
         "weighted_medoid": Rule(_trusted_centrality, within_dominant=False, round_wide=True),
-        # Central by meaning and by words, among independent voices. Length helps it: see docs/methods.md.
+        # Central by meaning and by words, among independent answers. Length helps it: see docs/methods.md.
         "fused": Rule(_standing, within_dominant=False, round_wide=True),
-        # The same, picked inside the dominant cluster: the default.
+        # What `fused` scores best inside the dominant cluster: the default.
         "hybrid": Rule(_standing, within_dominant=True, round_wide=True),
         # Most votes: by text after folding of case and white space, or by final answer or code where the prompt says so.
         # Ties, and the text that stands for a class, by the fused score.

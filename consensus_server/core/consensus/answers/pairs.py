@@ -1,19 +1,23 @@
-"""Where the pairs of answers stand: every ordered pair within a pool, as one flat column for all pools."""
+"""Every two answers of a pool as one flat column for all pools: where the pairs stand, and what is summed over them."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.similarity import cosines
+from consensus_server.core.consensus.answers.similarity import cosines
 
-_BLOCK_VALUES = 2**22
+FULL_MATRIX_ANSWERS: Final = 1024
+"""Largest pool, in admitted answers, whose pairs are all looked at: clustered by average linkage, measured pair by pair."""
+
+_BLOCK_VALUES: Final = 2**22
 """Most cosines held at once while they are computed: 32 MiB."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class Pairs:
     """Pairs (i, j) of answers of one pool, i = j included, sorted by i, then j. Rows and pools are numbered from 0."""
 
     pool: Int64[np.ndarray, " answers"]
@@ -37,8 +41,7 @@ class Layout:
         first: Int64[np.ndarray, " answers"] = np.cumsum(partners) - partners
         return first
 
-    @cached_property
-    def pairs(self) -> int:
+    def __len__(self) -> int:
         """Number of pairs."""
         return int((self.sizes**2).sum())
 
@@ -50,7 +53,7 @@ class Layout:
     @cached_property
     def right(self) -> Int64[np.ndarray, " pairs"]:
         """Row j of each pair."""
-        right: Int64[np.ndarray, " pairs"] = np.arange(self.pairs) - (self._first - self.starts[self.pool])[self.left]
+        right: Int64[np.ndarray, " pairs"] = np.arange(len(self)) - (self._first - self.starts[self.pool])[self.left]
         return right
 
     def pair_of(
@@ -62,7 +65,7 @@ class Layout:
 
     def cosines(self, unit: Float64[np.ndarray, "answers dimension"]) -> Float64[np.ndarray, " pairs"]:
         """Cosine of each pair of unit vectors, -1..1, to six decimals. All pools of one size go together."""
-        found = np.empty(self.pairs)
+        found = np.empty(len(self))
         for size in np.unique(self.sizes).tolist():
             pools = np.flatnonzero(self.sizes == size)
             step = max(1, _BLOCK_VALUES // size**2)

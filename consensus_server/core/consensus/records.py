@@ -5,7 +5,24 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float32
 
-from consensus_server.core.consensus.calibration import Calibration
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From a confidence score to an estimated probability that a label is good, and from there to an abstention.
+
+    A function fitted to one score, on judged answers: straight lines between points, level beyond the first and last.
+    """
+
+    method: str
+    """Name of the confidence score for which it holds."""
+    scores: tuple[float, ...]
+    """Ascending, 0..1."""
+    probabilities: tuple[float, ...]
+    """Of each of `scores`: never falling, 0..1."""
+    least_score: float = 0.0
+    """A label with a lower score becomes an abstention; 0: none does."""
+    source: str | None = None
+    """SHA-256 of the judged answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,22 +31,22 @@ class Policy:
 
     rule: str = "hybrid"
     confidence: str = "agreement"
-    clusterer: str = "average_linkage"
-    """How meanings are found; see `clusterers`."""
     distance_short: float = 0.20
     distance_long: float = 0.50
     short_chars: int = 80
+    """Characters from which an answer is long; see `answers.lengths`."""
     minimum_support: int = 2
     abstain: bool = True
     seed: int = 0
     guards: bool = True
-    """Whether answers pass the guards and votes weigh less the more they repeat others; see `guards`, `redundancy`."""
+    """Whether answers pass the gates that read the round, and votes weigh less the more they repeat others; see
+    `round.gates`, `round.redundancy`."""
     reliability: bool = True
     """Whether rules that read the round trust participants by how well they stand on its other prompts."""
     length_penalty: float = 0.9
-    """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `support`."""
+    """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `round.standing`."""
     half_life_rounds: float = 2.0
-    """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
+    """Rounds after which half of a participant's reputation is left; 0: each round begins anew."""
     calibration: Calibration | None = None
     """Makes an estimated probability of the confidence score; None: the score is published as it is."""
 
@@ -49,11 +66,11 @@ class Pool:
     """Unit vectors; a row of zeros where the encoder saw nothing."""
     equivalence: str = "semantic"
     prompt: str = ""
-    """Text of the prompt, for the guard against repetition: what an answer quotes from it is not repeated."""
+    """Text of the prompt, for the gate against repetition: what an answer quotes from it is not repeated."""
     prompt_opening: Float32[np.ndarray, " dimension"] | None = None
-    """Vector of the prompt's opening; guards need it. Zeros where the encoder saw nothing."""
+    """Vector of the prompt's opening; gates need it. Zeros where the encoder saw nothing."""
     openings: Float32[np.ndarray, "answers dimension"] | None = None
-    """Vectors of the answers' openings, what fits into the encoder's first window; guards need them."""
+    """Vectors of the answers' openings, what fits into the encoder's first window; gates need them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +86,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a guard measured where it refused."""
+    """What a gate measured where it rejected an answer."""
 
     value: float
     limit: float
-    """What the guard holds the value against: more than it, or less, is refused, as the guard says."""
+    """What the gate holds the value against: more than it, or less, is rejected, as the gate says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +113,6 @@ class Decision:
     gates: dict[int, str] = field(default_factory=dict)
     """Answers that were not admitted: index in the pool -> name of the gate."""
     readings: dict[int, Reading] = field(default_factory=dict)
-    """What was measured of those that a guard refused, by index in the pool."""
+    """What was measured of those that a gate of the round rejected, by index in the pool."""
     similarity: tuple[float, ...] = ()
     """Cosine of each answer to the chosen one, -1..1; 0 for one that was not admitted; empty for an abstention."""

@@ -5,24 +5,25 @@ runs of kana, Thai, Lao, Khmer or Burmese are cut into overlapping pieces of fou
 would make any two texts alike).
 
 Two answers that share "the" and "of" share little. Where it is asked how far one covers the other, words count by their
-*information*: how rare they are in the round (decision 0015).
+*information*: how rare they are in the round.
 """
 
 import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import groupby
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.sparse import csr_array
 
-from consensus_server.core.consensus.invisible import visible
-from consensus_server.core.consensus.layout import Layout
+from consensus_server.core.consensus.answers.characters import visible
+from consensus_server.core.consensus.answers.pairs import Pairs
+from consensus_server.core.consensus.answers.table import in_blocks
 from consensus_server.core.consensus.rounding import settled
 
 GRAM: Final = 4
@@ -30,6 +31,8 @@ GRAM: Final = 4
 
 _DENSE_VALUES: Final = 2**18
 """Answers times their distinct words, or times themselves, up to which dense tables are quicker: 2 MiB, a panel's question."""
+_BLOCK_ANSWERS: Final = 2**13
+"""Most answers whose words are compared at once; a larger pool is a block of its own."""
 _STEPS: Final = 2.0**20
 """Steps of information per nat."""
 
@@ -38,6 +41,14 @@ _UNSPACED: Final = "\u3040-\u30ff\u31f0-\u31ff\u0e00-\u0eff\u1000-\u109f\u1780-\
 
 _ASCII_WORD: Final = re.compile("[a-z0-9]+")
 """What `_patterns` comes to on ASCII, several times faster."""
+
+
+def folded(text: str) -> str:
+    """`text` without case, outer white space and differences of inner white space, canonically composed.
+
+    Not compatibility-composed: x² and x2 stay two texts.
+    """
+    return unicodedata.normalize("NFC", " ".join(text.casefold().split()))
 
 
 def words(text: str) -> frozenset[str]:
@@ -72,30 +83,30 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return spaced, unspaced
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The distinct words of texts, text after text."""
+@dataclass(frozen=True)
+class Entries:
+    """Some entries of each of many texts, text after text; subclasses add a column for each thing told of an entry."""
 
     texts: int
-    text: Int64[np.ndarray, " words"]
-    """Ascending."""
-    word: Int64[np.ndarray, " words"]
-    """A number, the same in all texts."""
+    text: Int64[np.ndarray, " entries"]
+    """Number of the text that each entry is of, ascending."""
 
-    def of(self, rows: Int64[np.ndarray, " chosen"]) -> "Words":
-        """The words of some texts, which are numbered anew; words keep their numbers."""
-        at, text = entries_of(self.text, self.texts, rows)
-        return Words(len(rows), text, self.word[at])
+    def of(self, rows: Int64[np.ndarray, " chosen"]) -> Self:
+        """The entries of some texts, which are numbered anew."""
+        first = np.searchsorted(self.text, np.arange(self.texts + 1))
+        count = first[rows + 1] - first[rows]
+        text = np.repeat(np.arange(len(rows)), count)
+        at = np.arange(len(text)) + (first[rows] - (np.cumsum(count) - count))[text]
+        columns = {field.name: getattr(self, field.name)[at] for field in fields(self)[2:]}
+        return replace(self, texts=len(rows), text=text, **columns)
 
 
-def entries_of(
-    text: Int64[np.ndarray, " entries"], texts: int, rows: Int64[np.ndarray, " chosen"]
-) -> tuple[Int64[np.ndarray, " some"], Int64[np.ndarray, " some"]]:
-    """Where the entries of the chosen texts stand in a table sorted by text, and which chosen one each is of."""
-    first = np.searchsorted(text, np.arange(texts + 1))
-    count = first[rows + 1] - first[rows]
-    of = np.repeat(np.arange(len(rows)), count)
-    return np.arange(len(of)) + (first[rows] - (np.cumsum(count) - count))[of], of
+@dataclass(frozen=True)
+class Words(Entries):
+    """The distinct words of texts."""
+
+    word: Int64[np.ndarray, " entries"]
+    """A number, equal for equal words of all texts."""
 
 
 def distinct_words(texts: Iterable[str]) -> Words:
@@ -126,24 +137,36 @@ def information(found: Words, pool: Int64[np.ndarray, " texts"]) -> Int64[np.nda
 
 
 def overlaps(
-    found: Words, layout: Layout, weight: Int64[np.ndarray, " known"]
+    found: Words, pairs: Pairs, weight: Int64[np.ndarray, " known"]
 ) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """F1 of the words of each pair (i, j), all counting alike, and how far i covers j, by their weight; 0..1.
 
     F1 = 2 |i & j| / (|i| + |j|) is symmetric and tells copies. Coverage is the weight of the words that both have over
     that of all words of j: recall, if j were the truth. weight: of each word, by its number.
     """
+    f1, coverage = [np.zeros(0)], [np.zeros(0)]
+    for rows in in_blocks(pairs.pool, _BLOCK_ANSWERS):
+        block = Pairs(pairs.pool[rows] - pairs.pool[rows.start])
+        words = found.of(np.arange(rows.start, rows.stop))
+        both, weighed = _shared(words, block, weight)
+        own = block.pair_of(np.arange(words.texts), np.arange(words.texts))  # what an answer shares with itself
+        size, whole = both[own], weighed[own]
+        f1.append(2 * both / np.maximum(size[block.left] + size[block.right], 1))
+        coverage.append(weighed / np.maximum(whole[block.right], 1))
+    return settled(np.concatenate(f1)), settled(np.concatenate(coverage))
+
+
+def _shared(
+    found: Words, pairs: Pairs, weight: Int64[np.ndarray, " known"]
+) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
+    """Number and weight of the words that both answers of each pair have."""
     # One column per pool and word: answers of different pools share none, so one product does all pools at once.
     stride = int(found.word.max(initial=-1)) + 1
-    columns, column = np.unique(layout.pool[found.text] * stride + found.word, return_inverse=True)
+    columns, column = np.unique(pairs.pool[found.text] * stride + found.word, return_inverse=True)
     shape = (found.texts, len(columns))
     member = _table(shape, found.text, column, np.ones_like(column))
-    count = _pairs(member @ member.T, layout)
-    weighed = _pairs(_table(shape, found.text, column, weight[found.word]) @ member.T, layout)
-    own = layout.pair_of(np.arange(len(layout.pool)), np.arange(len(layout.pool)))  # what an answer shares with itself
-    size, whole = count[own], weighed[own]
-    f1 = 2 * count / np.maximum(size[layout.left] + size[layout.right], 1)
-    return settled(f1), settled(weighed / np.maximum(whole[layout.right], 1))
+    weighed = _table(shape, found.text, column, weight[found.word])
+    return _at_pairs(member @ member.T, pairs), _at_pairs(weighed @ member.T, pairs)
 
 
 def _table(
@@ -160,12 +183,12 @@ def _table(
     return table
 
 
-def _pairs(product: np.ndarray | csr_array, layout: Layout) -> Float64[np.ndarray, " pairs"]:
-    """What stands at the pairs of the layout in a table of all texts by all texts."""
+def _at_pairs(product: np.ndarray | csr_array, pairs: Pairs) -> Float64[np.ndarray, " pairs"]:
+    """What stands at the pairs in a table of all texts by all texts."""
     if isinstance(product, np.ndarray):
-        dense: Float64[np.ndarray, " pairs"] = product[layout.left, layout.right]
+        dense: Float64[np.ndarray, " pairs"] = product[pairs.left, pairs.right]
         return dense
     found = product.tocoo()
-    values = np.zeros(layout.pairs, dtype=np.float64)
-    values[layout.pair_of(found.row.astype(np.int64), found.col.astype(np.int64))] = found.data
+    values = np.zeros(len(pairs), dtype=np.float64)
+    values[pairs.pair_of(found.row.astype(np.int64), found.col.astype(np.int64))] = found.data
     return values

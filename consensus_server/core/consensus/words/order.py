@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.lexical import entries_of, word_sequence
+from consensus_server.core.consensus.words.lexical import Entries, word_sequence
 
 LEAST_PAIRS: Final = 20
 """Pairs of which the round must know the order before an answer is judged by them."""
@@ -21,22 +21,14 @@ READ_WORDS: Final = 2000
 """Words that are read of an answer, from its beginning."""
 
 
-@dataclass(frozen=True, slots=True)
-class WordPairs:
-    """Distinct pairs of unlike neighbouring words, text after text; none that its prompt holds in the same order."""
+@dataclass(frozen=True)
+class WordPairs(Entries):
+    """Distinct pairs of unlike neighbouring words of texts; none that a text's prompt holds in the same order."""
 
-    texts: int
-    text: Int64[np.ndarray, " pairs"]
-    """Ascending."""
-    pair: Int64[np.ndarray, " pairs"]
+    pair: Int64[np.ndarray, " entries"]
     """A number for two words, whichever comes first."""
-    direction: Int64[np.ndarray, " pairs"]
+    direction: Int64[np.ndarray, " entries"]
     """1 or -1: which of the two comes first."""
-
-    def of(self, rows: Int64[np.ndarray, " chosen"]) -> "WordPairs":
-        """The pairs of some texts, which are numbered anew."""
-        at, text = entries_of(self.text, self.texts, rows)
-        return WordPairs(len(rows), text, self.pair[at], self.direction[at])
 
 
 def word_pairs(texts: Sequence[str], prompts: Sequence[str], pool: Int64[np.ndarray, " texts"]) -> WordPairs:
@@ -82,9 +74,9 @@ def shares_in_order(
     words in no order, about .9 for prose; nan where fewer than `LEAST_PAIRS` are known.
     """
     who, where = participant[pairs.text], pool[pairs.text]
-    voice = who * (int(pool.max(initial=-1)) + 1) + where
+    contributor = who * (int(pool.max(initial=-1)) + 1) + where
     everybody = _leaning(pairs, np.zeros_like(who))
-    others = everybody - _leaning(pairs, who) - _leaning(pairs, where) + _leaning(pairs, voice)
+    others = everybody - _leaning(pairs, who) - _leaning(pairs, where) + _leaning(pairs, contributor)
     agrees = pairs.direction * others
     with_them = np.bincount(pairs.text, weights=agrees > 0, minlength=pairs.texts)
     known = np.bincount(pairs.text, weights=agrees != 0, minlength=pairs.texts)

@@ -17,8 +17,8 @@ English only. A text that does none of this states no final answer.
 import re
 from typing import Final
 
-from consensus_server.core.consensus.invisible import visible
-from consensus_server.core.consensus.values import ONE_PART, PARTS, plain, value_key, written_key
+from consensus_server.core.consensus.answers.characters import visible
+from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""

@@ -1,11 +1,11 @@
-"""Who has how much to say, and what that gives each cluster."""
+"""Votes, counted by cluster."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from consensus_server.core.consensus.answers import Answers
+from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.rounding import settled
 
 
@@ -25,9 +25,9 @@ class Tally:
     """Whether several clusters have the most votes."""
 
 
-def participant_votes(participant: Int64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
-    """Vote of each answer: one per participant, divided equally among its admitted samples."""
-    votes: Float64[np.ndarray, " answers"] = 1.0 / np.bincount(participant)[participant]
+def whole_votes(answers: Answers) -> Float64[np.ndarray, " answers"]:
+    """Vote of each answer where nobody's weighs less: one per participant and pool, divided equally among its samples."""
+    votes: Float64[np.ndarray, " answers"] = 1.0 / np.bincount(answers.contributor)[answers.contributor]
     return votes
 
 
@@ -48,7 +48,7 @@ def tally(
     winners = running & (counted == np.maximum.reduceat(counted, answers.starts)[answers.pool])
     return Tally(
         cluster_votes=cluster_votes,
-        support=_support(answers.participant, clusters, votes),
+        support=_support(answers.contributor, clusters, votes),
         pool_votes=settled(np.bincount(answers.pool, weights=votes)),
         dominant=winners[clusters],
         tied=np.bincount(answers.pool, weights=winners) > 1,
@@ -56,11 +56,11 @@ def tally(
 
 
 def _support(
-    participant: Int64[np.ndarray, " answers"],
+    contributor: Int64[np.ndarray, " answers"],
     clusters: Int64[np.ndarray, " answers"],
     votes: Float64[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
-    whole = np.bincount(participant, weights=votes)
-    present = np.unique(clusters * len(whole) + participant)
+    whole = np.bincount(contributor, weights=votes)
+    present = np.unique(clusters * len(whole) + contributor)
     where, who = np.divmod(present, len(whole))
     return settled(np.bincount(where, weights=whole[who], minlength=len(clusters)))

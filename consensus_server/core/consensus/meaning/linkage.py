@@ -14,11 +14,10 @@ from jaxtyping import Float32, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS
+from consensus_server.core.consensus.answers.similarity import cosines, pairs_within
+from consensus_server.core.consensus.answers.table import Answers, first_members
 from consensus_server.core.consensus.rounding import DECIMALS
-from consensus_server.core.consensus.similarity import cosines, pairs_within
-
-FULL_MATRIX_ANSWERS: Final = 1024
-"""Largest pool, in admitted answers, that is clustered by average linkage."""
 
 _BLOCK_VALUES: Final = 2**22
 """Most cosines held at once: 32 MiB."""
@@ -122,31 +121,41 @@ def components(pairs: Int64[np.ndarray, "pairs 2"], size: int) -> Int64[np.ndarr
     return first_members(labels.astype(np.int64))
 
 
-def first_members(groups: Int64[np.ndarray, " answers"]) -> Int64[np.ndarray, " answers"]:
-    """Each answer's group named by the group's first member instead."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    return first[inverse]
+def semantic_clusters(
+    answers: Answers, similarity: Float64[np.ndarray, " pools"], neighbours: Neighbours
+) -> Int64[np.ndarray, " answers"]:
+    """Cluster of each answer, named by its first row. similarity: least mean cosine within a cluster, by pool, -1..1.
+
+    Average linkage; in pools of more than `FULL_MATRIX_ANSWERS` answers the connected components.
+    """
+    clusters = np.empty(len(answers.pool), dtype=np.int64)
+    for size in np.unique(answers.sizes).tolist():
+        pools = np.flatnonzero(answers.sizes == size)
+        rows = answers.starts[pools][:, None] + np.arange(size)
+        if size <= FULL_MATRIX_ANSWERS:
+            clusters[rows] = _linked(answers.unit, rows, similarity[pools])
+            continue
+        for pool, own in zip(pools.tolist(), rows, strict=True):
+            clusters[own] = _connected(answers, own, float(similarity[pool]), neighbours)
+    return clusters
 
 
-def linkage_clusters(
+def _linked(
     unit: Float64[np.ndarray, "answers dimension"],
     rows: Int64[np.ndarray, "pools size"],
     similarity: Float64[np.ndarray, " pools"],
 ) -> Int64[np.ndarray, "pools size"]:
-    """Average linkage of the pools whose answers stand in `rows` of `unit`; a cluster is named by its first row."""
+    """Average linkage of the pools whose answers stand in `rows` of `unit`."""
     step = max(1, _BLOCK_VALUES // rows.shape[1] ** 2)
     parts = [slice(first, first + step) for first in range(0, len(rows), step)]
     labels = [average_linkage(cosines(unit[rows[part]]), similarity[part]) for part in parts]
     return np.take_along_axis(rows, np.concatenate(labels), axis=1)
 
 
-def component_clusters(
-    vectors: Float32[np.ndarray, "size dimension"],
-    content: Int64[np.ndarray, " size"],
-    similarity: float,
-    neighbours: Neighbours,
+def _connected(
+    answers: Answers, own: Int64[np.ndarray, " size"], similarity: float, neighbours: Neighbours
 ) -> Int64[np.ndarray, " size"]:
     """Connected components of one large pool. Copies of a text are looked up once: a thousand give no million pairs."""
-    _, first, inverse = np.unique(content, return_index=True, return_inverse=True)
-    pairs = neighbours.pairs_within(vectors[first], similarity)
-    return first_members(components(pairs, len(first))[inverse])
+    _, first, inverse = np.unique(answers.content[own], return_index=True, return_inverse=True)
+    pairs = neighbours.pairs_within(answers.vectors[own][first], similarity)
+    return own[first_members(components(pairs, len(first))[inverse])]

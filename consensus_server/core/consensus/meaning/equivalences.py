@@ -1,0 +1,114 @@
+"""When two answers mean the same: one table from the name of an equivalence to the key that it compares, or to meaning."""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from consensus_server.core.consensus.answers.lengths import Lengths
+from consensus_server.core.consensus.answers.table import Answers, codes, first_members
+from consensus_server.core.consensus.errors import UnknownEquivalence
+from consensus_server.core.consensus.meaning.code import code_key
+from consensus_server.core.consensus.meaning.final_answers import final_answer
+from consensus_server.core.consensus.meaning.linkage import Neighbours, semantic_clusters
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.words.lexical import folded
+
+SEMANTIC: Final = "semantic"
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What means the same; clusters never reach across pools."""
+
+    clusters: Int64[np.ndarray, " answers"]
+    """Cluster of each answer, named by the first row in it."""
+    may_win: Bool[np.ndarray, " answers"]
+    """False for an answer that says nothing of what is counted: it wins only where nobody says anything."""
+    long: Bool[np.ndarray, " pools"]
+    """Which pools are long and compared by meaning: there nearly all may be one meaning, some better than others."""
+
+
+def _code_or_text(text: str) -> Hashable:
+    """What does not parse is compared as under `exact`."""
+    return code_key(text) or ("exact", folded(text))
+
+
+KEYS: Final[Mapping[str, Callable[[str], Hashable | None]]] = MappingProxyType(
+    {"exact": folded, "final_answer": final_answer, "code": _code_or_text}
+)
+"""Equivalences that compare a key of each answer: equal keys mean the same; None says nothing that could be compared."""
+
+EQUIVALENCES: Final = (SEMANTIC, *KEYS)
+
+
+def check_equivalence(name: str) -> None:
+    """Raises UnknownEquivalence, which lists the known ones."""
+    if name not in EQUIVALENCES:
+        raise UnknownEquivalence(name, EQUIVALENCES)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClasses:
+    """The answers of a table by one kind of key."""
+
+    classes: Int64[np.ndarray, " answers"]
+    """A number, equal for answers of a pool with equal keys. One without a key is alone."""
+    has_key: Bool[np.ndarray, " answers"]
+
+
+def key_classes(answers: Answers, name: str) -> KeyClasses:
+    """Read the key of each answer under the equivalence of that name."""
+    keys = [KEYS[name](text) for text in answers.texts]
+    apart = [row if each is None else (each,) for row, each in enumerate(keys)]
+    has_key = np.array([each is not None for each in keys], dtype=bool)
+    return KeyClasses(codes(zip(answers.pool.tolist(), apart, strict=True)), has_key)
+
+
+Meanings = Callable[[Answers, Float64[np.ndarray, " pools"], Neighbours], Int64[np.ndarray, " answers"]]
+"""(answers, least similarity by pool, -1..1, index) to the cluster of each answer, named by its first row."""
+Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
+"""(answers, rows, name of an equivalence) to the classes of those rows."""
+
+
+def _read_keys(answers: Answers, rows: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
+    return key_classes(answers.at(rows), name)
+
+
+def group(
+    answers: Answers,
+    policy: Policy,
+    neighbours: Neighbours,
+    *,
+    instead: str | None = None,
+    meanings: Meanings = semantic_clusters,
+    keys: Keys = _read_keys,
+) -> Grouping:
+    """Each pool by its own equivalence. instead: what a rule takes where a pool says `semantic`.
+
+    meanings, keys: how clusters of embeddings are found and keys read; a bench has them at hand.
+    Raises UnknownEquivalence.
+    """
+    names = np.array([instead or each if each == SEMANTIC else each for each in answers.equivalences], dtype=object)
+    clusters = np.arange(len(answers.pool))
+    may_win = np.ones(len(clusters), dtype=bool)
+    by_meaning = names == SEMANTIC
+    for name in sorted(set(names.tolist())):
+        check_equivalence(name)
+        rows = np.flatnonzero((names == name)[answers.pool])
+        if name == SEMANTIC:
+            part = answers if len(rows) == len(clusters) else answers.at(rows)
+            clusters[rows] = rows[meanings(part, least_similarity(part, policy), neighbours)]
+            continue
+        found = keys(answers, rows, name)
+        clusters[rows], may_win[rows] = rows[first_members(found.classes)], found.has_key
+    return Grouping(clusters, may_win, by_meaning & answers.lengths(policy.short_chars).long_pools)
+
+
+def least_similarity(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
+    """Mean cosine at which clusters of each pool still merge: 1 less `distance_long` in a long pool, `distance_short` else."""
+    lengths: Lengths = answers.lengths(policy.short_chars)
+    return 1 - np.where(lengths.long_pools, policy.distance_long, policy.distance_short)

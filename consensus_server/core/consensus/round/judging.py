@@ -1,0 +1,217 @@
+"""The round as a whole: who is admitted, what each answer's vote weighs, how well it stands.
+
+Gates, redundancy and reliability look across prompts, so all answers of a round are judged before any pool is decided.
+There is one verdict for each row of the table of answers; decisions index it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from consensus_server.core.consensus.answers.characters import printable_share
+from consensus_server.core.consensus.answers.gates import Candidates, Reads, Rejections, rejected_alone
+from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS, Pairs
+from consensus_server.core.consensus.answers.similarity import unit_vectors
+from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks
+from consensus_server.core.consensus.answers.tally import whole_votes
+from consensus_server.core.consensus.errors import MissingOpenings
+from consensus_server.core.consensus.records import Policy, Pool
+from consensus_server.core.consensus.round.earlier import EarlierRounds, Known
+from consensus_server.core.consensus.round.gates import Seen, reject
+from consensus_server.core.consensus.round.large_pools import copy_groups, group_size_by_groups, stand_in_large_pool
+from consensus_server.core.consensus.round.measures import (
+    GateMeasures,
+    Measures,
+    measure,
+    measure_for_gates,
+    measure_unpaired,
+    relevance,
+)
+from consensus_server.core.consensus.round.redundancy import (
+    GroupSize,
+    group_size_by_pairs,
+    redundancy,
+    redundancy_in_support,
+    votes_of,
+)
+from consensus_server.core.consensus.round.standing import Standing, standing_alone
+from consensus_server.core.consensus.round.trust import ParticipantStanding, participant_standings, stand
+from consensus_server.core.consensus.words.lexical import distinct_words, folded
+from consensus_server.core.consensus.words.order import word_pairs
+from consensus_server.core.consensus.words.repetition import read_units
+
+_BLOCK_VALUES = 2**22
+"""Most vector entries looked at at once: 32 MiB an array. A larger pool is a block of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of each answer of a table before its pool is decided. Columns over answers; 0 where not admitted."""
+
+    admitted: Bool[np.ndarray, " answers"]
+    rejections: Rejections
+    votes: Float64[np.ndarray, " answers"]
+    standing: Standing
+
+    def enter(self, rows: Int64[np.ndarray, " some"], part: "Verdict") -> None:
+        """Write down, in place, the verdict on some rows."""
+        self.admitted[rows] = part.admitted
+        self.votes[rows] = part.votes
+        for column, values in zip(self.standing.columns(), part.standing.columns(), strict=True):
+            column[rows] = values
+        self.rejections.update({int(rows[row]): each for row, each in part.rejections.items()})
+
+
+def _nothing(answers: int, rejections: Rejections) -> Verdict:
+    """Of that many answers, before anything but `rejections` is known."""
+    columns = (np.zeros(answers) for _ in fields(Standing))
+    return Verdict(np.zeros(answers, dtype=bool), dict(rejections), np.zeros(answers), Standing(*columns))
+
+
+def judge_round(
+    answers: Answers, pools: Sequence[Pool], policy: Policy, earlier: EarlierRounds, *, round_wide: bool
+) -> tuple[Verdict, tuple[ParticipantStanding, ...]]:
+    """Judge every answer of a round; how each participant came out of it, by name.
+
+    pools: those that `answers` was read from. round_wide: whether gates or the rule read the round; else each pool is judged
+    by itself, and nothing is said of participants. So is, without guards, a pool of more than `FULL_MATRIX_ANSWERS` usable
+    answers; with guards it is judged without pairs. Neither says anything of participants.
+    Raises MissingOpenings where the policy guards and a pool lacks what gates read.
+    """
+    rejections = rejected_alone(Candidates(answers.texts, answers.vectors))
+    usable = np.ones(len(answers.texts), dtype=bool)
+    usable[list(rejections)] = False
+    paired = usable & _fits_pairs(answers, usable) & round_wide
+    known = earlier.of(answers.names)
+    if policy.guards:
+        _require_openings(pools)
+    for_gates = _for_gates(answers, pools, np.flatnonzero(usable)) if policy.guards and usable.any() else None
+    verdict = _nothing(len(usable), rejections)
+    standings: tuple[ParticipantStanding, ...] = ()
+    if paired.any():
+        measures = _measured(answers.at(np.flatnonzero(paired)), pools, policy, for_gates and for_gates.at(paired[usable]))
+        part = judge(measures, policy, known)
+        verdict.enter(np.flatnonzero(paired), part)
+        standings = participant_standings(measures, part.admitted, part.votes, part.standing.z, known, answers.names)
+    for rows in _unpaired(answers, np.flatnonzero(usable & ~paired), 0 if for_gates else _BLOCK_VALUES):
+        some = answers.at(rows)
+        if for_gates is None:
+            verdict.enter(rows, judge_alone(some))
+        else:
+            measures = measure_unpaired(some, policy, for_gates.at(np.searchsorted(np.flatnonzero(usable), rows)))
+            verdict.enter(rows, judge_unpaired(measures, _openings(some, pools)[0], some.unit, policy, known))
+    return verdict, standings
+
+
+def _fits_pairs(answers: Answers, usable: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
+    """Whether each answer's pool is small enough for a table of pairs. Answers that show nothing make no pool large."""
+    fits: Bool[np.ndarray, " answers"] = (np.bincount(answers.pool, weights=usable) <= FULL_MATRIX_ANSWERS)[
+        answers.pool
+    ]
+    return fits
+
+
+def _unpaired(
+    answers: Answers, rows: Int64[np.ndarray, " some"], most_values: int
+) -> Iterator[Int64[np.ndarray, " few"]]:
+    """The rows, some whole pools at a time: of at most so many vector entries, or one."""
+    return (rows[block] for block in in_blocks(answers.pool[rows], most_values // answers.unit.shape[1]))
+
+
+def judge(measures: Measures, policy: Policy, known: Known) -> Verdict:
+    """Admit, weigh and rank answers whose pairs are measured; gates are asked where the policy guards."""
+    seen, rejections = _before_votes(measures, known)
+    redundant = redundancy(measures, seen.admitted)
+    votes, admitted, late = _counted(seen, group_size_by_pairs(measures, redundant), known)
+    standing = stand(
+        measures,
+        admitted,
+        votes,
+        redundancy_in_support(measures, admitted, votes, redundant),
+        reliability=policy.reliability,
+        length_penalty=policy.length_penalty,
+        known=known,
+    )
+    return Verdict(admitted, rejections | late, votes, standing)
+
+
+def judge_unpaired(
+    measures: Measures,
+    openings: Float64[np.ndarray, "answers dimension"],
+    unit: Float64[np.ndarray, "answers dimension"],
+    policy: Policy,
+    known: Known,
+) -> Verdict:
+    """Admit, weigh and rank the answers of one pool too large for pairs. openings, unit: unit vectors."""
+    seen, rejections = _before_votes(measures, known)
+    group = copy_groups(measures, openings, seen.admitted)
+    votes, admitted, late = _counted(seen, group_size_by_groups(group), known)
+    standing = stand_in_large_pool(measures, unit, admitted, votes, group, policy.length_penalty)
+    return Verdict(admitted, rejections | late, votes, standing)
+
+
+def judge_alone(answers: Answers) -> Verdict:
+    """All answers of pools that are judged each by itself: admitted, every participant with a whole vote."""
+    everybody = np.ones(len(answers.texts), dtype=bool)
+    return Verdict(everybody, {}, whole_votes(answers), standing_alone(answers))
+
+
+def _before_votes(measures: Measures, known: Known) -> tuple[Seen, Rejections]:
+    """What the gates leave that read no votes."""
+    everybody = Seen(measures, np.ones(len(measures.participant), dtype=bool))
+    return reject(everybody, known, Reads.ROUND)
+
+
+def _counted(
+    seen: Seen, group_size: GroupSize, known: Known
+) -> tuple[Float64[np.ndarray, " answers"], Bool[np.ndarray, " answers"], Rejections]:
+    """Votes, once those are out whom gates reject that read votes; who is admitted; the rejections."""
+    votes = votes_of(seen.measures, seen.admitted, group_size)
+    left, rejections = reject(replace(seen, votes=votes), known, Reads.VOTES)
+    return votes_of(seen.measures, left.admitted, group_size), left.admitted, rejections
+
+
+def _measured(answers: Answers, pools: Sequence[Pool], policy: Policy, for_gates: GateMeasures | None) -> Measures:
+    """Answers and their pairs, read now."""
+    pairs = Pairs(answers.pool)
+    return measure(
+        answers,
+        policy,
+        for_gates=for_gates,
+        words=distinct_words(answers.texts),
+        wording=codes(map(folded, answers.texts)),
+        cosine=pairs.cosines(answers.unit),
+        opening_cosine=pairs.cosines(_openings(answers, pools)[0]) if policy.guards else np.zeros(0),
+    )
+
+
+def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray, " usable"]) -> GateMeasures:
+    """What gates read of the usable answers, read now."""
+    some = answers.at(usable)
+    return measure_for_gates(
+        answers,
+        usable,
+        printable=np.fromiter(map(printable_share, some.texts), dtype=np.float64),
+        relevance=relevance(*_openings(some, pools)),
+        neighbours=word_pairs(some.texts, some.prompts, some.pool),
+        units=read_units(answers.texts, answers.prompts, answers.pool),
+    )
+
+
+def _require_openings(pools: Sequence[Pool]) -> None:
+    for pool in pools:
+        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
+            raise MissingOpenings(pool.prompt_id)
+
+
+def _openings(
+    answers: Answers, pools: Sequence[Pool]
+) -> tuple[Float64[np.ndarray, "answers dimension"], Float64[np.ndarray, "answers dimension"]]:
+    """Unit vectors of the answers' openings, and of their prompts'. pools: with openings, see `_require_openings`."""
+    sources = answers.sources.tolist()
+    starts = np.cumsum([0, *(len(pools[source].texts) for source in sources)])
+    openings = np.concatenate([np.asarray(pools[source].openings) for source in sources])
+    prompts = np.stack([np.asarray(pools[source].prompt_opening) for source in sources])
+    return unit_vectors(openings[starts[answers.pool] + answers.places]), unit_vectors(prompts)[answers.pool]
