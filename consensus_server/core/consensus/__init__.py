@@ -1,13 +1,11 @@
 """Pure functions from embeddings to a decision: a pseudo-label with its confidence, or an abstention with its reason."""
 
 from consensus_server.core.consensus.calibration import Calibration
-from consensus_server.core.consensus.clusterers import CLUSTERERS
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.decide import decide
 from consensus_server.core.consensus.errors import (
     ConsensusError,
     MissingOpenings,
-    UnknownClusterer,
     UnknownConfidence,
     UnknownEquivalence,
     UnknownRule,
@@ -16,7 +14,6 @@ from consensus_server.core.consensus.pools import Cluster, Decision, Policy, Poo
 from consensus_server.core.consensus.rules import RULES
 
 __all__ = [
-    "CLUSTERERS",
     "CONFIDENCES",
     "RULES",
     "Calibration",
@@ -26,7 +23,6 @@ __all__ = [
     "MissingOpenings",
     "Policy",
     "Pool",
-    "UnknownClusterer",
     "UnknownConfidence",
     "UnknownEquivalence",
     "UnknownRule",

@@ -14,6 +14,7 @@ from jaxtyping import Float32, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from consensus_server.core.consensus.answers import Answers
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.similarity import cosines, pairs_within
 
@@ -126,6 +127,25 @@ def first_members(groups: Int64[np.ndarray, " answers"]) -> Int64[np.ndarray, " 
     """Each answer's group named by the group's first member instead."""
     _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
     return first[inverse]
+
+
+def meaning_clusters(
+    answers: Answers, similarity: Float64[np.ndarray, " pools"], neighbours: Neighbours
+) -> Int64[np.ndarray, " answers"]:
+    """Cluster of each answer, named by its first row: average linkage, and in pools above `FULL_MATRIX_ANSWERS` components.
+
+    similarity: least cosine of one meaning, by pool, -1..1.
+    """
+    clusters = np.empty(len(answers.pool), dtype=np.int64)
+    for size in np.unique(answers.sizes).tolist():
+        pools = np.flatnonzero(answers.sizes == size)
+        rows = answers.starts[pools][:, None] + np.arange(size)
+        if size <= FULL_MATRIX_ANSWERS:
+            clusters[rows] = linkage_clusters(answers.unit, rows, similarity[pools])
+            continue
+        for least, own in zip(similarity[pools].tolist(), rows, strict=True):
+            clusters[own] = own[component_clusters(answers.vectors[own], answers.content[own], least, neighbours)]
+    return clusters
 
 
 def linkage_clusters(

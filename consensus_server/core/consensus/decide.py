@@ -2,8 +2,8 @@
 
 One road for every rule: admit, vote, cluster, find the dominant cluster, pick, abstain or not. Support, share and
 confidence describe the cluster *in which the pick lies*: they say who stands behind the published text. For rules that
-pick inside the dominant cluster that is the dominant cluster; `medoid`, `mean_nearest` and `random` may pick outside
-it, and then have less support. A tie for the dominant cluster is the pool's own and makes every rule abstain.
+pick inside the dominant cluster that is the dominant cluster; `medoid` and `random` may pick outside it, and
+then have less support. A tie for the dominant cluster is the pool's own and makes every rule abstain.
 """
 
 from collections import defaultdict
@@ -16,7 +16,6 @@ from jaxtyping import Bool, Float64, Int64
 from consensus_server.core.consensus.answers import Answers, read
 from consensus_server.core.consensus.background import Background
 from consensus_server.core.consensus.calibration import calibrated
-from consensus_server.core.consensus.clusterers import clusterer_named
 from consensus_server.core.consensus.clustering import BlockedNeighbours, Neighbours
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.equivalence import Grouping, equivalence_named
@@ -62,10 +61,10 @@ def decide_round(
     neighbours: finds close pairs in pools of more than `clustering.FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain numpy. Identical texts
     of a pool must have identical vectors.
 
-    Raises UnknownRule, UnknownConfidence, UnknownClusterer, UnknownEquivalence, MissingOpenings, and ValueError for a pool
+    Raises UnknownRule, UnknownConfidence, UnknownEquivalence, MissingOpenings, and ValueError for a pool
     whose columns differ in length.
     """
-    rule, *_ = rule_named(policy.rule), confidence_named(policy.confidence), clusterer_named(policy.clusterer)
+    rule, _ = rule_named(policy.rule), confidence_named(policy.confidence)
     wide = policy.guards or rule.round_wide
     weighing = weigh(pools, policy, background) if wide else Weighing([None] * len(pools))
     return RoundDecision(decide_weighed(pools, weighing.pools, policy, neighbours), weighing.participants)

@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers, codes
-from consensus_server.core.consensus.clusterers import clusterer_named
-from consensus_server.core.consensus.clustering import Neighbours, first_members
+from consensus_server.core.consensus.clustering import Neighbours, first_members, meaning_clusters
 from consensus_server.core.consensus.code import code_key
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.final_answers import final_answer
@@ -67,7 +66,7 @@ def _keyed(key: Callable[[str], Hashable | None]) -> Equivalence:
 
 def semantic(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
     """Embeddings within the policy's cosine distance, which depends on how long the answers of the pool are."""
-    clusters = clusterer_named(policy.clusterer)(answers, 1 - cut_distances(answers, policy), neighbours)
+    clusters = meaning_clusters(answers, 1 - cut_distances(answers, policy), neighbours)
     return Grouping(clusters, np.ones(len(clusters), dtype=bool), ~are_short(answers, policy))
 
 

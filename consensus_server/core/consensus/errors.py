@@ -4,7 +4,6 @@ ConsensusError
 ├── UnknownRule
 ├── UnknownConfidence
 ├── UnknownEquivalence
-├── UnknownClusterer
 └── MissingOpenings
 """
 
@@ -46,12 +45,6 @@ class UnknownEquivalence(_UnknownName):
     """A pool asks for a comparison of answers that does not exist."""
 
     kind = "equivalence"
-
-
-class UnknownClusterer(_UnknownName):
-    """The policy names a clusterer that does not exist."""
-
-    kind = "clusterer"
 
 
 class MissingOpenings(ConsensusError):  # noqa: N818 - named for what is wrong, as the others are

@@ -62,17 +62,6 @@ def _sums_over(
     return others + votes, np.bincount(group, weights=votes)[group]
 
 
-def cosine_to_mean(
-    unit: Float64[np.ndarray, "answers dimension"],
-    votes: Float64[np.ndarray, " answers"],
-    group: Int64[np.ndarray, " answers"],
-) -> Float64[np.ndarray, " answers"]:
-    """Cosine of each answer to the weighted mean vector of its group, -1..1; 0 where the mean vanishes."""
-    sums = group_sums(unit, votes, group)
-    lengths = np.sqrt((sums * sums).sum(axis=1))[group]
-    return _ratio(_sums_over(unit, votes, group)[0], lengths)
-
-
 def closeness_to_geometric_median(
     unit: Float64[np.ndarray, "answers dimension"],
     votes: Float64[np.ndarray, " answers"],

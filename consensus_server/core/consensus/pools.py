@@ -14,8 +14,6 @@ class Policy:
 
     rule: str = "hybrid"
     confidence: str = "agreement"
-    clusterer: str = "average_linkage"
-    """How meanings are found; see `clusterers`."""
     distance_short: float = 0.20
     distance_long: float = 0.50
     short_chars: int = 80

@@ -16,7 +16,7 @@ from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.answers import Answers
 from consensus_server.core.consensus.errors import UnknownRule
-from consensus_server.core.consensus.medoid import closeness_to_geometric_median, cosine_to_mean, mean_cosine
+from consensus_server.core.consensus.medoid import closeness_to_geometric_median, mean_cosine
 from consensus_server.core.consensus.support import Standing
 
 
@@ -63,10 +63,6 @@ def _trusted_centrality(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return mean_cosine(ballot.answers.unit, votes, ballot.answers.pool)
 
 
-def _nearness_to_mean(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
-    return cosine_to_mean(ballot.answers.unit, ballot.votes, ballot.answers.pool)
-
-
 def _nearness_to_median(ballot: Ballot) -> Float64[np.ndarray, " answers"]:
     return closeness_to_geometric_median(ballot.answers.unit, ballot.votes, ballot.answers.pool)
 
@@ -110,12 +106,8 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         # The dominant cluster's medoid.
         "cluster_medoid": Rule(_cluster_centrality, within_dominant=True),
-        # The medoid of the whole pool.
+        # The medoid of the whole pool; on unit vectors also the answer nearest the mean embedding, by algebra.
         "medoid": Rule(_pool_centrality, within_dominant=False),
-        # The answer nearest the mean embedding. On unit vectors the sum of cosines is the cosine to the mean times a
-        # constant of the pool, so it picks what `medoid` picks; kept because "averaging in the embedding space" is what
-        # the published description says.
-        "mean_nearest": Rule(_nearness_to_mean, within_dominant=False),
         # The answer nearest the point of least summed distance: less swayed by far answers than the mean. For ablations.
         "geometric_median": Rule(_nearness_to_median, within_dominant=False),
         # The medoid of the whole pool, voters weighted by how well they stand on other prompts. For ablations.
