@@ -5,11 +5,23 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
+
+AVERAGE_LINKAGE = "average_linkage"
+
+
+def _retired(clusterer: str) -> str:
+    """The one clusterer that is left of those of version 0.1.0."""
+    if clusterer != AVERAGE_LINKAGE:
+        raise ValueError(
+            f"there is no {clusterer!r} any more: rounds are decided by {AVERAGE_LINKAGE}, for all clusterers gave equally "
+            "good labels; leave the field out (evaluate-labels --clusterer still measures the others)"
+        )
+    return clusterer
 
 
 class TruncatedAnswers(StrEnum):
@@ -67,8 +79,8 @@ class ConsensusPolicy(Request):
     """Name of the rule; the server lists those it knows when it refuses one."""
     confidence: str = "agreement"
     """Name of the confidence score, 0..1."""
-    clusterer: str = "average_linkage"
-    """How answers of one meaning are found; others are for ablations, and are equal on one machine only."""
+    clusterer: Annotated[str, AfterValidator(_retired), Field(exclude=True, repr=False)] = AVERAGE_LINKAGE
+    """Retired: clusters are found by average linkage. That name is accepted and dropped, any other is refused."""
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50

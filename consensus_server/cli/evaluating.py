@@ -27,7 +27,6 @@ from consensus_server.cli.output import (
     print_table,
     say,
 )
-from consensus_server.core.consensus.clusterers import CLUSTERERS
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.pools import Policy
@@ -36,6 +35,8 @@ from consensus_server.evaluation.answer_files import AnswerFileError, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
+from consensus_server.evaluation.clusterers import CLUSTERERS
+from consensus_server.evaluation.clusterers import DEFAULT as DECIDING_CLUSTERER
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.run import Finding, Plan, Row, run
@@ -118,8 +119,11 @@ def evaluate_labels(
         typer.Option(help=f"Group answers by this, whatever the file says. {_listed(EQUIVALENCES)}", metavar="NAME"),
     ] = None,
     clusterer: Annotated[
-        str, typer.Option(help=f"How answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME")
-    ] = Policy().clusterer,
+        str,
+        typer.Option(
+            help=f"For ablations: how answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME"
+        ),
+    ] = DECIDING_CLUSTERER,
     confidence: Annotated[
         str, typer.Option(help=f"What orders labels by how sure they are. {_listed(CONFIDENCES)}", metavar="NAME")
     ] = Policy().confidence,

@@ -54,9 +54,6 @@ def create(
     ] = False,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
     confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
-    clusterer: Annotated[
-        str, typer.Option(help="How answers of one meaning are found; others are for ablations.")
-    ] = _NEW.policy.clusterer,
     distance_short: Annotated[
         float, typer.Option(help="Cosine distance of clusters of short answers.")
     ] = _NEW.policy.distance_short,
@@ -117,7 +114,6 @@ def create(
         "policy": {
             "rule": rule,
             "confidence": confidence,
-            "clusterer": clusterer,
             "distance_short": distance_short,
             "distance_long": distance_long,
             "short_chars": short_chars,

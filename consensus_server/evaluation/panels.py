@@ -11,13 +11,14 @@ from consensus_server.core.consensus.answers import Answers
 from consensus_server.core.consensus.clustering import BlockedNeighbours, first_members
 from consensus_server.core.consensus.confidence import Outcome, confidence_named, confidences
 from consensus_server.core.consensus.decide import abstentions, outcome_of
-from consensus_server.core.consensus.equivalence import Grouping, semantic
+from consensus_server.core.consensus.equivalence import Grouping
 from consensus_server.core.consensus.measures import Measures
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.core.consensus.support import Verdict
 from consensus_server.core.consensus.weighing import judge
 from consensus_server.evaluation.bank import Bank
+from consensus_server.evaluation.clusterers import DEFAULT, clusterer_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,14 @@ def draw_panel(models: int, size: int, seed: int, number: int) -> Int64[np.ndarr
     return np.random.default_rng([seed, size, number]).choice(models, size, replace=False).astype(np.int64)
 
 
-def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
+def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy], clusterer: str = DEFAULT) -> list[Picks]:
     """Decide every prompt of the bank under each policy, by the code that decides rounds.
 
     What policies have in common is done once: measuring, judging, grouping. Policies differ in rule, guards, reliability
-    and abstention, and in nothing else.
+    and abstention, and in nothing else. clusterer: how answers of one meaning are found, for ablations; the default is what
+    decides rounds. Raises UnknownClusterer.
     """
-    session = _Session(bank, panel, policies[0])
+    session = _Session(bank, panel, policies[0], clusterer)
     return [session.decided(policy) for policy in policies]
 
 
@@ -71,10 +73,11 @@ class _Sitting:
 class _Session:
     """One panel, and what is known of it so far."""
 
-    def __init__(self, bank: Bank, panel: Panel, policy: Policy) -> None:
+    def __init__(self, bank: Bank, panel: Panel, policy: Policy, clusterer: str) -> None:
         self._bank = bank
         self._panel = panel
         self._policy = policy
+        self._by_meaning = clusterer_named(clusterer)
         self._measured = cache(self._measure)
         self._judged = cache(self._judge)
         self._sitting = cache(self._sit)
@@ -133,7 +136,7 @@ class _Session:
         for name in sorted(set(wanted.tolist())):
             here = wanted == name
             if name == "semantic":
-                found = semantic(answers, self._policy, BlockedNeighbours())
+                found = self._by_meaning(answers, self._policy, BlockedNeighbours())
                 clusters[here], long = found.clusters[here], found.long & (names[answers.sources] == name)
                 continue
             classes, has_key = bank.keyed[name]

@@ -14,6 +14,7 @@ from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.evaluation.attacks import GOOD_NAME, attack_columns, kind_of, seated
 from consensus_server.evaluation.bank import Bank, make_bank
+from consensus_server.evaluation.clusterers import DEFAULT
 from consensus_server.evaluation.panels import Panel, Picks, draw_panel
 from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
@@ -33,7 +34,8 @@ class Plan:
     """How answers are grouped; None: as the file says."""
     confidence: str = Policy().confidence
     """Name of the score."""
-    clusterer: str = Policy().clusterer
+    clusterer: str = DEFAULT
+    """How answers of one meaning are found; others than the default are ablations."""
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
@@ -117,7 +119,7 @@ def run(
                 panels = [_panel(each, answers, plan, case) for each in members]
                 chosen = list(policies(plan, attacked=case.attack is not None))
                 what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
-                picks = decide_all(bank, panels, chosen, partial(progress, what))
+                picks = decide_all(bank, panels, chosen, plan.clusterer, partial(progress, what))
                 for number, policy in enumerate(chosen):
                     yield _finding(answers, bank, panels, [each[number] for each in picks], policy, plan, case)
 
@@ -141,7 +143,7 @@ def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
         settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
         for guards, reliability in settings if wide else [(False, False)]:
             yield Policy(
-                rule=rule, clusterer=plan.clusterer, guards=guards, reliability=reliability, abstain=plan.abstention,
+                rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention,
                 seed=plan.seed, confidence=plan.confidence,
             )  # fmt: skip
 

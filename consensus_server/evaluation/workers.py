@@ -25,7 +25,7 @@ class DecideAll(Protocol):
     """What decides panels; the picks come by panel, then policy."""
 
     def __call__(
-        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], clusterer: str, done: Done
     ) -> list[list[Picks]]: ...
 
 
@@ -44,11 +44,13 @@ def deciding(workers: int) -> Generator[DecideAll]:
         yield _ByProcesses(pool, Path(folder))
 
 
-def _decide_here(bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done) -> list[list[Picks]]:
+def _decide_here(
+    bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], clusterer: str, done: Done
+) -> list[list[Picks]]:
     picks = []
     for number, panel in enumerate(panels):
         done(number, len(panels))
-        picks.append(decide_panel(bank, panel, policies))
+        picks.append(decide_panel(bank, panel, policies, clusterer))
     done(len(panels), len(panels))
     return picks
 
@@ -64,10 +66,10 @@ class _ByProcesses:
         self._count = 0
 
     def __call__(
-        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], done: Done
+        self, bank: Bank, panels: Sequence[Panel], policies: Sequence[Policy], clusterer: str, done: Done
     ) -> list[list[Picks]]:
         path = self._written(bank)
-        futures = [self._pool.submit(_decide_there, path, panel, policies) for panel in panels]
+        futures = [self._pool.submit(_decide_there, path, panel, policies, clusterer) for panel in panels]
         picks = []
         for number, future in enumerate(futures):
             done(number, len(panels))
@@ -92,5 +94,5 @@ def _read(path: Path) -> Bank:
     return bank
 
 
-def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy]) -> list[Picks]:
-    return decide_panel(_read(path), panel, policies)
+def _decide_there(path: Path, panel: Panel, policies: Sequence[Policy], clusterer: str) -> list[Picks]:
+    return decide_panel(_read(path), panel, policies, clusterer)

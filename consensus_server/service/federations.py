@@ -58,10 +58,9 @@ class Federations:
 
 
 def check_policy(policy: Policy) -> None:
-    """Raise UnknownRule when rule, clusterer or confidence score is none that the server knows; lists those it knows."""
+    """Raise UnknownRule when rule or confidence score is none that the server knows; lists those it knows."""
     named = (
         ("policy.rule", policy.rule, consensus.RULES),
-        ("policy.clusterer", policy.clusterer, consensus.CLUSTERERS),
         ("policy.confidence", policy.confidence, consensus.CONFIDENCES),
     )
     faults = [

@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
-from consensus_server.core.consensus.clusterers import CLUSTERERS
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
+from consensus_server.evaluation.clusterers import CLUSTERERS
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (

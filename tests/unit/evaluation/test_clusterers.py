@@ -1,13 +1,28 @@
 """Clusterers by name: what each makes of pools whose meanings are plain, and of those that have none."""
 
-from dataclasses import replace
+import hashlib
 
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus import CLUSTERERS, Policy, UnknownClusterer, decide
+from consensus_server.core.consensus import Policy, Pool
+from consensus_server.core.consensus.answers import read
+from consensus_server.core.consensus.clustering import BlockedNeighbours
+from consensus_server.evaluation.clusterers import CLUSTERERS, UnknownClusterer, clusterer_named
 
-PLAIN = Policy(rule="cluster_medoid", guards=False, reliability=False, abstain=False)
+
+@pytest.fixture
+def make_pool():
+    """make_pool(vectors, participants=None, texts=None): one answer per vector, each of a participant of its own."""
+
+    def make(vectors, participants=None, texts=None):
+        vectors = np.asarray(vectors, dtype=np.float32)
+        texts = texts or [f"{i} ".ljust(100, "x") for i in range(len(vectors))]
+        digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+        participants = participants or [f"site-{i}" for i in range(len(vectors))]
+        return Pool("p", tuple(participants), (0,) * len(texts), tuple(texts), digests, vectors)
+
+    return make
 
 
 def near(meaning, number, spread=0.1):
@@ -17,9 +32,12 @@ def near(meaning, number, spread=0.1):
     return vector / np.linalg.norm(vector)
 
 
-def clusters(pool, name):
-    decision = decide([pool], replace(PLAIN, clusterer=name))[0]
-    return {frozenset(pool.participants[i] for i in cluster.members) for cluster in decision.clusters}
+def clusters(pool, name, **policy):
+    answers, _ = read([pool])
+    found = clusterer_named(name)(answers, Policy(**policy), BlockedNeighbours()).clusters
+    return {
+        frozenset(pool.participants[i] for i in answers.places[found == cluster]) for cluster in set(found.tolist())
+    }
 
 
 @pytest.mark.parametrize("name", CLUSTERERS)
@@ -69,9 +87,8 @@ def test_pools_with_nothing_to_divide(name, vectors, sizes, make_pool):
 def test_means_of_kmeans_clusters_keep_to_the_distance(distance, make_pool):
     vectors = np.array([near(i % 3, i, spread=1.5) for i in range(12)])
     pool = make_pool(vectors)
-    decision = decide([pool], replace(PLAIN, clusterer="kmeans", distance_long=distance))[0]
-    for cluster in decision.clusters:
-        own = pool.vectors[list(cluster.members)].astype(float)
+    for cluster in clusters(pool, "kmeans", distance_long=distance):
+        own = pool.vectors[[pool.participants.index(name) for name in cluster]].astype(float)
         cosine = (own @ own.T)[~np.eye(len(own), dtype=bool)]
         assert not len(cosine) or cosine.mean() >= 1 - distance - 1e-6
 
@@ -83,6 +100,6 @@ def test_a_chain_is_one_component_and_several_of_average_linkage(make_pool):
     assert len(clusters(pool, "average_linkage")) > 1
 
 
-def test_an_unknown_name_is_told_with_the_known_ones(make_pool):
+def test_an_unknown_name_is_told_with_the_known_ones():
     with pytest.raises(UnknownClusterer, match=r"'spectral'.*average_linkage, components, hdbscan, kmeans"):
-        decide([make_pool([near(0, 0)])], replace(PLAIN, clusterer="spectral"))
+        clusterer_named("spectral")
