@@ -38,7 +38,7 @@ from client_kit.training.dataset import Taught
 from client_kit.training.sft import SFTFineTuner
 from client_kit.wire import Prompt, content_digest
 from consensus_server.core.consensus.decide import decide
-from consensus_server.core.consensus.pools import Policy, Pool
+from consensus_server.core.consensus.records import Policy, Pool
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ import numpy as np
 from consensus_server.backends.encoders import DEFAULT_ENCODER, load_encoder
 from consensus_server.backends.store import open_store
 from consensus_server.core.consensus import support
-from consensus_server.core.consensus.lexical import Words
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.words.lexical import Words
 from consensus_server.evaluation import bank as bank_module
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import read_judged_answers

@@ -10,17 +10,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.core.consensus.answers import codes
-from consensus_server.core.consensus.background import nothing_known
 from consensus_server.core.consensus.equivalence import folded
-from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import distinct_words, information, overlaps
 from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.pools import Policy
 from consensus_server.core.consensus.support import participant_standings
 from consensus_server.core.consensus.weighing import judge
+
+from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.consensus.answers.table import codes
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.round.earlier import nothing_known
+from consensus_server.core.consensus.words.lexical import distinct_words, information, overlaps
 from consensus_server.core.reliability import row_of, spread_of
 from consensus_server.evaluation.answer_files import JudgedAnswers, read_judged_answers
 from consensus_server.evaluation.panels import draw_panel

@@ -23,9 +23,9 @@ from client_kit.settings import LocalPath
 from client_kit.settings_files import load_settings, read_secret
 from client_kit.wire import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
-from consensus_server.core.consensus.equivalence import equivalence_named
 from consensus_server.core.consensus.errors import UnknownEquivalence
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.meaning.equivalences import check_equivalence
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
 from consensus_server.service.federations import check_policy
 from consensus_server.settings import SettingsError
@@ -67,7 +67,7 @@ def _known_policy(policy: ConsensusPolicy) -> ConsensusPolicy:
 
 def _known_equivalence(name: str) -> str:
     try:
-        equivalence_named(name)
+        check_equivalence(name)
     except UnknownEquivalence as error:
         raise ValueError(str(error)) from None
     return name

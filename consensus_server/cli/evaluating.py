@@ -28,8 +28,8 @@ from consensus_server.cli.output import (
     say,
 )
 from consensus_server.core.consensus.confidence import CONFIDENCES
-from consensus_server.core.consensus.equivalence import EQUIVALENCES
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of

@@ -10,7 +10,7 @@ from client_kit import wire
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server

@@ -1,18 +1,12 @@
-"""Appeals: a participant says that a guard refused its answers wrongly, an operator decides.
+"""Appeals: a participant says that a gate rejected its answers wrongly, an operator decides.
 
-A published round never changes. An upheld appeal exempts the participant from the guard in the rounds that are
+A published round never changes. An upheld appeal exempts the participant from the gate in the rounds that are
 aggregated from then on, until an operator rejects it after all.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
-
-from consensus_server.core.consensus.guards import GUARDS, OVER_LONG
-
-APPEALABLE: Final = frozenset({*GUARDS, OVER_LONG})
-"""Gates that judge. What is empty or has no vector cannot be admitted, whoever asks."""
 
 
 class Outcome(StrEnum):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.parameters.updates import ParameterPlan
 
 

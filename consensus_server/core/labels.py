@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.privacy import PrivacyCard
 from consensus_server.core.pulling import PullStatus

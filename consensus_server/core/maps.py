@@ -1,13 +1,41 @@
-"""A pool in two dimensions, to be looked at. Nothing is decided by it."""
+"""A pool in two dimensions, to be looked at. Nothing is decided by it, and nothing of it is stored."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float32, Float64
 
+from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.rounding import settled
-from consensus_server.core.consensus.similarity import unit_vectors
 
 _NOTHING = 1e-6
 """A component whose singular value is less than this part of the first is noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapPoint:
+    """Where an answer lies."""
+
+    participant: str | None
+    """None where the caller may not know whose it is."""
+    sample: int
+    x: float
+    y: float
+    cluster: int | None
+    """Index into the label's clusters; None where it was kept out."""
+    gate: str | None
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolMap:
+    """The answers to one prompt in two dimensions."""
+
+    prompt_id: str
+    method: str
+    explained: tuple[float, float] | None
+    """Part of the variance along x and y, where the method knows it."""
+    points: tuple[MapPoint, ...]
 
 
 def principal_plane(

@@ -2,7 +2,7 @@
 
 Each published round keeps one row per participant. The next round begins with the names made of these rows: the mean of
 their means, weighted by prompts, a row losing half of its weight every `half_life_rounds`. What a name then counts
-stands in `consensus.support.trusted`.
+stands in `consensus.round.trust.shrunk`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from consensus_server.core.consensus.background import Prior
+from consensus_server.core.consensus.round.earlier import Reputation
+from consensus_server.core.consensus.round.trust import ParticipantStanding
 from consensus_server.core.consensus.rounding import DECIMALS
-from consensus_server.core.consensus.support import ParticipantStanding
 
 DRIFT: Final = 0.75
 """Standard deviations of a pool by which a participant's mean may leave its name before somebody should look."""
@@ -63,7 +63,7 @@ class Spread:
     """A few stand far above the rest. More central, that is: no figure of a round tells whether they are better."""
 
 
-def name_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_rounds: float) -> Prior | None:
+def name_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_rounds: float) -> Reputation | None:
     """The name with which a participant begins round `number`; None for a newcomer.
 
     past: (round, row) of its published rounds before, in their order. With age a = number - round in rounds and
@@ -77,7 +77,7 @@ def name_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_roun
     if round(prompts, DECIMALS) <= 0:
         return None
     mean = sum(weight * mean for weight, mean in rows) / prompts
-    return Prior(round(mean, DECIMALS), round(prompts, DECIMALS))
+    return Reputation(round(mean, DECIMALS), round(prompts, DECIMALS))
 
 
 def row_of(standing: ParticipantStanding, *, weight: float) -> Reliability:

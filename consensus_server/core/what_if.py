@@ -1,36 +1,10 @@
-"""Maps of pools, and published rounds decided again under another policy. Frozen records; nothing of it is stored."""
+"""Published rounds decided again under another policy. Frozen records; nothing of it is stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.labels import Label
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapPoint:
-    """Where an answer lies."""
-
-    participant: str | None
-    """None where the caller may not know whose it is."""
-    sample: int
-    x: float
-    y: float
-    cluster: int | None
-    """Index into the label's clusters; None where it was kept out."""
-    gate: str | None
-    chosen: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolMap:
-    """The answers to one prompt in two dimensions."""
-
-    prompt_id: str
-    method: str
-    explained: tuple[float, float] | None
-    """Part of the variance along x and y, where the method knows it."""
-    points: tuple[MapPoint, ...]
 
 
 @dataclass(frozen=True, slots=True)

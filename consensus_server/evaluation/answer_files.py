@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from consensus_server.core.consensus.equivalence import EQUIVALENCES, KEYS
+from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES, KEYS
 
 
 class AnswerFileError(ValueError):

@@ -12,9 +12,11 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from consensus_server.core.consensus.redundancy import LONG_CHARS
+from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.answer_files import JudgedAnswers
 
+LONG_CHARS: Final = Policy().short_chars
+"""Characters from which an answer is long."""
 SHARE: Final = 0.20
 """Part of the prompts that the `_20` kinds attack."""
 GOOD_NAME: Final = "_good_name"

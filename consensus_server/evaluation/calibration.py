@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from sklearn.isotonic import IsotonicRegression
 
-from consensus_server.core.consensus.calibration import Calibration, calibrated
+from consensus_server.core.consensus.confidence import calibrated
+from consensus_server.core.consensus.records import Calibration
 from consensus_server.evaluation.figures import GOOD
 from consensus_server.evaluation.run import Finding
 

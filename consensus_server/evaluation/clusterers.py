@@ -12,10 +12,9 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.answers import Answers
-from consensus_server.core.consensus.clustering import Neighbours, component_clusters, first_members
-from consensus_server.core.consensus.equivalence import Equivalence, Grouping, are_short, cut_distances, semantic
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.answers.table import Answers, first_members
+from consensus_server.core.consensus.meaning.equivalences import Meanings
+from consensus_server.core.consensus.meaning.linkage import Neighbours, connected_clusters, semantic_clusters
 
 Labels = Int64[np.ndarray, " texts"]
 
@@ -31,32 +30,27 @@ class UnknownClusterer(ValueError):  # noqa: N818 - named for what is wrong, as 
     """An ablation names a clusterer that does not exist."""
 
 
-def _pool_by_pool(cluster: Callable[[Answers, Labels, float, Neighbours], Labels]) -> Equivalence:
-    """`semantic` with `cluster` (answers, rows of one pool, least cosine of one meaning, index) in the place of its own."""
+def _pool_by_pool(cluster: Callable[[Answers, Labels, float, Neighbours], Labels]) -> Meanings:
+    """`cluster` (answers, rows of one pool, least cosine of one meaning, index), which names the first row, for each pool."""
 
-    def group(answers: Answers, policy: Policy, neighbours: Neighbours) -> Grouping:
+    def meanings(answers: Answers, similarity: Float64[np.ndarray, " pools"], neighbours: Neighbours) -> Labels:
         clusters = np.empty(len(answers.pool), dtype=np.int64)
-        similarity = 1 - cut_distances(answers, policy)
         for first, size, least in zip(answers.starts, answers.sizes, similarity.tolist(), strict=True):
             own = first + np.arange(size)
-            clusters[own] = own[cluster(answers, own, least, neighbours)]
-        return Grouping(clusters, np.ones(len(clusters), dtype=bool), ~are_short(answers, policy))
+            clusters[own] = cluster(answers, own, least, neighbours)
+        return clusters
 
-    return group
-
-
-def _components(answers: Answers, own: Labels, similarity: float, neighbours: Neighbours) -> Labels:
-    """Connected components of the graph that joins answers at least this similar, whatever the size of the pool."""
-    return component_clusters(answers.vectors[own], answers.content[own], similarity, neighbours)
+    return meanings
 
 
-def _of_texts(label: Callable[[Unit, float], Labels]) -> Equivalence:
+def _of_texts(label: Callable[[Unit, float], Labels]) -> Meanings:
     """Copies of a text are one point, and follow it."""
 
     def cluster(answers: Answers, own: Labels, similarity: float, _neighbours: Neighbours) -> Labels:
         _, first, inverse = np.unique(answers.content[own], return_index=True, return_inverse=True)
         labels = label(answers.unit[own][first], similarity) if len(first) > 1 else np.zeros(1, int)
-        return first_members(labels[inverse])
+        clusters: Labels = own[first_members(labels[inverse])]
+        return clusters
 
     return _pool_by_pool(cluster)
 
@@ -118,10 +112,10 @@ def _hdbscan(unit: Unit, similarity: float) -> Labels:
     return np.where(labels < 0, len(unit) + np.arange(len(unit)), labels)
 
 
-CLUSTERERS: Final[Mapping[str, Equivalence]] = MappingProxyType(
+CLUSTERERS: Final[Mapping[str, Meanings]] = MappingProxyType(
     {
-        DEFAULT: semantic,
-        "components": _pool_by_pool(_components),
+        DEFAULT: semantic_clusters,
+        "components": _pool_by_pool(connected_clusters),
         "hdbscan": _of_texts(_hdbscan),
         "kmeans": _of_texts(_fewest(_kmeans)),
         "kmeans_faiss": _of_texts(_fewest(_kmeans_faiss)),
@@ -129,7 +123,7 @@ CLUSTERERS: Final[Mapping[str, Equivalence]] = MappingProxyType(
 )
 
 
-def clusterer_named(name: str) -> Equivalence:
+def clusterer_named(name: str) -> Meanings:
     """The clusterer of that name. Raises UnknownClusterer, which lists the known ones."""
     if name not in CLUSTERERS:
         raise UnknownClusterer(f"There is no clusterer named {name!r}. Known: {', '.join(CLUSTERERS)}.")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES, rule_named
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import JudgedAnswers

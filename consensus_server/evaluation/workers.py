@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.panels import Panel, Picks, decide_panel
 
@@ -83,7 +83,6 @@ class _ByProcesses:
             self._path.unlink(missing_ok=True)
             self._bank, self._count = bank, self._count + 1
             self._path = self._folder / f"bank-{self._count}.pickle"
-            bank.prepare()
             self._path.write_bytes(pickle.dumps(bank, protocol=pickle.HIGHEST_PROTOCOL))
         return self._path
 

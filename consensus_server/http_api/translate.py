@@ -8,8 +8,7 @@ from pydantic import BaseModel
 
 from client_kit import wire
 from consensus_server.core import appeals, federations, labels, rounds
-from consensus_server.core.consensus.calibration import Calibration
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Calibration, Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.parameters import ParameterPlan, TensorSpec
 from consensus_server.core.privacy import PrivacyStatement

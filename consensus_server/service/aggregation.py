@@ -201,7 +201,7 @@ class Aggregation:
             material,
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
         )
-        decided = decide_round(pools, policy, self._neighbours, material.background)
+        decided = decide_round(pools, policy, self._neighbours, material.earlier)
         outcome = outcome_of(pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
@@ -211,7 +211,7 @@ class Aggregation:
             Timings(
                 encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
             ),
-            tuple(Exemption(*pair) for pair in sorted(material.background.exempt)),
+            tuple(Exemption(*pair) for pair in sorted(material.earlier.exempt)),
             files,
             card,
         )

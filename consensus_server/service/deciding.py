@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from client_kit.wire import content_digest
-from consensus_server.core.consensus.background import Background
 from consensus_server.core.consensus.decide import RoundDecision
-from consensus_server.core.consensus.pools import Decision, Policy, Pool
+from consensus_server.core.consensus.records import Decision, Policy, Pool
+from consensus_server.core.consensus.round.earlier import EarlierRounds
+from consensus_server.core.consensus.round.trust import BETA
 from consensus_server.core.consensus.rules import rule_named
-from consensus_server.core.consensus.support import BETA
 from consensus_server.core.federations import Prompt
 from consensus_server.core.labels import AnswerFate, ClusterShare, Counts, Label, SupportRow
 from consensus_server.core.reliability import Reliability, name_of, row_of
@@ -35,7 +35,7 @@ class Material:
     """For prompts that do not name their own."""
     answers: tuple[PooledAnswer, ...]
     submissions: int
-    background: Background = field(default_factory=Background)
+    earlier: EarlierRounds = field(default_factory=EarlierRounds)
     """What earlier rounds and upheld appeals say of those who answered."""
 
     def texts(self) -> dict[str, str]:
@@ -116,15 +116,15 @@ def outcome_of(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) ->
     return Outcome(labels, records, lines_digest(lines), tuple(rows))
 
 
-def names_before(rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: int, policy: Policy) -> Background:
+def names_before(rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: int, policy: Policy) -> EarlierRounds:
     """The names with which participants begin round `number`; nobody has one where the policy trusts all alike.
 
     rows: by participant, (round, row) of the published rounds before.
     """
     if not policy.reliability:
-        return Background()
+        return EarlierRounds()
     names = {who: name_of(past, number, policy.half_life_rounds) for who, past in rows.items()}
-    return Background({who: name for who, name in names.items() if name is not None})
+    return EarlierRounds({who: name for who, name in names.items() if name is not None})
 
 
 def confidence_method(policy: Policy) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from consensus_server.core import consensus
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import Fault, NotReady, UnknownRule, ValidationFailed
 from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds

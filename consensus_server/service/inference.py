@@ -10,7 +10,7 @@ import numpy as np
 
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Asked, Failure, Question, Reply, Standing

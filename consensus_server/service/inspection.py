@@ -7,11 +7,11 @@ from jaxtyping import Float32, Float64
 
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.plane import principal_plane
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import Fault, ValidationFailed, VectorsMissing
 from consensus_server.core.labels import AnswerFate, RoundCard
-from consensus_server.core.what_if import MapPoint, PoolMap, WhatIf, compare
+from consensus_server.core.maps import MapPoint, PoolMap, principal_plane
+from consensus_server.core.what_if import WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
 from consensus_server.service.access import OPERATORS, READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, outcome_of
@@ -96,7 +96,7 @@ class Inspection:
             material = load_material(tx, home, round_, policy, exempt)
             lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
         pools = build_pools(material, self._embedded(material, card, policy))
-        outcome = outcome_of(pools, decide_round(pools, policy, background=material.background), policy)
+        outcome = outcome_of(pools, decide_round(pools, policy, earlier=material.earlier), policy)
         before = [read_label(line) for _, line in lines]
         return compare(policy, (card.labels, outcome.digest), before, outcome.labels, MOST_CHANGES)
 

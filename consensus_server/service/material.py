@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.federations import Federation
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Transaction
@@ -21,5 +21,5 @@ def load_material(
         equivalence=manifest_for(tx, digest).equivalence,
         answers=tuple(tx.submissions.pooled(round_)),
         submissions=round_.attendance.sealed,
-        background=replace(named, exempt=exempt if policy.guards else frozenset()),
+        earlier=replace(named, exempt=exempt if policy.guards else frozenset()),
     )

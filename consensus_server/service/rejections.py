@@ -1,32 +1,17 @@
 """Which answers a round kept out, and why, in words for those who gave them."""
 
-from typing import Final
-
+from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.labels import AnswerFate, Rejection, RejectionPage
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import READERS_OF_LABELS, Caller
 from consensus_server.service.published import may_see, published_round
-
-_REASONS: Final = {
-    "empty": "A reader would see nothing in it.",
-    "not_embeddable": "The encoder gave it no vector, so that it cannot be compared.",
-    "garbage": "{measured:.0%} of its characters can be printed; it takes {limit:.0%}.",
-    "off_topic": "It is as close to the prompt as {measured:.3f} (cosine); in this pool it takes {limit:.3f}.",
-    "repetitive": "{measured:.0%} of what its participant says recurs across prompts; less than {limit:.0%} may.",
-    "over_long": "It has {measured:.0f} characters; in this pool {limit:.0f} are the most.",
-}
-"""By gate. A gate that is not in it tells its name."""
 
 
 def reason_of(fate: AnswerFate) -> str | None:
     """Why an answer was kept out, in a sentence; None for one that was admitted."""
     if fate.gate is None:
         return None
-    if fate.gate not in _REASONS:
-        return f"The gate {fate.gate} kept it out: it measured {fate.measured}, with the limit {fate.limit}."
-    measured = 0.0 if fate.measured is None else fate.measured
-    limit = 0.0 if fate.limit is None else fate.limit
-    return _REASONS[fate.gate].format(measured=measured, limit=limit)
+    return GATES[fate.gate].sentence.format(measured=fate.measured or 0.0, limit=fate.limit or 0.0)
 
 
 class Rejections:

@@ -5,9 +5,9 @@ import pytest
 
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours, float32_error
 from consensus_server.core.consensus import Pool, decide
-from consensus_server.core.consensus.clustering import BlockedNeighbours
+from consensus_server.core.consensus.answers.similarity import unit_vectors
+from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.rounding import settled
-from consensus_server.core.consensus.similarity import unit_vectors
 from tests.support.policies import plain
 
 

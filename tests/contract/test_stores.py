@@ -11,7 +11,7 @@ import pytest
 
 from consensus_server.backends.store import SqlStore
 from consensus_server.core.appeals import Outcome
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.federations import AnswerPolicy, Prompt, Role, Terms

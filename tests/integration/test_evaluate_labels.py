@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
 from consensus_server.core.consensus.confidence import CONFIDENCES
-from consensus_server.core.consensus.equivalence import EQUIVALENCES
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.clusterers import CLUSTERERS

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
 
+from consensus_server.core.consensus.answers.similarity import row_cosines, unit_vectors
 from consensus_server.core.consensus.rounding import DECIMALS
-from consensus_server.core.consensus.similarity import row_cosines, unit_vectors
 
 _ROWS_AT_ONCE = 1024
 """Queries per call: bounds the memory of one answer of FAISS to 12 bytes x 1,024 x answers."""

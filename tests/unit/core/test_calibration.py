@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from consensus_server.core.consensus import Calibration, decide
-from consensus_server.core.consensus.calibration import calibrated
+from consensus_server.core.consensus.confidence import calibrated
 from tests.support.policies import plain
 
 FITTED = Calibration("dominant_share", scores=(0.2, 0.6, 1.0), probabilities=(0.5, 0.6, 0.9))

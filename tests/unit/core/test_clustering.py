@@ -6,14 +6,14 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from consensus_server.core.consensus.clustering import (
+from consensus_server.core.consensus.answers.similarity import cosines, pairs_within, unit_vectors
+from consensus_server.core.consensus.meaning.linkage import (
     average_linkage,
     component_clusters,
     components,
     first_members,
     linkage_clusters,
 )
-from consensus_server.core.consensus.similarity import cosines, pairs_within, unit_vectors
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "consensus"
 
@@ -69,7 +69,7 @@ def test_linkage_does_not_depend_on_the_block(monkeypatch):
     unit = unit_vectors(np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32))
     rows = np.arange(60).reshape(10, 6)
     whole = linkage_clusters(unit, rows, np.full(10, 0.6))
-    monkeypatch.setattr("consensus_server.core.consensus.clustering._BLOCK_VALUES", 1)
+    monkeypatch.setattr("consensus_server.core.consensus.meaning.linkage._BLOCK_VALUES", 1)
     np.testing.assert_array_equal(linkage_clusters(unit, rows, np.full(10, 0.6)), whole)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
-from consensus_server.core.consensus.code import code_key
+from consensus_server.core.consensus.meaning.code import code_key
 
 PLAIN = "def total(xs):\n    s = 0\n    for x in xs:\n        s += x\n    return s\n"
 SAME = [

@@ -142,7 +142,7 @@ def test_exact_pools_compare_texts_not_vectors(make_pool):
 
 
 def test_a_large_pool_is_clustered_by_the_callers_index(make_pool, monkeypatch):
-    monkeypatch.setattr("consensus_server.core.consensus.clustering.FULL_MATRIX_ANSWERS", 3)
+    monkeypatch.setattr("consensus_server.core.consensus.meaning.linkage.FULL_MATRIX_ANSWERS", 3)
 
     class Joined:
         def pairs_within(self, vectors, similarity):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
-from consensus_server.core.consensus.final_answers import final_answer
+from consensus_server.core.consensus.meaning.final_answers import final_answer
 
 STATED = {
     "number 42": [

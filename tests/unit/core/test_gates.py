@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from consensus_server.core.consensus.gates import GATES, Candidates, refusals
 
 

@@ -6,20 +6,19 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from consensus_server.core.consensus.crowds import copy_groups
+from consensus_server.core.consensus.guards import printable_share
+from consensus_server.core.consensus.measures import Measures
+from consensus_server.core.consensus.redundancy import unusual_company
+from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price, lent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
-from consensus_server.core.consensus.clustering import FULL_MATRIX_ANSWERS
-from consensus_server.core.consensus.crowds import copy_groups
+from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.guards import printable_share
-from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import unusual_company
-from consensus_server.core.consensus.repetition import repetition
-from consensus_server.core.consensus.similarity import unit_vectors
-from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price, lent
+from consensus_server.core.consensus.meaning.linkage import FULL_MATRIX_ANSWERS
+from consensus_server.core.consensus.words.repetition import repetition
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 WORDS = [f"word{i}" for i in range(400)]

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import lexical
-from consensus_server.core.consensus.layout import Layout
-from consensus_server.core.consensus.lexical import distinct_words, information, overlaps, words
+from consensus_server.core.consensus.words.lexical import distinct_words, information, overlaps, words
 
 
 @pytest.mark.parametrize(

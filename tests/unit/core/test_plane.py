@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus.plane import principal_plane
+from consensus_server.core.maps import principal_plane
 
 
 def vectors_of(rows):

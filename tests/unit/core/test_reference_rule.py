@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from consensus_server.core.consensus import guards, support, weighing
-from consensus_server.core.consensus.clustering import average_linkage
-from consensus_server.core.consensus.layout import Layout
 from consensus_server.core.consensus.measures import Cues, Measures
 from consensus_server.core.consensus.weighing import judge
+
+from consensus_server.core.consensus import guards, support, weighing
+from consensus_server.core.consensus.meaning.linkage import average_linkage
 
 GOLDEN = Path(__file__).parents[4] / "shared" / "consensus" / "golden.npz"
 

@@ -5,14 +5,14 @@ from functools import partial
 
 import numpy as np
 import pytest
+from consensus_server.core.consensus.support import BETA, MOST_RELIABILITY, VOICES, trusted
+from consensus_server.core.consensus.weighing import weigh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus.background import CARRIED_PROMPTS, Background, Prior
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.pools import Policy
-from consensus_server.core.consensus.support import BETA, MOST_RELIABILITY, VOICES, trusted
-from consensus_server.core.consensus.weighing import weigh
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.round.earlier import CARRIED_PROMPTS, Background, Prior
 from consensus_server.core.reliability import Reliability, name_of, row_of, spread_of
 
 HALF_LIFE = Policy().half_life_rounds

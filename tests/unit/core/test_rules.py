@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from consensus_server.core.consensus import RULES, decide
-from consensus_server.core.consensus.medoid import closeness_to_geometric_median
+from consensus_server.core.consensus.answers.centrality import closeness_to_geometric_median
+from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.rules import rule_named
-from consensus_server.core.consensus.similarity import unit_vectors
 from tests.support.policies import plain
 
 

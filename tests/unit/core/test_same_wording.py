@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from consensus_server.core.consensus.weighing import weigh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide, support
-from consensus_server.core.consensus.weighing import weigh
 
 PLAIN = Policy(rule="hybrid", guards=False, reliability=False, length_penalty=0.0, abstain=False)
 TERSE, WORDY = "The yuan is the money of China.", "China uses the yuan as its currency."

@@ -3,7 +3,7 @@ import pytest
 from jaxtyping import TypeCheckError
 
 from consensus_server.core.consensus import clustering
-from consensus_server.core.consensus.similarity import unit_vectors
+from consensus_server.core.consensus.answers.similarity import unit_vectors
 
 
 def test_shapes_are_checked_while_these_tests_run():

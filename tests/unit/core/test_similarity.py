@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from consensus_server.core.consensus.answers.similarity import cosines, pairs_within, unit_vectors
 from consensus_server.core.consensus.rounding import settled
-from consensus_server.core.consensus.similarity import cosines, pairs_within, unit_vectors
 
 
 def vectors(answers, dimension, seed=0):
@@ -61,7 +61,7 @@ def test_pairs_do_not_depend_on_the_block(monkeypatch):
     whole = pairs_within(raw, 0.3)
     assert len(whole) > 10
     for values in (1, 170, 2500):
-        monkeypatch.setattr("consensus_server.core.consensus.similarity._BLOCK_VALUES", values)
+        monkeypatch.setattr("consensus_server.core.consensus.answers.similarity._BLOCK_VALUES", values)
         np.testing.assert_array_equal(pairs_within(raw, 0.3), whole)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from consensus_server.core.consensus import Policy, Pool
 from consensus_server.core.consensus.answers import read
-from consensus_server.core.consensus.clustering import BlockedNeighbours
+from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.evaluation.clusterers import CLUSTERERS, UnknownClusterer, clusterer_named
 
 

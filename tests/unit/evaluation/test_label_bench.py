@@ -6,7 +6,7 @@ import pytest
 
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus import Policy, Pool, decide
-from consensus_server.core.consensus.final_answers import final_answer
+from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from consensus_server.backends.encoders import HashingEncoder
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.calibration import (
     CalibrationError,
     calibrate,

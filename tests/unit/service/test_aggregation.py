@@ -9,7 +9,7 @@ import pytest
 
 from client_kit.wire import PseudoLabel, pseudo_labels_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import RoundFailed, RoundNotPublished
 from consensus_server.service import aggregation as aggregation_module
 from consensus_server.service.aggregation import Aggregation, Result

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from client_kit import wire
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     AlreadyExists,
     NotReady,

@@ -6,7 +6,7 @@ import pytest
 
 from client_kit.wire import Abstention, PseudoLabel
 from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
 

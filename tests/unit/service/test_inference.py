@@ -10,7 +10,7 @@ from client_kit.wire import content_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus import RULES
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed

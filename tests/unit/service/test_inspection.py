@@ -6,7 +6,7 @@ import pytest
 
 from consensus_server.backends.projections import LEAST_ANSWERS, ProjectionError, umap_plane
 from consensus_server.core.appeals import Outcome
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     Forbidden,
     RoundNotPublished,

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from consensus_server.core.appeals import Outcome
-from consensus_server.core.consensus.pools import Policy
+from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     AlreadyExists,
     Forbidden,

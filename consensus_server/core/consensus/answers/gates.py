@@ -72,7 +72,9 @@ def rejections_of(gate: str, found: Finding, rejected: Bool[np.ndarray, " answer
     if found.value is None or found.limit is None:
         return {row: Rejection(gate, None) for row in rows.tolist()}
     values, limits = settled(found.value[rows]).tolist(), settled(found.limit[rows]).tolist()
-    return {row: Rejection(gate, Reading(*reading)) for row, *reading in zip(rows.tolist(), values, limits, strict=True)}
+    return {
+        row: Rejection(gate, Reading(*reading)) for row, *reading in zip(rows.tolist(), values, limits, strict=True)
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,8 +109,8 @@ def first_members(groups: Int64[np.ndarray, " answers"]) -> Int64[np.ndarray, " 
 
 
 def in_blocks(pool: Int64[np.ndarray, " answers"], most: int) -> Iterator[slice]:
-    """Consecutive rows of whole pools, at most `most` at a time; a larger pool is a block of its own."""
-    ends = np.cumsum(np.bincount(pool)).tolist()
+    """Consecutive rows of whole pools, at most `most` at a time; a larger pool is a block of its own. pool: ascending."""
+    ends = np.cumsum(np.unique(pool, return_counts=True)[1]).tolist()
     first = 0
     for end, following in zip(ends, [*ends[1:], np.inf], strict=False):
         if following - first > most:

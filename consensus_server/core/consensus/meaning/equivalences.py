@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.table import Answers, codes, first_members
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.code import code_key
@@ -110,5 +109,5 @@ def group(
 
 def least_similarity(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:
     """Mean cosine at which clusters of each pool still merge: 1 less `distance_long` in a long pool, `distance_short` else."""
-    lengths: Lengths = answers.lengths(policy.short_chars)
-    return 1 - np.where(lengths.long_pools, policy.distance_long, policy.distance_short)
+    long = answers.lengths(policy.short_chars).long_pools
+    return 1 - np.where(long, policy.distance_long, policy.distance_short)

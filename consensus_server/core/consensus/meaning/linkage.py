@@ -136,7 +136,7 @@ def semantic_clusters(
             clusters[rows] = _linked(answers.unit, rows, similarity[pools])
             continue
         for pool, own in zip(pools.tolist(), rows, strict=True):
-            clusters[own] = _connected(answers, own, float(similarity[pool]), neighbours)
+            clusters[own] = connected_clusters(answers, own, float(similarity[pool]), neighbours)
     return clusters
 
 
@@ -152,10 +152,14 @@ def _linked(
     return np.take_along_axis(rows, np.concatenate(labels), axis=1)
 
 
-def _connected(
+def connected_clusters(
     answers: Answers, own: Int64[np.ndarray, " size"], similarity: float, neighbours: Neighbours
 ) -> Int64[np.ndarray, " size"]:
-    """Connected components of one large pool. Copies of a text are looked up once: a thousand give no million pairs."""
+    """Connected components of the pool whose rows are `own`: the graph joins answers at least this similar.
+
+    Copies of a text are looked up once: a thousand give no million pairs.
+    """
     _, first, inverse = np.unique(answers.content[own], return_index=True, return_inverse=True)
     pairs = neighbours.pairs_within(answers.vectors[own][first], similarity)
-    return own[first_members(components(pairs, len(first))[inverse])]
+    clusters: Int64[np.ndarray, " size"] = own[first_members(components(pairs, len(first))[inverse])]
+    return clusters

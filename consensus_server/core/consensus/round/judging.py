@@ -91,10 +91,14 @@ def judge_round(
     verdict = _nothing(len(usable), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
     if paired.any():
-        measures = _measured(answers.at(np.flatnonzero(paired)), pools, policy, for_gates and for_gates.at(paired[usable]))
+        measures = _measured(
+            answers.at(np.flatnonzero(paired)), pools, policy, for_gates and for_gates.at(paired[usable])
+        )
         part = judge(measures, policy, known)
         verdict.enter(np.flatnonzero(paired), part)
-        standings = participant_standings(measures, part.admitted, part.votes, part.standing.z, known, answers.names)
+        standings = participant_standings(
+            measures, part.admitted, part.votes, part.standing.z, known=known, names=answers.names
+        )
     for rows in _unpaired(answers, np.flatnonzero(usable & ~paired), 0 if for_gates else _BLOCK_VALUES):
         some = answers.at(rows)
         if for_gates is None:
@@ -148,7 +152,7 @@ def judge_unpaired(
     seen, rejections = _before_votes(measures, known)
     group = copy_groups(measures, openings, seen.admitted)
     votes, admitted, late = _counted(seen, group_size_by_groups(group), known)
-    standing = stand_in_large_pool(measures, unit, admitted, votes, group, policy.length_penalty)
+    standing = stand_in_large_pool(measures, unit, admitted, votes, group, length_penalty=policy.length_penalty)
     return Verdict(admitted, rejections | late, votes, standing)
 
 

@@ -56,6 +56,7 @@ def stand_in_large_pool(
     admitted: Bool[np.ndarray, " answers"],
     votes: Float64[np.ndarray, " answers"],
     group: Int64[np.ndarray, " answers"],
+    *,
     length_penalty: float,
 ) -> Standing:
     """Mean cosine of each answer to the admitted ones that are no copies of it, less the price of length.

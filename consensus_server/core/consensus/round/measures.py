@@ -136,7 +136,8 @@ def measure_unpaired(answers: Answers, policy: Policy, for_gates: GateMeasures) 
 def by_key(answers: Answers) -> Bool[np.ndarray, " answers"]:
     """Whether each answer's pool is compared by keys, and not by meaning."""
     keyed = np.array([each != "semantic" for each in answers.equivalences], dtype=bool)
-    return keyed[answers.pool]
+    by_key: Bool[np.ndarray, " answers"] = keyed[answers.pool]
+    return by_key
 
 
 def measure_for_gates(

@@ -172,6 +172,7 @@ def participant_standings(
     admitted: Bool[np.ndarray, " answers"],
     votes: Float64[np.ndarray, " answers"],
     z: Float64[np.ndarray, " answers"],
+    *,
     known: Known,
     names: Sequence[str],
 ) -> tuple[ParticipantStanding, ...]:
