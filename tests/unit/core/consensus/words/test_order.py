@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.guards import LEAST_ORDER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus.round.gates import LEAST_ORDER
 from consensus_server.core.consensus.words.order import LEAST_PAIRS, shares_in_order, word_pairs
 
 NOUNS = [f"noun{i}" for i in range(60)]

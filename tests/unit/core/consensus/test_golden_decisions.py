@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "consensus"
+GOLDEN = Path(__file__).parents[3] / "golden" / "consensus"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from consensus_server.core.consensus.meaning.linkage import (
     linkage_clusters,
 )
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "consensus"
+GOLDEN = Path(__file__).parents[6] / "shared" / "consensus"
 
 
 def random_cosines(pools, size, seed=0, spread=0.5):

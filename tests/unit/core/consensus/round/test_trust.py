@@ -5,15 +5,15 @@ from functools import partial
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.support import BETA, MOST_RELIABILITY, VOICES, trusted
-from consensus_server.core.consensus.weighing import weigh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.consensus.round.earlier import CARRIED_PROMPTS, Background, Prior
+from consensus_server.core.consensus.round.earlier import REPUTATION_PROMPTS, EarlierRounds, Reputation
+from consensus_server.core.consensus.round.trust import BETA, HALF_EVIDENCE_VOTES, MOST_RELIABILITY, shrunk
 from consensus_server.core.reliability import Reliability, name_of, row_of, spread_of
+from tests.support.judged import judged
 
 HALF_LIFE = Policy().half_life_rounds
 RECOVERY_ROUNDS = 3
@@ -31,9 +31,9 @@ def row(mean, count, participant="a"):
 
 
 def reliability(mean, count, name=None, told=1.0):
-    prior = name or Prior(0.0, 0.0)
+    prior = name or Reputation(0.0, 0.0)
     columns = ([float(x)] for x in (mean, count, prior.mean, prior.prompts, told))
-    return float(trusted(*map(np.array, columns))[0])
+    return float(shrunk(*map(np.array, columns))[0])
 
 
 def test_a_newcomer_has_no_name_and_begins_in_the_middle():
@@ -60,20 +60,21 @@ def test_a_name_is_the_mean_of_rounds_of_which_older_ones_count_less():
 
 @given(mean=means, count=prompts, prior=means, behind=st.floats(0, 1e6))
 def test_what_a_participant_shows_counts_at_least_as_much_as_its_name(mean, count, prior, behind):
-    found = reliability(mean, count, Prior(prior, behind))
+    found = reliability(mean, count, Reputation(prior, behind))
     assert abs(found) <= MOST_RELIABILITY
     fresh = reliability(mean, count)
     assert (
-        abs(found - fresh) <= min(count, CARRIED_PROMPTS) / (count + CARRIED_PROMPTS) * (abs(prior) + abs(mean)) + 1e-9
+        abs(found - fresh)
+        <= min(count, REPUTATION_PROMPTS) / (count + REPUTATION_PROMPTS) * (abs(prior) + abs(mean)) + 1e-9
     )
-    if count * mean > min(count, CARRIED_PROMPTS) * abs(prior):
+    if count * mean > min(count, REPUTATION_PROMPTS) * abs(prior):
         assert found > 0
 
 
 @given(mean=means, other=means, count=prompts, prior=means)
 def test_no_voice_of_eight_weighs_more_than_twelve_times_another(mean, other, count, prior):
-    told = 7 / (7 + VOICES)
-    weights = [np.exp(BETA * reliability(each, count, Prior(prior, 100.0), told)) for each in (mean, other)]
+    told = 7 / (7 + HALF_EVIDENCE_VOTES)
+    weights = [np.exp(BETA * reliability(each, count, Reputation(prior, 100.0), told)) for each in (mean, other)]
     assert max(weights) / min(weights) <= np.exp(2 * BETA * MOST_RELIABILITY * told) + 1e-9 < 12.2
 
 
@@ -100,7 +101,7 @@ def test_a_name_is_made_of_rounds_whatever_their_order(past):
 
 
 def standing(mean, count, prior_mean, prior_prompts):
-    from consensus_server.core.consensus.support import ParticipantStanding
+    from consensus_server.core.consensus.round.trust import ParticipantStanding
 
     return ParticipantStanding(
         participant="a",
@@ -190,8 +191,8 @@ def federation(make_round, plan, policy=GUARDED, **options):
     for number, liars in enumerate(plan, start=1):
         pools = make_round(number, liars, **options)
         names = {who: name_of(rows, number, policy.half_life_rounds) for who, rows in past.items()}
-        background = Background({who: name for who, name in names.items() if name})
-        outcome = decide_round(pools, policy, background=background)
+        earlier = EarlierRounds({who: name for who, name in names.items() if name})
+        outcome = decide_round(pools, policy, earlier=earlier)
         rows = [row_of(each, weight=1.0) for each in outcome.participants]
         for each in rows:
             past.setdefault(each.participant, []).append((number, each))
@@ -229,8 +230,8 @@ def _shifted(make_round, first, number, *args, **options):
 
 
 def test_a_name_counts_in_a_round_of_one_prompt(make_round):
-    names = {"s0": Prior(1.0, 100.0), "s1": Prior(-1.0, 100.0)}
-    weighed = weigh(make_round(1, prompts=1), replace(GUARDED, guards=False), Background(names)).pools[0]
+    names = {"s0": Reputation(1.0, 100.0), "s1": Reputation(-1.0, 100.0)}
+    weighed = judged(make_round(1, prompts=1), replace(GUARDED, guards=False), EarlierRounds(names))[0]
     assert weighed.standing.reliability[0] > 0 > weighed.standing.reliability[1]
 
 
@@ -248,12 +249,12 @@ def test_who_lied_for_long_is_heard_again_when_it_agrees(make_round):
 @given(st.randoms(use_true_random=False))
 def test_neither_order_of_pools_nor_of_the_background_matters(make_round, shuffle):
     pools = make_round(3, {"s8", "s9"}, prompts=12)
-    priors = {f"s{k}": Prior(k / 7 - 0.5, 10.0 + k) for k in range(10)}
-    before = decide_round(pools, GUARDED, background=Background(priors))
+    priors = {f"s{k}": Reputation(k / 7 - 0.5, 10.0 + k) for k in range(10)}
+    before = decide_round(pools, GUARDED, earlier=EarlierRounds(priors))
     keys, order = list(priors), list(range(12))
     shuffle.shuffle(keys)
     shuffle.shuffle(order)
-    after = decide_round([pools[i] for i in order], GUARDED, background=Background({k: priors[k] for k in keys}))
+    after = decide_round([pools[i] for i in order], GUARDED, earlier=EarlierRounds({k: priors[k] for k in keys}))
     assert after.participants == before.participants
     assert after.decisions == [before.decisions[i] for i in order]
 
@@ -261,7 +262,7 @@ def test_neither_order_of_pools_nor_of_the_background_matters(make_round, shuffl
 def test_a_name_moves_scores_but_not_the_middle(make_round):
     pools = make_round(5, prompts=12)
     plain = decide_round(pools, GUARDED)
-    named = decide_round(pools, GUARDED, background=Background({"s0": Prior(2.0, 1e9)}))
+    named = decide_round(pools, GUARDED, earlier=EarlierRounds({"s0": Reputation(2.0, 1e9)}))
     gained = [b.reliability - a.reliability for a, b in zip(plain.participants, named.participants, strict=True)]
     assert gained[0] > 0.1
     assert gained[1:] == pytest.approx([0] * 9, abs=0.05)
@@ -286,7 +287,7 @@ def test_an_exemption_lets_one_participant_pass_one_guard(make_round, guard):
     before = decide_round(pools, GUARDED).decisions
     assert {gate for decision in before for gate in decision.gates.values()} == {guard}
     assert all(set(decision.readings) == set(decision.gates) for decision in before)
-    spared = decide_round(pools, GUARDED, background=Background(exempt=frozenset({("s9", guard)}))).decisions
+    spared = decide_round(pools, GUARDED, earlier=EarlierRounds(exempt=frozenset({("s9", guard)}))).decisions
     assert [decision.gates for decision in spared] == [{}] * 12
-    other = decide_round(pools, GUARDED, background=Background(exempt=frozenset({("s8", guard)}))).decisions
+    other = decide_round(pools, GUARDED, earlier=EarlierRounds(exempt=frozenset({("s8", guard)}))).decisions
     assert other == before

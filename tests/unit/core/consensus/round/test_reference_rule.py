@@ -1,19 +1,23 @@
 """The guarded rule against the reference that the project was given; it lies beside the project and never in it.
 
-What we changed since (decisions 0014, 0015, 0017) is switched off here; all else must be the reference's to the last digit.
+What we changed since (decision 0014) is switched off here; all else must be the reference's to the last digit.
 """
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.measures import Cues, Measures
-from consensus_server.core.consensus.weighing import judge
 
-from consensus_server.core.consensus import guards, support, weighing
+from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.meaning.linkage import average_linkage
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.round import gates, judging, standing, trust
+from consensus_server.core.consensus.round.earlier import EarlierRounds
+from consensus_server.core.consensus.round.judging import judge
+from consensus_server.core.consensus.round.measures import GateMeasures, Measures
 
-GOLDEN = Path(__file__).parents[4] / "shared" / "consensus" / "golden.npz"
+AS_THE_REFERENCE = Policy(length_penalty=0.0)
+GOLDEN = Path(__file__).parents[6] / "shared" / "consensus" / "golden.npz"
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +31,12 @@ def golden():
 def _as_the_reference_has_it(monkeypatch):
     """Trust whatever the number of voices, lent to copies too; all answers far from the prompt off topic; F2 of bare words;
     whoever repeats a short answer supports it."""
-    theirs = {"SCALE_WORDS": 8.80, "BETA": 1.0, "LAMBDA": 2.0, "VOICES": 0.0, "CLEARLY_CENTRAL": -np.inf}
+    theirs = {"BETA": 1.0, "LAMBDA": 2.0, "HALF_EVIDENCE_VOTES": 0.0, "CLEARLY_CENTRAL": -np.inf}
     for name, value in theirs.items():
-        monkeypatch.setattr(support, name, value)
-    monkeypatch.setattr(guards, "LIKENESS_OF_TOPICAL", np.inf)
-    monkeypatch.setattr(weighing, "repeated", lambda _measures, _admitted, _votes, redundant: redundant)
+        monkeypatch.setattr(trust, name, value)
+    monkeypatch.setattr(standing, "SCALE_WORDS", 8.80)
+    monkeypatch.setattr(gates, "LIKENESS_OF_TOPICAL", np.inf)
+    monkeypatch.setattr(judging, "redundancy_in_support", lambda _measures, _admitted, _votes, redundant: redundant)
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +44,16 @@ def measures(golden):
     prompts, models = golden["length"].shape
     chunk, first = (golden[name].astype(np.float64) for name in ("chunk", "first"))
     return Measures(
-        layout=Layout(np.repeat(np.arange(prompts), models)),
+        pairs=(pairs := Pairs(np.repeat(np.arange(prompts), models))),
         participant=np.tile(np.arange(models), prompts),
-        length=golden["length"].astype(np.int64).ravel(),
+        lengths=Lengths(pairs.pool, golden["length"].astype(np.int64).ravel(), Policy().short_chars),
         by_key=np.zeros(prompts * models, dtype=bool),
         wording=np.arange(prompts * models),  # no text is there twice, as far as the reference knows
         cosine=np.einsum("pid,pjd->pij", chunk, chunk).ravel(),
         f1=golden["f1"].astype(np.float64).ravel(),
         coverage=golden["f2"].astype(np.float64).ravel(),
-        cues=Cues(
-            opening_cosine=np.einsum("pid,pjd->pij", first, first).ravel(),
+        opening_cosine=np.einsum("pid,pjd->pij", first, first).ravel(),
+        for_gates=GateMeasures(
             printable=golden["printable"].astype(np.float64).ravel(),
             relevance=golden["relevance"].astype(np.float64).ravel(),
             repetition=np.tile(golden["repetition"], prompts),
@@ -58,7 +63,7 @@ def measures(golden):
 
 
 def test_votes_and_scores_are_those_of_the_reference(golden, measures):
-    verdict = judge(measures, reliability=True)
+    verdict = judge(measures, AS_THE_REFERENCE, EarlierRounds().of([""] * 64))
     shape = golden["length"].shape
     np.testing.assert_allclose(verdict.votes.reshape(shape), golden["weight"], atol=1e-5)
     score = np.where(verdict.admitted, verdict.standing.score, 0)
@@ -67,7 +72,7 @@ def test_votes_and_scores_are_those_of_the_reference(golden, measures):
 
 def test_picks_are_those_of_the_reference(golden, measures):
     """Average linkage of the admitted answers only: who was refused cannot bend the clusters of the others."""
-    verdict = judge(measures, reliability=True)
+    verdict = judge(measures, AS_THE_REFERENCE, EarlierRounds().of([""] * 64))
     prompts, models = golden["length"].shape
     admitted = verdict.admitted.reshape(prompts, models)
     cosine = measures.cosine.reshape(prompts, models, models)

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
-from consensus_server.core.consensus.gates import GATES, Candidates, refusals
+
+from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Candidates, rejected_alone
 
 
 def gates(texts, vectors):
-    return refusals(Candidates(texts, np.asarray(vectors, dtype=np.float32)))
+    found = rejected_alone(Candidates(texts, np.asarray(vectors, dtype=np.float32)))
+    return [found[row].gate if row in found else None for row in range(len(texts))]
 
 
 @pytest.mark.parametrize(
@@ -43,8 +45,8 @@ def test_the_first_gate_gives_the_name():
 
 def test_every_gate_judges_each_answer_by_itself():
     candidates = Candidates(["a", " ", "b"], np.array([[1, 0], [1, 0], [0, 0]], np.float32))
-    for gate in GATES.values():
-        verdict = gate(candidates)
-        alone = [gate(Candidates([candidates.texts[i]], candidates.vectors[i : i + 1])).tolist() for i in range(3)]
-        assert [[v] for v in verdict.tolist()] == alone
+    for gate in ANSWER_GATES.values():
+        together = gate.find(candidates).rejected
+        alone = [gate.find(Candidates([candidates.texts[i]], candidates.vectors[i : i + 1])).rejected for i in range(3)]
+        assert [[v] for v in together.tolist()] == [each.tolist() for each in alone]
     assert gates([], np.zeros((0, 2))) == []

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.weighing import weigh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus import Policy, decide, support
+from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus.round import standing
+from tests.support.judged import judged
 
 PLAIN = Policy(rule="hybrid", guards=False, reliability=False, length_penalty=0.0, abstain=False)
 TERSE, WORDY = "The yuan is the money of China.", "China uses the yuan as its currency."
@@ -34,7 +35,7 @@ def picked(pools, policy):
 
 def scores(pools, policy):
     """Of every answer, by pool and place."""
-    return [weighed.standing.score for weighed in weigh(pools, policy).pools]
+    return [each.standing.score for each in judged(pools, policy)]
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def without_wording(monkeypatch):
 
     def call(function, *arguments):
         with monkeypatch.context() as patch:
-            patch.setattr(support, "SCALE_WORDING", 0.0)
+            patch.setattr(standing, "SCALE_WORDING", 0.0)
             return function(*arguments)
 
     return call
@@ -95,7 +96,7 @@ def test_a_smaller_weight_would_not_ensure_it(make_pool, monkeypatch):
     texts = ["a", "a", " ".join("abcdefghijklmnopqrstuvwxyz")]
     pools = [pool_of(make_pool, texts, [near(1, 1.0), near(1, 1.0), near(1, 0.9999)])]
     assert picked(pools, PLAIN) == ["a"]
-    monkeypatch.setattr(support, "SCALE_WORDING", 11.7)
+    monkeypatch.setattr(standing, "SCALE_WORDING", 11.7)
     assert picked(pools, PLAIN) == texts[2:]
 
 
@@ -138,7 +139,7 @@ def test_where_most_have_more_to_say_a_repeated_short_sentence_supports_itself_n
     policy = Policy(abstain=False)
     assert all(len(text) > 80 for text in picked(pools, policy))
     unguarded = picked(pools, replace(policy, guards=False))
-    assert all(len(text) < 80 for text in unguarded), "without guards nobody asks who repeats whom"
+    assert all(len(text) < 80 for text in unguarded), "without gates nobody asks who repeats whom"
 
 
 def test_its_givers_keep_their_votes(make_pool):
@@ -153,7 +154,7 @@ def test_where_half_are_short_they_agree(make_pool):
 
 
 def test_copies_do_not_make_most_of_a_pool_long(make_pool):
-    """Four copies of a long answer are one voice: five that say a fact in the same short words still agree."""
+    """Four copies of a long answer have one vote: five that say a fact in the same short words still agree."""
     pool = a_mixed_pool(make_pool, 2, 5, prompt_id="paris")
     lie = elaborate(np.random.default_rng(9), "It is paris and nothing else, but")
     texts = [*pool.texts, *[lie] * 4]
@@ -170,12 +171,12 @@ def test_samples_do_not_make_most_of_a_pool_long(make_pool):
     assert len(picked([sampled], Policy(abstain=False))[0]) < 80
 
 
-def test_a_good_name_is_not_lent_to_a_short_sentence_repeated_among_longer_ones(make_pool):
+def test_a_good_reputation_does_not_reach_a_short_sentence_repeated_among_longer_ones(make_pool):
     """Four that earned trust on thirty prompts say one short sentence on another, which the pool does not stand behind."""
     rng = np.random.default_rng(3)
     pools = [_where_the_last_four_stand_out(make_pool, rng, f"p{i:02}") for i in range(30)]
     pools.append(a_mixed_pool(make_pool, 6, 4, prompt_id="p99"))
-    trust = [weighed.standing.reliability[-4:] for weighed in weigh(pools, Policy(abstain=False)).pools]
+    trust = [each.standing.reliability[-4:] for each in judged(pools, Policy(abstain=False))]
     assert trust[0].min() > 0.1
     assert trust[-1].max() <= 0
 
