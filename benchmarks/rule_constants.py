@@ -3,8 +3,9 @@
     python benchmarks/rule_constants.py FILE... --try length_penalty=0,0.5,0.8,1 [--try lambda=5,7] [--panel-size 8] [--panels 100]
 
 FILE: as for `consensus-server evaluate-labels`. `--try NAME=VALUES` may stand several times; all combinations are tried.
-Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `scale_wording`, `beta`, `lambda`, `voices` of
-`core/consensus/support.py`; `information`, 1 or 0: whether rare words count for more, or all words alike.
+Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `scale_wording` of `core/consensus/round/standing.py`;
+`beta`, `lambda`, `half_evidence_votes` of `core/consensus/round/trust.py`; `information`, 1 or 0: whether rare words count for
+more, or all words alike.
 
 One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the best single
 participant's, the same adjusted for length, and length of the picks over their pool's mean. `chosen` is what each of
@@ -26,10 +27,9 @@ import numpy as np
 
 from consensus_server.backends.encoders import DEFAULT_ENCODER, load_encoder
 from consensus_server.backends.store import open_store
-from consensus_server.core.consensus import support
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.round import measures, standing, trust
 from consensus_server.core.consensus.words.lexical import Words
-from consensus_server.evaluation import bank as bank_module
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
@@ -37,7 +37,8 @@ from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
 
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")
-RULE = ("scale_words", "scale_wording", "beta", "lambda", "voices")
+STANDING = ("scale_words", "scale_wording")
+TRUST = ("beta", "lambda", "half_evidence_votes")
 WORDS = "information"
 
 
@@ -93,9 +94,11 @@ def _settings(options: argparse.Namespace) -> Iterator[dict[str, float]]:
 
 def _decided(bank: Bank, panels: list[Panel], setting: dict[str, float]) -> Iterator[tuple[Panel, np.ndarray]]:
     policy = replace(Policy(abstain=False), **{name: setting[name] for name in POLICY if name in setting})
-    constants = {name.upper(): setting[name] for name in RULE if name in setting}
+    of_standing, of_trust = (
+        {name.upper(): setting[name] for name in names if name in setting} for names in (STANDING, TRUST)
+    )
     weight = {} if setting.get(WORDS, 1) else {WORDS: _all_alike}
-    with _patched(support, constants), _patched(bank_module, weight):
+    with _patched(standing, of_standing), _patched(trust, of_trust), _patched(measures, weight):
         yield from ((panel, decide_panel(bank, panel, [policy])[0].slot) for panel in panels)
 
 
@@ -137,8 +140,8 @@ def _cross_validated(
 
 def _values(text: str) -> tuple[str, list[float]]:
     name, _, values = text.partition("=")
-    if name not in (*POLICY, *RULE, WORDS):
-        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*POLICY, *RULE, WORDS))}")
+    if name not in (*POLICY, *STANDING, *TRUST, WORDS):
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join((*POLICY, *STANDING, *TRUST, WORDS))}")
     try:
         return name, [float(part) for part in values.split(",")]
     except ValueError:

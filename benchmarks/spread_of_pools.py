@@ -7,63 +7,57 @@ encoder measure them, so that it runs in seconds and without weights. One line f
 """
 
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from consensus_server.core.consensus.equivalence import folded
-from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.support import participant_standings
-from consensus_server.core.consensus.weighing import judge
 
 from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.core.consensus.answers.table import codes
+from consensus_server.backends.store import open_store
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.consensus.round.earlier import nothing_known
-from consensus_server.core.consensus.words.lexical import distinct_words, information, overlaps
+from consensus_server.core.consensus.round.earlier import EarlierRounds
+from consensus_server.core.consensus.round.judging import judge
+from consensus_server.core.consensus.round.trust import participant_standings
 from consensus_server.core.reliability import row_of, spread_of
-from consensus_server.evaluation.answer_files import JudgedAnswers, read_judged_answers
+from consensus_server.evaluation.answer_files import read_judged_answers
+from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.panels import draw_panel
 
 PROMPTS, PANELS, SIZE, SEED = 60, 60, 8, 7
 
 
-def tables(answers: JudgedAnswers) -> tuple[np.ndarray, ...]:
-    """Length and wording by prompt and model; cosine, F1 and coverage by prompt and two models."""
-    prompts, models = len(answers.prompts), len(answers.models)
-    texts = [text or " " for row in answers.outputs for text in row]
-    layout = Layout(np.repeat(np.arange(prompts), models))
-    found = distinct_words(texts)
-    weight = information(found, layout.pool)
-    f1, coverage = (each.reshape(prompts, models, models) for each in overlaps(found, layout, weight))
-    vectors = HashingEncoder().encode(texts).astype(np.float64).reshape(prompts, models, -1)
-    lengths = np.array([len(text) for text in texts], dtype=np.int64).reshape(prompts, models)
-    wording = codes(map(folded, texts)).reshape(prompts, models)
-    return lengths, wording, np.einsum("pid,pjd->pij", vectors, vectors), f1, coverage
-
-
 def measured(file: Path) -> str:
     """Means over panels: loss of the picks against the best member, how far the most central one stands above the median."""
-    answers = read_judged_answers(file, PROMPTS)
-    lengths, wording, *pairs = tables(answers)
-    prompts = np.arange(len(answers.prompts))
-    rows = []
-    for number in range(PANELS):
-        members = draw_panel(len(answers.models), SIZE, SEED, number)
-        cosine, f1, coverage = (each[np.ix_(prompts, members, members)].ravel() for each in pairs)
-        layout, who = Layout(np.repeat(prompts, SIZE)), np.tile(np.arange(SIZE), len(prompts))
-        length, words = (each[:, members].ravel() for each in (lengths, wording))
-        measures = Measures(layout, who, length, words, np.zeros(len(who), dtype=bool), cosine, f1, coverage, None)
-        verdict = judge(measures, reliability=True, length_penalty=Policy().length_penalty)
-        worth = answers.preferences[:, members]
-        picks = verdict.standing.score.reshape(len(prompts), SIZE).argmax(axis=1)
-        loss = np.nanmean(worth, axis=0).max() - np.nanmean(worth[prompts, picks])
-        names = [str(slot) for slot in range(SIZE)]
-        found = participant_standings(measures, verdict, nothing_known(SIZE), names)
-        spread = spread_of([row_of(each, weight=1.0) for each in found])
-        if spread is not None:
-            rows.append((loss, spread.highest - spread.median, spread.few_far_above))
+    judged = read_judged_answers(file, PROMPTS)
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/embeddings.sqlite")
+        try:
+            bank = make_bank(judged, [], HashingEncoder(), store.embeddings)
+        finally:
+            store.close()
+    drawn = (draw_panel(len(judged.models), SIZE, SEED, number) for number in range(PANELS))
+    rows = [row for row in (_of_panel(bank, members) for members in drawn) if row is not None]
     loss, above, marked = np.array(rows, dtype=np.float64).mean(axis=0)
     return f"{file.name}: loss {loss:.3f}, most central above median {above:.2f}, few_far_above in {marked:.2f} of the panels"
+
+
+def _of_panel(bank: Bank, members: np.ndarray) -> tuple[float, float, bool] | None:
+    """Loss, most central above median, few far above; None where nobody was measured."""
+    policy = Policy(guards=False)
+    answers, row = bank.rows(np.tile(members, (len(bank.worth), 1)))
+    measures, usable = bank.measures(answers, row, policy)
+    known = EarlierRounds().of(answers.names)
+    verdict = judge(replace(measures, for_gates=None), policy, known)
+    score = np.full((len(bank.worth), SIZE), -np.inf)
+    score[answers.pool[usable], answers.places[usable]] = verdict.standing.score
+    worth = bank.worth[:, members]
+    loss = np.nanmean(worth, axis=0).max() - np.nanmean(worth[np.arange(len(worth)), score.argmax(axis=1)])
+    found = participant_standings(
+        measures, verdict.admitted, verdict.votes, verdict.standing.z, known=known, names=answers.names
+    )
+    spread = spread_of([row_of(each, weight=1.0) for each in found])
+    return None if spread is None else (loss, spread.highest - spread.median, spread.few_far_above)
 
 
 if __name__ == "__main__":
