@@ -11,7 +11,7 @@ from consensus_server.core.consensus.rules import rule_named
 
 def deciding_constants(policy: Policy) -> dict[str, float]:
     """By name; only those that the policy makes use of."""
-    found: dict[str, float] = {"score_decimals": DECIMALS, "full_matrix_answers": FULL_MATRIX_ANSWERS}
+    found: dict[str, int | float] = {"score_decimals": DECIMALS, "full_matrix_answers": FULL_MATRIX_ANSWERS}
     if policy.confidence in {"agreement", "trusted_similarity"}:
         found["trust"] = confidence.TRUST
     if rule_named(policy.rule).round_wide or policy.guards:
@@ -21,8 +21,8 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def _standing(policy: Policy) -> dict[str, float]:
-    found = {
+def _standing(policy: Policy) -> dict[str, int | float]:
+    found: dict[str, int | float] = {
         "scale_cosine": standing.SCALE_COSINE,
         "scale_words": standing.SCALE_WORDS,
         "scale_wording": standing.SCALE_WORDING,
@@ -47,7 +47,7 @@ def _standing(policy: Policy) -> dict[str, float]:
     return found
 
 
-def _guarding() -> dict[str, float]:
+def _guarding() -> dict[str, int | float]:
     of_gates = {name: value for gate in GATES.values() for name, value in gate.constants.items()}
     return of_gates | {
         "redundant_f1_from": redundancy.REDUNDANT_F1[0],

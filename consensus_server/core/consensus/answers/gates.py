@@ -49,7 +49,7 @@ class Gate(Generic[Seen]):
     """For whom it rejects; `{measured}` and `{limit}` stand for the two figures of a reading."""
     appealable: bool = True
     """Whether it judges. What is empty or has no vector cannot be admitted, whoever asks."""
-    constants: Mapping[str, float] = field(default_factory=dict)
+    constants: Mapping[str, int | float] = field(default_factory=dict)
     """The numbers it decides by, by the names under which a round's card has them."""
 
 

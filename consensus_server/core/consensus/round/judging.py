@@ -81,30 +81,29 @@ def judge_round(
     Raises MissingOpenings where the policy guards and a pool lacks what gates read.
     """
     rejections = rejected_alone(Candidates(answers.texts, answers.vectors))
-    usable = np.ones(len(answers.texts), dtype=bool)
-    usable[list(rejections)] = False
-    paired = usable & _fits_pairs(answers, usable) & round_wide
+    passed = np.ones(len(answers.texts), dtype=bool)
+    passed[list(rejections)] = False
+    usable = np.flatnonzero(passed)
+    fits = _fits_pairs(answers, passed)[usable] & round_wide
+    paired, unpaired = usable[fits], usable[~fits]
     known = earlier.of(answers.names)
-    if policy.guards:
-        _require_openings(pools)
-    for_gates = _for_gates(answers, pools, np.flatnonzero(usable)) if policy.guards and usable.any() else None
-    verdict = _nothing(len(usable), rejections)
+    for_gates = _for_gates(answers, pools, usable) if policy.guards else None
+    verdict = _nothing(len(passed), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
-    if paired.any():
-        measures = _measured(
-            answers.at(np.flatnonzero(paired)), pools, policy, for_gates and for_gates.at(paired[usable])
-        )
+    if len(paired):
+        at = np.flatnonzero(fits)
+        measures = _measured(answers.at(paired), pools, policy, for_gates and for_gates.at(at))
         part = judge(measures, policy, known)
-        verdict.enter(np.flatnonzero(paired), part)
+        verdict.enter(paired, part)
         standings = participant_standings(
             measures, part.admitted, part.votes, part.standing.z, known=known, names=answers.names
         )
-    for rows in _unpaired(answers, np.flatnonzero(usable & ~paired), 0 if for_gates else _BLOCK_VALUES):
+    for rows in _some_pools(answers, unpaired, 0 if for_gates else _BLOCK_VALUES):
         some = answers.at(rows)
         if for_gates is None:
             verdict.enter(rows, judge_alone(some))
         else:
-            measures = measure_unpaired(some, policy, for_gates.at(np.searchsorted(np.flatnonzero(usable), rows)))
+            measures = measure_unpaired(some, policy, for_gates.at(np.searchsorted(usable, rows)))
             verdict.enter(rows, judge_unpaired(measures, _openings(some, pools)[0], some.unit, policy, known))
     return verdict, standings
 
@@ -117,7 +116,7 @@ def _fits_pairs(answers: Answers, usable: Bool[np.ndarray, " answers"]) -> Bool[
     return fits
 
 
-def _unpaired(
+def _some_pools(
     answers: Answers, rows: Int64[np.ndarray, " some"], most_values: int
 ) -> Iterator[Int64[np.ndarray, " few"]]:
     """The rows, some whole pools at a time: of at most so many vector entries, or one."""
@@ -193,6 +192,9 @@ def _measured(answers: Answers, pools: Sequence[Pool], policy: Policy, for_gates
 
 def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray, " usable"]) -> GateMeasures:
     """What gates read of the usable answers, read now."""
+    for pool in pools:
+        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
+            raise MissingOpenings(pool.prompt_id)
     some = answers.at(usable)
     return measure_for_gates(
         answers,
@@ -204,17 +206,13 @@ def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray
     )
 
 
-def _require_openings(pools: Sequence[Pool]) -> None:
-    for pool in pools:
-        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
-            raise MissingOpenings(pool.prompt_id)
-
-
 def _openings(
     answers: Answers, pools: Sequence[Pool]
 ) -> tuple[Float64[np.ndarray, "answers dimension"], Float64[np.ndarray, "answers dimension"]]:
-    """Unit vectors of the answers' openings, and of their prompts'. pools: with openings, see `_require_openings`."""
+    """Unit vectors of the answers' openings, and of their prompts'. pools: with openings."""
     sources = answers.sources.tolist()
+    if not sources:
+        return answers.unit, answers.unit
     starts = np.cumsum([0, *(len(pools[source].texts) for source in sources)])
     openings = np.concatenate([np.asarray(pools[source].openings) for source in sources])
     prompts = np.stack([np.asarray(pools[source].prompt_opening) for source in sources])

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import groupby
-from typing import Final, Self
+from typing import Final, TypeVar
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -83,6 +83,9 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return spaced, unspaced
 
 
+SomeEntries = TypeVar("SomeEntries", bound="Entries")
+
+
 @dataclass(frozen=True)
 class Entries:
     """Some entries of each of many texts, text after text; subclasses add a column for each thing told of an entry."""
@@ -91,7 +94,7 @@ class Entries:
     text: Int64[np.ndarray, " entries"]
     """Number of the text that each entry is of, ascending."""
 
-    def of(self, rows: Int64[np.ndarray, " chosen"]) -> Self:
+    def of(self: SomeEntries, rows: Int64[np.ndarray, " chosen"]) -> SomeEntries:  # noqa: PYI019 - beartype decorates methods, and knows no Self there
         """The entries of some texts, which are numbered anew."""
         first = np.searchsorted(self.text, np.arange(self.texts + 1))
         count = first[rows + 1] - first[rows]
