@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from client_kit.errors import ConfigurationError
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generator, GeneratorSource
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
     REFT_FIELDS,
@@ -132,7 +132,7 @@ def _vllm_server(settings: VLLMServerSettings, work: Path, cache: AnswerCache, b
     from client_kit.generation.vllm_server import VLLMServerSource  # noqa: PLC0415
 
     return VLLMServerSource(
-        _endpoint(settings, settings.base_url or "http://127.0.0.1/v1"),
+        _inference_api(settings, settings.base_url or "http://127.0.0.1/v1"),
         work=work, attach=settings.base_url is not None, engine_args=settings.engine_args,
         start_seconds=settings.start_seconds, keep_running=settings.keep_running, cache=cache, budget=budget,
     )  # fmt: skip
@@ -141,12 +141,12 @@ def _vllm_server(settings: VLLMServerSettings, work: Path, cache: AnswerCache, b
 def _openai_compatible(settings: OpenAISettings, cache: AnswerCache, budget: Budget) -> Generator:
     from client_kit.generation.openai_generator import OpenAICompatibleGenerator  # noqa: PLC0415
 
-    endpoint = replace(_endpoint(settings, settings.base_url), token_limit_field=settings.token_limit_field)
+    endpoint = replace(_inference_api(settings, settings.base_url), token_limit_field=settings.token_limit_field)
     return OpenAICompatibleGenerator(OpenAICaller(endpoint), cache=cache, budget=budget)
 
 
-def _endpoint(settings: OpenAISettings | VLLMServerSettings, base_url: str) -> Endpoint:
-    return Endpoint(
+def _inference_api(settings: OpenAISettings | VLLMServerSettings, base_url: str) -> InferenceApi:
+    return InferenceApi(
         model=settings.model,
         base_url=base_url,
         api_key=_api_key(settings.api_key_env),

@@ -12,7 +12,7 @@ from client_kit.errors import ConfigurationError, GenerationError, SpendingLimit
 from client_kit.generation import transformers_local, vllm_local, vllm_server
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.transformers_local import TransformersGenerator
@@ -146,14 +146,14 @@ def test_every_field_of_transformers_reaches_it_and_has_its_default(generator, m
 
 
 def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
-    options = dataclasses.asdict(Endpoint(model="", base_url=""))
+    options = dataclasses.asdict(InferenceApi(model="", base_url=""))
     assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes"}
     assert {name: OpenAISettings.model_fields[name].default for name in OPENAI} == {
         name: options[name] for name in OPENAI
     }
     assert all(OPENAI[name] != options[name] for name in OPENAI)
     opened = generator(kind="openai", model="m", base_url="http://server/v1", **OPENAI)
-    assert opened._caller.endpoint == Endpoint(model="m", base_url="http://server/v1", **OPENAI)
+    assert opened._caller.endpoint == InferenceApi(model="m", base_url="http://server/v1", **OPENAI)
     opened.close()
 
 
