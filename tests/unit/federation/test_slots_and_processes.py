@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from client_kit.federation.processes import Processes, ProcessError
+from client_kit.federation.processes import ProcessError, Processes
 from client_kit.federation.progress import Progress, Step
 from client_kit.federation.slots import slot
 
