@@ -4,11 +4,13 @@ Each of several processes runs the trainer's own module, `accelerate launch ... 
 calls `take_part`: it reads the task from the folder, all train together, and the first writes beside it what came of it.
 """
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -53,7 +55,7 @@ def perform_once(task: Task, train: Train) -> Trained:
     if task.output.is_dir() and kept.is_file():
         return _TRAINED.validate_json(kept.read_bytes())
     trained = perform(task, train)
-    kept.write_bytes(_TRAINED.dump_json(trained))
+    kept.write_text(_as_json(trained), encoding="utf-8")
     return trained
 
 
@@ -67,7 +69,12 @@ def take_part(train: Train, folder: Path) -> None:
         (folder / _FAILURE_FILE).write_text(str(error), encoding="utf-8")
         raise
     if os.environ.get("RANK", "0") == "0":
-        (folder / _TRAINED_FILE).write_bytes(_TRAINED.dump_json(trained))
+        (folder / _TRAINED_FILE).write_text(_as_json(trained), encoding="utf-8")
+
+
+def _as_json(trained: Trained) -> str:
+    """A loss that is no number stays one; pydantic would write null."""
+    return json.dumps(asdict(trained))
 
 
 def _command(task: Task, module: list[str]) -> list[str]:
