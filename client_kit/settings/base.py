@@ -21,6 +21,11 @@ FolderOrName = Annotated[str, AfterValidator(_folder_or_name)]
 
 
 class Settings(BaseModel):
-    """Base of all settings. Unknown fields are refused: a misspelt option must not pass unnoticed."""
+    """Base of all settings. Unknown fields are refused: a misspelt option must not pass unnoticed.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+    Their validators are built when first asked for (`defer_build`), not at import.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), defer_build=True
+    )
