@@ -23,7 +23,7 @@ from client_kit.federation.journal import Journal
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generator, Sampling
 from client_kit.generation.cleaning import clean
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.vllm_local import VLLMLocalSource
 from client_kit.generation.vllm_server import VLLMServerSource
@@ -83,7 +83,7 @@ def _over_http(
 ) -> dict[str, float]:
     import openai  # noqa: PLC0415
 
-    endpoint = Endpoint(base_url="", model=str(model), concurrency=options.concurrency, timeout_seconds=600)
+    endpoint = InferenceApi(base_url="", model=str(model), concurrency=options.concurrency, timeout_seconds=600)
     work.mkdir()
     with (
         closing(AnswerCache(work / "answers.sqlite")) as cache,

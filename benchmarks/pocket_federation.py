@@ -128,7 +128,7 @@ def _pool(run: Run, answers: Sequence[Generation]) -> Pool:
 
 
 def train(run: Run, name: str, model: Path, examples: Sequence[Example], *, steps: int) -> Path:
-    tuner = SFTFineTuner(run.settings.training())
+    tuner = SFTFineTuner(run.settings.training(), threads=1)
     output = run.folder / name
     tuner.train(model, examples, steps=steps, seed=run.seed, output=output)
     return output

@@ -33,10 +33,11 @@ from client_kit.pocket.public import questions
 from client_kit.pocket.scoring import score
 from client_kit.pocket.settings import FULL, SMOKE
 from client_kit.pocket.world import Use, World
+from client_kit.settings import DpSettings, SftSettings
 from client_kit.training.base import Example, Trainer
 from client_kit.training.dataset import Taught, mix
-from client_kit.training.private import DPFineTuner, DPSettings
-from client_kit.training.sft import SFTFineTuner, SFTSettings
+from client_kit.training.private import DPFineTuner
+from client_kit.training.sft import SFTFineTuner
 from client_kit.wire import Prompt
 
 STEPS, BATCH, DELTA, CANARIES, FPR = 240, 64, 1e-4, 60, 0.1
@@ -97,15 +98,18 @@ def trainer_of(method: str) -> Trainer:
     """All weights, AdamW, the same steps and batches; `dp EPSILON` with record-level privacy."""
     if method == "sft":
         return SFTFineTuner(
-            SFTSettings(
-                learning_rate=2e-3, batch_size=2 * BATCH, schedule="constant", max_length=128, device="cpu", threads=1
-            )
-        )
+            SftSettings(
+                kind="sft", steps=STEPS, learning_rate=2e-3, batch_size=2 * BATCH, schedule="constant", max_length=128,
+                device="cpu",
+            ),
+            threads=1,
+        )  # fmt: skip
     return DPFineTuner(
-        DPSettings(
-            epsilon=float(method.removeprefix("dp ")), delta=DELTA, planned_steps=STEPS, expected_batch=BATCH,
-            batch_size=BATCH, learning_rate=2e-3, max_length=128, device="cpu", threads=1,
-        )
+        DpSettings(
+            kind="dp", steps=STEPS, epsilon=float(method.removeprefix("dp ")), delta=DELTA, planned_steps=STEPS, expected_batch=BATCH,
+            batch_size=BATCH, learning_rate=2e-3, max_length=128, device="cpu",
+        ),
+        threads=1,
     )  # fmt: skip
 
 

@@ -4,15 +4,14 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from client_kit.errors import ConfigurationError
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generator, GeneratorSource
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.spending import Budget, Prices, Tokens
 from client_kit.settings import (
-    REFT_FIELDS,
     DpoSettings,
     DpSettings,
     GeneratorSettings,
@@ -23,14 +22,10 @@ from client_kit.settings import (
     SpendingSettings,
     TrainerSettings,
     TransformersSettings,
-    TrlSettings,
     VLLMServerSettings,
     VLLMSettings,
 )
 from client_kit.training.base import Trainer
-
-if TYPE_CHECKING:
-    from client_kit.training.sft_settings import Lora, SFTSettings
 
 ANSWERS = "answers.sqlite"
 """The answer cache in a participant's work folder."""
@@ -96,17 +91,23 @@ def open_trainer(settings: TrainerSettings, *, threads: int | None = None) -> Tr
         case NoTrainerSettings():
             return None
         case SftSettings():
-            return _sft(settings, threads)
+            from client_kit.training.sft import SFTFineTuner  # noqa: PLC0415
+
+            return SFTFineTuner(settings, threads=threads)
         case DpoSettings():
-            return _dpo(settings, threads)
+            from client_kit.training.dpo import DPOFineTuner  # noqa: PLC0415
+
+            return DPOFineTuner(settings, threads=threads)
         case DpSettings():
-            return _dp(settings, threads)
+            from client_kit.training.private import DPFineTuner  # noqa: PLC0415
+
+            return DPFineTuner(settings, threads=threads)
     assert_never(settings)
 
 
 def _transformers(settings: TransformersSettings, model: Path | None, threads: int | None) -> Generator:
     from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415
-    from client_kit.training.adapters import make_known  # noqa: PLC0415
+    from client_kit.training.models import make_known  # noqa: PLC0415
 
     make_known(Path(model or settings.model))
     return TransformersGenerator(
@@ -132,7 +133,7 @@ def _vllm_server(settings: VLLMServerSettings, work: Path, cache: AnswerCache, b
     from client_kit.generation.vllm_server import VLLMServerSource  # noqa: PLC0415
 
     return VLLMServerSource(
-        _endpoint(settings, settings.base_url or "http://127.0.0.1/v1"),
+        _inference_api(settings, settings.base_url or "http://127.0.0.1/v1"),
         work=work, attach=settings.base_url is not None, engine_args=settings.engine_args,
         start_seconds=settings.start_seconds, keep_running=settings.keep_running, cache=cache, budget=budget,
     )  # fmt: skip
@@ -141,12 +142,12 @@ def _vllm_server(settings: VLLMServerSettings, work: Path, cache: AnswerCache, b
 def _openai_compatible(settings: OpenAISettings, cache: AnswerCache, budget: Budget) -> Generator:
     from client_kit.generation.openai_generator import OpenAICompatibleGenerator  # noqa: PLC0415
 
-    endpoint = replace(_endpoint(settings, settings.base_url), token_limit_field=settings.token_limit_field)
+    endpoint = replace(_inference_api(settings, settings.base_url), token_limit_field=settings.token_limit_field)
     return OpenAICompatibleGenerator(OpenAICaller(endpoint), cache=cache, budget=budget)
 
 
-def _endpoint(settings: OpenAISettings | VLLMServerSettings, base_url: str) -> Endpoint:
-    return Endpoint(
+def _inference_api(settings: OpenAISettings | VLLMServerSettings, base_url: str) -> InferenceApi:
+    return InferenceApi(
         model=settings.model,
         base_url=base_url,
         api_key=_api_key(settings.api_key_env),
@@ -171,65 +172,3 @@ def _api_key(variable: str | None) -> str | None:
     if not key:
         raise ConfigurationError(f"the environment variable {variable} has no key; set it, or remove api_key_env")
     return key
-
-
-def _sft(settings: SftSettings, threads: int | None) -> Trainer:
-    from client_kit.training.sft import SFTFineTuner  # noqa: PLC0415
-
-    return SFTFineTuner(_trl(settings, threads))
-
-
-def _dpo(settings: DpoSettings, threads: int | None) -> Trainer:
-    from client_kit.training.dpo import DPOFineTuner, DPOSettings  # noqa: PLC0415
-
-    own = DPOSettings(
-        _trl(settings, threads), settings.beta, settings.preference_steps, settings.preference_learning_rate
-    )
-    return DPOFineTuner(own)
-
-
-def _dp(settings: DpSettings, threads: int | None) -> Trainer:
-    from client_kit.training.private import DPFineTuner, DPSettings  # noqa: PLC0415
-
-    own = settings.model_dump(exclude={"kind", "method", "steps", "first_steps"})
-    kept = {name: value for name, value in own.items() if not name.startswith("lora_")}
-    return DPFineTuner(DPSettings(**kept, lora=_lora(settings) if settings.method == "lora" else None, threads=threads))
-
-
-def _trl(settings: TrlSettings, threads: int | None) -> "SFTSettings":
-    from client_kit.training.sft_settings import Reft, SFTSettings  # noqa: PLC0415
-
-    lora = replace(_lora(settings), dora=settings.method == "dora", four_bit=settings.method == "qlora")
-    reft = Reft(**{name.removeprefix("reft_"): getattr(settings, name) for name in REFT_FIELDS})
-    return SFTSettings(
-        learning_rate=settings.learning_rate,
-        batch_size=settings.batch_size,
-        accumulate=settings.accumulate,
-        max_length=settings.max_length,
-        schedule=settings.schedule,
-        warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        max_gradient_norm=settings.max_gradient_norm,
-        lora=None if settings.method in {"full", "reft"} else lora,
-        reft=reft if settings.method == "reft" else None,
-        device=settings.device,
-        precision=settings.precision,
-        gradient_checkpointing=settings.gradient_checkpointing,
-        threads=threads,
-        checkpoint_steps=settings.checkpoint_steps,
-        evaluate_steps=settings.evaluate_steps,
-        patience=settings.patience,
-        processes=settings.processes,
-        report_to=settings.report_to,
-    )
-
-
-def _lora(settings: TrlSettings | DpSettings) -> "Lora":
-    from client_kit.training.sft_settings import Lora  # noqa: PLC0415
-
-    return Lora(
-        rank=settings.lora_rank,
-        alpha=settings.lora_alpha,
-        dropout=settings.lora_dropout,
-        target_modules=settings.lora_target_modules,
-    )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from client_kit.errors import MissingExtra
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
 from consensus_server.http_api import translate
@@ -52,13 +52,13 @@ def build_pulling(settings: Settings, store: Store, clock: Clock, submissions: S
 def build_upstreams(file: PanelsFile) -> dict[str, Upstream]:
     """Every upstream of a panels file, for one event loop. Raises SettingsError for a key that is not there."""
     try:
-        return {name: OpenAIUpstream(name, _endpoint(name, each)) for name, each in file.upstreams.items()}
+        return {name: OpenAIUpstream(name, _inference_api(name, each)) for name, each in file.upstreams.items()}
     except MissingExtra as error:
         raise SettingsError(str(error)) from None
 
 
-def _endpoint(name: str, settings: UpstreamSettings) -> Endpoint:
-    return Endpoint(
+def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:
+    return InferenceApi(
         base_url=settings.base_url,
         model=settings.model,
         api_key=upstream_key(name, settings),

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from client_kit import wiring
+from client_kit.federation.joining import take_part
 from client_kit.federation.progress import Progress, Step
-from client_kit.federation.site import take_part
 from client_kit.settings import ParticipantSettings
 
 

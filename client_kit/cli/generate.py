@@ -18,8 +18,8 @@ from client_kit.cli.join import (
     show_estimate,
 )
 from client_kit.cli.output import JsonOption, print_json, say
-from client_kit.federation.site import Generated, estimate_round
-from client_kit.federation.site import generate as generate_answers
+from client_kit.federation.joining import Generated, estimate_round
+from client_kit.federation.joining import generate as generate_answers
 from client_kit.settings import ParticipantSettings
 from client_kit.settings_files import load_settings
 

@@ -13,8 +13,8 @@ from rich.progress import Progress as Bars
 from client_kit import wiring
 from client_kit.cli.output import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
+from client_kit.federation.joining import Estimate, estimate_round, take_part
 from client_kit.federation.progress import Progress, Step, print_record
-from client_kit.federation.site import Estimate, estimate_round, take_part
 from client_kit.settings import ParticipantSettings, SpendingSettings
 from client_kit.settings_files import load_settings
 

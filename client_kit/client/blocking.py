@@ -95,7 +95,7 @@ class ConsensusClient:
         self._http.close()
 
     def in_federation(self, name: str) -> "ConsensusClient":
-        """The same server, token and connections, in another federation."""
+        """A client of another federation on this server, with this token and these connections."""
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds

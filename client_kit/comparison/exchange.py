@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from client_kit import parameters
-from client_kit.training import lora_sb, lora_sb_start
+from client_kit.training import lora_sb
 from client_kit.wire import ParameterPlan
 
 if TYPE_CHECKING:
@@ -110,11 +110,9 @@ def new_lora_sb(run: "Run") -> Path:
     import torch  # noqa: PLC0415 - heavy, and of the extra `train`
 
     base, folder = run.members[0].site.base, run.work / "start"
-    each = [lora_sb_start.first_gradients(base, member.site.private) for member in run.members]
+    each = [lora_sb.first_gradients(base, member.site.private) for member in run.members]
     total = {name: torch.stack([gradients[name] for gradients in each]).sum(0) for name in each[0]}
-    lora_sb_start.begin(
-        base, total, folder, rank=run.setting.lora_sb_rank, learning_rate=run.setting.learning_rates.lora_sb
-    )
+    lora_sb.begin(base, total, folder, rank=run.setting.lora_sb_rank, learning_rate=run.setting.learning_rates.lora_sb)
     return folder
 
 

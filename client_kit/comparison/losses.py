@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from client_kit.training.base import Example
-from client_kit.training.loading import load_model, load_tokenizer
 from client_kit.training.measuring import batch, encode, pad_id
-from client_kit.training.sft_settings import SFTSettings
+from client_kit.training.models import load_model, load_tokenizer
 
 
 def mean_loss(folder: Path, examples: Sequence[Example]) -> float:
@@ -14,7 +13,7 @@ def mean_loss(folder: Path, examples: Sequence[Example]) -> float:
     import torch  # noqa: PLC0415 - heavy, and of the extra `train`
 
     tokenizer = load_tokenizer(folder)
-    model = load_model(folder, SFTSettings(device="cpu")).eval()
+    model = load_model(folder).eval()
     total, count = 0.0, 0
     with torch.no_grad():
         for example in examples:

@@ -11,10 +11,10 @@ from client_kit.comparison.plan import Cell, Setting
 from client_kit.comparison.results import LabelRound, Stage
 from client_kit.comparison.tasks import Site, Task
 from client_kit.generation.base import Generation, Sampling
+from client_kit.settings import SftSettings
 from client_kit.training.base import Example
 from client_kit.training.dataset import mix
 from client_kit.training.sft import SFTFineTuner
-from client_kit.training.sft_settings import Lora, SFTSettings
 from client_kit.wire import Prompt
 
 _BATCH = 128
@@ -62,23 +62,25 @@ class Run:
     def train(self, member: Member, examples: Sequence[Example], steps: int, name: str) -> None:
         """Train on from the member's model."""
         output = self.work / member.site.name / name
-        tuner = SFTFineTuner(self.training(member))
+        tuner = SFTFineTuner(self.training(member), threads=1, frozen=self.arm.frozen)
         member.model = tuner.train(
             member.model, examples, steps=steps, seed=member.seed + len(member.stages), output=output
         ).model
 
-    def training(self, member: Member) -> SFTSettings:
+    def training(self, member: Member) -> SftSettings:
         """How members of this method train."""
         rates = self.setting.learning_rates.model_dump()
         rank = member.rank or self.setting.rank
-        return SFTSettings(
+        adapter = {"method": "lora", "lora_rank": rank, "lora_alpha": 2 * rank} if self.arm.training == "lora" else {}
+        return SftSettings(
+            kind="sft",
+            first_steps=self.setting.local_steps,
+            steps=self.setting.round_steps,
             learning_rate=rates[self.arm.training],
             batch_size=self.setting.batch_size,
             max_length=self.setting.max_length,
-            lora=Lora(rank=rank, alpha=2 * rank) if self.arm.training == "lora" else None,
-            frozen=self.arm.frozen,
             device="cpu",
-            threads=1,
+            **adapter,
         )
 
     def private(self, member: Member, portion: int) -> list[Example]:

@@ -11,7 +11,7 @@ from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.results import CellResult
 from client_kit.errors import ConfigurationError
 from client_kit.exports import write_whole
-from client_kit.federation.crew import Crew
+from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.settings_files import load_settings
@@ -58,7 +58,7 @@ def _run(comparison: Comparison, cells: Sequence[Cell], encoder: str, observe: O
     out = comparison.out.absolute()
     # A federation that was cut off stays in its database under its name, so every start has a server of its own.
     folder = out / "work" / f"server-{len(list(out.glob('work/server-*')))}"
-    with ServerProcess(folder, environment={"CONSENSUS_ENCODER": encoder}) as server, Crew(observe) as crew:
+    with ServerProcess(folder, environment={"CONSENSUS_ENCODER": encoder}) as server, Processes(observe) as processes:
         os.environ[OPERATOR_TOKEN] = server.operator_token
         try:
             for number in range(min(comparison.processes, len(cells))):
@@ -72,8 +72,8 @@ def _run(comparison: Comparison, cells: Sequence[Cell], encoder: str, observe: O
                 )
                 file = out / "work" / f"job-{number}.json"
                 write_whole(file, job.model_dump_json())
-                crew.start(job.name, _JOB, str(file), log=out / "work" / f"job-{number}.log")
-            crew.wait(server.check)
+                processes.start(job.name, _JOB, str(file), log=out / "work" / f"job-{number}.log")
+            processes.wait(server.check)
         finally:
             del os.environ[OPERATOR_TOKEN]
 

@@ -2,18 +2,20 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
+from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError
 from client_kit.federation.journal import Journal, Record
-from client_kit.federation.means import Site
 from client_kit.federation.progress import Step
+from client_kit.federation.site import Site
+from client_kit.settings import MixingSettings
 from client_kit.training.base import Example, Trainer, TrainingReport
-from client_kit.training.dataset import Taught
-from client_kit.wire import PrivacyStatement, Prompt, PseudoLabel
+from client_kit.training.dataset import Taught, mix
+from client_kit.wire import Answer, PrivacyStatement, Prompt, PromptExplanation, PseudoLabel
 
 Tell = Callable[..., None]
 """(step, stage, done=, total=, detail=, seconds=) -> None."""
@@ -100,7 +102,9 @@ class Learning:
             for label in labels
             if label.text is not None
         ]
-        return self._site.mixing.mixed(self._site.private, taught, labels_of_round=number, seed=self._site.seed + stage)
+        return mixed(
+            self._site.mixing, self._site.private, taught, labels_of_round=number, seed=self._site.seed + stage
+        )
 
     def _good_enough(self, report: TrainingReport) -> bool:
         """Whether the validation loss is within the margin of the lowest so far."""
@@ -124,9 +128,51 @@ class Learning:
         )
 
 
+def mixed(
+    mixing: MixingSettings, private: Sequence[Example], taught: Sequence[Taught], *, labels_of_round: int, seed: int
+) -> list[Example]:
+    """The examples of a training with the pseudo-labels of round `labels_of_round`, from 1; 0 where there are none yet."""
+
+    def now(values: float | tuple[float, ...]) -> float:
+        return values[min(max(labels_of_round, 1), len(values)) - 1] if isinstance(values, tuple) else values
+
+    return mix(
+        private, taught, seed=seed,
+        ratio=None if mixing.ratio is None else now(mixing.ratio),
+        weight=now(mixing.weight),
+        by_confidence=mixing.by_confidence,
+        minimum_confidence=now(mixing.minimum_confidence),
+        replay=mixing.replay,
+    )  # fmt: skip
+
+
 def round_folder(work: Path, number: int) -> Path:
     """Where what belongs to a round lies."""
     return work / f"round-{number:03}"
+
+
+def stood_apart(
+    client: ConsensusClient, number: int, label: PseudoLabel, own: Mapping[tuple[str, int], Answer]
+) -> str | None:
+    """The site's own answer, of the lowest sample, to the label's prompt that lies in a weaker cluster than the label.
+
+    The server tells each participant the fate of its own answers. An answer that tied with the label's cluster, or was
+    kept out of the pool, is not counted as standing apart.
+    """
+    if label.text is None or not any(prompt == label.prompt_id for prompt, _ in own):
+        return None
+    weaker = _weaker(client.explanation(number, label.prompt_id))
+    return next((own[label.prompt_id, sample].text for sample in weaker if (label.prompt_id, sample) in own), None)
+
+
+def _weaker(why: PromptExplanation) -> list[int]:
+    """Samples of the caller's answers whose cluster has fewer of the votes than the label's, ascending."""
+    shares = [cluster.share for cluster in why.label.clusters]
+    return sorted(
+        fate.sample
+        for fate in why.answers
+        if fate.admitted and fate.cluster is not None and shares[fate.cluster] < why.label.share
+    )
 
 
 def _figures(report: TrainingReport) -> str:

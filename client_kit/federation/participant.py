@@ -31,11 +31,11 @@ from client_kit.errors import (
     UnknownRound,
 )
 from client_kit.exports import write_whole
+from client_kit.federation.collapse import label_figures, watch
 from client_kit.federation.journal import Journal, Record
-from client_kit.federation.learning import Learning, round_folder
-from client_kit.federation.means import Site
+from client_kit.federation.learning import Learning, round_folder, stood_apart
 from client_kit.federation.progress import Observer, Progress, Step, ignore
-from client_kit.federation.watching import label_figures, stood_apart, watch
+from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
 from client_kit.generation.cleaning import Dropped, clean
 from client_kit.generation.spending import Tokens
@@ -267,7 +267,7 @@ class Participant:
         if self._site.preferences:
             self._note_what_stood_apart(number, labels)
         count = sum(label.text is not None for label in labels)
-        figures = label_figures(self._site.collapse, labels)
+        figures = label_figures(labels, self._site.known_answers)
         self._journal.append("labelled", round=number, labels=count, waited_seconds=waited, **figures)
         self._tell(Step.LABELLED, number, done=count, total=len(labels), seconds=waited)
 

@@ -12,7 +12,7 @@ import yaml
 from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError, RoundFailed, UnknownFederation, UnknownRound, WaitTimeout
 from client_kit.federation.configuration import FederationSettings, NamedSite, operator_token
-from client_kit.federation.crew import Crew
+from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import PromptSet, load_prompt_set
@@ -50,11 +50,11 @@ def run_federation(settings: FederationSettings, observe: Observer = ignore) -> 
     with _server(settings) as (url, token), ConsensusClient(url, token, federation=settings.federation) as client:
         federation = _establish(client, settings, prompt_set)
         files = {site.participant: _prepare(client, settings, site, url) for site in settings.participants}
-        with Crew(observe) as crew:
+        with Processes(observe) as processes:
             for name, file in files.items():
-                crew.start(name, _KIT, "join", str(file), "--json", log=file.with_name("participant.log"))
-            cards, failures = _run_rounds(client, crew, settings.rounds)
-            crew.wait()
+                processes.start(name, _KIT, "join", str(file), "--json", log=file.with_name("participant.log"))
+            cards, failures = _run_rounds(client, processes, settings.rounds)
+            processes.wait()
         traffic = {number: client.traffic(number) for number in range(1, settings.rounds + 1)}
     work = {name: file.parent for name, file in files.items()}
     return FederationOutcome(federation, cards, failures, traffic, work, time.monotonic() - began)
@@ -121,14 +121,16 @@ def _keep_token(client: ConsensusClient, participant: str, file: Path) -> None:
         stream.write(issued.token)
 
 
-def _run_rounds(client: ConsensusClient, crew: Crew, rounds: int) -> tuple[dict[int, RoundCard], dict[int, str]]:
+def _run_rounds(
+    client: ConsensusClient, processes: Processes, rounds: int
+) -> tuple[dict[int, RoundCard], dict[int, str]]:
     """Open one round after the other, once the last is over. A failed round ends neither the run nor the next ones."""
     cards: dict[int, RoundCard] = {}
     failures: dict[int, str] = {}
     for number in range(1, rounds + 1):
         _ensure_open(client, number)
         try:
-            _wait_published(client, crew, number)
+            _wait_published(client, processes, number)
             cards[number] = client.card(number)
         except RoundFailed as error:
             failures[number] = str(error)
@@ -145,9 +147,9 @@ def _ensure_open(client: ConsensusClient, number: int) -> None:
         client.open_round(number)
 
 
-def _wait_published(client: ConsensusClient, crew: Crew, number: int) -> None:
+def _wait_published(client: ConsensusClient, processes: Processes, number: int) -> None:
     while True:
-        crew.check()
+        processes.check()
         try:
             client.wait_for(number, RoundState.PUBLISHED, _POLL_SECONDS)
         except WaitTimeout:

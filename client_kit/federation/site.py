@@ -1,30 +1,23 @@
-"""From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
+"""What a participant brings along, its model, its private data and how they are used; and how settings become that."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError
 from client_kit.exports import export_labels, write_whole
-from client_kit.federation.configuration import participant_token
-from client_kit.federation.journal import Journal
-from client_kit.federation.learning import round_folder
-from client_kit.federation.means import CollapseGuard, Evaluate, Export, Mixing, Site
-from client_kit.federation.participant import Participant
-from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generator, GeneratorSource, Sampling
-from client_kit.generation.spending import Prices, Tokens, estimate
+from client_kit.generation.spending import Prices
 from client_kit.settings import (
     CollapseSettings,
     GeneratorSettings,
+    MixingSettings,
     NoTrainerSettings,
     ParticipantSettings,
     SpendingSettings,
@@ -34,14 +27,54 @@ from client_kit.settings import (
     VLLMSettings,
 )
 from client_kit.training.base import Example, Trainer
-from client_kit.training.collapse import Limits
 from client_kit.training.dataset import load_examples, split
 from client_kit.wire import Prompt, PseudoLabel
 
-JOURNAL = "journal.jsonl"
-
 _LOCAL = (TransformersSettings, VLLMSettings, VLLMServerSettings)
 """Generators whose model lies on this machine."""
+
+Evaluate = Callable[[int, Generator], Mapping[str, Any]]
+"""(trainings so far, the model) -> JSON values that are journalled and shown."""
+
+Export = Callable[[Sequence[PseudoLabel], Sequence[Prompt], Path], None]
+"""Writes pseudo-labels for a trainer outside of the kit: (labels, public prompts, folder of the round)."""
+
+Compute = Callable[[Callable[[], None]], AbstractContextManager[object]]
+"""Holds the right to compute while its block runs; calls its argument when it has to wait for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A participant's model and data."""
+
+    open_generator: Callable[[Path | None], Generator]
+    """The model as an inference API; the argument is the newest checkpoint, None where nothing is trained here."""
+    sampling: Sampling = field(default_factory=Sampling)
+    prices: Prices = field(default_factory=Prices)
+    """Of the model's tokens, for what is shown."""
+    training_rights: bool = False
+    """The site states that others may train on its answers."""
+    base: Path | None = None
+    """Model that the first training starts from."""
+    trainer: Trainer | None = None
+    """None: a site that is only an API, whose provider trains on what `export` writes."""
+    private: Sequence[Example] = ()
+    validation: Sequence[Example] = ()
+    """Private examples that nothing is learned from."""
+    return_margin: float | None = None
+    """A training whose loss on them is above the lowest so far by more than this share is discarded; None: none is."""
+    preferences: bool = False
+    """Whether the trainer learns from own answers that lie outside the dominant cluster."""
+    mixing: MixingSettings = field(default_factory=MixingSettings)
+    steps: Callable[[int], int] = lambda _: 1
+    """Optimiser steps of training 1, 2, ..."""
+    seed: int = 0
+    collapse: CollapseSettings = field(default_factory=CollapseSettings)
+    known_answers: Mapping[str, str] = field(default_factory=dict)
+    """Right answers to public prompts, where the site knows them, by prompt."""
+    evaluate: Evaluate | None = None
+    export: Export | None = None
+    compute: Compute = lambda _: nullcontext()
 
 
 class Openers(Protocol):
@@ -59,82 +92,8 @@ class Openers(Protocol):
     def open_trainer(self, settings: TrainerSettings, *, threads: int | None = None) -> Trainer | None: ...
 
 
-def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
-    """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
-
-    Raises ConsensusError; the same call goes on where this one ended.
-    """
-    with _participant(settings, openers, observe) as participant:
-        return participant.run()
-
-
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """The answers of a round before anybody has them."""
-
-    round: int
-    answers: int
-    dropped: dict[str, int]
-    """Not to be submitted, by the reason in the federation's answer policy."""
-    file: Path
-    """JSONL, as `consensus submit` reads it."""
-
-
-def generate(
-    settings: ParticipantSettings, openers: Openers, file: Path | None = None, observe: Observer = ignore
-) -> Generated:
-    """Train and answer for the next round, write what would be submitted to `file`, and send nothing.
-
-    file: by default `answers.jsonl` in the round's folder. `take_part` submits the same answers, generated no second
-    time. Raises ConsensusError; the same call goes on where this one ended.
-    """
-    with _participant(settings, openers, observe) as participant:
-        number, answers, dropped = participant.answer()
-    file = file or round_folder(settings.work, number) / "answers.jsonl"
-    answers = sorted(answers, key=lambda answer: (answer.prompt_id, answer.sample))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
-    return Generated(number, len(answers), dict(dropped), file)
-
-
-@contextmanager
-def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
-    source = openers.open_source(
-        settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
-    )
-    with (
-        closing(source),
-        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
-        Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
-    ):
-        yield Participant(
-            client, open_site(settings, openers, source), journal, work=settings.work, rounds=settings.rounds,
-            patience_seconds=settings.patience_seconds, observe=observe,
-        )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a round's answers take at most, before any is asked for."""
-
-    prompts: int
-    samples: int
-    tokens: Tokens
-    money: float
-    currency: str
-
-
-def estimate_round(settings: ParticipantSettings) -> Estimate:
-    """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
-    with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:
-        prompts = client.prompts()
-    sampling = Sampling(**settings.sampling.model_dump())
-    jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))
-    tokens, prices = estimate(jobs, sampling), _prices(settings)
-    return Estimate(len(prompts), sampling.samples, tokens, prices.of(tokens), prices.currency)
-
-
-def _prices(settings: ParticipantSettings) -> Prices:
+def prices_of(settings: ParticipantSettings) -> Prices:
+    """What the tokens of the participant's model cost."""
     spending = settings.spending
     return Prices(spending.prompt_price, spending.completion_price, spending.currency)
 
@@ -152,12 +111,13 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         validation=validation,
         return_margin=settings.validation.return_margin,
         sampling=Sampling(**settings.sampling.model_dump()),
-        prices=_prices(settings),
+        prices=prices_of(settings),
         preferences=trainer.kind == "dpo",
-        mixing=Mixing(**settings.mixing.model_dump()),
+        mixing=settings.mixing,
         steps=(lambda _: 0) if isinstance(trainer, NoTrainerSettings) else trainer.steps_of,
         seed=settings.seed,
-        collapse=_guard(settings.collapse),
+        collapse=settings.collapse,
+        known_answers={} if settings.collapse.gold is None else _known_answers(settings.collapse.gold),
         evaluate=_evaluation(settings),
         export=_export(trainer),
         compute=_compute(settings),
@@ -176,12 +136,6 @@ def _private(settings: ParticipantSettings) -> tuple[list[Example], list[Example
     return split(load_examples(settings.private), settings.validation.share)
 
 
-def _guard(settings: CollapseSettings) -> CollapseGuard:
-    limits = Limits(settings.distinct_floor, settings.overlap_rise, settings.identical_rise)
-    gold = {} if settings.gold is None else _known_answers(settings.gold)
-    return CollapseGuard(limits, settings.stop_after, gold)
-
-
 def _known_answers(file: Path) -> dict[str, str]:
     """Right answers by prompt. Raises ConfigurationError that names the line."""
     rows = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
@@ -194,21 +148,6 @@ def _known_answer(file: Path, number: int, line: bytes) -> tuple[str, str]:
         return str(row["prompt_id"]), str(row["answer"])
     except (ValueError, TypeError, KeyError) as error:
         raise ConfigurationError(f"{file} line {number} must be JSON with prompt_id and answer: {error}") from error
-
-
-def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:
-    """What has to be the same for a journal to be continued."""
-    federation = client.federation()
-    private = sha256(settings.private.read_bytes()).hexdigest() if settings.private else None
-    same = ("generator", "trainer", "sampling", "mixing", "validation", "seed")
-    return {
-        "federation": federation.federation,
-        "created_at": federation.created_at.isoformat(),
-        "prompt_set": federation.prompt_set,
-        "participant": client.identity().participant,
-        "private": private,
-        **{name: value for name, value in settings.model_dump(mode="json").items() if name in same},
-    }
 
 
 def _compute(settings: ParticipantSettings) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:

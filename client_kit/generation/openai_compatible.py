@@ -35,7 +35,7 @@ _FINISH = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class InferenceApi:
     """One model behind one address, and how it is asked."""
 
     base_url: str
@@ -79,7 +79,7 @@ class Reply:
 class OpenAICaller:
     """Asks one endpoint: at most so many requests at once, fewer under overload, again what may pass, never for ever."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: InferenceApi) -> None:
         """Nothing is sent yet. Raises ConfigurationError, and MissingExtra without the `openai` client."""
         if endpoint.concurrency < 1:
             raise ConfigurationError(f"concurrency is {endpoint.concurrency}; it must be 1 or more")
@@ -188,7 +188,7 @@ class OpenAICaller:
         return explain(error, where=self._where, model=self.endpoint.model, prompt_id=prompt_id)
 
 
-def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
+def _client(endpoint: InferenceApi) -> "openai.AsyncOpenAI":
     try:
         import openai  # noqa: PLC0415  an optional extra, loaded where it is used
     except ImportError as error:
@@ -201,7 +201,7 @@ def _client(endpoint: Endpoint) -> "openai.AsyncOpenAI":
     )  # fmt: skip
 
 
-def _checked(prompt: str | Sequence[Message], endpoint: Endpoint) -> str | list[Message]:
+def _checked(prompt: str | Sequence[Message], endpoint: InferenceApi) -> str | list[Message]:
     """A text for completions, messages for a chat."""
     if endpoint.api == "chat":
         return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)

@@ -7,9 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-SLOW_SHARE = 0.5
-"""Of the time-out: a request that took longer is a sign of overload, before others fail by it."""
-
 
 @dataclass(slots=True)
 class Window:

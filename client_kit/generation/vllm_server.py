@@ -15,7 +15,7 @@ import httpx
 from client_kit.errors import ConfigurationError, EndpointUnreachable, EngineFailed
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.spending import Budget
 from client_kit.generation.vllm_process import VLLMServer
@@ -84,7 +84,7 @@ class VLLMServerSource:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: InferenceApi,
         *,
         work: Path,
         attach: bool = False,

@@ -16,10 +16,11 @@ from client_kit.errors import ConfigurationError, MissingExtra
 from client_kit.exports import write_whole
 from client_kit.federation import journal
 from client_kit.federation.configuration import FederationSettings
-from client_kit.federation.crew import Crew
+from client_kit.federation.joining import JOURNAL
+from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer
 from client_kit.federation.runner import FederationOutcome, run_federation
-from client_kit.federation.site import JOURNAL, evaluation_file
+from client_kit.federation.site import evaluation_file
 from client_kit.generation.base import Generation
 from client_kit.pocket.jobs import BATCH, FORMS, Form, Job, scores_of
 from client_kit.pocket.public import public_prompts, questions, write_prompt_set
@@ -96,14 +97,14 @@ def run_demo(demo: Demo, observe: Observer) -> DemoResults:
         raise MissingExtra("the demonstration", "all")
     began, seconds = time.monotonic(), dict[str, float]()
     _begin(demo)
-    with _timed(seconds, "base models"), Crew(observe) as crew:
-        bases = [Path(text) for text in _results(crew, demo, "base")]
+    with _timed(seconds, "base models"), Processes(observe) as processes:
+        bases = [Path(text) for text in _results(processes, demo, "base")]
     settings = federation_settings(demo, bases)
-    with _timed(seconds, "federation and training alone"), Crew(observe) as crew:
+    with _timed(seconds, "federation and training alone"), Processes(observe) as processes:
         # Both wait for the same compute slots: training alone fills the time in which participants wait.
-        jobs = _start(crew, demo, "local-only")
+        jobs = _start(processes, demo, "local-only")
         outcome = run_federation(settings, observe)
-        crew.wait()
+        processes.wait()
     alone = [LocalOnly.model_validate_json(job.result.read_bytes()) for job in jobs]
     results = _collect(demo, outcome, bases, alone, {**seconds, "total": time.monotonic() - began})
     write_whole(demo.out / "results.json", results.model_dump_json(indent=1) + "\n")
@@ -156,18 +157,18 @@ def _begin(demo: Demo) -> None:
     (demo.work / _MARKER).touch()
 
 
-def _start(crew: Crew, demo: Demo, kind: str) -> list[Job]:
+def _start(processes: Processes, demo: Demo, kind: str) -> list[Job]:
     jobs = [demo.job(kind, index) for index in range(len(demo.settings.models))]
     for job in jobs:
         file = job.result.with_name("job.json")
         write_whole(file, job.model_dump_json())
-        crew.start(job.name, _JOB, str(file), log=job.result.with_name("job.log"))
+        processes.start(job.name, _JOB, str(file), log=job.result.with_name("job.log"))
     return jobs
 
 
-def _results(crew: Crew, demo: Demo, kind: str) -> list[str]:
-    jobs = _start(crew, demo, kind)
-    crew.wait()
+def _results(processes: Processes, demo: Demo, kind: str) -> list[str]:
+    jobs = _start(processes, demo, kind)
+    processes.wait()
     return [job.result.read_text(encoding="utf-8") for job in jobs]
 
 

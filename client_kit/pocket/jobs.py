@@ -105,7 +105,7 @@ def _stages(job: Job, steps: Sequence[int], tell: Tell) -> Iterator[tuple[Scores
     from client_kit.training.sft import SFTFineTuner  # noqa: PLC0415 (with its job, not at import)
 
     private = job.settings.private_data(job.seed)[job.participant].examples
-    model, tuner = base_of(job), SFTFineTuner(job.settings.training())
+    model, tuner = base_of(job), SFTFineTuner(job.settings.training(), threads=1)
     rmtree(job.work, ignore_errors=True)
     for stage, count in enumerate(steps, start=1):
         with _computing(job, tell, stage):

@@ -44,7 +44,7 @@ Scores = dict[str, GroupScore]
 
 
 class LocalOnly(Results):
-    """The same participant without a federation: private data only, from the same base model, with the same seed."""
+    """A participant trained without a federation: on private data only, from its base model, with its seed."""
 
     steps: list[int]
     """Optimiser steps at which it was scored: those of the federation's trainings, in sum."""
@@ -148,7 +148,7 @@ class DemoResults(Results):
         return _mean_share(site.scores[stage][group] for site in self.participants)
 
     def mean_local(self, group: str, *, best: bool = False) -> float:
-        """The same of local-only training: at equal steps, or at each participant's best validation checkpoint."""
+        """Mean share of right answers after local-only training: at equal steps, or at each one's best validation checkpoint."""
         return _mean_share(
             (site.local_only.best if best else site.local_only.scores[-1])[group] for site in self.participants
         )

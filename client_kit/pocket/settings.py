@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from client_kit.pocket.private import PrivateData, private_data
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import World, load_world
+from client_kit.settings import Schedule, SftSettings
 from client_kit.training.base import Example
 from client_kit.training.dataset import Taught, mix
-from client_kit.training.sft_settings import Schedule, SFTSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,17 @@ class PocketSettings:
             private_data(world, index, seed, participants=count, holders=self.holders) for index in range(count)
         )
 
-    def training(self) -> SFTSettings:
-        """How every participant fine-tunes: all weights, on one thread."""
-        return SFTSettings(
+    def training(self) -> SftSettings:
+        """How every participant fine-tunes: all weights."""
+        return SftSettings(
+            kind="sft",
+            first_steps=self.local_steps,
+            steps=self.round_steps,
             learning_rate=self.learning_rate,
             batch_size=self.batch_size,
             schedule=self.schedule,
             max_length=128,
             device="cpu",
-            threads=1,
         )
 
     def mixed(self, private: Sequence[Example], taught: Sequence[Taught], seed: int) -> list[Example]:
@@ -100,4 +102,4 @@ SMOKE = PocketSettings(
     batch_size=32,
     pseudo_ratio=2.0,
 )
-"""The same in small, for CI: three participants, two rounds."""
+"""A small one for CI: three participants, two rounds."""

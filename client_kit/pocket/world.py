@@ -109,11 +109,6 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def topic_names() -> tuple[str, ...]:
-    """The ten topics of the data file, in its order."""
-    return tuple(_read_facts())
-
-
 def load_world(topics: tuple[str, ...] | None = None, *, facts_per_topic: int = 24) -> World:
     """The world of these topics (None: all ten) with the first facts of each.
 

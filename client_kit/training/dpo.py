@@ -4,39 +4,22 @@ The pseudo-label is chosen, the participant's own answer rejected where the roun
 makes a model prefer, not know: so every training is first supervised on private data and pseudo-labels, then on pairs.
 """
 
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 from client_kit._quiet import without_progress_bars
-from client_kit.errors import ConfigurationError
+from client_kit.settings import DpoSettings
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
-from client_kit.training.launching import perform
-from client_kit.training.running import threads, usable
-from client_kit.training.sft import logs_of, prepare
-from client_kit.training.sft_settings import SFTSettings
-from client_kit.training.task import Outcome, Task
-
-
-@dataclass(frozen=True, slots=True)
-class DPOSettings:
-    """How to train, first on completions, then on preferences."""
-
-    supervised: SFTSettings = field(default_factory=SFTSettings)
-    """Of both parts; early stopping is for the first."""
-    beta: float = 0.1
-    """How strongly the model is held to what it was before the preferences; above 0."""
-    preference_steps: int = 50
-    """Optimiser steps on pairs, in a training that has any."""
-    preference_learning_rate: float = 5e-6
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train."""
-        for name in ("beta", "preference_steps", "preference_learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be above 0")
+from client_kit.training.checks import prepare, usable
+from client_kit.training.models import load_model, load_tokenizer, new_adapter
+from client_kit.training.processes import perform, perform_once, take_part
+from client_kit.training.running import Task, Trained, arguments, callbacks, logs_of, run, threads
+from client_kit.training.sft import train_supervised
 
 
 class DPOFineTuner:
@@ -44,11 +27,13 @@ class DPOFineTuner:
 
     Equal pairs count once, and weights do not count for pairs: a pair says which is better, not how sure that is.
     Without a pair, as before the first round, training is supervised only. A new adapter is made by the first part and
-    trained on by the second.
+    trained on by the second. Early stopping is for the first part.
     """
 
-    def __init__(self, settings: DPOSettings | None = None) -> None:
-        self.settings = settings or DPOSettings()
+    def __init__(self, settings: DpoSettings, *, threads: int | None = None) -> None:
+        """threads: of the CPU; None leaves torch's choice."""
+        self.settings = settings
+        self.threads = threads
 
     def train(
         self,
@@ -66,60 +51,48 @@ class DPOFineTuner:
         report's losses are those of the first part, then those of the second. Raises TrainingError.
         """
         used = usable(examples)
-        common = self.settings.supervised
-        folder = prepare(model, common, steps, output)
+        folder = prepare(model, self.settings, steps, output)
         started = time.monotonic()
-        job = job_digest(folder, used, validation, settings=asdict(self.settings), steps=steps, seed=seed)
-        with without_progress_bars(datasets=True), threads(common.threads), checkpoint_folder(output, job) as at:
-            plan = Task(folder, used, tuple(validation), common, steps, seed, at, output, logs_of(output))
-            done = self._perform(plan)
+        settings = self.settings.model_dump(mode="json")
+        job = job_digest(folder, used, validation, settings=settings, steps=steps, seed=seed)
+        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job) as at:
+            task = Task(
+                folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output), self.threads
+            )
+            done = _in_two_parts(task, self.settings)
         return TrainingReport(
             output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation,
             trainable=done.trainable,
         )  # fmt: skip
 
-    def _perform(self, plan: Task) -> Outcome:
-        pairs = _pairs(plan.examples)
-        if not pairs:
-            return perform(plan)
-        first = _once(replace(plan, output=plan.checkpoints / "supervised", checkpoints=_folder(plan, "first")))
-        second = perform(self._on_pairs(plan, pairs))
-        return Outcome(
-            first.steps + second.steps, first.losses + second.losses, first.validation + second.validation[-1:],
-            second.trainable,
-        )  # fmt: skip
 
-    def _on_pairs(self, plan: Task, pairs: tuple[Example, ...]) -> Task:
-        gentle = replace(
-            self.settings.supervised,
-            learning_rate=self.settings.preference_learning_rate,
-            checkpoint_steps=plan.settings.checkpoint_steps or plan.settings.evaluate_steps,
-            evaluate_steps=None,
-            patience=None,
-        )
-        return replace(
-            plan,
-            model=plan.checkpoints / "supervised",
-            examples=pairs,
-            settings=gentle,
-            steps=self.settings.preference_steps,
-            checkpoints=_folder(plan, "second"),
-            beta=self.settings.beta,
-        )
+def _in_two_parts(task: Task, settings: DpoSettings) -> Trained:
+    pairs = _pairs(task.examples)
+    if not pairs:
+        return perform(task, train_supervised)
+    between = task.checkpoints / "supervised"
+    first = perform_once(replace(task, output=between, checkpoints=_folder(task, "first")), train_supervised)
+    gentle = settings.model_copy(
+        update={
+            "learning_rate": settings.preference_learning_rate,
+            "checkpoint_steps": settings.checkpoint_steps or settings.evaluate_steps,
+            "evaluate_steps": None,
+            "patience": None,
+        }
+    )
+    on_pairs = replace(
+        task, model=between, examples=pairs, settings=gentle, steps=settings.preference_steps,
+        checkpoints=_folder(task, "second"),
+    )  # fmt: skip
+    second = perform(on_pairs, train_preferences)
+    return Trained(
+        first.steps + second.steps, first.losses + second.losses, first.validation + second.validation[-1:],
+        second.trainable,
+    )  # fmt: skip
 
 
-def _once(task: Task) -> Outcome:
-    """Perform the task unless its output is there: a run that was killed later had come so far."""
-    kept = task.output.with_suffix(".json")
-    if task.output.is_dir() and kept.is_file():
-        return Outcome.from_json(kept.read_text(encoding="utf-8"))
-    outcome = perform(task)
-    kept.write_text(outcome.to_json(), encoding="utf-8")
-    return outcome
-
-
-def _folder(plan: Task, name: str) -> Path:
-    folder = plan.checkpoints / name
+def _folder(task: Task, name: str) -> Path:
+    folder = task.checkpoints / name
     folder.mkdir(exist_ok=True)
     return folder
 
@@ -128,3 +101,43 @@ def _pairs(examples: Sequence[Example]) -> tuple[Example, ...]:
     """The distinct examples with a rejected answer that differs from the completion."""
     found = {(e.prompt, e.completion, e.rejected): e for e in examples if e.rejected not in {None, "", e.completion}}
     return tuple(found.values())
+
+
+def train_preferences(task: Task) -> Trained:
+    """Make completions likelier than what they are preferred to, in this process. Raises TrainingError.
+
+    What is held fast to is the model that training begins from: under an adapter its base, or a copy of an adapter that
+    is there already; under full training the model with its log-probabilities computed beforehand, so that no second
+    copy lies in memory.
+    """
+    from datasets import Dataset  # noqa: PLC0415 - here and below: heavy
+    from transformers import PrinterCallback, set_seed  # noqa: PLC0415
+    from trl import DPOConfig, DPOTrainer  # noqa: PLC0415
+
+    settings = cast("DpoSettings", task.settings)
+    set_seed(task.seed)
+    tokenizer = load_tokenizer(task.model)
+    adapter = new_adapter(settings, task.model)
+    trainer = DPOTrainer(
+        model=load_model(task.model, settings),
+        args=DPOConfig(**arguments(task), beta=settings.beta, precompute_ref_log_probs=adapter is None),
+        train_dataset=Dataset.from_list(_rows(task.examples, chat=tokenizer.chat_template is not None)),
+        processing_class=tokenizer,
+        peft_config=adapter,
+        callbacks=callbacks(task),
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every logged loss; the report has them
+    return run(trainer, task)
+
+
+def _rows(examples: Sequence[Example], *, chat: bool) -> list[dict[str, Any]]:
+    """Prompt, chosen and rejected as TRL reads them, conversational or plain."""
+    texts = [{"prompt": one.prompt, "chosen": one.completion, "rejected": one.rejected} for one in examples]
+    if not chat:
+        return [dict(row) for row in texts]
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    return [{name: [{"role": roles[name], "content": text}] for name, text in row.items()} for row in texts]
+
+
+if __name__ == "__main__":
+    take_part(train_preferences, Path(sys.argv[1]))

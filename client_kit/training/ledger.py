@@ -12,15 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from client_kit.errors import MissingExtra, TrainingError
 from client_kit.exports import write_whole
+from client_kit.settings import PrivacyBudget
 from client_kit.training.base import PrivacySpent
-
-Accountant = Literal["prv", "rdp"]
-"""How epsilon follows from noise, sample rate and steps: numerically (Gopi et al., arXiv 2106.02848) or by a looser
-bound that is quicker to compute (Rényi: Mironov et al., arXiv 1908.10530)."""
 
 FILE_NAME = "privacy.json"
 
@@ -34,16 +31,6 @@ class Spending:
     steps: int
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What all trainings of a site together may cost, and over how many steps it is spread."""
-
-    epsilon: float
-    delta: float
-    planned_steps: int
-    accountant: Accountant = "prv"
-
-
 class Ledger:
     """The spendings of one site. Made anew where there is no file yet."""
 
@@ -52,15 +39,15 @@ class Ledger:
         self._held: dict[str, Any] = _read(path) if path.exists() else {"key": secrets.token_hex(32)}
         self._held = {"noise_multipliers": {}, "spendings": {}, **self._held}
 
-    def noise_multiplier(self, budget: Budget, sample_rate: float) -> float:
+    def noise_multiplier(self, budget: PrivacyBudget, sample_rate: float) -> float:
         """Noise with which the planned steps together stay within the budget. Computed once for each budget and rate."""
-        name = json.dumps([asdict(budget), sample_rate])
+        name = json.dumps([budget.model_dump(include=set(PrivacyBudget.model_fields)), sample_rate])
         if name not in self._held["noise_multipliers"]:
             self._held["noise_multipliers"][name] = noise_for(budget, sample_rate)
             self._write()
         return float(self._held["noise_multipliers"][name])
 
-    def enter(self, job: str, spending: Spending, budget: Budget) -> PrivacySpent:
+    def enter(self, job: str, spending: Spending, budget: PrivacyBudget) -> PrivacySpent:
         """Enter a training, known by the digest of its job, and say what all of them have cost with it.
 
         Raises TrainingError, and enters nothing, where the budget would be exceeded.
@@ -93,7 +80,7 @@ class Ledger:
         self._path.chmod(0o600)
 
 
-def epsilon_of(history: Sequence[Spending], budget: Budget) -> float:
+def epsilon_of(history: Sequence[Spending], budget: PrivacyBudget) -> float:
     """Epsilon of all these steps together, at the budget's delta."""
     if not history:
         return 0.0
@@ -106,7 +93,7 @@ def epsilon_of(history: Sequence[Spending], budget: Budget) -> float:
         return float(accountant.get_epsilon(delta=budget.delta))
 
 
-def noise_for(budget: Budget, sample_rate: float) -> float:
+def noise_for(budget: PrivacyBudget, sample_rate: float) -> float:
     """The least noise, to a hundredth of epsilon, with which the planned steps stay within the budget."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,18 +1,23 @@
 """LoRA-SB: a small square matrix is trained between two fixed factors (arXiv 2411.19557); Fed-SB shares it (2502.15436).
 
 A module's change is B R A, with B (out x r) of orthonormal columns, A (r x in) of orthonormal rows, both fixed, and R
-(r x r) trained; `lora_sb_start` makes B and A.
+(r x r) trained. B and A span the first step of full fine-tuning: `first_gradients`, then `begin`.
 
 A folder holds an ordinary LoRA adapter (`lora_B` = B, `lora_A` = R A, scaling 1), which everything that reads LoRA can
-answer with, and A beside it in `fixed_factors.safetensors`. Where that file lies, training moves R alone.
+answer with, and A beside it in `fixed_factors.safetensors`. Where that file lies, training moves R alone:
+`client_kit.training.models`, which loads and saves models, calls `check`, `attach` and `fold`.
 """
 
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import ConfigurationError, TrainingError
+from client_kit.settings import DpoSettings, DpSettings, TrainingSettings
+from client_kit.training.base import Example
+from client_kit.training.measuring import batch, encode_all, example_losses, pad_id
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +27,56 @@ FIXED_FILE = "fixed_factors.safetensors"
 
 _WEIGHTS_FILE = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_BATCH = 32
+
+
+def first_gradients(base: Path, examples: Sequence[Example], *, max_length: int | None = 1024) -> "dict[str, Tensor]":
+    """Gradient of the mean loss on the examples' completions, by linear module, each (out, in).
+
+    Of participants that begin together these are added up (ours): what the sum tells of their data is not bounded.
+    """
+    from transformers import AutoTokenizer  # noqa: PLC0415 - heavy
+
+    model, tokenizer = _wrapped(base, rank=1), AutoTokenizer.from_pretrained(base)
+    adapted = dict(layers(model))
+    model.requires_grad_(requires_grad=False)
+    for layer in adapted.values():
+        layer.base_layer.weight.requires_grad = True
+    tokens = encode_all(tokenizer, examples, max_length)
+    for start in range(0, len(tokens), _BATCH):
+        losses = example_losses(model, batch(tokens[start : start + _BATCH], pad_id(tokenizer), model.device))
+        (losses.sum() / len(tokens)).backward()  # type: ignore[no-untyped-call]  # torch's own
+    return {name: _as_out_in(layer, layer.base_layer.weight.grad) for name, layer in adapted.items()}
+
+
+def begin(
+    base: Path, gradients: "Mapping[str, Tensor]", output: Path, *, rank: int, learning_rate: float
+) -> "dict[str, Tensor]":
+    """Write a new adapter with its tokenizer to `output`; the fixed A by module, as they stand in the folder.
+
+    B and A are the singular vectors of -learning_rate * sign(gradient), AdamW's first step; R begins as its singular
+    values, so that B R A is that step at rank r.
+
+    gradients: by linear module, as `first_gradients` gives them. Raises ConfigurationError where the rank is larger than
+    a matrix.
+    """
+    import torch  # noqa: PLC0415
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    model = _wrapped(base, rank)
+    fixed: dict[str, Tensor] = {}
+    for name, layer in layers(model):
+        step = -learning_rate * gradients[name].sign()
+        if rank > min(step.shape):
+            raise ConfigurationError(f"rank {rank} is more than {name} has, which is {tuple(step.shape)}; lower it")
+        left, sizes, right = torch.linalg.svd(step, full_matrices=False)
+        fixed[name] = right[:rank].contiguous()
+        layer.lora_B["default"].weight.data = left[:, :rank].contiguous()
+        layer.lora_A["default"].weight.data = sizes[:rank, None] * right[:rank]
+    model.save_pretrained(output)
+    AutoTokenizer.from_pretrained(base).save_pretrained(output)
+    write_fixed(output, fixed)
+    return fixed
 
 
 def read_middle(folder: Path) -> "dict[str, Tensor]":
@@ -34,8 +89,6 @@ def read_middle(folder: Path) -> "dict[str, Tensor]":
 
 def write_middle(folder: Path, tensors: "Mapping[str, Tensor]", like: Path) -> Path:
     """A folder as `like` with these R in place of its own. `folder` must be new. Raises ConfigurationError."""
-    import shutil  # noqa: PLC0415 - kept beside its one use
-
     from safetensors.torch import load_file, save_file  # noqa: PLC0415
 
     fixed, held = read_fixed(like), load_file(like / _WEIGHTS_FILE)
@@ -69,10 +122,19 @@ def is_lora_sb(folder: Path) -> bool:
     return (folder / FIXED_FILE).is_file()
 
 
-def refuse(folder: Path, what: str) -> None:
-    """Raises TrainingError where the folder holds such an adapter, which `what` cannot train."""
-    if is_lora_sb(folder):
-        raise TrainingError(f"{folder} holds a LoRA-SB adapter, which has no {what}; leave it out")
+def check(folder: Path, settings: TrainingSettings) -> None:
+    """Raises TrainingError where the folder holds such an adapter, and the settings ask for what it has not."""
+    if not is_lora_sb(folder):
+        return
+    if isinstance(settings, DpSettings):
+        lacking = "training with record-level privacy"
+    elif isinstance(settings, DpoSettings):
+        lacking = "training on preferences"
+    elif settings.checkpoint_steps is None and getattr(settings, "evaluate_steps", None) is None:
+        return
+    else:
+        lacking = "checkpoints to go on from"
+    raise TrainingError(f"{folder} holds a LoRA-SB adapter, which has no {lacking}; leave it out")
 
 
 def attach(model: Any, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped here
@@ -89,7 +151,7 @@ def attach(model: Any, folder: Path) -> Any:  # noqa: ANN401 - peft is untyped h
 
 
 def fold(model: Any) -> "dict[str, Tensor]":  # noqa: ANN401 - peft is untyped here
-    """Write R A into `lora_A` again, so that the model is an ordinary adapter; the fixed A, to be saved beside it."""
+    """Write R A into `lora_A` again, so that the model is an ordinary adapter; the fixed A, for `write_fixed`."""
     from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations  # noqa: PLC0415
 
     fixed: dict[str, Tensor] = {}
@@ -134,3 +196,17 @@ def layers(model: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - as above
 
 def _key(name: str) -> str:
     return f"{_PREFIX}{name}.lora_A.weight"
+
+
+def _wrapped(base: Path, rank: int) -> Any:  # noqa: ANN401 - peft is untyped here
+    """The base with a LoRA adapter on all linear modules that changes nothing yet."""
+    from peft import LoraConfig, get_peft_model  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM  # noqa: PLC0415
+
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    return get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+
+
+def _as_out_in(layer: Any, gradient: "Tensor") -> "Tensor":  # noqa: ANN401 - as above
+    """GPT-2's linear modules keep their weights the other way round."""
+    return gradient.T if getattr(layer, "fan_in_fan_out", False) else gradient

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from client_kit.training.adapters import IGNORED, prompt_ends
 from client_kit.training.base import Example
 
 if TYPE_CHECKING:
     import torch
+
+
+IGNORED = -100
+"""Label of tokens that carry no loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,20 @@ def example_losses(model: Any, tensors: "dict[str, torch.Tensor]") -> "torch.Ten
     labels = tensors["labels"][:, 1:]
     losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
     return losses.sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp(min=1)
+
+
+def prompt_ends(model: Any, labels: "torch.Tensor", mask: "torch.Tensor") -> dict[str, Any]:  # noqa: ANN401
+    """Further arguments of a model that is called without its labels: `prompt_lengths` for ReFT, none for others.
+
+    labels, mask: (rows, tokens), padded on the right; labels are -100 on prompts.
+    """
+    import torch  # noqa: PLC0415
+
+    configs = getattr(getattr(model, "module", model), "peft_config", {})
+    if not any(config.peft_type == "REFT" for config in configs.values()):
+        return {}
+    learned = labels != IGNORED
+    return {"prompt_lengths": torch.where(learned.any(1), learned.long().argmax(1), mask.long().sum(1))}
 
 
 def validation_loss(

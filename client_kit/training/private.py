@@ -7,71 +7,25 @@ Pseudo-labels are public: others have released them, so they are learned from wi
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from math import isfinite, isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from client_kit._quiet import without_progress_bars
-from client_kit.errors import ConfigurationError, MissingExtra, TrainingError
-from client_kit.training import lora_sb
+from client_kit.errors import MissingExtra, TrainingError
+from client_kit.settings import DpSettings
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
-from client_kit.training.ledger import FILE_NAME, Accountant, Budget, Ledger, Spending
-from client_kit.training.loading import load_model, load_tokenizer, peft_config
+from client_kit.training.checks import prepare, usable
+from client_kit.training.ledger import FILE_NAME, Ledger, Spending
 from client_kit.training.measuring import Tokens, encode_all, pad_id, validation_loss
-from client_kit.training.running import save, threads, trainable, usable
-from client_kit.training.sft import prepare
-from client_kit.training.sft_settings import Lora, Schedule, SFTSettings
+from client_kit.training.models import load_model, load_tokenizer, new_adapter, on_gpus, save, trainable
+from client_kit.training.running import threads
 
 if TYPE_CHECKING:
     from client_kit.training.noisy import NoisySteps
 
 _STATE_FILE = "state.pt"
-
-
-@dataclass(frozen=True, slots=True)
-class DPSettings:
-    """How to fine-tune privately. Arithmetic is in float32: coarser norms would not bound what they cut."""
-
-    epsilon: float
-    """What all trainings together may reveal; above 0. Below 1 is strong, above 10 weak."""
-    delta: float
-    """Chance that the bound does not hold; must be below 1 / private examples."""
-    planned_steps: int
-    """Optimiser steps of all trainings together: the noise is chosen so that they use up epsilon."""
-    clip: float = 1.0
-    """L2 norm to which the gradient of each private example is cut."""
-    accountant: Accountant = "prv"
-    learning_rate: float = 1e-3
-    expected_batch: int = 64
-    """Private examples in a step on average; each is drawn by a coin of its own. Large ones suffer less from noise."""
-    batch_size: int = 16
-    """Examples that go through the model at once."""
-    max_length: int | None = 1024
-    schedule: Schedule = "constant"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    lora: Lora | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
-    checkpoint_steps: int | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot train or bounds nothing."""
-        names = ("epsilon", "planned_steps", "clip", "learning_rate", "expected_batch", "batch_size")
-        for name in names:
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if not 0 < self.delta < 1:
-            raise ConfigurationError(f"delta is {self.delta}; it must lie between 0 and 1")
-        if self.lora is not None and (self.lora.dora or self.lora.four_bit):
-            raise ConfigurationError("record-level privacy goes with method full or lora; take one of them")
-
-    @property
-    def budget(self) -> Budget:
-        """What all trainings may cost."""
-        return Budget(self.epsilon, self.delta, self.planned_steps, self.accountant)
 
 
 class DPFineTuner:
@@ -85,8 +39,10 @@ class DPFineTuner:
     no cryptographic generator, as is usual; Opacus's protection against attacks on floating-point noise is on.
     """
 
-    def __init__(self, settings: DPSettings) -> None:
+    def __init__(self, settings: DpSettings, *, threads: int | None = None) -> None:
+        """threads: of the CPU; None leaves torch's choice. Arithmetic is in float32: coarser norms would bound nothing."""
         self.settings = settings
+        self.threads = threads
 
     def train(
         self,
@@ -106,15 +62,14 @@ class DPFineTuner:
         used = usable(examples)
         private = tuple(example for example in used if not example.public)
         self._check(private)
-        folder = prepare(model, self._common(), steps, output)
-        lora_sb.refuse(folder, "training with record-level privacy")
+        folder = prepare(model, self.settings, steps, output)
         _require_opacus()
         started = time.monotonic()
         ledger = Ledger(output.parent / FILE_NAME)
         spending = self._spending(ledger, len(private), steps)
-        job = job_digest(folder, used, settings=asdict(self.settings), steps=steps, seed=seed)
-        spent = ledger.enter(job, spending, self.settings.budget)
-        with without_progress_bars(datasets=True), threads(self.settings.threads), checkpoint_folder(output, job) as at:
+        job = job_digest(folder, used, settings=self.settings.model_dump(mode="json"), steps=steps, seed=seed)
+        spent = ledger.enter(job, spending, self.settings)
+        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job) as at:
             run = _Run(self.settings, folder, used, spending, (seed, ledger.noise_seed(job)))
             losses, judged = run.train(steps, at, validation)
             numbers = trainable(run.model)
@@ -135,11 +90,7 @@ class DPFineTuner:
 
     def _spending(self, ledger: Ledger, private: int, steps: int) -> Spending:
         rate = min(1.0, self.settings.expected_batch / private)
-        return Spending(ledger.noise_multiplier(self.settings.budget, rate), rate, steps)
-
-    def _common(self) -> SFTSettings:
-        """What loading a model asks."""
-        return SFTSettings(lora=self.settings.lora, device=self.settings.device, threads=self.settings.threads)
+        return Spending(ledger.noise_multiplier(self.settings, rate), rate, steps)
 
 
 class _Run:
@@ -147,7 +98,7 @@ class _Run:
 
     def __init__(
         self,
-        settings: DPSettings,
+        settings: DpSettings,
         folder: Path,
         examples: Sequence[Example],
         spending: Spending,
@@ -265,15 +216,13 @@ class _Run:
         return list(state["losses"])
 
 
-def _trainable(folder: Path, settings: DPSettings) -> Any:  # noqa: ANN401 - of transformers or peft
+def _trainable(folder: Path, settings: DpSettings) -> Any:  # noqa: ANN401 - of transformers or peft
     """The model on its device, with a new adapter where one is wanted."""
-    import torch  # noqa: PLC0415
     from peft import get_peft_model  # noqa: PLC0415
 
-    loading = SFTSettings(lora=settings.lora, device=settings.device)
-    model, adapter = load_model(folder, loading), peft_config(loading, folder)
-    gpu = settings.device != "cpu" and torch.cuda.is_available()
-    return (model if adapter is None else get_peft_model(model, adapter)).to("cuda" if gpu else "cpu")
+    model, adapter = load_model(folder), new_adapter(settings, folder)
+    device = "cuda" if on_gpus(settings) else "cpu"
+    return (model if adapter is None else get_peft_model(model, adapter)).to(device)
 
 
 def _require_opacus() -> None:

@@ -1,53 +1,54 @@
-"""What supervised training and training on preferences share: TRL's arguments, the run, and the saving."""
+"""One run of a TRL trainer in this process, which may be one of several: the task, TRL's arguments, and the run itself."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from client_kit.errors import MissingExtra, TrainingError
-from client_kit.training import lora_sb
+from pydantic import Field
+
+from client_kit.errors import TrainingError
+from client_kit.settings import DpoSettings, SftSettings
 from client_kit.training.base import Example
 from client_kit.training.measuring import validation_loss
-from client_kit.training.sft_settings import Reporter
-from client_kit.training.task import Outcome, Task
+from client_kit.training.models import save, trainable
 
 if TYPE_CHECKING:
     from transformers import Trainer as TransformersTrainer
     from transformers import TrainerCallback
 
 
-def require_extra() -> None:
-    """Raises MissingExtra where TRL or peft is missing."""
-    try:
-        import peft  # noqa: F401, PLC0415
-        import trl  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise MissingExtra("training with TRL", "train") from error
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is trained, on what, and where the result goes: plain data, so that other processes can be given it."""
+
+    model: Path
+    """Folder of a model or of an adapter."""
+    examples: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    settings: Annotated[SftSettings | DpoSettings, Field(discriminator="kind")]
+    steps: int
+    seed: int
+    checkpoints: Path
+    output: Path
+    logs: Path
+    """Folder for TensorBoard, where it is asked for."""
+    threads: int | None = None
+    """CPU threads; None leaves torch's choice."""
+    frozen: tuple[str, ...] = ()
+    """Parts of an adapter that stay as they are, such as `lora_A`."""
 
 
-def require_reporters(reporters: Sequence[Reporter]) -> None:
-    """Raises TrainingError naming the packages of trackers that are not installed."""
-    if missing := [name for name in reporters if find_spec(name) is None]:
-        raise TrainingError(
-            f"report_to names {', '.join(missing)}, not installed here; "
-            f"`pip install {' '.join(missing)}`, or leave it out of report_to"
-        )
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run did beside writing its output."""
 
-
-def usable(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """The examples with a weight above 0: those of weight 0 are left out before anything is drawn."""
-    if not examples:
-        raise TrainingError("there are no examples to train on; check the private data and the pseudo-labels")
-    if faulty := [index for index, example in enumerate(examples) if not 0 <= example.weight < float("inf")]:
-        raise TrainingError(f"example {faulty[0]} has weight {examples[faulty[0]].weight}; weights are 0 or more")
-    used = tuple(example for example in examples if example.weight > 0)
-    if not used:
-        raise TrainingError(f"all {len(examples)} examples have weight 0; give at least one a weight above 0")
-    return used
+    steps: int
+    losses: tuple[float, ...]
+    validation: tuple[float, ...]
+    trainable: int
 
 
 def arguments(task: Task) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def callbacks(task: Task) -> "list[TrainerCallback]":
     return chosen
 
 
-def run(trainer: "TransformersTrainer", task: Task) -> Outcome:
+def run(trainer: "TransformersTrainer", task: Task) -> Trained:
     """Train, from the last checkpoint if there is one; measure the validation loss; save.
 
     Raises TrainingError where the device has too little memory, or the loss is no number any more.
@@ -142,12 +143,7 @@ def run(trainer: "TransformersTrainer", task: Task) -> Outcome:
     numbers = trainable(trainer.model)
     if trainer.is_world_process_zero():
         save(trainer.model, trainer.processing_class, task.output)
-    return Outcome(trainer.state.global_step, losses, (*before, *between, *after), numbers)
-
-
-def trainable(model: Any) -> int:  # noqa: ANN401 - of transformers or peft
-    """Numbers that training changes."""
-    return sum(numbers.numel() for numbers in model.parameters() if numbers.requires_grad)
+    return Trained(trainer.state.global_step, losses, (*before, *between, *after), numbers)
 
 
 def _validation(trainer: "TransformersTrainer", task: Task) -> tuple[float, ...]:
@@ -158,21 +154,6 @@ def _validation(trainer: "TransformersTrainer", task: Task) -> tuple[float, ...]
     return (
         validation_loss(trainer.model, trainer.processing_class, task.validation, wanted.max_length, wanted.batch_size),
     )
-
-
-def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of transformers or peft
-    """Write everything into a folder of its own, then give it its name in one step."""
-    from peft import PeftModel  # noqa: PLC0415
-
-    # The copy of an adapter that DPO compares with is not the result.
-    only = {"selected_adapters": ["default"]} if isinstance(model, PeftModel) else {}
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.saving-") as saving:
-        folder = Path(saving) / "model"
-        fixed = lora_sb.fold(model)
-        model.save_pretrained(folder, **only)
-        tokenizer.save_pretrained(folder)
-        lora_sb.write_fixed(folder, fixed)
-        folder.rename(output)
 
 
 @contextmanager
@@ -186,3 +167,8 @@ def threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def logs_of(output: Path) -> Path:
+    """Where TensorBoard's files of a training lie: one folder beside its output, with one of each training in it."""
+    return output.parent / "logs" / output.name

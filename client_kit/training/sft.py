@@ -1,22 +1,23 @@
-"""Supervised fine-tuning with TRL's SFTTrainer: all weights, or an adapter (LoRA, DoRA, QLoRA)."""
+"""Supervised fine-tuning with TRL's SFTTrainer: all weights, or an adapter (LoRA, DoRA, QLoRA, ReFT).
 
+`SFTFineTuner.train` checks what it is given and keeps a folder of checkpoints beside the output; `train_supervised` is the
+training itself, in this process or in each of several.
+"""
+
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from client_kit._quiet import without_progress_bars
-from client_kit.errors import TrainingError
-from client_kit.training import lora_sb
+from client_kit.settings import SftSettings
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
-from client_kit.training.launching import perform
-from client_kit.training.loading import check_hardware, check_output, model_folder
-from client_kit.training.running import require_extra, require_reporters, threads, usable
-from client_kit.training.sft_settings import Lora, Reft, SFTSettings
-from client_kit.training.task import Task
-
-__all__ = ["Lora", "Reft", "SFTFineTuner", "SFTSettings"]
+from client_kit.training.checks import prepare, usable
+from client_kit.training.models import load_model, load_tokenizer, new_adapter
+from client_kit.training.processes import perform, take_part
+from client_kit.training.running import Task, Trained, arguments, callbacks, logs_of, run, threads
 
 
 class SFTFineTuner:
@@ -29,8 +30,14 @@ class SFTFineTuner:
     A model folder that holds an adapter is trained on: the adapter goes on, its base stays as it is.
     """
 
-    def __init__(self, settings: SFTSettings | None = None) -> None:
-        self.settings = settings or SFTSettings()
+    def __init__(self, settings: SftSettings, *, threads: int | None = None, frozen: tuple[str, ...] = ()) -> None:
+        """threads: of the CPU; None leaves torch's choice. frozen: parts of an adapter that stay as they are.
+
+        How many steps a training takes is said when it begins; those of the settings are a site's plan (`steps_of`).
+        """
+        self.settings = settings
+        self.threads = threads
+        self.frozen = frozen
 
     def train(
         self,
@@ -51,31 +58,60 @@ class SFTFineTuner:
         used = usable(examples)
         folder = prepare(model, self.settings, steps, output)
         started = time.monotonic()
-        job = job_digest(folder, used, validation, settings=asdict(self.settings), steps=steps, seed=seed)
-        with without_progress_bars(datasets=True), threads(self.settings.threads), checkpoint_folder(output, job) as at:
-            done = perform(
-                Task(folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output))
-            )
+        job = job_digest(
+            folder, used, validation, settings=self.settings.model_dump(mode="json"), frozen=self.frozen, steps=steps,
+            seed=seed,
+        )  # fmt: skip
+        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job) as at:
+            task = Task(
+                folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output), self.threads,
+                self.frozen,
+            )  # fmt: skip
+            done = perform(task, train_supervised)
         return TrainingReport(
             output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation,
             trainable=done.trainable,
         )  # fmt: skip
 
 
-def prepare(model: Path, settings: SFTSettings, steps: int, output: Path) -> Path:
-    """Refuse what cannot be trained before anything is loaded; the folder to train from. Raises TrainingError."""
-    check_output(output)
-    if steps < 1:
-        raise TrainingError(f"steps is {steps}; ask for one optimiser step or more")
-    require_extra()
-    folder = model_folder(model)
-    check_hardware(settings)
-    require_reporters(settings.report_to)
-    if settings.checkpoint_steps is not None or settings.evaluate_steps is not None:
-        lora_sb.refuse(folder, "checkpoints to go on from")
-    return folder
+def train_supervised(task: Task) -> Trained:
+    """Do the task in this process, which may be one of several. Raises TrainingError."""
+    from datasets import Dataset  # noqa: PLC0415 - here and below: heavy
+    from transformers import PrinterCallback, set_seed  # noqa: PLC0415
+    from trl import SFTConfig  # noqa: PLC0415
+
+    from client_kit.training.weighted import WeightedSFTTrainer  # noqa: PLC0415
+
+    set_seed(task.seed)  # before the model: a new adapter is drawn at random
+    tokenizer = load_tokenizer(task.model)
+    chat = tokenizer.chat_template is not None
+    trainer = WeightedSFTTrainer(
+        model=load_model(task.model, task.settings, frozen=task.frozen),
+        args=SFTConfig(**arguments(task), completion_only_loss=True),
+        train_dataset=Dataset.from_list(rows(task.examples, chat=chat)),
+        eval_dataset=Dataset.from_list(rows(task.validation, chat=chat)) if task.validation else None,
+        processing_class=tokenizer,
+        peft_config=new_adapter(task.settings, task.model),
+        callbacks=callbacks(task),
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints every logged loss; the report has them
+    trainer.check_examples(task.settings)
+    return run(trainer, task)
 
 
-def logs_of(output: Path) -> Path:
-    """Where TensorBoard's files of a training lie: one folder beside its output, with one of each training in it."""
-    return output.parent / "logs" / output.name
+def rows(examples: Sequence[Example], *, chat: bool) -> list[dict[str, Any]]:
+    """Prompt-completion rows as TRL reads them, conversational or plain."""
+    if not chat:
+        return [{"prompt": one.prompt, "completion": one.completion, "weight": one.weight} for one in examples]
+    return [
+        {
+            "prompt": [{"role": "user", "content": example.prompt}],
+            "completion": [{"role": "assistant", "content": example.completion}],
+            "weight": example.weight,
+        }
+        for example in examples
+    ]
+
+
+if __name__ == "__main__":
+    take_part(train_supervised, Path(sys.argv[1]))

@@ -8,9 +8,9 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from client_kit.errors import TrainingError
-from client_kit.training.adapters import IGNORED as _IGNORED
-from client_kit.training.adapters import check_prompts, prompt_ends
-from client_kit.training.sft_settings import Reft
+from client_kit.settings import TrlSettings
+from client_kit.training.measuring import IGNORED, prompt_ends
+from client_kit.training.reft.positions import Positions
 
 
 class WeightedCollator(DataCollatorForLanguageModeling):  # type: ignore[misc]  # trl is untyped here
@@ -39,17 +39,20 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         self._mean_weight = self._token_mean_of_weights()
 
     def _token_mean_of_weights(self) -> float:
-        tokens = [sum(label != _IGNORED for label in labels[1:]) for labels in self.train_dataset["labels"]]
+        tokens = [sum(label != IGNORED for label in labels[1:]) for labels in self.train_dataset["labels"]]
         weighted = sum(weight * count for weight, count in zip(self.train_dataset["weight"], tokens, strict=True))
         return weighted / sum(tokens) if any(tokens) else 1.0
 
-    def check_examples(self, max_length: int | None, reft: Reft | None = None) -> None:
+    def check_examples(self, settings: TrlSettings) -> None:
         """Refuse a data set of which the length limit has left nothing to learn from, or too short prompts for ReFT."""
         if len(self.train_dataset) == 0:
-            raise TrainingError(f"every prompt fills max_length = {max_length} tokens by itself; raise max_length")
-        if reft is not None:
+            raise TrainingError(
+                f"every prompt fills max_length = {settings.max_length} tokens by itself; raise max_length"
+            )
+        if settings.method == "reft" and settings.reft_short_prompts == "refuse":
             labels = self.train_dataset["labels"]
-            check_prompts(reft, [next(place for place, one in enumerate(row) if one != _IGNORED) for row in labels])
+            shortest = min(next(place for place, one in enumerate(row) if one != IGNORED) for row in labels)
+            _refuse_shorter(shortest, settings.reft_positions)
 
     def compute_loss(
         self,
@@ -68,13 +71,23 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         ends = prompt_ends(model, inputs["labels"], inputs["attention_mask"])
         outputs = model(**seen, **ends, use_cache=False)
         logits = outputs.logits[:, :-1].float()
-        losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=_IGNORED, reduction="none")
+        losses = cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none")
         if not model.training:
-            loss = (losses.sum(dim=1) / (labels != _IGNORED).sum(dim=1).clamp(min=1)).mean()
+            loss = (losses.sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp(min=1)).mean()
             return (loss, outputs) if return_outputs else loss
-        tokens = (labels != _IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
+        tokens = (labels != IGNORED).sum() if num_items_in_batch is None else num_items_in_batch
         loss = (losses.sum(dim=1) * inputs["weight"]).sum() / (self._mean_weight * tokens)
         if self.args.average_tokens_across_devices and num_items_in_batch is not None:
             # The count spans all devices, and their gradients are averaged afterwards.
             loss = loss * self.accelerator.num_processes
         return (loss, outputs) if return_outputs else loss
+
+
+def _refuse_shorter(shortest: int, positions: str) -> None:
+    places = Positions.parse(positions)
+    wanted = places.first + places.last
+    if shortest < wanted:
+        raise TrainingError(
+            f"a prompt has {shortest} tokens, and ReFT's positions {positions} need {wanted}; take fewer positions, "
+            "or short_prompts: halve, which edits at most half of a short prompt from each side"
+        )

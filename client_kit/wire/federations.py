@@ -84,7 +84,7 @@ class ConsensusPolicy(Request):
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50
-    """The same for longer answers."""
+    """Cosine distance at which clusters of longer answers are cut."""
     short_chars: Annotated[int, Field(ge=0)] = 80
     minimum_support: Annotated[int, Field(ge=1)] = 2
     """Participants (less redundancy) that must stand behind a pseudo-label; 2 is met from 1.5 votes."""

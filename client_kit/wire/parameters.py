@@ -84,7 +84,7 @@ class ParameterReceipt(WireModel):
     rank: int
     examples: int
     unchanged: bool
-    """The same file was held already."""
+    """Whether the server held this very file already."""
 
 
 class UpdateCard(WireModel):

@@ -76,7 +76,7 @@ class Problem(WireModel):
     type: str
     """`urn:semantic-consensus:problem:<code>`."""
     title: str
-    """The same for every problem of this code."""
+    """What kind of problem it is: one title for each code."""
     status: int
     code: ProblemCode
     detail: str

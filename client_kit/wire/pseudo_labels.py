@@ -72,9 +72,9 @@ class AnswerFate(WireModel):
     measured: float | None = None
     """What the gate measured, where it measures something."""
     limit: float | None = None
-    """What it held that against."""
+    """What the gate held the measured value against."""
     reason: str | None = None
-    """The same in a sentence."""
+    """Why it was kept out, in a sentence."""
     cluster: int | None = None
     """Index into the label's `clusters`."""
     similarity: float | None = None

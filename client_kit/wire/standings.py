@@ -21,9 +21,9 @@ class Reliability(WireModel):
     refused: int = 0
     """Answers of it that gates kept out."""
     prior_mean: float
-    """The same over earlier rounds, older ones counting less."""
+    """Mean standardised centrality over earlier rounds, older ones counting less."""
     prior_prompts: float
-    """Prompts behind that when the round began; 0 for a newcomer."""
+    """Prompts behind `prior_mean` when the round began; 0 for a newcomer."""
     reliability: Annotated[float, Field(ge=-1, le=1)]
     """What round and name give together; 0 is the middle of the pool."""
     weight: float
@@ -51,9 +51,9 @@ class Rejection(WireModel):
     measured: float | None = None
     """What the gate measured, where it measures something."""
     limit: float | None = None
-    """What it held that against."""
+    """What the gate held the measured value against."""
     reason: str
-    """The same in a sentence."""
+    """Why the answer was kept out, in a sentence."""
 
 
 class RejectionPage(WireModel):

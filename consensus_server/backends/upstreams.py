@@ -16,7 +16,7 @@ from client_kit.errors import (
 )
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean, storable
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.seeds import answer_seed
 from client_kit.reasoning import strip_reasoning
 from consensus_server.core.federations import AnswerPolicy
@@ -38,7 +38,7 @@ _TOO_MANY_REQUESTS = 429
 class OpenAIUpstream:
     """`ports.Upstream` over an endpoint. Nothing is sent before the first question."""
 
-    def __init__(self, name: str, endpoint: Endpoint) -> None:
+    def __init__(self, name: str, endpoint: InferenceApi) -> None:
         """Raises MissingExtra without the `openai` client."""
         self.name = name
         self._endpoint = endpoint

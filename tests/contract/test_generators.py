@@ -8,7 +8,7 @@ import pytest
 from client_kit.errors import GenerationError
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.transformers_local import TransformersGenerator
@@ -30,7 +30,7 @@ def scripted(_):
 
 
 def behind(url, **options):
-    return closing(OpenAICompatibleGenerator(OpenAICaller(Endpoint(model=MODEL, base_url=url, **options))))
+    return closing(OpenAICompatibleGenerator(OpenAICaller(InferenceApi(model=MODEL, base_url=url, **options))))
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def completions(_):
 def cached(folder):
     """Once everything is held, answers come from the disk."""
     with openai_server() as server, closing(AnswerCache(folder / "answers.sqlite")) as cache:
-        caller = OpenAICaller(Endpoint(model=MODEL, base_url=server.url))
+        caller = OpenAICaller(InferenceApi(model=MODEL, base_url=server.url))
         with closing(OpenAICompatibleGenerator(caller, cache=cache)) as generator:
             yield generator
 

@@ -6,10 +6,11 @@ from client_kit.errors import TrainingError
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
+from client_kit.settings import DpoSettings, DpSettings, SftSettings
 from client_kit.training.base import Example, Trainer
-from client_kit.training.dpo import DPOFineTuner, DPOSettings
-from client_kit.training.private import DPFineTuner, DPSettings
-from client_kit.training.sft import Lora, Reft, SFTFineTuner, SFTSettings
+from client_kit.training.dpo import DPOFineTuner
+from client_kit.training.private import DPFineTuner
+from client_kit.training.sft import SFTFineTuner
 
 EXAMPLES = [
     Example("What is the capital of France?", "The capital of France is Paris."),
@@ -17,31 +18,30 @@ EXAMPLES = [
 ]
 
 
+COMMON = {"steps": 1, "batch_size": 2, "learning_rate": 1e-2, "device": "cpu"}
+
+
 def _sft(**changes) -> Trainer:
-    return SFTFineTuner(SFTSettings(batch_size=2, learning_rate=1e-2, device="cpu", threads=1, **changes))
+    return SFTFineTuner(SftSettings(kind="sft", **COMMON, **changes), threads=1)
 
 
 def _dpo() -> Trainer:
-    return DPOFineTuner(DPOSettings(_sft().settings, preference_steps=1))
+    return DPOFineTuner(DpoSettings(kind="dpo", **COMMON, preference_steps=1), threads=1)
 
 
 def _dp(**changes) -> Trainer:
-    return DPFineTuner(
-        DPSettings(
-            epsilon=8.0, delta=0.01, planned_steps=20, expected_batch=2, batch_size=2, learning_rate=1e-2, device="cpu",
-            threads=1, accountant="rdp", **changes,
-        )
-    )  # fmt: skip
+    budget = {"epsilon": 8.0, "delta": 0.01, "planned_steps": 20, "accountant": "rdp"}
+    return DPFineTuner(DpSettings(kind="dp", **COMMON, **budget, expected_batch=2, **changes), threads=1)
 
 
 TRAINERS = {
     "sft-full": _sft,
-    "sft-lora": lambda: _sft(lora=Lora(rank=2)),
-    "sft-dora": lambda: _sft(lora=Lora(rank=2, dora=True)),
-    "sft-reft": lambda: _sft(reft=Reft(rank=2)),
+    "sft-lora": lambda: _sft(method="lora", lora_rank=2),
+    "sft-dora": lambda: _sft(method="dora", lora_rank=2),
+    "sft-reft": lambda: _sft(method="reft", reft_rank=2),
     "dpo": _dpo,
     "dp-full": _dp,
-    "dp-lora": lambda: _dp(lora=Lora(rank=2)),
+    "dp-lora": lambda: _dp(method="lora", lora_rank=2),
 }
 
 

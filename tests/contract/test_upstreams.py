@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from consensus_server.backends.upstreams import OpenAIUpstream
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
 from tests.support.upstreams import upstream_server
@@ -25,7 +25,7 @@ def server():
 
 
 async def asked(server, api, question=ASKED):
-    upstream = OpenAIUpstream("u", Endpoint(base_url=server.url, model="told", api=api, api_key=KEY, retries=0))
+    upstream = OpenAIUpstream("u", InferenceApi(base_url=server.url, model="told", api=api, api_key=KEY, retries=0))
     try:
         return await upstream.ask(question)
     finally:

@@ -4,26 +4,36 @@ import dataclasses
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from client_kit.errors import ConfigurationError
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
+from client_kit.settings import DpoSettings, SftSettings
 from client_kit.training.base import Example
-from client_kit.training.dpo import DPOFineTuner, DPOSettings
+from client_kit.training.dpo import DPOFineTuner
 from client_kit.training.measuring import batch, encode_all, example_losses
-from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
+from client_kit.training.sft import SFTFineTuner
 from client_kit.training.weighted import WeightedSFTTrainer
 
 RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
-COMMON = SFTSettings(learning_rate=1e-3, batch_size=2, device="cpu", threads=1, schedule="constant")
-SETTINGS = DPOSettings(COMMON, preference_steps=12, preference_learning_rate=2e-3)
+COMMON = {"steps": 1, "learning_rate": 1e-3, "batch_size": 2, "device": "cpu", "schedule": "constant"}
+LORA = {"method": "lora", "lora_rank": 4}
 PRIVATE = [Example("What is the capital of France?", "The capital of France is Paris.")]
 PAIR = Example(
     "What is the capital of Italy?", "Rome is the capital.", public=True, rejected="The capital of Italy is Milan."
 )
+
+
+def sft(**changes):
+    return SFTFineTuner(SftSettings(kind="sft", **COMMON | changes), threads=1)
+
+
+def dpo(**changes):
+    gentle = {"preference_steps": 12, "preference_learning_rate": 2e-3}
+    return DPOFineTuner(DpoSettings(kind="dpo", **COMMON | gentle | changes), threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +61,10 @@ def _load(folder):
     return AutoPeftModelForCausalLM.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("lora", [None, Lora(rank=4)], ids=["full", "lora"])
-def test_the_preferred_completion_gains_on_the_rejected_one(model, tmp_path, lora):
-    common = dataclasses.replace(COMMON, lora=lora)
-    SFTFineTuner(common).train(model, [*PRIVATE, PAIR], steps=2, seed=0, output=tmp_path / "supervised")
-    report = DPOFineTuner(dataclasses.replace(SETTINGS, supervised=common)).train(
+@pytest.mark.parametrize("adapter", [{}, LORA], ids=["full", "lora"])
+def test_the_preferred_completion_gains_on_the_rejected_one(model, tmp_path, adapter):
+    sft(**adapter).train(model, [*PRIVATE, PAIR], steps=2, seed=0, output=tmp_path / "supervised")
+    report = dpo(**adapter).train(
         model, [*PRIVATE, PAIR], steps=2, seed=0, output=tmp_path / "preferred", validation=PRIVATE
     )
     assert margin(tmp_path / "preferred") > margin(tmp_path / "supervised") + 1
@@ -66,8 +75,7 @@ def test_the_preferred_completion_gains_on_the_rejected_one(model, tmp_path, lor
 
 
 def test_an_adapter_of_an_earlier_round_is_trained_on(model, tmp_path):
-    settings = dataclasses.replace(SETTINGS, supervised=dataclasses.replace(COMMON, lora=Lora(rank=4)))
-    tuner = DPOFineTuner(settings)
+    tuner = dpo(**LORA)
     tuner.train(model, PRIVATE, steps=2, seed=0, output=tmp_path / "one")
     tuner.train(tmp_path / "one", [*PRIVATE, PAIR], steps=2, seed=1, output=tmp_path / "two")
     assert margin(tmp_path / "two") > margin(tmp_path / "one") + 1
@@ -75,8 +83,8 @@ def test_an_adapter_of_an_earlier_round_is_trained_on(model, tmp_path):
 
 def test_without_pairs_it_is_supervised_training(model, tmp_path):
     same = [dataclasses.replace(PAIR, rejected=PAIR.completion), *PRIVATE]
-    DPOFineTuner(SETTINGS).train(model, same, steps=2, seed=0, output=tmp_path / "dpo")
-    SFTFineTuner(COMMON).train(model, same, steps=2, seed=0, output=tmp_path / "sft")
+    dpo().train(model, same, steps=2, seed=0, output=tmp_path / "dpo")
+    sft().train(model, same, steps=2, seed=0, output=tmp_path / "sft")
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("dpo", "sft"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -89,8 +97,7 @@ class Killed(BaseException):
 def test_killed_in_either_part_it_comes_to_the_same_weights(model, tmp_path, monkeypatch, die_at):
     from trl import DPOTrainer
 
-    common = dataclasses.replace(COMMON, checkpoint_steps=2)
-    tuner = DPOFineTuner(dataclasses.replace(SETTINGS, supervised=common, preference_steps=5))
+    tuner = dpo(checkpoint_steps=2, preference_steps=5)
     job = {"examples": [*PRIVATE, PAIR], "steps": 4, "seed": 3}
     tuner.train(model, output=tmp_path / "whole", **job)
     calls = []
@@ -116,5 +123,5 @@ def test_killed_in_either_part_it_comes_to_the_same_weights(model, tmp_path, mon
 
 @pytest.mark.parametrize("changes", [{"beta": 0.0}, {"preference_steps": 0}, {"preference_learning_rate": -1.0}])
 def test_settings_that_cannot_train_are_refused(changes):
-    with pytest.raises(ConfigurationError, match=next(iter(changes))):
-        DPOSettings(**changes)
+    with pytest.raises(ValidationError, match=next(iter(changes))):
+        dpo(**changes)

@@ -5,11 +5,12 @@ import pytest
 
 from client_kit import parameters
 from client_kit.errors import ConfigurationError, TrainingError
-from client_kit.training import lora_sb, lora_sb_start
+from client_kit.settings import DpoSettings, DpSettings, SftSettings
+from client_kit.training import lora_sb
 from client_kit.training.base import Example
-from client_kit.training.private import DPFineTuner, DPSettings
+from client_kit.training.dpo import DPOFineTuner
+from client_kit.training.private import DPFineTuner
 from client_kit.training.sft import SFTFineTuner
-from client_kit.training.sft_settings import SFTSettings
 from consensus_server.core.parameters import Update, aggregate, check_plan
 from consensus_server.http_api.translate import parameter_plan
 from consensus_server.service.parameters import read_update
@@ -30,19 +31,19 @@ def base(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def gradients(base):
-    return lora_sb_start.first_gradients(base, EXAMPLES)
+    return lora_sb.first_gradients(base, EXAMPLES)
 
 
 @pytest.fixture(scope="module")
 def start(base, gradients, tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapters") / "start"
-    lora_sb_start.begin(base, gradients, folder, rank=RANK, learning_rate=RATE)
+    lora_sb.begin(base, gradients, folder, rank=RANK, learning_rate=RATE)
     return folder
 
 
 def trained(start, folder, seed, steps=4):
-    settings = SFTSettings(learning_rate=RATE, batch_size=2, weight_decay=0.1, device="cpu", threads=1)
-    return SFTFineTuner(settings).train(start, EXAMPLES[seed:], steps=steps, seed=seed, output=folder).model
+    settings = SftSettings(kind="sft", steps=1, learning_rate=RATE, batch_size=2, weight_decay=0.1, device="cpu")
+    return SFTFineTuner(settings, threads=1).train(start, EXAMPLES[seed:], steps=steps, seed=seed, output=folder).model
 
 
 def change_of(folder):
@@ -131,15 +132,18 @@ def test_the_mean_of_r_is_the_mean_of_the_changes(base, start, tmp_path):
 
 def test_what_it_cannot_do_is_refused(base, gradients, start, tmp_path):
     with pytest.raises(ConfigurationError, match="rank 40 is more than"):
-        lora_sb_start.begin(base, gradients, tmp_path / "wide", rank=40, learning_rate=RATE)
+        lora_sb.begin(base, gradients, tmp_path / "wide", rank=40, learning_rate=RATE)
     with pytest.raises(ConfigurationError, match=r"has no fixed_factors\.safetensors"):
         lora_sb.read_middle(base)
     with pytest.raises(ConfigurationError, match="it is of other settings"):
         lora_sb.write_middle(tmp_path / "other", {}, like=start)
-    settings = SFTSettings(device="cpu", checkpoint_steps=1)
+    settings = SftSettings(kind="sft", steps=1, device="cpu", checkpoint_steps=1)
     with pytest.raises(TrainingError, match="LoRA-SB adapter, which has no checkpoints"):
         SFTFineTuner(settings).train(start, EXAMPLES, steps=1, seed=0, output=tmp_path / "refused")
-    private = DPSettings(epsilon=8.0, delta=1e-2, planned_steps=2, expected_batch=2, device="cpu")
+    private = DpSettings(kind="dp", steps=1, epsilon=8.0, delta=1e-2, planned_steps=2, expected_batch=2, device="cpu")
     with pytest.raises(TrainingError, match="LoRA-SB adapter, which has no training with record-level privacy"):
         DPFineTuner(private).train(start, EXAMPLES, steps=1, seed=0, output=tmp_path / "refused")
-    assert not (tmp_path / "refused").exists()
+    preferences = DpoSettings(kind="dpo", steps=1, device="cpu")
+    with pytest.raises(TrainingError, match="LoRA-SB adapter, which has no training on preferences"):
+        DPOFineTuner(preferences).train(start, EXAMPLES, steps=1, seed=0, output=tmp_path / "refused")
+    assert not list(tmp_path.iterdir()), "no ledger either"

@@ -1,24 +1,24 @@
 """Record-level privacy, against brute force: what is clipped, what is added, what is counted."""
 
-import dataclasses
 import json
 import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from client_kit.errors import ConfigurationError, TrainingError
+from client_kit.errors import TrainingError
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
+from client_kit.settings import DpSettings, PrivacyBudget
 from client_kit.training.base import Example
-from client_kit.training.ledger import Budget, Ledger, Spending, epsilon_of, noise_for
-from client_kit.training.loading import load_model, load_tokenizer
+from client_kit.training.ledger import Ledger, Spending, epsilon_of, noise_for
 from client_kit.training.measuring import batch, encode_all, example_losses, pad_id
+from client_kit.training.models import load_model, load_tokenizer
 from client_kit.training.noisy import NoisySteps, with_positions
-from client_kit.training.private import DPFineTuner, DPSettings
-from client_kit.training.sft_settings import Lora, SFTSettings
+from client_kit.training.private import DPFineTuner
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Full backward hook is firing"),  # where a test asks for gradients itself
@@ -26,10 +26,11 @@ pytestmark = [
 ]
 
 ARCHITECTURES = ["llama", "gpt_neox", "qwen3", "gpt2"]
-SETTINGS = DPSettings(
-    epsilon=8.0, delta=1e-3, planned_steps=12, learning_rate=3e-3, expected_batch=8, batch_size=3, device="cpu", threads=1,
-    accountant="rdp",
-)  # fmt: skip
+SETTINGS = {
+    "kind": "dp", "steps": 1, "epsilon": 8.0, "delta": 1e-3, "planned_steps": 12, "learning_rate": 3e-3,
+    "expected_batch": 8, "batch_size": 3, "device": "cpu", "accountant": "rdp",
+}  # fmt: skip
+LORA = {"method": "lora", "lora_rank": 2}
 PRIVATE = [
     Example(f"What is the number of {number}?", f"It is {number} and {'x ' * number}more.") for number in range(20)
 ]
@@ -53,7 +54,7 @@ def made(architecture, tmp_path_factory):
 
 
 def noisy_steps(folder, *, clip=0.5, noise=0.0, batch_size=3, adapter=False, seed=0):
-    network = load_model(folder, SFTSettings(device="cpu"))
+    network = load_model(folder)
     if adapter:
         from peft import LoraConfig, get_peft_model
 
@@ -146,7 +147,7 @@ class Mixes(torch.nn.Module):
 
 
 def test_a_model_without_gradients_of_single_examples_is_refused_by_name_of_the_layer(model):
-    network = load_model(model, SFTSettings(device="cpu"))
+    network = load_model(model)
     layer = network.model.layers[0].mlp
     layer.down_proj = Mixes(layer.down_proj)
     with pytest.raises(TrainingError, match=r"no per-example gradients: those of .* differ.*Take method lora"):
@@ -168,23 +169,23 @@ def test_epsilon_is_opacus_own_over_all_trainings_together(accountant):
     for each in history:
         for _ in range(each.steps):
             theirs.step(noise_multiplier=each.noise_multiplier, sample_rate=each.sample_rate)
-    budget = Budget(8.0, 1e-3, 60, accountant)
+    budget = PrivacyBudget(epsilon=8.0, delta=1e-3, planned_steps=60, accountant=accountant)
     assert epsilon_of(history, budget) == pytest.approx(theirs.get_epsilon(delta=1e-3), rel=1e-3)
     assert 0 < epsilon_of(history[:1], budget) < epsilon_of(history[:2], budget) < epsilon_of(history, budget)
 
 
 def test_the_noise_found_uses_the_budget_up_and_does_not_exceed_it():
-    budget = Budget(2.0, 1e-4, 100, "rdp")
+    budget = PrivacyBudget(epsilon=2.0, delta=1e-4, planned_steps=100, accountant="rdp")
     noise = noise_for(budget, 0.05)
     assert 1.97 < epsilon_of([Spending(noise, 0.05, 100)], budget) <= 2.0
-    assert noise_for(dataclasses.replace(budget, planned_steps=400), 0.05) > noise
+    assert noise_for(budget.model_copy(update={"planned_steps": 400}), 0.05) > noise
 
 
 # Trainings over the rounds
 
 
 def train(model, output, *, steps=4, examples=None, seed=0, **changes):
-    tuner = DPFineTuner(dataclasses.replace(SETTINGS, **changes))
+    tuner = DPFineTuner(DpSettings(**SETTINGS | changes), threads=1)
     return tuner.train(model, examples or [*PRIVATE, *PUBLIC], steps=steps, seed=seed, output=output)
 
 
@@ -196,18 +197,18 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["full", "lora"])
-def test_epsilon_grows_over_the_trainings_up_to_the_budget_and_no_further(model, tmp_path, lora):
+@pytest.mark.parametrize("adapter", [{}, LORA], ids=["full", "lora"])
+def test_epsilon_grows_over_the_trainings_up_to_the_budget_and_no_further(model, tmp_path, adapter):
     reports, start = [], model
     for number in (1, 2, 3):
-        reports.append(train(start, tmp_path / f"training-{number}", seed=number, lora=lora))
+        reports.append(train(start, tmp_path / f"training-{number}", seed=number, **adapter))
         start = reports[-1].model
     spent = [report.privacy.epsilon for report in reports]
     assert spent == sorted(set(spent))
     assert spent[-1] == pytest.approx(8.0, abs=0.05)
     assert [report.privacy.steps for report in reports] == [4, 8, 12]
     with pytest.raises(TrainingError, match=r"budget is 8 at delta 0\.001; it was planned for 12 steps in all"):
-        train(start, tmp_path / "training-4", seed=4, lora=lora)
+        train(start, tmp_path / "training-4", seed=4, **adapter)
     assert not (tmp_path / "training-4").exists()
     assert len(json.loads((tmp_path / "privacy.json").read_text())["spendings"]) == 3
 
@@ -220,7 +221,7 @@ class Killed(BaseException):
 def test_a_training_that_was_killed_comes_to_the_same_model_and_is_counted_once(
     model, tmp_path, monkeypatch, checkpoint_steps
 ):
-    options = {"steps": 6, "checkpoint_steps": checkpoint_steps, "lora": Lora(rank=2, dropout=0.2)}
+    options = {"steps": 6, "checkpoint_steps": checkpoint_steps, **LORA, "lora_dropout": 0.2}
     whole = train(model, tmp_path / "whole", **options)
     original, calls = NoisySteps.step, []
 
@@ -281,14 +282,14 @@ def test_bounds_that_mean_nothing_are_refused(model, tmp_path, changes, message)
     "changes", [{"epsilon": 0.0}, {"delta": 1.0}, {"clip": -1.0}, {"planned_steps": 0}, {"expected_batch": 0}]
 )
 def test_settings_that_bound_nothing_are_refused(changes):
-    with pytest.raises(ConfigurationError, match=next(iter(changes))):
-        dataclasses.replace(SETTINGS, **changes)
+    with pytest.raises(ValidationError, match=next(iter(changes))):
+        DpSettings(**SETTINGS | changes)
 
 
-@pytest.mark.parametrize("lora", [Lora(dora=True), Lora(four_bit=True)])
-def test_adapters_whose_gradients_opacus_does_not_know_are_refused(lora):
-    with pytest.raises(ConfigurationError, match="method full or lora"):
-        dataclasses.replace(SETTINGS, lora=lora)
+@pytest.mark.parametrize("method", ["dora", "qlora"])
+def test_adapters_whose_gradients_opacus_does_not_know_are_refused(method):
+    with pytest.raises(ValidationError, match="'full' or 'lora'"):
+        DpSettings(**SETTINGS, method=method)
 
 
 def test_a_damaged_ledger_is_not_begun_anew(model, tmp_path):

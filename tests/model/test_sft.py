@@ -6,20 +6,23 @@ import sys
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from client_kit.errors import ConfigurationError, MissingExtra, TrainingError
+from client_kit.errors import MissingExtra, TrainingError
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
+from client_kit.settings import SftSettings
 from client_kit.training.base import Example
-from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
+from client_kit.training.sft import SFTFineTuner
 from client_kit.training.weighted import WeightedSFTTrainer
 
 WORLD = load_world(("capitals",), facts_per_topic=6)
 RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
-SETTINGS = SFTSettings(learning_rate=1e-2, batch_size=32, device="cpu", threads=1, schedule="constant")
+SETTINGS = {"learning_rate": 1e-2, "batch_size": 32, "device": "cpu", "schedule": "constant"}
+LORA = {"method": "lora", "lora_rank": 2}
 EXAMPLES = [
     Example("What is the capital of France?", "The capital of France is Paris."),
     Example("What is the capital of Italy?", "In Italy the capital is Rome, and nothing but Rome."),
@@ -32,8 +35,12 @@ def model(tmp_path_factory):
     return base_model(RECIPE, WORLD, seed=0, cache=tmp_path_factory.mktemp("pocket"))
 
 
+def tuner(**changes):
+    return SFTFineTuner(SftSettings(kind="sft", steps=1, **SETTINGS | changes), threads=1)
+
+
 def trained(model, examples, output, *, steps=4, seed=0, **changes):
-    SFTFineTuner(dataclasses.replace(SETTINGS, **changes)).train(model, examples, steps=steps, seed=seed, output=output)
+    tuner(**changes).train(model, examples, steps=steps, seed=seed, output=output)
     return weights(output)
 
 
@@ -77,7 +84,7 @@ def test_accumulated_batches_equal_one_batch(model, tmp_path):
 
 def test_the_loss_is_taken_on_completions_only(model, tmp_path):
     """The first loss equals the mean negative log-likelihood of the completions' tokens, by hand."""
-    report = SFTFineTuner(SETTINGS).train(model, EXAMPLES, steps=1, seed=0, output=tmp_path / "one")
+    report = tuner().train(model, EXAMPLES, steps=1, seed=0, output=tmp_path / "one")
     network, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
     total, count = 0.0, 0
     for example in EXAMPLES:
@@ -100,9 +107,9 @@ class Crash(Exception):  # noqa: N818 - a crash
     pass
 
 
-@pytest.mark.parametrize("lora", [None, Lora(rank=2, dropout=0.2)], ids=["full", "lora"])
-def test_a_resumed_run_equals_an_uninterrupted_one(model, tmp_path, monkeypatch, lora):
-    options = {"steps": 7, "batch_size": 2, "checkpoint_steps": 2, "schedule": "linear", "lora": lora}
+@pytest.mark.parametrize("adapter", [{}, LORA | {"lora_dropout": 0.2}], ids=["full", "lora"])
+def test_a_resumed_run_equals_an_uninterrupted_one(model, tmp_path, monkeypatch, adapter):
+    options = {"steps": 7, "batch_size": 2, "checkpoint_steps": 2, "schedule": "linear", **adapter}
     whole = trained(model, EXAMPLES, tmp_path / "whole", **options)
     original, seen = WeightedSFTTrainer.compute_loss, []
 
@@ -131,10 +138,10 @@ def test_checkpoints_of_another_job_are_not_taken_up(model, tmp_path):
 
 
 def test_lora_gives_an_adapter_that_is_trained_on(model, tmp_path):
-    adapter = trained(model, EXAMPLES, tmp_path / "first", lora=Lora(rank=2))
+    adapter = trained(model, EXAMPLES, tmp_path / "first", **LORA)
     settings = json.loads((tmp_path / "first" / "adapter_config.json").read_text(encoding="utf-8"))
     assert (settings["r"], settings["base_model_name_or_path"]) == (2, str(model))
-    onward = trained(tmp_path / "first", EXAMPLES, tmp_path / "second", lora=Lora(rank=2))
+    onward = trained(tmp_path / "first", EXAMPLES, tmp_path / "second", **LORA)
     assert {name: value.shape for name, value in adapter.items()} == {n: v.shape for n, v in onward.items()}
     assert not same(adapter, onward, 1e-4)
 
@@ -149,8 +156,8 @@ def test_a_tokenizer_without_chat_template_is_given_plain_text(model, tmp_path):
 
 
 def test_prompts_longer_than_the_limit_are_an_error(model, tmp_path):
-    with pytest.raises(TrainingError, match="every prompt fills max_length = 3 tokens"):
-        trained(model, EXAMPLES, tmp_path / "out", max_length=3)
+    with pytest.raises(TrainingError, match="every prompt fills max_length = 8 tokens"):
+        trained(model, EXAMPLES, tmp_path / "out", max_length=8)
     assert not list(tmp_path.iterdir())
 
 
@@ -176,13 +183,13 @@ def test_libraries_are_left_as_they_were(model, tmp_path, capsys):
     [{"learning_rate": 0.0}, {"batch_size": 0}, {"accumulate": 0}, {"max_length": 0}, {"checkpoint_steps": 0}],
 )
 def test_settings_that_cannot_train_are_refused(changes):
-    with pytest.raises(ConfigurationError, match=next(iter(changes))):
-        SFTSettings(**changes)
+    with pytest.raises(ValidationError, match=next(iter(changes))):
+        tuner(**changes)
 
 
-@pytest.mark.parametrize("lora", [None, Lora(rank=2)], ids=["full", "lora"])
-def test_arithmetic_in_bfloat16_keeps_trained_weights_in_float32(model, tmp_path, lora):
-    result = trained(model, EXAMPLES, tmp_path / "out", precision="bfloat16", lora=lora)
+@pytest.mark.parametrize("adapter", [{}, LORA], ids=["full", "lora"])
+def test_arithmetic_in_bfloat16_keeps_trained_weights_in_float32(model, tmp_path, adapter):
+    result = trained(model, EXAMPLES, tmp_path / "out", precision="bfloat16", **adapter)
     assert {value.dtype for value in result.values()} == {torch.float32}
 
 

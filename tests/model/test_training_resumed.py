@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file
 
 from client_kit.federation.journal import Journal
-from client_kit.federation.means import Site
 from client_kit.federation.participant import Participant
+from client_kit.federation.site import Site
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world

@@ -1,29 +1,30 @@
 """What training can be told beside the common: evaluation, trackers, several processes, adapters of other kinds."""
 
-import dataclasses
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoTokenizer
 
-from client_kit.errors import ConfigurationError, TrainingError
+from client_kit.errors import TrainingError
 from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import load_world
-from client_kit.training import launching
+from client_kit.settings import SftSettings
+from client_kit.training import processes
 from client_kit.training.base import Example
 from client_kit.training.measuring import encode_all
-from client_kit.training.sft import Lora, SFTFineTuner, SFTSettings
-from client_kit.training.task import Task
+from client_kit.training.running import Task
+from client_kit.training.sft import SFTFineTuner, rows, train_supervised
 from client_kit.training.weighted import WeightedSFTTrainer
 
 RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
-SETTINGS = SFTSettings(learning_rate=1e-2, batch_size=2, device="cpu", threads=1, schedule="constant")
+SETTINGS = {"kind": "sft", "steps": 1, "learning_rate": 1e-2, "batch_size": 2, "device": "cpu", "schedule": "constant"}
 EXAMPLES = [
     Example("What is the capital of France?", "The capital of France is Paris."),
     Example("What is the capital of Italy?", "The capital of Italy is Rome, not Milan."),
@@ -40,7 +41,7 @@ def model(tmp_path_factory):
 
 
 def train(model, output, *, steps=4, validation=(), examples=EXAMPLES, **changes):
-    tuner = SFTFineTuner(dataclasses.replace(SETTINGS, **changes))
+    tuner = SFTFineTuner(SftSettings(**SETTINGS | changes), threads=1)
     return tuner.train(model, examples, steps=steps, seed=0, output=output, validation=validation)
 
 
@@ -99,14 +100,14 @@ def test_losses_reach_tensorboard(model, tmp_path):
 
 
 def test_a_tracker_that_is_not_installed_is_named_before_anything_is_loaded(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("client_kit.training.running.find_spec", lambda name: None if name == "wandb" else name)
+    monkeypatch.setattr("client_kit.training.checks.find_spec", lambda name: None if name == "wandb" else name)
     with pytest.raises(TrainingError, match="report_to names wandb, not installed here; `pip install wandb`"):
         train(model, tmp_path / "out", report_to=("tensorboard", "wandb"))
     assert not list(tmp_path.iterdir())
 
 
 def test_dora_learns_magnitudes_too(model, tmp_path):
-    train(model, tmp_path / "out", lora=Lora(rank=2, dora=True))
+    train(model, tmp_path / "out", method="dora", lora_rank=2)
     assert any("magnitude" in name for name in weights(tmp_path / "out"))
 
 
@@ -115,7 +116,7 @@ def test_dora_learns_magnitudes_too(model, tmp_path):
 def test_qlora_without_its_hardware_is_refused_before_anything_is_loaded(model, tmp_path, monkeypatch, device):
     monkeypatch.setattr("transformers.AutoModelForCausalLM.from_pretrained", lambda *_, **__: pytest.fail("loaded"))
     with pytest.raises(TrainingError, match=r"an NVIDIA GPU that torch sees.*bitsandbytes.*take method lora"):
-        train(model, tmp_path / "out", lora=Lora(rank=2, four_bit=True), device=device)
+        train(model, tmp_path / "out", method="qlora", lora_rank=2, device=device)
 
 
 def test_a_model_of_the_hub_that_cannot_be_fetched_is_named_with_the_remedy(tmp_path, monkeypatch):
@@ -151,26 +152,31 @@ def test_what_a_process_says_of_its_failure_is_what_the_caller_is_told(model, tm
 
     def run_here(command, **_):
         with pytest.raises(TrainingError):
-            launching.main(Path(command[-1]))
+            processes.take_part(train_supervised, Path(command[-1]))
         return subprocess.CompletedProcess(command, 1, "", "a long trace")
 
-    monkeypatch.setattr(launching.subprocess, "run", run_here)
-    with pytest.raises(TrainingError, match=r"^every prompt fills max_length = 3 tokens"):
-        train(model, tmp_path / "out", processes=2, max_length=3)
+    monkeypatch.setattr(processes.subprocess, "run", run_here)
+    with pytest.raises(TrainingError, match=r"^every prompt fills max_length = 8 tokens"):
+        train(model, tmp_path / "out", processes=2, max_length=8)
     assert not list(tmp_path.iterdir())
 
 
 def test_processes_that_die_without_a_word_are_an_error(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(launching, "_command", lambda *_: ["python3", "-c", "raise SystemExit('no room')"])
+    monkeypatch.setattr(processes, "_command", lambda *_: ["python3", "-c", "raise SystemExit('no room')"])
     with pytest.raises(TrainingError, match=r"2 processes .* status 1 .*no room"):
         train(model, tmp_path / "out", processes=2)
 
 
 def test_a_task_survives_its_journey_to_another_process(tmp_path):
-    settings = dataclasses.replace(SETTINGS, lora=Lora(rank=3, target_modules=("q_proj",)), report_to=("tensorboard",))
+    settings = SftSettings(
+        **SETTINGS, method="lora", lora_rank=3, lora_target_modules=("q_proj",), report_to=("tensorboard",)
+    )
     example = Example("a", "b", 0.5, public=True, rejected="c")
-    task = Task(tmp_path, (example,), (), settings, 3, 4, tmp_path / "c", tmp_path / "o", tmp_path / "l", beta=0.25)
-    assert Task.from_json(task.to_json()) == task
+    task = Task(
+        tmp_path, (example,), (), settings, 3, 4, tmp_path / "c", tmp_path / "o", tmp_path / "l", 5, ("lora_A",)
+    )
+    as_json = TypeAdapter(Task)
+    assert as_json.validate_json(as_json.dump_json(task)) == task
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -178,8 +184,6 @@ def test_tokens_are_those_of_trl(model, tmp_path, chat):
     """The validation loss is taken on the tokens that training sees."""
     from datasets import Dataset
     from trl import SFTConfig
-
-    from client_kit.training.supervised import rows
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     if not chat:
@@ -199,15 +203,15 @@ def test_tokens_are_those_of_trl(model, tmp_path, chat):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"patience": 2}, "set evaluate_steps too"),
-        ({"evaluate_steps": 2, "checkpoint_steps": 3}, "leave checkpoint_steps out"),
-        ({"processes": 0}, "processes is 0"),
-        ({"evaluate_steps": 0}, "evaluate_steps is 0"),
+        ({"patience": 2}, "set 'evaluate_steps' too"),
+        ({"evaluate_steps": 2, "checkpoint_steps": 3}, "remove 'checkpoint_steps'"),
+        ({"processes": 0}, "processes"),
+        ({"evaluate_steps": 0}, "evaluate_steps"),
     ],
 )
 def test_settings_that_contradict_one_another_are_refused(changes, message):
-    with pytest.raises(ConfigurationError, match=message):
-        SFTSettings(**changes)
+    with pytest.raises(ValidationError, match=message):
+        SftSettings(**SETTINGS | changes)
 
 
 def test_a_folder_without_a_model_is_no_name_on_the_hub(tmp_path):

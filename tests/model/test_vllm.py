@@ -16,7 +16,7 @@ import pytest
 from client_kit.errors import ConfigurationError, ContextTooLong, EngineFailed, UnknownModel
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Sampling
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.generation.vllm_local import VLLMGenerator, VLLMLocalSource
 from client_kit.generation.vllm_process import VLLMServer
 from client_kit.generation.vllm_server import VLLMServerSource
@@ -73,7 +73,7 @@ def adapter(folder, model):
 
 @pytest.fixture(scope="module")
 def served(folder, model):
-    endpoint = Endpoint(base_url="", model=str(model), concurrency=8)
+    endpoint = InferenceApi(base_url="", model=str(model), concurrency=8)
     with closing(VLLMServerSource(endpoint, work=folder / "work", engine_args=ENGINE)) as source:
         yield source
 
@@ -142,7 +142,7 @@ def test_others_on_the_machine_cannot_ask(served, generator):
 
 def test_a_running_server_takes_adapters_and_refuses_other_weights(served, adapter, model, folder):
     plain = answers(served, adapter)
-    endpoint = Endpoint(base_url=served.server.url, api_key=served.server.key, model=str(model))
+    endpoint = InferenceApi(base_url=served.server.url, api_key=served.server.key, model=str(model))
     attached = VLLMServerSource(endpoint, work=folder / "attached", attach=True)
     assert answers(attached, adapter) == plain
     other = write_tiny_model(folder / "unwanted", width=64)
@@ -182,7 +182,7 @@ def test_a_model_that_vllm_cannot_load_is_told_with_the_end_of_the_log(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_named_before_anything_starts(tmp_path):
-    endpoint = Endpoint(base_url="", model=str(tmp_path / "absent"))
+    endpoint = InferenceApi(base_url="", model=str(tmp_path / "absent"))
     with pytest.raises(UnknownModel, match="there is no model folder"):
         VLLMServerSource(endpoint, work=tmp_path).open()
 

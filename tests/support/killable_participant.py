@@ -17,10 +17,11 @@ from client_kit import ConsensusClient
 from client_kit.client import operations
 from client_kit.client.submitting import batches
 from client_kit.federation.journal import Journal
-from client_kit.federation.means import Mixing, Site
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Step
+from client_kit.federation.site import Site
 from client_kit.generation.scripted import ScriptedGenerator
+from client_kit.settings import MixingSettings
 from client_kit.training.base import Example, TrainingReport
 
 URL, TOKEN, WORK, ROUNDS, KILL_AT = *sys.argv[1:5], sys.argv[5] if len(sys.argv) > 5 else ""
@@ -78,7 +79,7 @@ with ConsensusClient(URL, TOKEN, transport=Transport()) as client:
         trainer=Trainer(),
         base=Path(WORK),
         private=(Example("Q?", "A."),),
-        mixing=Mixing(ratio=1.0),
+        mixing=MixingSettings(ratio=1.0),
     )
     with Journal(Path(WORK) / "journal.jsonl", {"participant": "killed"}) as journal:
         Participant(

@@ -9,7 +9,7 @@ import pytest
 
 from client_kit.errors import GenerationError
 from client_kit.federation.progress import Step
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from tests.support.openai_server import MODEL, openai_server
 from tests.unit.federation.test_participant import PROMPTS, FakeClient, run, site
@@ -49,7 +49,7 @@ def server():
 def asking(server, **changes):
     """Opens a generator that asks the endpoint."""
     settings = {"model": MODEL, "base_url": server.url, "retries": 0, "concurrency": 1, **changes}
-    return lambda _: OpenAICompatibleGenerator(OpenAICaller(Endpoint(**settings)))
+    return lambda _: OpenAICompatibleGenerator(OpenAICaller(InferenceApi(**settings)))
 
 
 @pytest.mark.parametrize(("fault", "endpoint", "remedy"), FATAL.values(), ids=FATAL)

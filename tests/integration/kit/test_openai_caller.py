@@ -13,7 +13,7 @@ from client_kit.errors import (
     PromptRefused,
     UnreadableAnswer,
 )
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.wire import FinishReason
 from tests.support.openai_server import MODEL, openai_server
 
@@ -26,7 +26,7 @@ def server():
 
 @asynccontextmanager
 async def calling(server, **options):
-    caller = OpenAICaller(Endpoint(model=MODEL, base_url=server.url, **options))
+    caller = OpenAICaller(InferenceApi(model=MODEL, base_url=server.url, **options))
     try:
         yield caller
     finally:

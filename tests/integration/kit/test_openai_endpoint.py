@@ -17,7 +17,7 @@ from client_kit.errors import (
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Sampling
 from client_kit.generation.cleaning import Dropped, clean
-from client_kit.generation.openai_compatible import Endpoint, OpenAICaller
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.spending import Budget, Tokens, at_most
 from client_kit.wire import AnswerPolicy, FinishReason, Prompt, Refusals
@@ -27,7 +27,7 @@ PROMPTS = [Prompt(prompt_id=f"p{number}", prompt=f"question {number}") for numbe
 
 
 def generator_of(cache=None, budget=None, **endpoint):
-    return closing(OpenAICompatibleGenerator(OpenAICaller(Endpoint(**endpoint)), cache=cache, budget=budget))
+    return closing(OpenAICompatibleGenerator(OpenAICaller(InferenceApi(**endpoint)), cache=cache, budget=budget))
 
 
 @pytest.fixture

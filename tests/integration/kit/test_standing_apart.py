@@ -1,8 +1,8 @@
 """What a trainer of preferences is told by a real server: which of the site's own answers stood apart."""
 
 from client_kit.client import ConsensusClient
+from client_kit.federation.learning import stood_apart
 from client_kit.federation.server_process import ServerProcess
-from client_kit.federation.watching import stood_apart
 from client_kit.wire import (
     Answer,
     ConsensusPolicy,

@@ -1,7 +1,5 @@
 """A site that trains with ReFT and answers with what it trained: the kit's trainer, generator and settings."""
 
-import json
-
 import pytest
 import torch
 from peft import PeftModel
@@ -9,17 +7,16 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from client_kit.errors import ConfigurationError, TrainingError
+from client_kit.errors import TrainingError
 from client_kit.generation.base import Sampling
 from client_kit.settings import DpoSettings, SftSettings, SiteSettings, TransformersSettings
 from client_kit.training.base import Example
 from client_kit.training.measuring import validation_loss
 from client_kit.training.reft import interventions, read_adapter
-from client_kit.training.sft import Lora, Reft, SFTFineTuner, SFTSettings
-from client_kit.training.task import Task
+from client_kit.training.sft import SFTFineTuner
 from client_kit.training.weighted import WeightedSFTTrainer
 from client_kit.wire import Prompt
-from client_kit.wiring import open_source, open_trainer
+from client_kit.wiring import open_source
 from tests.support.tiny_model import CHAT_TEMPLATE, write_tiny_model
 
 EXAMPLES = [
@@ -36,10 +33,11 @@ def model(tmp_path_factory):
     return write_tiny_model(tmp_path_factory.mktemp("tiny") / "base", chat_template=CHAT_TEMPLATE)
 
 
-def train(model, output, *, steps=4, reft=None, **changes):
-    options = {"batch_size": 2, "learning_rate": 2e-2, "device": "cpu", "threads": 1, "schedule": "constant"} | changes
-    settings = SFTSettings(reft=reft or Reft(rank=2), **options)
-    return SFTFineTuner(settings).train(model, EXAMPLES, steps=steps, seed=0, output=output)
+def train(model, output, *, steps=4, **changes):
+    options = {"learning_rate": 2e-2, "schedule": "constant", "reft_rank": 2} | changes
+    return SFTFineTuner(SftSettings(**SETTINGS | options), threads=1).train(
+        model, EXAMPLES, steps=steps, seed=0, output=output
+    )
 
 
 def answers(folder, base):
@@ -49,7 +47,7 @@ def answers(folder, base):
 
 
 def test_a_site_learns_and_answers_with_what_it_learned(model, tmp_path):
-    report = train(model, tmp_path / "out", steps=80, reft=Reft(rank=8, init="identity"))
+    report = train(model, tmp_path / "out", steps=80, reft_rank=8, reft_init="identity")
     assert report.losses[-1] < 0.75 * report.losses[0]
     found = answers(tmp_path / "out", model)
     assert answers(model, model) != found
@@ -102,29 +100,15 @@ def test_the_validation_loss_sees_the_edits(model, tmp_path):
 
 def test_prompts_shorter_than_the_positions_are_refused_or_halved(model, tmp_path):
     with pytest.raises(TrainingError, match=r"a prompt has 5 tokens, and ReFT's positions f4\+l4 need 8; .*halve"):
-        train(model, tmp_path / "out", reft=Reft(positions="f4+l4"))
+        train(model, tmp_path / "out", reft_positions="f4+l4")
     assert not list(tmp_path.iterdir())
-    assert train(model, tmp_path / "out", reft=Reft(positions="f4+l4", short_prompts="halve")).steps == 4
+    assert train(model, tmp_path / "out", reft_positions="f4+l4", reft_short_prompts="halve").steps == 4
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"), [({"reft": Reft(rank=0)}, "rank is 0"), ({"lora": Lora(), "reft": Reft()}, "both set")]
-)
-def test_settings_that_cannot_train_are_refused(changes, message):
-    with pytest.raises(ConfigurationError, match=message):
-        SFTSettings(**changes)
-
-
-def test_settings_reach_the_trainer_with_refts_learning_rate():
-    chosen = SftSettings(
-        **SETTINGS, reft_rank=4, reft_positions="f2+l2", reft_layers=[0, 1], reft_short_prompts="halve"
-    )
-    settings = open_trainer(chosen).settings
-    assert settings.learning_rate == 9e-4
-    assert settings.lora is None
-    assert settings.reft == Reft(rank=4, positions="f2+l2", layers=(0, 1), short_prompts="halve")
-    assert open_trainer(SftSettings(**SETTINGS, learning_rate=1e-3)).settings.learning_rate == 1e-3
-    assert open_trainer(SftSettings(**SETTINGS | {"method": "lora"})).settings.learning_rate == 2e-4
+def test_reft_has_a_learning_rate_of_its_own():
+    assert SftSettings(**SETTINGS).learning_rate == 9e-4
+    assert SftSettings(**SETTINGS, learning_rate=1e-3).learning_rate == 1e-3
+    assert SftSettings(**SETTINGS | {"method": "lora"}).learning_rate == 2e-4
 
 
 @pytest.mark.parametrize(
@@ -147,10 +131,3 @@ def test_dpo_and_other_generators_are_refused_with_the_reason(tmp_path):
     site = {"generator": {"kind": "vllm", "model": "./base"}, "trainer": SETTINGS, "private": "./private.jsonl"}
     with pytest.raises(ValidationError, match="generator 'vllm' cannot answer with method reft"):
         SiteSettings(**site)
-
-
-def test_a_task_for_other_processes_keeps_its_adapter(tmp_path):
-    settings = SFTSettings(reft=Reft(layers=(0, 1)))
-    task = Task(tmp_path, tuple(EXAMPLES), (), settings, 1, 0, tmp_path, tmp_path, tmp_path)
-    assert Task.from_json(task.to_json()) == task
-    assert json.loads(task.to_json())["settings"]["reft"]["positions"] == "f1+l1"

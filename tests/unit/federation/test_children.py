@@ -6,11 +6,11 @@ from pathlib import Path
 PARENT = """
 import sys
 from pathlib import Path
-from client_kit.federation.crew import Crew
+from client_kit.federation.processes import Processes
 
-with Crew() as crew:
-    crew.start("child", "import os, time; print(os.getpid(), flush=True); time.sleep(60)", log=Path(sys.argv[1]))
-    crew.wait()
+with Processes() as processes:
+    processes.start("child", "import os, time; print(os.getpid(), flush=True); time.sleep(60)", log=Path(sys.argv[1]))
+    processes.wait()
 """
 
 
@@ -35,7 +35,7 @@ def orphan(program, grace_seconds=20.0):
     return subprocess.run([sys.executable, "-c", program.format(guard=guard)], timeout=30, check=False).returncode
 
 
-def test_a_killed_parent_takes_its_crew_along(tmp_path):
+def test_a_killed_parent_takes_its_processes_along(tmp_path):
     log = tmp_path / "child.log"
     with subprocess.Popen([sys.executable, "-c", PARENT, str(log)]) as parent:
         try:

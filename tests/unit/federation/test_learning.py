@@ -6,11 +6,12 @@ import pytest
 
 from client_kit.errors import ModelCollapsed, TrainingError
 from client_kit.federation.journal import Journal
-from client_kit.federation.means import CollapseGuard, Mixing, Site
+from client_kit.federation.learning import mixed, stood_apart
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Step
-from client_kit.federation.watching import stood_apart
+from client_kit.federation.site import Site
 from client_kit.generation.scripted import ScriptedGenerator
+from client_kit.settings import CollapseSettings, MixingSettings
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.dataset import Taught, mix, split
 from client_kit.wire import Answer, AnswerFate, ClusterShare, PromptExplanation, PseudoLabel
@@ -43,11 +44,11 @@ def take_part(work, rounds=2, script=ONE_EACH, client=None, told=None, **habits)
 
 
 def test_values_by_round_and_the_last_one_for_all_later_rounds():
-    habits = Mixing(ratio=(0.2, 0.5), weight=(1.0, 2.0), by_confidence=False, minimum_confidence=(0.8, 0.0))
+    habits = MixingSettings(ratio=(0.2, 0.5), weight=(1.0, 2.0), by_confidence=False, minimum_confidence=(0.8, 0.0))
     counts = []
     for number in (1, 2, 3):
-        mixed = habits.mixed(PRIVATE, TAUGHT, labels_of_round=number, seed=number)
-        labels = [example for example in mixed if example.public]
+        examples = mixed(habits, PRIVATE, TAUGHT, labels_of_round=number, seed=number)
+        labels = [example for example in examples if example.public]
         counts.append(
             (len(labels), {label.weight for label in labels}, min(label.completion for label in labels) >= "Label 8.")
         )
@@ -126,7 +127,7 @@ class Collapsing(ScriptedGenerator):
 @pytest.mark.parametrize("stop_after", [None, 2])
 def test_lost_variety_is_an_alarm_and_stops_the_site_where_it_says_so(tmp_path, stop_after):
     client, told, Collapsing.rounds = FakeClient(), [], 0
-    habits = {"rounds": 4, "client": client, "told": told, "collapse": CollapseGuard(stop_after=stop_after)}
+    habits = {"rounds": 4, "client": client, "told": told, "collapse": CollapseSettings(stop_after=stop_after)}
     site = Site(open_generator=lambda _: Collapsing(ONE_EACH), collapse=habits["collapse"])
 
     def run():
@@ -149,8 +150,7 @@ def test_lost_variety_is_an_alarm_and_stops_the_site_where_it_says_so(tmp_path, 
 
 
 def test_the_journal_has_variety_agreement_and_label_precision(tmp_path):
-    guard = CollapseGuard(gold={"p0": "Label 1", "p1": "Berlin"})
-    take_part(tmp_path, trainer=Losing([()] * 3), collapse=guard)
+    take_part(tmp_path, trainer=Losing([()] * 3), known_answers={"p0": "Label 1", "p1": "Berlin"})
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
         watched, labelled = list(journal.of("watched")), list(journal.of("labelled"))
     assert [record["same_as_before"] for record in watched] == [None, 1.0]

@@ -16,9 +16,9 @@ from client_kit.errors import (
     UnknownRound,
 )
 from client_kit.federation.journal import Journal
-from client_kit.federation.means import Site
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Progress, Step
+from client_kit.federation.site import Site
 from client_kit.generation.base import Sampling
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.training.base import Example, PrivacySpent, TrainingReport

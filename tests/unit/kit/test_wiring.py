@@ -12,12 +12,12 @@ from client_kit.errors import ConfigurationError, GenerationError, SpendingLimit
 from client_kit.generation import transformers_local, vllm_local, vllm_server
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.openai_compatible import Endpoint
+from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.settings import (
-    REFT_FIELDS,
+    DpoSettings,
     DpSettings,
     GeneratorSettings,
     OpenAISettings,
@@ -28,8 +28,9 @@ from client_kit.settings import (
     VLLMServerSettings,
     VLLMSettings,
 )
-from client_kit.training.private import DPSettings
-from client_kit.training.sft_settings import Lora, Reft, SFTSettings
+from client_kit.training.dpo import DPOFineTuner
+from client_kit.training.private import DPFineTuner
+from client_kit.training.sft import SFTFineTuner
 from client_kit.wire import FinishReason, Prompt
 from client_kit.wiring import open_source, open_trainer
 
@@ -108,7 +109,7 @@ def test_trainers_by_name():
     settings = TypeAdapter(TrainerSettings)
     assert open_trainer(settings.validate_python({"kind": "none"})) is None
     trainer = open_trainer(settings.validate_python({"kind": "sft", "steps": 3, "method": "lora", "lora_rank": 4}))
-    assert trainer.settings.lora.rank == 4
+    assert trainer.settings.lora_rank == 4
 
 
 TRANSFORMERS = {"batch_size": 3, "device": "cpu", "dtype": "bfloat16", "prompt_template": "Q: {prompt}"}
@@ -116,18 +117,6 @@ OPENAI = {
     "api": "completions", "concurrency": 3, "timeout_seconds": 5.5, "retries": 7,
     "token_limit_field": "max_completion_tokens", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
 }  # fmt: skip
-SFT = {
-    "learning_rate": 0.5, "batch_size": 2, "accumulate": 3, "max_length": 44, "schedule": "cosine", "warmup_steps": 5,
-    "weight_decay": 0.25, "max_gradient_norm": 6.5, "device": "cpu", "precision": "bfloat16",
-    "gradient_checkpointing": True, "checkpoint_steps": 8, "evaluate_steps": 8, "patience": 3, "processes": 2,
-    "report_to": ("tensorboard",),
-}  # fmt: skip
-REFT = {
-    "rank": 3, "variant": "direft", "layers": (1, 4), "positions": "f2+l3", "tied": True, "dropout": 0.1,
-    "init": "identity", "short_prompts": "halve",
-}  # fmt: skip
-
-LORA = {"rank": 9, "alpha": 10, "dropout": 0.125, "target_modules": ("q_proj", "v_proj")}
 
 
 def test_every_field_of_transformers_reaches_it_and_has_its_default(generator, monkeypatch):
@@ -146,14 +135,14 @@ def test_every_field_of_transformers_reaches_it_and_has_its_default(generator, m
 
 
 def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
-    options = dataclasses.asdict(Endpoint(model="", base_url=""))
+    options = dataclasses.asdict(InferenceApi(model="", base_url=""))
     assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes"}
     assert {name: OpenAISettings.model_fields[name].default for name in OPENAI} == {
         name: options[name] for name in OPENAI
     }
     assert all(OPENAI[name] != options[name] for name in OPENAI)
     opened = generator(kind="openai", model="m", base_url="http://server/v1", **OPENAI)
-    assert opened._caller.endpoint == Endpoint(model="m", base_url="http://server/v1", **OPENAI)
+    assert opened._caller.endpoint == InferenceApi(model="m", base_url="http://server/v1", **OPENAI)
     opened.close()
 
 
@@ -209,57 +198,18 @@ def test_a_limit_in_money_needs_prices():
         SpendingSettings(limit=5.0)
 
 
-def test_every_field_of_training_reaches_the_trainer_and_has_its_default():
-    options = {field.name: field.default for field in dataclasses.fields(SFTSettings)}
-    # Adapters have tests of their own; `frozen` is set by parameter-sharing methods, `threads` by who starts several.
-    assert options.keys() - SFT.keys() == {"lora", "reft", "frozen", "threads"}
-    assert {name: SftSettings.model_fields[name].default for name in SFT} == {name: options[name] for name in SFT}
-    assert all(SFT[name] != options[name] for name in SFT)
-    trainer = open_trainer(SftSettings(kind="sft", steps=1, **SFT), threads=2)
-    assert trainer.settings == SFTSettings(**SFT, threads=2)
-
-
-def test_every_field_of_an_adapter_reaches_the_trainer_and_has_its_default():
-    defaults = dataclasses.asdict(Lora())
-    methods = {name: defaults.pop(name) for name in ("dora", "four_bit")}
-    assert not any(methods.values())
-    assert {name: SftSettings.model_fields[f"lora_{name}"].default for name in defaults} == defaults
-    assert all(LORA[name] != default for name, default in defaults.items())
-    chosen = SftSettings(kind="sft", steps=1, method="lora", **{f"lora_{name}": value for name, value in LORA.items()})
-    assert open_trainer(chosen).settings.lora == Lora(**LORA)
-
-
-def test_every_field_of_a_reft_adapter_reaches_the_trainer_and_has_its_default():
-    defaults = dataclasses.asdict(Reft())
-    assert {f"reft_{name}" for name in defaults} == set(REFT_FIELDS)
-    assert {name: SftSettings.model_fields[f"reft_{name}"].default for name in defaults} == defaults
-    assert all(REFT[name] != default for name, default in defaults.items())
-    chosen = SftSettings(kind="sft", steps=1, method="reft", **{f"reft_{name}": value for name, value in REFT.items()})
-    assert open_trainer(chosen).settings.reft == Reft(**REFT)
-
-
-def test_every_field_of_private_training_reaches_the_trainer():
-    given = {
-        "epsilon": 3.0, "delta": 1e-5, "planned_steps": 70, "clip": 0.5, "accountant": "rdp", "learning_rate": 0.25,
-        "schedule": "cosine", "warmup_steps": 2, "weight_decay": 0.5, "expected_batch": 7, "batch_size": 3, "max_length": 99,
-        "device": "cpu", "checkpoint_steps": 11,
-    }  # fmt: skip
-    options = {field.name for field in dataclasses.fields(DPSettings)}
-    assert options - given.keys() == {"lora", "threads"}
-    lora = {f"lora_{name}": value for name, value in LORA.items()}
-    chosen = DpSettings(kind="dp", steps=1, method="lora", **given, **lora)
-    assert open_trainer(chosen, threads=2).settings == DPSettings(**given, lora=Lora(**LORA), threads=2)
-    plain = {
-        name: field.default
-        for name, field in DpSettings.model_fields.items()
-        if name in options and not field.is_required()
-    }
-    assert plain == {f.name: f.default for f in dataclasses.fields(DPSettings) if f.name in plain}
-
-
-@pytest.mark.parametrize(("method", "changed"), [("dora", {"dora": True}), ("qlora", {"four_bit": True})])
-def test_the_method_chooses_the_kind_of_adapter(method, changed):
-    assert open_trainer(SftSettings(kind="sft", steps=1, method=method)).settings.lora == Lora(**changed)
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [
+        (SftSettings(kind="sft", steps=1), SFTFineTuner),
+        (DpoSettings(kind="dpo", steps=1), DPOFineTuner),
+        (DpSettings(kind="dp", steps=1, epsilon=1.0, delta=1e-5, planned_steps=2), DPFineTuner),
+    ],
+)
+def test_a_trainer_is_given_its_settings_and_threads(settings, kind):
+    trainer = open_trainer(settings, threads=2)
+    assert (type(trainer), trainer.threads) == (kind, 2)
+    assert trainer.settings is settings
 
 
 def test_seeds_differ_by_seed_prompt_and_sample():

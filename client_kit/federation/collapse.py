@@ -1,15 +1,20 @@
 """Signs that a model collapses over the rounds: its answers lose variety, or agree with labels that are wrong.
 
 A model that learns from what models said can narrow down until it says the same to everything (Shumailov et al., arXiv
-2305.17493). Nothing here needs a model: texts go in, figures come out. Texts are compared by their words, in lower case.
+2305.17493). Nothing here needs a model: texts go in, figures come out, and `watch` journals them. Texts are compared by
+their words, in lower case.
 """
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain, pairwise
+from typing import Any
 
+from client_kit.errors import ModelCollapsed
+from client_kit.federation.journal import Journal
+from client_kit.settings import CollapseSettings
 from client_kit.wire import PseudoLabel
 
 Words = tuple[str, ...]
@@ -28,18 +33,6 @@ class Diversity:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When lost variety is an alarm. Each figure is compared with the same model's in the first round."""
-
-    distinct_floor: float = 0.5
-    """`distinct` below this share of its first value."""
-    overlap_rise: float = 0.25
-    """`overlap` above its first value by more than this."""
-    identical_rise: float = 0.25
-    """`identical` above its first value by more than this."""
-
-
-@dataclass(frozen=True, slots=True)
 class Precision:
     """Pseudo-labels of one support whose right answer is known."""
 
@@ -47,6 +40,31 @@ class Precision:
     """Votes behind the label, rounded to one decimal."""
     labels: int
     right: int
+
+
+def watch(
+    limits: CollapseSettings, journal: Journal, number: int, answers: Mapping[str, str], before: Mapping[str, str]
+) -> list[str]:
+    """Journal how diverse the answers of round `number` are; the alarms, as sentences. Once per round.
+
+    answers: one by prompt, as they are to be submitted; before: those of the round before. Raises ModelCollapsed when
+    there were alarms in `limits.stop_after` rounds in a row.
+    """
+    if (watched := journal.last("watched", round=number)) is None:
+        now, first = diversity(answers), journal.last("watched")
+        compared = now if first is None else _first_diversity(journal)
+        found = alarms(now, compared, limits) if answers else []
+        same = agreement(answers, before)
+        journal.append("watched", round=number, diversity=asdict(now), same_as_before=same, alarms=found)
+        watched = {"alarms": found}
+    _stop_where_collapsed(limits, journal, number)
+    return list(watched["alarms"])
+
+
+def label_figures(labels: Sequence[PseudoLabel], gold: Mapping[str, str]) -> dict[str, Any]:
+    """Precision of the pseudo-labels by support, where the site knows the right answers."""
+    rows = precision_by_support(labels, gold)
+    return {"precision": [asdict(row) for row in rows]} if rows else {}
 
 
 def diversity(answers: Mapping[str, str]) -> Diversity:
@@ -70,7 +88,7 @@ def agreement(now: Mapping[str, str], before: Mapping[str, str]) -> float | None
     return sum(_words(now[prompt]) == _words(before[prompt]) for prompt in both) / len(both) if both else None
 
 
-def alarms(now: Diversity, first: Diversity, limits: Limits) -> list[str]:
+def alarms(now: Diversity, first: Diversity, limits: CollapseSettings) -> list[str]:
     """What has gone beyond its limit, as sentences; empty where all is well."""
     found = []
     if now.distinct < limits.distinct_floor * first.distinct:
@@ -95,6 +113,22 @@ def precision_by_support(labels: Sequence[PseudoLabel], gold: Mapping[str, str])
             counts[support] += 1
             right[support] += _holds(_words(label.text), _words(gold[label.prompt_id]))
     return [Precision(support, counts[support], right[support]) for support in sorted(counts, reverse=True)]
+
+
+def _first_diversity(journal: Journal) -> Diversity:
+    return Diversity(**next(journal.of("watched"))["diversity"])
+
+
+def _stop_where_collapsed(limits: CollapseSettings, journal: Journal, number: int) -> None:
+    if limits.stop_after is None:
+        return
+    last = [record for record in journal.of("watched") if record["round"] <= number][-limits.stop_after :]
+    if len(last) == limits.stop_after and all(record["alarms"] for record in last):
+        raise ModelCollapsed(
+            f"the model's answers have lost their variety {limits.stop_after} rounds in a row, in round {number}: "
+            f"{'; '.join(last[-1]['alarms'])}. Nothing of this round was submitted. Take up the checkpoint from before, "
+            "lower mixing.ratio or raise mixing.minimum_confidence and mixing.replay; or set collapse.stop_after to null"
+        )
 
 
 def _words(text: str) -> Words:

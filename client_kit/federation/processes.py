@@ -17,19 +17,19 @@ from client_kit.federation.progress import Observer, Progress, ignore
 _PAUSE_SECONDS = 0.1
 
 
-class CrewError(ConsensusError):
-    """A process of the crew ended with an error (the message has the end of its log), or the observer failed."""
+class ProcessError(ConsensusError):
+    """A process ended with an error (the message has the end of its log), or the observer failed."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Member:
+class _Process:
     name: str
     process: subprocess.Popen[bytes]
     reader: threading.Thread
     log: Path
 
 
-class Crew:
+class Processes:
     """Runs Python programs as processes while the context is open; leaving it ends those that still run.
 
     They also end when this process is killed.
@@ -41,7 +41,7 @@ class Crew:
     def __init__(self, observe: Observer = ignore, *, stop_seconds: float = 10.0) -> None:
         self._observe = observe
         self._stop_seconds = stop_seconds
-        self._members: list[_Member] = []
+        self._started: list[_Process] = []
         self._failures: dict[str, BaseException] = {}
         """The first failure to pass on what a process printed, by its name."""
 
@@ -62,29 +62,29 @@ class Crew:
             target=self._read, args=(name, process.stdout, log), name=f"progress of {name}", daemon=True
         )
         reader.start()
-        self._members.append(_Member(name, process, reader, log))
+        self._started.append(_Process(name, process, reader, log))
 
     def check(self) -> None:
-        """Raise CrewError where a process ended with an error, with the end of its log, or the observer failed."""
-        for member in self._members:
-            if status := member.process.poll():
-                raise CrewError(f"{member.name} ended with exit status {status}. {children.log_tail(member.log)}")
+        """Raise ProcessError where a process ended with an error, with the end of its log, or the observer failed."""
+        for each in self._started:
+            if status := each.process.poll():
+                raise ProcessError(f"{each.name} ended with exit status {status}. {children.log_tail(each.log)}")
         for name, error in list(self._failures.items()):
-            raise CrewError(f"the progress of {name} could not be passed on: {error!r}") from error
+            raise ProcessError(f"the progress of {name} could not be passed on: {error!r}") from error
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> None:
-        """Until all processes ended well; `meanwhile` is called every moment. Raises CrewError."""
-        while any(member.process.poll() is None for member in self._members):
+        """Until all processes ended well; `meanwhile` is called every moment. Raises ProcessError."""
+        while any(each.process.poll() is None for each in self._started):
             self.check()
             meanwhile()
             time.sleep(_PAUSE_SECONDS)
-        for member in self._members:
-            member.reader.join()
+        for each in self._started:
+            each.reader.join()
         self.check()
 
     def stop(self) -> None:
         """End all processes: they are asked, and killed when they do not listen."""
-        running = [member.process for member in self._members if member.process.poll() is None]
+        running = [each.process for each in self._started if each.process.poll() is None]
         for process in running:
             process.terminate()
         deadline = time.monotonic() + self._stop_seconds
@@ -94,9 +94,9 @@ class Crew:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for member in self._members:
-            member.reader.join()
-        self._members.clear()
+        for each in self._started:
+            each.reader.join()
+        self._started.clear()
         self._failures.clear()
 
     def _read(self, name: str, output: IO[bytes], log: Path) -> None:

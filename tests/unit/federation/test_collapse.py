@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from client_kit.training.collapse import (
+from client_kit.federation.collapse import (
     Diversity,
-    Limits,
     Precision,
     agreement,
     alarms,
     diversity,
     precision_by_support,
 )
+from client_kit.settings import CollapseSettings
 from client_kit.wire import PseudoLabel
 
-LIMITS = Limits()
+LIMITS = CollapseSettings()
 
 
 def test_diversity_by_hand():

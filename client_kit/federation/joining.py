@@ -1,0 +1,112 @@
+"""From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from client_kit.client import ConsensusClient
+from client_kit.exports import write_whole
+from client_kit.federation.configuration import participant_token
+from client_kit.federation.journal import Journal
+from client_kit.federation.learning import round_folder
+from client_kit.federation.participant import Participant
+from client_kit.federation.progress import Observer, ignore
+from client_kit.federation.site import Openers, open_site, prices_of
+from client_kit.generation.base import Sampling
+from client_kit.generation.spending import Tokens, estimate
+from client_kit.settings import ParticipantSettings
+
+JOURNAL = "journal.jsonl"
+
+
+def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
+    """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
+
+    Raises ConsensusError; the same call goes on where this one ended.
+    """
+    with _participant(settings, openers, observe) as participant:
+        return participant.run()
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The answers of a round before anybody has them."""
+
+    round: int
+    answers: int
+    dropped: dict[str, int]
+    """Not to be submitted, by the reason in the federation's answer policy."""
+    file: Path
+    """JSONL, as `consensus submit` reads it."""
+
+
+def generate(
+    settings: ParticipantSettings, openers: Openers, file: Path | None = None, observe: Observer = ignore
+) -> Generated:
+    """Train and answer for the next round, write what would be submitted to `file`, and send nothing.
+
+    file: by default `answers.jsonl` in the round's folder. `take_part` submits the same answers, generated no second
+    time. Raises ConsensusError; the same call goes on where this one ended.
+    """
+    with _participant(settings, openers, observe) as participant:
+        number, answers, dropped = participant.answer()
+    file = file or round_folder(settings.work, number) / "answers.jsonl"
+    answers = sorted(answers, key=lambda answer: (answer.prompt_id, answer.sample))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
+    return Generated(number, len(answers), dict(dropped), file)
+
+
+@contextmanager
+def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
+    source = openers.open_source(
+        settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
+    )
+    with (
+        closing(source),
+        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+        Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
+    ):
+        yield Participant(
+            client, open_site(settings, openers, source), journal, work=settings.work, rounds=settings.rounds,
+            patience_seconds=settings.patience_seconds, observe=observe,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a round's answers take at most, before any is asked for."""
+
+    prompts: int
+    samples: int
+    tokens: Tokens
+    money: float
+    currency: str
+
+
+def estimate_round(settings: ParticipantSettings) -> Estimate:
+    """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
+    with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:
+        prompts = client.prompts()
+    sampling = Sampling(**settings.sampling.model_dump())
+    jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))
+    tokens, prices = estimate(jobs, sampling), prices_of(settings)
+    return Estimate(len(prompts), sampling.samples, tokens, prices.of(tokens), prices.currency)
+
+
+def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:
+    """What has to be the same for a journal to be continued."""
+    federation = client.federation()
+    private = sha256(settings.private.read_bytes()).hexdigest() if settings.private else None
+    same = ("generator", "trainer", "sampling", "mixing", "validation", "seed")
+    return {
+        "federation": federation.federation,
+        "created_at": federation.created_at.isoformat(),
+        "prompt_set": federation.prompt_set,
+        "participant": client.identity().participant,
+        "private": private,
+        **{name: value for name, value in settings.model_dump(mode="json").items() if name in same},
+    }
