@@ -27,7 +27,7 @@ def answers(judged_file):
 def with_openings(bank, pool, encoder):
     return replace(
         pool,
-        prompt=(prompt := bank.prompts[bank.prompt_ids.index(pool.prompt_id)]),
+        prompt=(prompt := bank.answers.prompts[bank.answers.prompt_ids.index(pool.prompt_id)]),
         prompt_opening=encoder.encode_with_openings([prompt])[1][0],
         openings=encoder.encode_with_openings(pool.texts)[1],
     )
@@ -56,20 +56,21 @@ def test_whatever_the_equivalence(made_answers, store, equivalence):
 
 
 def pool_of(bank, panel, number):
-    columns = panel.columns[number].tolist()
+    columns, held = panel.columns[number].tolist(), bank.answers
+    rows = [number * len(bank.names) + column for column in columns]
     return Pool(
-        prompt_id=bank.prompt_ids[number],
+        prompt_id=held.prompt_ids[number],
         participants=tuple(f"member-{slot:03}" for slot in range(len(columns))),
         samples=(0,) * len(columns),
-        texts=tuple(bank.texts[number][column] for column in columns),
-        digests=tuple(bank.digests[number][column] for column in columns),
-        vectors=bank.vectors[number, columns],
-        equivalence=bank.equivalences[number],
+        texts=tuple(held.texts[row] for row in rows),
+        digests=tuple(held.digests[row] for row in rows),
+        vectors=held.vectors[rows],
+        equivalence=held.equivalences[number],
     )
 
 
 def assert_decided_as_by_the_service(bank, panel, encoder):
-    pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.prompts))]
+    pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.answers.prompts))]
     for abstain in (False, True):
         policies = [
             Policy(rule=rule, guards=guards, reliability=reliability, abstain=abstain, seed=3)

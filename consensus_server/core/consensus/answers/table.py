@@ -148,7 +148,7 @@ def read(pools: Sequence[Pool]) -> Answers:
     )
 
 
-def _stacked(parts: Sequence[Float32[np.ndarray, "size dimension"]]) -> Float32[np.ndarray, "answers dimension"]:
+def _stacked(parts: Sequence[Float32[np.ndarray, "_size _dimension"]]) -> Float32[np.ndarray, "answers dimension"]:
     dimensions = {part.shape[1] for part in parts}
     if len(dimensions) > 1:
         raise ValueError(f"The vectors of a round have one dimension; these have {sorted(dimensions)}.")

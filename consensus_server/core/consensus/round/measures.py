@@ -51,7 +51,7 @@ class Measures:
     """Of the words of both, 0..1: what tells copies."""
     coverage: Float64[np.ndarray, " pairs"]
     """How far the first says what the second does, by the information of its words, 0..1; 1 for an answer with itself."""
-    opening_cosine: Float64[np.ndarray, " pairs"]
+    opening_cosine: Float64[np.ndarray, " opening_pairs"]
     """Cosine of the openings of two answers, -1..1. Empty where the policy does not guard."""
     for_gates: GateMeasures | None
     """None where the policy does not guard."""
@@ -95,7 +95,7 @@ def measure(
     words: Words,
     wording: Int64[np.ndarray, " answers"],
     cosine: Float64[np.ndarray, " pairs"],
-    opening_cosine: Float64[np.ndarray, " pairs"] = _NO_PAIRS,
+    opening_cosine: Float64[np.ndarray, " opening_pairs"] = _NO_PAIRS,
 ) -> Measures:
     """Measure answers and their pairs. How much a word tells is read across all of them.
 

@@ -7,15 +7,26 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from consensus_server.core.consensus.answers.similarity import cosines, pairs_within, unit_vectors
+from consensus_server.core.consensus.answers.table import Answers, first_members
 from consensus_server.core.consensus.meaning.linkage import (
+    BlockedNeighbours,
     average_linkage,
-    component_clusters,
     components,
-    first_members,
-    linkage_clusters,
+    connected_clusters,
+    semantic_clusters,
 )
 
 GOLDEN = Path(__file__).parents[6] / "shared" / "consensus"
+
+
+def table(vectors, pool, content):
+    """Answers of some pools that are told apart by nothing but their vectors and contents."""
+    pools, names = int(pool.max()) + 1, tuple(f"{i:03}" for i in range(len(pool)))
+    digests = tuple(map(str, content))
+    return Answers(
+        names, names[:pools], names[:pools], ("semantic",) * pools, np.arange(pools), pool, np.arange(len(pool)),
+        np.arange(len(pool)), content, digests, digests, vectors.astype(np.float32), unit_vectors(vectors.astype(np.float32)),
+    )  # fmt: skip
 
 
 def random_cosines(pools, size, seed=0, spread=0.5):
@@ -67,10 +78,10 @@ def test_one_answer_is_one_cluster():
 
 def test_linkage_does_not_depend_on_the_block(monkeypatch):
     unit = unit_vectors(np.random.default_rng(3).normal(size=(60, 4)).astype(np.float32))
-    rows = np.arange(60).reshape(10, 6)
-    whole = linkage_clusters(unit, rows, np.full(10, 0.6))
+    answers = table(unit, np.repeat(np.arange(10), 6), np.arange(60))
+    whole = semantic_clusters(answers, np.full(10, 0.6), BlockedNeighbours())
     monkeypatch.setattr("consensus_server.core.consensus.meaning.linkage._BLOCK_VALUES", 1)
-    np.testing.assert_array_equal(linkage_clusters(unit, rows, np.full(10, 0.6)), whole)
+    np.testing.assert_array_equal(semantic_clusters(answers, np.full(10, 0.6), BlockedNeighbours()), whole)
 
 
 def test_components_join_chains_and_name_them_by_their_first_member():
@@ -94,7 +105,8 @@ def test_copies_are_looked_up_once():
 
     vectors = np.eye(3, dtype=np.float32)[[0, 1, 0, 2, 1]]
     index = Counting()
-    labels = component_clusters(vectors, np.array([0, 1, 0, 2, 1]), 0.6, index)
+    answers = table(vectors, np.zeros(5, dtype=np.int64), np.array([0, 1, 0, 2, 1]))
+    labels = connected_clusters(answers, np.arange(5), 0.6, index)
     np.testing.assert_array_equal(labels, [0, 1, 0, 3, 1])
     assert index.looked_up == 3
 

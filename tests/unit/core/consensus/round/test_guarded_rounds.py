@@ -6,19 +6,21 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.crowds import copy_groups
-from consensus_server.core.consensus.guards import printable_share
-from consensus_server.core.consensus.measures import Measures
-from consensus_server.core.consensus.redundancy import unusual_company
-from consensus_server.core.consensus.support import SHRINK_LENGTH, length_price, lent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus import RULES, MissingOpenings, Policy, Pool, decide
+from consensus_server.core.consensus.answers.characters import printable_share
+from consensus_server.core.consensus.answers.lengths import Lengths
+from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS, Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.meaning.linkage import FULL_MATRIX_ANSWERS
-from consensus_server.core.consensus.words.repetition import repetition
+from consensus_server.core.consensus.round.large_pools import copy_groups
+from consensus_server.core.consensus.round.measures import Measures
+from consensus_server.core.consensus.round.redundancy import unusual_repeats
+from consensus_server.core.consensus.round.standing import SHRINK_LENGTH, price_of_length
+from consensus_server.core.consensus.round.trust import shared_trust
+from consensus_server.core.consensus.words.repetition import read_units, repetition
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
 WORDS = [f"word{i}" for i in range(400)]
@@ -115,25 +117,31 @@ def test_reliability_follows_who_agrees_elsewhere(make_round):
     assert picks(trusting).count("site-0") == 0
 
 
-def one_pool(answers):
-    layout = Layout(np.zeros(answers, dtype=np.int64))
-    pairs = np.zeros(layout.pairs)
+def measures_of(pool, participant, characters):
+    """Measures in which nothing is alike."""
+    pairs = Pairs(np.asarray(pool))
+    nothing = np.zeros(len(pairs))
     return Measures(
-        layout,
-        np.arange(answers),
-        np.full(answers, 100),
-        np.arange(answers),
-        np.zeros(answers, bool),
-        pairs,
-        pairs,
-        pairs,
-        None,
+        pairs=pairs,
+        lengths=Lengths(pairs.pool, np.asarray(characters), GUARDED.short_chars),
+        participant=np.asarray(participant),
+        wording=np.arange(len(pairs.pool)),
+        by_key=np.zeros(len(pairs.pool), bool),
+        cosine=nothing,
+        f1=nothing,
+        coverage=nothing,
+        opening_cosine=nothing,
+        for_gates=None,
     )
 
 
-def test_what_several_suddenly_say_alike_is_lent_no_more_than_anybodys():
-    """Unless the pool stands behind it; and who is trusted less than the pool gains nothing by company."""
-    reliability, z, kept, votes = (
+def one_pool(answers):
+    return measures_of([0] * answers, np.arange(answers), [100] * answers)
+
+
+def test_what_several_suddenly_say_alike_has_no_more_trust_than_the_baseline():
+    """Unless the pool stands behind it; and who is trusted less than the pool gains nothing by sharing."""
+    reliability, z, own_part, votes = (
         np.array(each)
         for each in (
             [0.4, 0.4, -0.1, -0.6, -0.2, -0.4],
@@ -142,42 +150,30 @@ def test_what_several_suddenly_say_alike_is_lent_no_more_than_anybodys():
             [0.0, 0.5, 0.5, 0.5, 1.0, 1.0],
         )
     )
-    anybodys = (-0.2 - 0.4) / 2  # of those that answer for themselves
-    wanted = [0.25 * 0.4 + 0.75 * anybodys, 0.4, anybodys, -0.6, -0.2, -0.4]
-    np.testing.assert_allclose(lent(one_pool(6), reliability, z, votes, kept), wanted)
+    baseline = (-0.2 - 0.4) / 2  # of those that answer for themselves
+    wanted = [0.25 * 0.4 + 0.75 * baseline, 0.4, baseline, -0.6, -0.2, -0.4]
+    np.testing.assert_allclose(shared_trust(one_pool(6), reliability, z, votes, own_part), wanted)
 
 
-def test_where_the_pool_is_trusted_what_is_shared_out_is_lent_nothing():
+def test_where_the_pool_is_trusted_what_is_shared_has_no_trust():
     trusted, nobody = np.array([0.5, 0.5, 0.3, 0.3]), np.zeros(4)
-    kept = np.array([0.0, 0.0, 1.0, 1.0])
-    np.testing.assert_allclose(lent(one_pool(4), trusted, nobody, np.ones(4), kept), [0, 0, 0.3, 0.3])
-    np.testing.assert_allclose(lent(one_pool(4), trusted, nobody, nobody, nobody), 0)
+    own_part = np.array([0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_allclose(shared_trust(one_pool(4), trusted, nobody, np.ones(4), own_part), [0, 0, 0.3, 0.3])
+    np.testing.assert_allclose(shared_trust(one_pool(4), trusted, nobody, nobody, nobody), 0)
 
 
 def test_participants_alike_everywhere_are_no_surprise():
     """What two participants always share costs neither any trust."""
-    layout = Layout(np.repeat(np.arange(30), 4))
-    pairs = np.zeros(layout.pairs)
-    measures = Measures(
-        layout,
-        np.tile(np.arange(4), 30),
-        np.full(120, 100),
-        np.arange(120),
-        np.zeros(120, bool),
-        pairs,
-        pairs,
-        pairs,
-        None,
-    )
+    measures = measures_of(np.repeat(np.arange(30), 4), np.tile(np.arange(4), 30), [100] * 120)
     everyone = np.ones(120, dtype=bool)
     twins = np.where(np.isin(measures.participant, [0, 1]), 1.0, 0.0)
-    redundant = np.maximum(twins[measures.layout.left] * twins[measures.layout.right], measures.same_participant)
-    np.testing.assert_allclose(unusual_company(measures, everyone, redundant), 0, atol=1e-9)
-    once = np.where(measures.layout.pool[measures.layout.left] == 3, redundant, measures.same_participant)
-    company = unusual_company(measures, everyone, once)
-    here = (measures.layout.pool == 3) & (twins == 1)
-    np.testing.assert_allclose(company[here], 1 - 1 / 30)
-    assert not company[~here].any()
+    redundant = np.maximum(twins[measures.pairs.left] * twins[measures.pairs.right], measures.same_participant)
+    np.testing.assert_allclose(unusual_repeats(measures, everyone, redundant), 0, atol=1e-9)
+    once = np.where(measures.pairs.pool[measures.pairs.left] == 3, redundant, measures.same_participant)
+    repeats = unusual_repeats(measures, everyone, once)
+    here = (measures.pairs.pool == 3) & (twins == 1)
+    np.testing.assert_allclose(repeats[here], 1 - 1 / 30)
+    assert not repeats[~here].any()
 
 
 def test_an_answer_far_from_the_prompt_but_near_the_topical_ones_is_on_topic(make_pool):
@@ -381,7 +377,8 @@ def test_copies_are_found_in_blocks_and_lead_to_their_first():
     rng = np.random.default_rng(7)
     unit = unit_vectors(rng.normal(size=(40, 16)).astype(np.float32))[rng.integers(0, 40, 9000)]
     comparable = rng.random(9000) < 0.9
-    groups = copy_groups(unit, comparable)
+    measures = measures_of(np.zeros(9000, dtype=np.int64), np.arange(9000), np.where(comparable, 100, 10))
+    groups = copy_groups(measures, unit, np.ones(9000, dtype=bool))
     _, first, which = np.unique(unit[comparable], axis=0, return_index=True, return_inverse=True)
     np.testing.assert_array_equal(groups[comparable], np.flatnonzero(comparable)[first[which.ravel()]])
     np.testing.assert_array_equal(groups[~comparable], np.flatnonzero(~comparable))
@@ -401,7 +398,9 @@ def test_repetition_counts_prompts_not_samples_and_leaves_out_quotes_and_short_u
 
     def share(texts, pools=None, prompts=None):
         count = len(texts)
-        return repetition(["a"] * count, prompts or [""] * count, texts, pools or list(range(count)))["a"]
+        pool = np.array(pools or range(count))
+        found = read_units(texts, prompts or [""] * count, pool)
+        return repetition(found, np.zeros(count, dtype=np.int64), pool)[0]
 
     assert share([f"{slogan} {own.format(i)}" for i in range(4)]) == pytest.approx(
         len(slogan) / (len(slogan) + len(own) - 1)
@@ -452,16 +451,12 @@ def make_round_of_equals(make_pool):
 
 
 def test_brevity_earns_nothing_and_a_falling_effect_costs_nothing(make_pool):
-    layout = Layout(np.repeat(np.arange(20), 3))
     length = np.tile([10, 100, 1000], 20)
     everyone, vote = np.ones(60, dtype=bool), np.ones(60)
-    pairs = np.zeros(layout.pairs)
-    measures = Measures(
-        layout, np.tile(np.arange(3), 20), length, np.arange(60), np.zeros(60, bool), pairs, pairs, pairs, None
-    )
+    measures = measures_of(np.repeat(np.arange(20), 3), np.tile(np.arange(3), 20), length)
     rising = np.log(length + 20.0)
-    price = length_price(measures, rising, everyone, vote, 1.0).reshape(20, 3)
+    price = price_of_length(measures, rising, everyone, vote, 1.0).reshape(20, 3)
     excess = rising[2] - rising[:3].mean()
     assert price[0] == pytest.approx([0, 0, excess * 60 / (60 + SHRINK_LENGTH)])
-    assert not length_price(measures, -rising, everyone, vote, 1.0).any()
-    assert not length_price(measures, rising, everyone, vote, 0.0).any()
+    assert not price_of_length(measures, -rising, everyone, vote, 1.0).any()
+    assert not price_of_length(measures, rising, everyone, vote, 0.0).any()

@@ -35,9 +35,9 @@ def test_ascii_has_a_short_cut_that_changes_nothing():
     assert words(text) == words(text + "é") - {"é"} - {w for w in words(text + "é") if "é" in w} | words("here")
 
 
-def _overlaps(texts, layout):
+def _overlaps(texts, pairs):
     found = distinct_words(texts)
-    return overlaps(found, layout, information(found, layout.pool))
+    return overlaps(found, pairs, information(found, pairs.pool))
 
 
 def _pools(numbers):
@@ -51,9 +51,9 @@ def test_overlaps_are_those_of_the_sets():
     pool = _pools(np.sort(rng.integers(0, 7, 40)))
     sets = [set(text.split()) for text in texts]
     told = {w: np.log(8 / (len({p for p, s in zip(pool, sets, strict=True) if w in s}) + 0.5)) for w in vocabulary}
-    layout = Layout(pool)
-    f1, coverage = _overlaps(texts, layout)
-    for pair, (i, j) in enumerate(zip(layout.left, layout.right, strict=True)):
+    pairs = Pairs(pool)
+    f1, coverage = _overlaps(texts, pairs)
+    for pair, (i, j) in enumerate(zip(pairs.left, pairs.right, strict=True)):
         assert pool[i] == pool[j]
         a, b = sets[i], sets[j]
         assert f1[pair] == pytest.approx(2 * len(a & b) / max(len(a) + len(b), 1), abs=1e-6)
@@ -64,16 +64,16 @@ def test_overlaps_are_those_of_the_sets():
 def test_words_of_one_pool_all_count_alike():
     """A panel's question stands alone: nothing tells there which words are rare."""
     texts = ["the cat sat on the mat", "a cat sat there", "no"]
-    _, coverage = _overlaps(texts, Layout(np.zeros(3, dtype=np.int64)))
+    _, coverage = _overlaps(texts, Pairs(np.zeros(3, dtype=np.int64)))
     assert coverage[:3].tolist() == [1, 0.5, 0]
     assert coverage[3] == 0.4
 
 
 def test_a_word_of_few_pools_counts_for_more():
     texts = ["the capital is paris", "the capital is rome", "paris", *["the capital is here"] * 3]
-    layout = Layout(np.array([0, 0, 0, 1, 2, 3]))
-    _, coverage = _overlaps(texts, layout)
-    by_frame, by_name = coverage[layout.pair_of(np.array([1, 2]), np.array([0, 0]))]
+    pairs = Pairs(np.array([0, 0, 0, 1, 2, 3]))
+    _, coverage = _overlaps(texts, pairs)
+    by_frame, by_name = coverage[pairs.pair_of(np.array([1, 2]), np.array([0, 0]))]
     assert by_name > by_frame > 0
 
 
@@ -83,44 +83,27 @@ def test_what_a_word_says_depends_on_pools_and_not_on_answers():
     np.testing.assert_array_equal(information(once, np.array([0, 0, 1])), information(often, np.array([0, 0, 0, 1])))
 
 
-def test_every_pair_of_a_pool_has_its_place():
-    layout = Layout(np.array([0, 0, 0, 1, 2, 2]))
-    assert layout.pairs == 9 + 1 + 4
-    assert list(zip(layout.left.tolist(), layout.right.tolist(), strict=True)) == [
-        (i, j) for pool in ([0, 1, 2], [3], [4, 5]) for i in pool for j in pool
-    ]
-    np.testing.assert_array_equal(layout.pair_of(layout.left, layout.right), np.arange(layout.pairs))
-
-
-def test_cosines_stand_where_their_pairs_do():
-    rng = np.random.default_rng(2)
-    unit = rng.normal(size=(9, 5))
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    layout = Layout(np.array([0, 0, 0, 1, 2, 2, 3, 3, 3]))
-    np.testing.assert_allclose(layout.cosines(unit), (unit @ unit.T)[layout.left, layout.right], atol=1e-6)
-
-
 @given(st.lists(st.tuples(st.integers(0, 3), st.text("ab cé日ラ", max_size=12)), max_size=12))
 def test_small_rounds_are_counted_in_a_dense_table_to_the_same_bytes(rows):
     rows.sort(key=lambda row: row[0])
     texts = [text for _, text in rows]
-    layout = Layout(_pools([number for number, _ in rows]))
+    pairs = Pairs(_pools([number for number, _ in rows]))
     counted = {}
     for limit in (-1, 10_000):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lexical, "_DENSE_VALUES", limit)
-            counted[limit] = [column.tobytes() for column in _overlaps(texts, layout)]
+            counted[limit] = [column.tobytes() for column in _overlaps(texts, pairs)]
     assert counted[-1] == counted[10_000]
 
 
 @given(st.lists(st.text("ab cé日ラ", max_size=12), max_size=12), st.randoms())
 def test_numbers_of_words_do_not_show(texts, random):
     """Words are numbered as they come, and a set's order differs from process to process."""
-    layout = Layout(np.zeros(len(texts), dtype=np.int64))
+    pairs = Pairs(np.zeros(len(texts), dtype=np.int64))
     found = distinct_words(texts)
     again = list(range(int(found.word.max(initial=-1)) + 1))
     random.shuffle(again)
     renumbered = replace(found, word=np.array(again, dtype=np.int64)[found.word])
-    columns = overlaps(found, layout, information(found, layout.pool))
-    others = overlaps(renumbered, layout, information(renumbered, layout.pool))
+    columns = overlaps(found, pairs, information(found, pairs.pool))
+    others = overlaps(renumbered, pairs, information(renumbered, pairs.pool))
     assert [c.tobytes() for c in columns] == [c.tobytes() for c in others]
