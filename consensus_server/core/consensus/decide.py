@@ -26,7 +26,7 @@ from consensus_server.core.consensus.meaning.equivalences import Grouping, check
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours, Neighbours
 from consensus_server.core.consensus.records import Cluster, Decision, Policy, Pool, Reading
 from consensus_server.core.consensus.round.earlier import EarlierRounds
-from consensus_server.core.consensus.round.judging import Verdict, judge_round
+from consensus_server.core.consensus.round.judging import Verdict, judge_round, require_openings
 from consensus_server.core.consensus.round.standing import Standing
 from consensus_server.core.consensus.round.trust import ParticipantStanding
 from consensus_server.core.consensus.rounding import settled
@@ -66,11 +66,13 @@ def decide_round(
     numpy. Identical texts of a pool must have identical vectors.
 
     Raises UnknownRule, UnknownConfidence, UnknownEquivalence, MissingOpenings, and ValueError for a pool whose columns differ
-    in length, or vectors of unlike dimensions.
+    in length.
     """
     rule, _ = rule_named(policy.rule), confidence_named(policy.confidence)
     for name in {pool.equivalence for pool in pools}:
         check_equivalence(name)
+    if policy.guards:
+        require_openings(pools)
     answers = read(pools)
     verdict, participants = judge_round(
         answers, pools, policy, earlier or EarlierRounds(), round_wide=policy.guards or rule.round_wide

@@ -119,10 +119,7 @@ def in_blocks(pool: Int64[np.ndarray, " answers"], most: int) -> Iterator[slice]
 
 
 def read(pools: Sequence[Pool]) -> Answers:
-    """The table of all answers of a round, admitted or not.
-
-    Raises ValueError where the columns of a pool are not equally long, or vectors have unlike dimensions.
-    """
+    """The table of all answers of a round, admitted or not. Raises ValueError where the columns of a pool differ in length."""
     orders = [_order(pool) for pool in pools]
     by_content = sorted((i for i, order in enumerate(orders) if order), key=lambda i: _pool_key(pools[i], orders[i]))
     rows = [(i, place) for i in by_content for place in orders[i]]
@@ -130,7 +127,7 @@ def read(pools: Sequence[Pool]) -> Answers:
     numbers = {name: number for number, name in enumerate(names)}
     digests = tuple(pools[i].digests[place] for i, place in rows)
     pool = np.repeat(np.arange(len(by_content)), [len(orders[i]) for i in by_content])
-    vectors = _stacked([pools[i].vectors[orders[i]] for i in by_content])
+    vectors = stacked([pools[i].vectors[orders[i]] for i in by_content])
     return Answers(
         names=tuple(names),
         prompt_ids=tuple(pools[i].prompt_id for i in by_content),
@@ -148,11 +145,11 @@ def read(pools: Sequence[Pool]) -> Answers:
     )
 
 
-def _stacked(parts: Sequence[Float32[np.ndarray, "_size _dimension"]]) -> Float32[np.ndarray, "answers dimension"]:
-    dimensions = {part.shape[1] for part in parts}
-    if len(dimensions) > 1:
-        raise ValueError(f"The vectors of a round have one dimension; these have {sorted(dimensions)}.")
-    return np.concatenate(parts) if parts else np.zeros((0, 1), dtype=np.float32)
+def stacked(parts: Sequence[Float32[np.ndarray, "_size _dimension"]]) -> Float32[np.ndarray, "answers dimension"]:
+    """The vectors of pools, one below the other; those of fewer dimensions get zeros, which add nothing to a cosine."""
+    most = max((part.shape[1] for part in parts), default=1)
+    padded = [part if part.shape[1] == most else np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in parts]
+    return np.concatenate([np.zeros((0, most), dtype=np.float32), *padded])
 
 
 def _pool_key(pool: Pool, order: Sequence[int]) -> tuple[str, list[str]]:

@@ -14,7 +14,7 @@ from consensus_server.core.consensus.answers.characters import printable_share
 from consensus_server.core.consensus.answers.gates import Candidates, Reads, Rejections, rejected_alone
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS, Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
-from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks
+from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks, stacked
 from consensus_server.core.consensus.answers.tally import whole_votes
 from consensus_server.core.consensus.errors import MissingOpenings
 from consensus_server.core.consensus.records import Policy, Pool
@@ -75,10 +75,9 @@ def judge_round(
 ) -> tuple[Verdict, tuple[ParticipantStanding, ...]]:
     """Judge every answer of a round; how each participant came out of it, by name.
 
-    pools: those that `answers` was read from. round_wide: whether gates or the rule read the round; else each pool is judged
+    pools: those that `answers` was read from, with openings where the policy guards. round_wide: whether gates or the rule read the round; else each pool is judged
     by itself, and nothing is said of participants. So is, without guards, a pool of more than `FULL_MATRIX_ANSWERS` usable
     answers; with guards it is judged without pairs. Neither says anything of participants.
-    Raises MissingOpenings where the policy guards and a pool lacks what gates read.
     """
     rejections = rejected_alone(Candidates(answers.texts, answers.vectors))
     passed = np.ones(len(answers.texts), dtype=bool)
@@ -192,9 +191,6 @@ def _measured(answers: Answers, pools: Sequence[Pool], policy: Policy, for_gates
 
 def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray, " usable"]) -> GateMeasures:
     """What gates read of the usable answers, read now."""
-    for pool in pools:
-        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
-            raise MissingOpenings(pool.prompt_id)
     some = answers.at(usable)
     return measure_for_gates(
         answers,
@@ -206,14 +202,19 @@ def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray
     )
 
 
+def require_openings(pools: Sequence[Pool]) -> None:
+    """Raise MissingOpenings for a pool that lacks what gates read."""
+    for pool in pools:
+        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
+            raise MissingOpenings(pool.prompt_id)
+
+
 def _openings(
     answers: Answers, pools: Sequence[Pool]
 ) -> tuple[Float64[np.ndarray, "answers dimension"], Float64[np.ndarray, "answers dimension"]]:
     """Unit vectors of the answers' openings, and of their prompts'. pools: with openings."""
     sources = answers.sources.tolist()
-    if not sources:
-        return answers.unit, answers.unit
     starts = np.cumsum([0, *(len(pools[source].texts) for source in sources)])
-    openings = np.concatenate([np.asarray(pools[source].openings) for source in sources])
-    prompts = np.stack([np.asarray(pools[source].prompt_opening) for source in sources])
+    openings = stacked([np.asarray(pools[source].openings) for source in sources])
+    prompts = stacked([np.asarray(pools[source].prompt_opening)[None] for source in sources])
     return unit_vectors(openings[starts[answers.pool] + answers.places]), unit_vectors(prompts)[answers.pool]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from consensus_server.core.consensus.answers.lengths import Lengths
+from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.meaning.linkage import average_linkage
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round import gates, judging, standing, trust

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.words import lexical
 from consensus_server.core.consensus.words.lexical import distinct_words, information, overlaps, words
 
