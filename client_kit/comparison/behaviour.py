@@ -14,7 +14,7 @@ from pathlib import Path
 
 from client_kit.comparison.facts import FactsTask
 from client_kit.comparison.plan import Setting
-from client_kit.comparison.tasks import Site, share, split_site
+from client_kit.comparison.tasks import SiteData, share, split_site
 from client_kit.generation.base import Generation
 from client_kit.pocket.models import base_model
 from client_kit.pocket.private import held_topics
@@ -42,7 +42,7 @@ class BehaviourTask(FactsTask):
             for recipe in super().recipes(mixed=mixed)
         ]
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
         del drifted  # a plan with drift and this task is refused
         self._seed = seed
         return [

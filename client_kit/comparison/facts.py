@@ -9,7 +9,7 @@ from client_kit.comparison.drift import changed
 from client_kit.comparison.drift import drifted as drifted_world
 from client_kit.comparison.plan import Setting
 from client_kit.comparison.skew import dirichlet_facts
-from client_kit.comparison.tasks import Site, share, split_site
+from client_kit.comparison.tasks import SiteData, share, split_site
 from client_kit.generation.base import Generation
 from client_kit.pocket.models import base_model
 from client_kit.pocket.private import PrivateData, private_data
@@ -49,7 +49,7 @@ class FactsTask:
         known = self._pocket.models if mixed else self._pocket.models[:1]
         return [known[index % len(known)] for index in range(self._setting.sites)]
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
         return [
             split_site(
                 index,
