@@ -8,9 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from client_kit import parameters
 from client_kit.client import ConsensusClient
-from client_kit.comparison import labels
+from client_kit.comparison import exchange, labels
 from client_kit.comparison.energy import measured_energy
 from client_kit.comparison.members import Run
 from client_kit.comparison.plan import Cell, Setting
@@ -18,7 +17,7 @@ from client_kit.comparison.results import CellResult
 from client_kit.comparison.tasks import Task
 from client_kit.prompts import load_prompt_set, write_prompt_set
 from client_kit.training.dataset import mix
-from client_kit.wire import FederationCreate, ParameterPlan, RoundState
+from client_kit.wire import FederationCreate
 
 Server = tuple[str, str]
 """URL and operator's token."""
@@ -73,8 +72,6 @@ def _begin(run: Run) -> None:
     for member in run.members:
         run.judge(member)
     if run.arm.training != "full":
-        from client_kit.comparison import exchange  # noqa: PLC0415 - reaches torch
-
         exchange.begin(run)
 
 
@@ -97,8 +94,6 @@ def _labels(run: Run, server: Server) -> None:
 
 
 def _parameters(run: Run, server: Server) -> None:
-    from client_kit.comparison import exchange  # noqa: PLC0415 - reaches torch
-
     _begin(run)
     _train_on_private_data(run, 0)
     plan = exchange.plan(run)
@@ -106,24 +101,8 @@ def _parameters(run: Run, server: Server) -> None:
     with _federation(run, server, terms) as operator:
         for number in range(1, run.setting.rounds + 1):
             operator.create_round()
-            _exchange_parameters(run, plan, number)
+            exchange.take_round(run, plan, number)
             _train_on_private_data(run, number)
-
-
-def _exchange_parameters(run: Run, plan: ParameterPlan, number: int) -> None:
-    from client_kit.comparison import exchange  # noqa: PLC0415 - reaches torch
-
-    for member in run.members:
-        file = parameters.write_update(exchange.tensors(run, member), plan, examples=len(member.site.private))
-        member.client.put_parameters(number, file)
-        member.client.seal(number, {})
-    coefficients = []
-    for member in run.members:
-        member.client.wait_for(number, RoundState.PUBLISHED, labels.WAIT_SECONDS)
-        download = parameters.read_file(member.client.parameters(number))
-        coefficients.append(exchange.take(run, member, download, number))
-    if any(each is not None for each in coefficients):
-        run.mixing.append([each or 0.0 for each in coefficients])
 
 
 _KINDS: Final[Mapping[str, Callable[[Run, Server], None]]] = MappingProxyType(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client_kit.client import ConsensusClient
-from client_kit.comparison.members import Member, Run
+from client_kit.comparison.members import WAIT_SECONDS, Member, Run
 from client_kit.comparison.results import LabelRound
 from client_kit.federation.journal import Journal
 from client_kit.federation.means import Mixing, Site
@@ -18,9 +18,6 @@ from client_kit.federation.participant import Participant
 from client_kit.generation.base import Sampling
 from client_kit.training.base import Example, TrainingReport
 from client_kit.wire import PseudoLabel
-
-WAIT_SECONDS = 600.0
-"""Longest wait for the server."""
 
 
 def take_part(run: Run, operator: ConsensusClient) -> None:

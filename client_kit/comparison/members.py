@@ -11,11 +11,14 @@ from client_kit.comparison.plan import Cell, Setting
 from client_kit.comparison.results import LabelRound, ParticipantOutcome, Stage
 from client_kit.comparison.tasks import SiteData, Task
 from client_kit.generation.base import Generator, Sampling
+from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.training.base import Example, TrainingReport
 from client_kit.training.dataset import mix
 from client_kit.training.sft import SFTFineTuner
 from client_kit.training.sft_settings import Lora, SFTSettings
 
+WAIT_SECONDS = 600.0
+"""Longest wait for the server."""
 _BATCH = 128
 
 
@@ -98,8 +101,6 @@ class Run:
 
     def generator(self, model: Path) -> Generator:
         """A model folder as an inference API."""
-        from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415 (heavy)
-
         return TransformersGenerator(model, batch_size=_BATCH, device="cpu", threads=1)
 
     def judge(self, member: Member) -> None:

@@ -41,7 +41,7 @@ class OwnTask:
         self.max_answer_tokens = self._own.max_answer_tokens
 
     def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
-        """The same data for all seeds; which tenth of it is held out, and the training, differ."""
+        """Seeds differ in which tenth of the data is held out, and in the training; the data is that of the files."""
         del drifted  # a plan with drift and this task is refused
         folders = self._own.mixed_models if mixed else self._own.models
         if not folders:
