@@ -114,10 +114,18 @@ def test_a_plan_s_policy_says_whether_weak_labels_are_left_out(abstain, server, 
     assert (found.labels == found.prompts) is not abstain
 
 
+class CutShort(ColourTask):
+    """Answers are cut in the middle of their sentence."""
+
+    max_answer_tokens = 2
+
+
 def test_what_participants_hand_in_is_cleaned(server, task, tmp_path):
-    """Hot answers of a model that has learnt nothing go on until they are cut, and are no whole sentence."""
-    setting = Setting(local_steps=1, round_steps=1, rounds=1, batch_size=2, temperature=5.0)
-    (found,) = run_cell(Cell(method="random_label", seed=80), setting, task, tmp_path / "work", server).labels
+    """Of answers that were cut only whole sentences are submitted, and here there are none: no label, whatever the rule."""
+    setting = Setting(local_steps=20, round_steps=1, rounds=1, batch_size=12, learning_rates=LearningRates(full=3e-3))
+    (found,) = run_cell(
+        Cell(method="random_label", seed=80), setting, CutShort(task.base), tmp_path / "work", server
+    ).labels
     assert (found.labels, found.prompts) == (0, 3)
 
 
