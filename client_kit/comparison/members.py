@@ -22,9 +22,9 @@ WAIT_SECONDS = 600.0
 _BATCH = 128
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
-    """A participant while it runs."""
+    """A participant while it runs; each is equal to itself alone."""
 
     site: SiteData
     seed: int
@@ -32,7 +32,7 @@ class Member:
     """Folder of what it would answer with now: a model, or an adapter."""
     base: Path
     """What its adapter stands on; FLoRA moves it."""
-    client: ConsensusClient = field(init=False)
+    client: ConsensusClient = field(init=False, repr=False)
     """Known once there is a federation."""
     stages: list[Stage] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
