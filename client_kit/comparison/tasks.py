@@ -16,7 +16,7 @@ HELD_OUT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SiteData:
-    """One participant."""
+    """What a participant begins with: its base model and its private data."""
 
     name: str
     architecture: str
