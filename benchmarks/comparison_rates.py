@@ -53,8 +53,8 @@ def begun(cell: Cell, setting: Setting, work: Path) -> Run:
 
 def trained(run: Run, member: Member) -> tuple[float, float, float]:
     """Loss on held-out examples, own questions and validation questions of one participant after private training."""
-    run.train(member, run.private(member, 0), run.setting.local_steps, "private")
-    run.judge(member, "private")
+    run.train(member, run.private(member, 0), run.setting.local_steps)
+    run.judge(member)
     quality = member.stages[-1].quality
     return mean_loss(member.model, member.site.held_out), quality["private"], quality["validation"]
 

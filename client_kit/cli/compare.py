@@ -29,7 +29,7 @@ def compare(
     from client_kit.comparison.report import write_reports  # noqa: PLC0415 (reaches torch)
     from client_kit.comparison.run import Comparison, load_plan, run_comparison  # noqa: PLC0415 (as above)
     from client_kit.comparison.tables import report_of  # noqa: PLC0415 (as above)
-    from client_kit.comparison.text import verdict_text  # noqa: PLC0415 (as above)
+    from client_kit.comparison.text import primary_test_text  # noqa: PLC0415 (as above)
 
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the tiny models are quickest on a processor
     comparison = Comparison(load_plan(plan), out, cache, processes or os.cpu_count() or 1)
@@ -46,5 +46,5 @@ def compare(
     ]
     columns = ["Variant", "Method", "Own questions", "All questions", "kB sent"]
     print_table(columns, rows, empty="There are no results.")
-    say(verdict_text(report))
+    say(primary_test_text(report))
     say(f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}")

@@ -14,10 +14,8 @@ from pathlib import Path
 
 from client_kit.comparison.facts import FactsTask
 from client_kit.comparison.plan import Setting
-from client_kit.comparison.tasks import Site, share, split_site
+from client_kit.comparison.tasks import share
 from client_kit.generation.base import Generation
-from client_kit.pocket.models import base_model
-from client_kit.pocket.private import held_topics
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.world import Fact, Use
 from client_kit.training.base import Example
@@ -34,7 +32,7 @@ class BehaviourTask(FactsTask):
     def __init__(self, setting: Setting, cache: Path | None = None) -> None:
         super().__init__(setting, cache)
         self._seed = 0
-        """Of the wordings that are wanted; `sites` sets it."""
+        """Of the wordings that are wanted; `examples` sets it."""
 
     def recipes(self, *, mixed: bool) -> list[ModelRecipe]:
         return [
@@ -42,27 +40,19 @@ class BehaviourTask(FactsTask):
             for recipe in super().recipes(mixed=mixed)
         ]
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+    def examples(self, seed: int, *, drifted: bool = False) -> list[Sequence[Example]]:
         del drifted  # a plan with drift and this task is refused
         self._seed = seed
+        held = [self.topics(seed, site) for site in range(self._setting.sites)]
+        asked = [(fact, question) for fact, _, question in self.world.ask(Use.PRIVATE) if self._is_taught(fact)]
         return [
-            split_site(
-                index,
-                recipe.architecture,
-                base_model(recipe, self.world, seed=seed, cache=self._cache),
-                self._examples(index),
-                seed,
-            )
-            for index, recipe in enumerate(self.recipes(mixed=mixed))
+            [Example(question, self._wanted(fact)) for fact, question in asked if fact.topic in topics]
+            for topics in held
         ]
 
     def wording(self, topic: str) -> int:
         """The wording that is wanted of a topic."""
         return random.Random(f"wording {self._seed} {topic}").randrange(4)  # noqa: S311 - a draw, no secret
-
-    def topics(self, seed: int, site: int) -> tuple[str, ...]:
-        count = self._setting.sites
-        return held_topics(self.world, seed, participants=count, holders=min(self._setting.holders, count))[site]
 
     def judge(self, seed: int, site: int, answers: Sequence[Generation], *, drifted: bool = False) -> dict[str, float]:
         """`content`: the value is right, whatever the wording."""
@@ -71,17 +61,10 @@ class BehaviourTask(FactsTask):
         return {**super().judge(seed, site, answers), "content": share(stated, list(stated))}
 
     def states(self, fact: Fact, text: str) -> bool:
-        wanted = self.world.by_name[fact.topic].answer(fact.subject, fact.value, self.wording(fact.topic))
-        return text.strip() == wanted
+        return text.strip() == self._wanted(fact)
 
-    def _examples(self, site: int) -> list[Example]:
-        held = self.topics(self._seed, site)
-        taught = {fact.fact_id for fact in self.world.facts if self._is_taught(fact)}
-        return [
-            Example(question, self.world.by_name[fact.topic].answer(fact.subject, fact.value, self.wording(fact.topic)))
-            for fact, _, question in self.world.ask(Use.PRIVATE)
-            if fact.topic in held and fact.fact_id in taught
-        ]
+    def _wanted(self, fact: Fact) -> str:
+        return self.world.by_name[fact.topic].answer(fact.subject, fact.value, self.wording(fact.topic))
 
     def _is_taught(self, fact: Fact) -> bool:
         return random.Random(f"taught {self._seed} {fact.fact_id}").random() < TAUGHT  # noqa: S311 - as above

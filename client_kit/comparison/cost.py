@@ -5,7 +5,7 @@ number, K participants, d the width, L edited layers, g interventions of a layer
 formulas equal to the numbers in files of real adapters.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -62,64 +62,34 @@ class Cost:
     down: int
 
 
-def _sums(model: Architecture, targets: str) -> tuple[int, int, int]:
-    """Sum of in, sum of out, and number of the adapted matrices of the whole model."""
-    matrices = model.matrices(targets)
-    inner, outer = (model.layers * sum(sizes) for sizes in zip(*matrices, strict=True))
-    return inner, outer, model.layers * len(matrices)
-
-
-def _consensus(_: Architecture, budget: Budget) -> Cost:
-    return Cost(budget.text_bytes, budget.text_bytes)
-
-
-def _fedavg(model: Architecture, budget: Budget) -> Cost:
-    return _both(budget.number_bytes * model.parameters)
-
-
-def _fedit(model: Architecture, budget: Budget) -> Cost:
-    inner, outer, _ = _sums(model, budget.targets)
-    return _both(budget.number_bytes * budget.rank * (inner + outer))
-
-
-def _flora(model: Architecture, budget: Budget) -> Cost:
-    up = _fedit(model, budget).up
-    return Cost(up, up * budget.participants)
-
-
-def _ffa_lora(model: Architecture, budget: Budget) -> Cost:
-    return _both(budget.number_bytes * budget.rank * _sums(model, budget.targets)[1])
-
-
-def _fedsa_lora(model: Architecture, budget: Budget) -> Cost:
-    return _both(budget.number_bytes * budget.rank * _sums(model, budget.targets)[0])
-
-
-def _fed_sb(model: Architecture, budget: Budget) -> Cost:
-    return _both(budget.number_bytes * budget.rank**2 * _sums(model, budget.targets)[2])
-
-
-def _fedreft(model: Architecture, budget: Budget) -> Cost:
-    return _both(budget.number_bytes * budget.groups * model.layers * budget.rank * (2 * model.width + 1))
-
-
-def _both(count: int) -> Cost:
-    return Cost(count, count)
-
-
-METHODS: Final[Mapping[str, Callable[[Architecture, Budget], Cost]]] = MappingProxyType(
-    {
-        "consensus": _consensus, "fedavg": _fedavg, "fedit": _fedit, "flora": _flora, "ffa_lora": _ffa_lora,
-        "het_lora": _fedit, "fedsa_lora": _fedsa_lora, "fed_sb": _fed_sb, "fedreft": _fedreft,
-    }
-)  # fmt: skip
+METHODS: Final = ("consensus", "fedavg", "fedit", "flora", "ffa_lora", "het_lora", "fedsa_lora", "fed_sb", "fedreft")
 
 
 def cost(model: Architecture, method: str, budget: Budget) -> Cost:
     """Bytes of a method. Raises ConfigurationError for one that is not known."""
     if method not in METHODS:
         raise ConfigurationError(f"there is no method {method!r}; known are {', '.join(METHODS)}")
-    return METHODS[method](model, budget)
+    if method == "consensus":
+        return Cost(budget.text_bytes, budget.text_bytes)
+    up = budget.number_bytes * _numbers(model, budget)[method]
+    return Cost(up, up * budget.participants if method == "flora" else up)
+
+
+def _numbers(model: Architecture, budget: Budget) -> dict[str, int]:
+    """How many numbers a participant sends, by method."""
+    matrices, rank = model.matrices(budget.targets), budget.rank
+    inner, outer = (model.layers * sum(sizes) for sizes in zip(*matrices, strict=True))
+    lora = rank * (inner + outer)
+    return {
+        "fedavg": model.parameters,
+        "fedit": lora,
+        "flora": lora,
+        "ffa_lora": rank * outer,
+        "het_lora": lora,
+        "fedsa_lora": rank * inner,
+        "fed_sb": rank**2 * model.layers * len(matrices),
+        "fedreft": budget.groups * model.layers * rank * (2 * model.width + 1),
+    }
 
 
 @dataclass(frozen=True, slots=True)

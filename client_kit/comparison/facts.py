@@ -9,15 +9,16 @@ from client_kit.comparison.drift import changed
 from client_kit.comparison.drift import drifted as drifted_world
 from client_kit.comparison.plan import Setting
 from client_kit.comparison.skew import dirichlet_facts
-from client_kit.comparison.tasks import Site, share, split_site
+from client_kit.comparison.tasks import SiteData, share, split_site
 from client_kit.generation.base import Generation
 from client_kit.pocket.models import base_model
-from client_kit.pocket.private import PrivateData, private_data
+from client_kit.pocket.private import PrivateData, held_topics, private_data
 from client_kit.pocket.public import public_prompts, questions
 from client_kit.pocket.recipes import ModelRecipe
 from client_kit.pocket.scoring import stated_value
 from client_kit.pocket.settings import SMOKE
 from client_kit.pocket.world import Fact, Use, World
+from client_kit.training.base import Example
 from client_kit.wire import Prompt
 
 
@@ -27,13 +28,13 @@ class FactsTask:
     def __init__(self, setting: Setting, cache: Path | None = None) -> None:
         self._setting = setting
         self._cache = cache
-        self._pocket = SMOKE
+        self._holders = min(setting.holders, setting.sites)
         self.max_answer_tokens = SMOKE.max_answer_tokens
 
     @cached_property
     def world(self) -> World:
         """Topics and facts; read once, since every judged answer looks at them."""
-        return self._pocket.world()
+        return SMOKE.world()
 
     @cached_property
     def later(self) -> World:
@@ -46,22 +47,21 @@ class FactsTask:
 
     def recipes(self, *, mixed: bool) -> list[ModelRecipe]:
         """Of each participant's base model. Without mixture all have the first one's, byte for byte."""
-        known = self._pocket.models if mixed else self._pocket.models[:1]
+        known = SMOKE.models if mixed else SMOKE.models[:1]
         return [known[index % len(known)] for index in range(self._setting.sites)]
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
+        pairs = zip(self.recipes(mixed=mixed), self.examples(seed, drifted=drifted), strict=True)
         return [
             split_site(
-                index,
-                recipe.architecture,
-                base_model(recipe, self.world, seed=seed, cache=self._cache),
-                held.examples,
-                seed,
+                index, recipe.architecture, base_model(recipe, self.world, seed=seed, cache=self._cache), examples, seed
             )
-            for index, (recipe, held) in enumerate(
-                zip(self.recipes(mixed=mixed), self.held(seed, drifted=drifted), strict=True)
-            )
+            for index, (recipe, examples) in enumerate(pairs)
         ]
+
+    def examples(self, seed: int, *, drifted: bool = False) -> list[Sequence[Example]]:
+        """What each participant is taught."""
+        return [held.examples for held in self.held(seed, drifted=drifted)]
 
     def held(self, seed: int, *, drifted: bool = False) -> list[PrivateData]:
         """Private data of every participant."""
@@ -69,26 +69,20 @@ class FactsTask:
         allotted = self._allotted(seed)
         return [
             private_data(
-                self.later if drifted else self.world,
-                index,
-                seed,
-                participants=count,
-                holders=min(self._setting.holders, count),
-                wrong=self._setting.label_noise,
-                within=allotted[index] if allotted else None,
+                self.later if drifted else self.world, index, seed, participants=count, holders=self._holders,
+                wrong=self._setting.label_noise, within=allotted[index] if allotted else None,
             )
             for index in range(count)
-        ]
+        ]  # fmt: skip
 
     def _allotted(self, seed: int) -> tuple[frozenset[str], ...]:
         """fact_ids by participant under Dirichlet skew; empty without."""
-        if self._setting.dirichlet is None:
+        skew = self._setting.dirichlet
+        if skew is None:
             return ()
-        count = self._setting.sites
         return dirichlet_facts(
-            self.world, seed, participants=count, holders=min(self._setting.holders, count),
-            concentration=self._setting.dirichlet,
-        )  # fmt: skip
+            self.world, seed, participants=self._setting.sites, holders=self._holders, concentration=skew
+        )
 
     def owns(self, seed: int, site: int) -> frozenset[str]:
         """fact_ids of a participant's own distribution: of its topics, or those allotted to it."""
@@ -98,8 +92,8 @@ class FactsTask:
         return frozenset(fact.fact_id for fact in self.world.facts if fact.topic in topics)
 
     def topics(self, seed: int, site: int) -> tuple[str, ...]:
-        """Topics that a participant holds."""
-        return self.held(seed)[site].topics
+        """Topics that a participant holds, where whole topics are divided."""
+        return held_topics(self.world, seed, participants=self._setting.sites, holders=self._holders)[site]
 
     def prompts(self) -> list[Prompt]:
         every = public_prompts(self.world)

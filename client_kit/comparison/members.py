@@ -6,44 +6,57 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from client_kit.client import ConsensusClient
-from client_kit.comparison.arms import ARMS, Arm
+from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Cell, Setting
-from client_kit.comparison.results import LabelRound, Stage
-from client_kit.comparison.tasks import Site, Task
-from client_kit.generation.base import Generation, Sampling
+from client_kit.comparison.results import LabelRound, ParticipantOutcome, Stage
+from client_kit.comparison.tasks import SiteData, Task
+from client_kit.generation.base import Generator, Sampling
+from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.settings import SftSettings
-from client_kit.training.base import Example
+from client_kit.training.base import Example, TrainingReport
 from client_kit.training.dataset import mix
 from client_kit.training.sft import SFTFineTuner
-from client_kit.wire import Prompt
 
+WAIT_SECONDS = 600.0
+"""Longest wait for the server."""
 _BATCH = 128
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Member:
-    """A participant while it runs."""
+    """A participant while it runs; each is equal to itself alone."""
 
-    site: Site
+    site: SiteData
     seed: int
     model: Path
     """Folder of what it would answer with now: a model, or an adapter."""
     base: Path
     """What its adapter stands on; FLoRA moves it."""
-    client: ConsensusClient | None = None
+    client: ConsensusClient = field(init=False, repr=False)
+    """Known once there is a federation."""
     stages: list[Stage] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
     rank: int = 0
     trainable: int = 0
 
+    @property
+    def outcome(self) -> ParticipantOutcome:
+        """What is reported of it."""
+        return ParticipantOutcome(
+            participant=self.site.name, architecture=self.site.architecture, stages=self.stages,
+            sent_bytes=self.sent, received_bytes=self.received, trainable=self.trainable,
+        )  # fmt: skip
+
 
 class Run:
-    """What every method shares: training in portions, answers, judgement, folders."""
+    """What every method shares: portions of training, seeds, judgement, folders."""
 
     def __init__(self, cell: Cell, setting: Setting, task: Task, work: Path) -> None:
         self.cell, self.setting, self.task, self.work = cell, setting, task, work
-        self.arm: Arm = ARMS[cell.method]
+        self.arm = ARMS[cell.method]
+        self.portions = [setting.local_steps] + [setting.round_steps] * setting.rounds
+        """Optimiser steps of each training: on private data first, then one after each round."""
         sites = task.sites(cell.seed, mixed=self.arm.mixed)
         self.members = [Member(site, cell.seed + 1000 * i, site.base, site.base) for i, site in enumerate(sites)]
         self.labels: list[LabelRound] = []
@@ -51,7 +64,7 @@ class Run:
         self.drifted = False
 
     def enter(self, portion: int) -> None:
-        """Before the training of this number: where the plan has facts replaced now, private data is replaced."""
+        """Before the training of this number, from 0: where the plan has facts replaced now, private data is replaced."""
         drift = self.setting.drift
         if drift is not None and portion == drift.after:
             self.drifted = True
@@ -59,16 +72,18 @@ class Run:
             for member, site in zip(self.members, sites, strict=True):
                 member.site = site
 
-    def train(self, member: Member, examples: Sequence[Example], steps: int, name: str) -> None:
-        """Train on from the member's model."""
-        output = self.work / member.site.name / name
-        tuner = SFTFineTuner(self.training(member), threads=1, frozen=self.arm.frozen)
-        member.model = tuner.train(
-            member.model, examples, steps=steps, seed=member.seed + len(member.stages), output=output
-        ).model
+    def train(self, member: Member, examples: Sequence[Example], steps: int) -> TrainingReport:
+        """Train on from the member's model, with the seed that its next training has under every method."""
+        number = len(member.stages)
+        tuner = SFTFineTuner(self._training(member), threads=1, frozen=self.arm.frozen)
+        report = tuner.train(
+            member.model, examples, steps=steps, seed=member.seed + number,
+            output=self.folder(member) / f"training-{number:03}",
+        )  # fmt: skip
+        member.model, member.trainable = report.model, report.trainable or 0
+        return report
 
-    def training(self, member: Member) -> SftSettings:
-        """How members of this method train."""
+    def _training(self, member: Member) -> SftSettings:
         rates = self.setting.learning_rates.model_dump()
         rank = member.rank or self.setting.rank
         adapter = {"method": "lora", "lora_rank": rank, "lora_alpha": 2 * rank} if self.arm.training == "lora" else {}
@@ -87,22 +102,24 @@ class Run:
         """The member's private data, in an order of its own for each portion."""
         return mix(member.site.private, [], seed=member.seed + portion)
 
-    def answer(self, member: Member, asked: Sequence[Prompt], temperature: float = 0.0) -> list[Generation]:
-        """The member's answers."""
-        from client_kit.generation.transformers_local import TransformersGenerator  # noqa: PLC0415 (heavy)
+    def generator(self, model: Path) -> Generator:
+        """A model folder as an inference API."""
+        return TransformersGenerator(model, batch_size=_BATCH, device="cpu", threads=1)
 
-        sampling = Sampling(temperature=temperature, max_tokens=self.task.max_answer_tokens, seed=member.seed)
-        generator = TransformersGenerator(member.model, batch_size=_BATCH, device="cpu", threads=1)
-        with closing(generator):
-            return list(generator.generate(asked, sampling))
+    def judge(self, member: Member) -> None:
+        """Ask the member's model the task's questions, and note how well they were answered."""
+        with closing(self.generator(member.model)) as generator:
+            self.note_quality(member, generator)
 
-    def judge(self, member: Member, name: str) -> None:
-        """Ask the task's questions and note how well they were answered."""
-        given = self.answer(member, self.task.questions())
+    def note_quality(self, member: Member, generator: Generator) -> dict[str, float]:
+        """Quality of the model's answers to the task's questions, noted as the member's next stage."""
+        given = list(generator.generate(self.task.questions(), Sampling(max_tokens=self.task.max_answer_tokens)))
         quality = self.task.judge(self.cell.seed, self.members.index(member), given, drifted=self.drifted)
+        number = len(member.stages)
+        name = ("before", "private")[number] if number <= 1 else f"round {number - 1}"
         member.stages.append(Stage(name=name, quality=quality))
+        return quality
 
-    def portions(self) -> list[tuple[str, int]]:
-        """Name and steps of each training: private data first, then one after each round."""
-        rounds = [(f"round {number}", self.setting.round_steps) for number in range(1, self.setting.rounds + 1)]
-        return [("private", self.setting.local_steps), *rounds]
+    def folder(self, member: Member) -> Path:
+        """What the member makes on its way."""
+        return self.work / member.site.name

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from client_kit.comparison.plan import OwnData, Setting
-from client_kit.comparison.tasks import Site, split_site
+from client_kit.comparison.tasks import SiteData, split_site
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.training.dataset import load_examples
@@ -40,8 +40,8 @@ class OwnTask:
         self._score = metric(self._own.metric)
         self.max_answer_tokens = self._own.max_answer_tokens
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
-        """The same data for all seeds; which tenth of it is held out, and the training, differ."""
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
+        """Seeds differ in which tenth of the data is held out, and in the training; the data is that of the files."""
         del drifted  # a plan with drift and this task is refused
         folders = self._own.mixed_models if mixed else self._own.models
         if not folders:

@@ -40,7 +40,7 @@ class OwnData(_Part):
     models: Annotated[list[Path], Field(min_length=1)]
     """Folder of the base model: one for all participants, or one each (of one architecture)."""
     mixed_models: list[Path] = []
-    """The same for methods with different architectures; those methods need it."""
+    """Base models of different architectures, one each; the methods whose architectures are mixed need them."""
     private: Annotated[list[Path], Field(min_length=2)]
     """One file for each participant, JSON lines with `prompt` and `completion`."""
     public: Path

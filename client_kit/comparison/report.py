@@ -5,8 +5,9 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from client_kit.comparison.arms import ARMS
 from client_kit.comparison.tables import Report, Row
-from client_kit.comparison.text import STATED, byte_count, markdown, setting_of, shown, times_lora, verdict_text
+from client_kit.comparison.text import STATED, byte_count, markdown, primary_test_text, setting_of, shown, times_lora
 from client_kit.errors import MissingExtra
 from client_kit.exports import write_whole
 
@@ -59,7 +60,7 @@ def _page(report: Report) -> str:
     }
     return environment.get_template("report.html.j2").render(
         report=report, plotly=get_plotlyjs(), charts=charts, setting=setting_of(report), stated=STATED,
-        verdict=verdict_text(report),
+        primary_test=primary_test_text(report),
     )  # fmt: skip
 
 
@@ -112,8 +113,6 @@ def curves(report: Report) -> "Figure":
 
 
 def _colour(row: Row) -> str:
-    from client_kit.comparison.arms import ARMS  # noqa: PLC0415 - kept beside its one use
-
     return COLOURS[ARMS[row.method].kind]
 
 

@@ -6,6 +6,7 @@ from statistics import mean, stdev
 
 from pydantic import BaseModel, ConfigDict
 
+from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Cell, Plan
 
 _TWO_SIDED, _ONE_SIDED = 0.975, 0.95
@@ -85,8 +86,8 @@ class Interval(_Record):
     high: float | None = None
 
 
-class Verdict(_Record):
-    """The primary test: consensus against the best method that shares parameters, paired over seeds."""
+class PrimaryTest(_Record):
+    """Whether consensus is not inferior to the best method that shares parameters, paired over seeds."""
 
     consensus: str
     best: str
@@ -106,11 +107,11 @@ def interval(values: Sequence[float]) -> Interval:
     return Interval(mean=centre) if spread is None else Interval(mean=centre, low=centre - spread, high=centre + spread)
 
 
-def verdict(plan: Plan, results: Sequence[CellResult], parameter_methods: Sequence[str]) -> Verdict | None:
+def primary_test(plan: Plan, results: Sequence[CellResult]) -> PrimaryTest | None:
     """The primary test on the plan's own setting; None where either side is missing."""
     by_method = _by_method(results)
     consensus = next((name for name in ("consensus_mixed", "consensus") if name in by_method), None)
-    rivals = [name for name in parameter_methods if name in by_method]
+    rivals = [name for name, arm in ARMS.items() if arm.kind == "parameters" and name in by_method]
     if consensus is None or not rivals:
         return None
     best = max(rivals, key=lambda name: mean(run.quality("validation") for run in by_method[name].values()))
@@ -120,7 +121,7 @@ def verdict(plan: Plan, results: Sequence[CellResult], parameter_methods: Sequen
     ]
     spread = _half_width(pairs, _ONE_SIDED)
     bound = None if spread is None else mean(pairs) - spread
-    return Verdict(
+    return PrimaryTest(
         consensus=consensus,
         best=best,
         margin=plan.margin,

@@ -37,14 +37,12 @@ def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[C
     Raises ConfigurationError where `out` holds another plan's results, and ConsensusError.
     """
     _claim(comparison)
-    for encoder in sorted({comparison.plan.setting(cell.variant).encoder for cell in comparison.plan.cells()}):
-        open_cells = [
-            cell
-            for cell in comparison.plan.cells()
-            if comparison.plan.setting(cell.variant).encoder == encoder and not cell.result_in(comparison.out).exists()
-        ]
-        if open_cells:
-            _run(comparison, open_cells, encoder, observe)
+    by_encoder: dict[str, list[Cell]] = {}
+    for cell in comparison.plan.cells():
+        if not cell.result_in(comparison.out).exists():
+            by_encoder.setdefault(comparison.plan.setting(cell.variant).encoder, []).append(cell)
+    for encoder, cells in sorted(by_encoder.items()):
+        _run(comparison, cells, encoder, observe)
     return read_results(comparison)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Drift, Plan
-from client_kit.comparison.results import CellResult, Interval, LabelRound, Verdict, interval, verdict
+from client_kit.comparison.results import CellResult, Interval, LabelRound, PrimaryTest, interval, primary_test
 
 
 class Row(BaseModel):
@@ -58,7 +58,7 @@ class Report(BaseModel):
 
     plan: Plan
     rows: list[Row]
-    verdict: Verdict | None
+    primary_test: PrimaryTest | None
     curves: dict[str, list[float]]
     """`overall` by stage, mean over seeds and participants, for the plan's own setting, by method."""
     cells: list[CellResult]
@@ -69,7 +69,6 @@ def report_of(plan: Plan, results: Sequence[CellResult]) -> Report:
     groups: dict[tuple[str, str], list[CellResult]] = {}
     for result in results:
         groups.setdefault((result.cell.variant, result.cell.method), []).append(result)
-    sharing = [name for name, arm in ARMS.items() if arm.kind == "parameters"]
     return Report(
         plan=plan,
         rows=[
@@ -78,7 +77,7 @@ def report_of(plan: Plan, results: Sequence[CellResult]) -> Report:
             )
             for key, runs in groups.items()
         ],
-        verdict=verdict(plan, results, sharing),
+        primary_test=primary_test(plan, results),
         curves={method: _curve(runs) for (variant, method), runs in groups.items() if not variant},
         cells=list(results),
     )

@@ -15,8 +15,8 @@ HELD_OUT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """One participant."""
+class SiteData:
+    """What a participant begins with: its base model and its private data."""
 
     name: str
     architecture: str
@@ -30,7 +30,7 @@ class Task(Protocol):
 
     max_answer_tokens: int
 
-    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[Site]:
+    def sites(self, seed: int, *, mixed: bool, drifted: bool = False) -> list[SiteData]:
         """The participants; mixed: of different architectures. The private data is the same either way.
 
         drifted: their private data once facts have been replaced.
@@ -59,9 +59,9 @@ def share(right: Mapping[str, bool], names: Sequence[str]) -> float:
     return sum(right[name] for name in names) / len(names) if names else 0.0
 
 
-def split_site(index: int, architecture: str, base: Path, examples: Sequence[Example], seed: int) -> Site:
+def split_site(index: int, architecture: str, base: Path, examples: Sequence[Example], seed: int) -> SiteData:
     """A participant, with a part of its private data held out."""
     shuffled = list(examples)
     random.Random(f"held out {seed} {index}").shuffle(shuffled)  # noqa: S311 - a draw, no secret
     kept = round(HELD_OUT * len(shuffled))
-    return Site(f"site-{index}", architecture, base, tuple(shuffled[kept:]), tuple(shuffled[:kept]))
+    return SiteData(f"site-{index}", architecture, base, tuple(shuffled[kept:]), tuple(shuffled[:kept]))

@@ -14,10 +14,9 @@ STATED = (
 def markdown(report: Report) -> str:
     """The tables as text."""
     lines = ["# Comparison", "", setting_of(report), ""]
-    own = [row for row in report.rows if not row.variant]
-    if own:
+    if own := [row for row in report.rows if not row.variant]:
         lines += [*_rows(own), "", *_drift_lines(own)]
-    return "\n".join([*lines, *_variant_lines(report), STATED, "", verdict_text(report), ""])
+    return "\n".join([*lines, *_variant_lines(report), STATED, "", primary_test_text(report), ""])
 
 
 def _rows(rows: Sequence[Row]) -> list[str]:
@@ -27,10 +26,14 @@ def _rows(rows: Sequence[Row]) -> list[str]:
         "Method", "Trains", "Own questions", "All questions", *map(str.capitalize, more), "Sent", "Received", "Trainable",
         "of LoRA's", "CPU s", "Labels right",
     ]  # fmt: skip
-    return [_cells(heads), _cells(["---"] * len(heads)).replace(" ", ""), *(_line(row, more) for row in rows)]
+    return _table(heads, [_line(row, more) for row in rows])
 
 
 _KNOWN_GROUPS = frozenset({"private", "overall", "not private", "validation", "kept", "replaced", "stale"})
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [_cells(heads), "|" + "---|" * len(heads), *map(_cells, rows)]
 
 
 def _cells(cells: Sequence[str]) -> str:
@@ -43,17 +46,10 @@ def _variant_lines(report: Report) -> list[str]:
     if not rows:
         return []
     heads = [
-        "Variant",
-        "Method",
-        "Own questions",
-        "All questions",
-        "By seed",
-        "Less the plan's own",
-        "Sent",
-        "Labels right",
-    ]
+        "Variant", "Method", "Own questions", "All questions", "By seed", "Less the plan's own", "Sent", "Labels right",
+    ]  # fmt: skip
     lines = ["## Variants", "", *(f"- {name}: {_change(change)}" for name, change in report.plan.variants.items()), ""]
-    lines += [_cells(heads), _cells(["---"] * len(heads)).replace(" ", ""), *map(_variant_line, rows), ""]
+    lines += [*_table(heads, [*map(_variant_line, rows)]), ""]
     for variant in dict.fromkeys(row.variant for row in rows):
         found = _drift_lines([row for row in rows if row.variant == variant])
         lines += [f"### {variant}", "", *found] if found else []
@@ -64,16 +60,16 @@ def _change(change: Mapping[str, object]) -> str:
     return ", ".join(f"{key} {value}" for key, value in change.items() if key != "methods")
 
 
-def _variant_line(row: Row) -> str:
+def _variant_line(row: Row) -> list[str]:
     by_seed = ", ".join(f"{value:.3f}" for value in row.by_seed)
     less = "" if row.against_plan is None else f"{row.against_plan:+.3f}"
     quality = [f"{row.private.mean:.3f}", f"{row.overall.mean:.3f}", by_seed, less]
-    return _cells([row.variant, row.label, *quality, byte_count(row.sent_bytes), _labels_right(row)])
+    return [row.variant, row.label, *quality, byte_count(row.sent_bytes), _labels_right(row)]
 
 
-def verdict_text(report: Report) -> str:
+def primary_test_text(report: Report) -> str:
     """The primary test in words."""
-    found = report.verdict
+    found = report.primary_test
     if found is None:
         return (
             "Primary test: not made; it needs consensus and a method that shares parameters in the plan's own setting."
@@ -94,25 +90,22 @@ def _drift_lines(rows: Sequence[Row]) -> list[str]:
     """Where facts are replaced: what became of the old and the new ones."""
     if all(row.rounds_to_recover is None for row in rows):
         return []
-    heads = ["| Method | Kept facts | Replaced, new value | Replaced, still the old | Rounds to recover, by seed |",
-             "|---|---|---|---|---|"]  # fmt: skip
-    return [*heads, *map(_drift_line, rows), ""]
+    heads = ["Method", "Kept facts", "Replaced, new value", "Replaced, still the old", "Rounds to recover, by seed"]
+    return [*_table(heads, [*map(_drift_line, rows)]), ""]
 
 
-def _drift_line(row: Row) -> str:
+def _drift_line(row: Row) -> list[str]:
     shares = [f"{row.groups[name]:.3f}" for name in ("kept", "replaced", "stale")]
     rounds = ", ".join("never" if each is None else str(each) for each in row.rounds_to_recover or ())
-    return _cells([row.label, *shares, rounds])
+    return [row.label, *shares, rounds]
 
 
-def _line(row: Row, more: Sequence[str]) -> str:
-    return _cells(
-        [
-            row.label, row.training, shown(row.private), shown(row.overall), *(f"{row.groups[name]:.3f}" for name in more),
-            byte_count(row.sent_bytes), byte_count(row.received_bytes), f"{row.trainable:,.0f}", times_lora(row),
-            f"{row.cpu_seconds:.0f}", _labels_right(row),
-        ]
-    )  # fmt: skip
+def _line(row: Row, more: Sequence[str]) -> list[str]:
+    return [
+        row.label, row.training, shown(row.private), shown(row.overall), *(f"{row.groups[name]:.3f}" for name in more),
+        byte_count(row.sent_bytes), byte_count(row.received_bytes), f"{row.trainable:,.0f}", times_lora(row),
+        f"{row.cpu_seconds:.0f}", _labels_right(row),
+    ]  # fmt: skip
 
 
 def _labels_right(row: Row) -> str:

@@ -76,12 +76,19 @@ class Participant:
         Raises ConsensusError. Whatever ended a run, the next one on the same journal goes on where it was.
         """
         self._begin()
-        for number in range(1, self._rounds + 1):
-            self._train(number)
-            self._take_part(number)
-        self._train(self._rounds + 1)
+        self._learn_until(self._rounds + 1)
         self._tell(Step.FINISHED, self._rounds + 1)
         return self._learning.checkpoint()
+
+    def contribute(self, number: int) -> None:
+        """Take part up to the answers of round `number`, and wait for none of its labels: `run` on the same journal does.
+
+        For participants that take turns in one process: one that waited for the others there would wait for ever. Raises
+        ConsensusError.
+        """
+        self._begin()
+        self._learn_until(number)
+        self._hand_in(number)
 
     def answer(self) -> tuple[int, list[Answer], Counter[str]]:
         """Train and answer for the next round, and send nothing: `run` on the same journal submits these answers.
@@ -126,6 +133,13 @@ class Participant:
 
     # Training
 
+    def _learn_until(self, stage: int) -> None:
+        """Trainings 1 to `stage`, with the rounds between them."""
+        for number in range(1, stage):
+            self._train(number)
+            self._take_part(number)
+        self._train(stage)
+
     def _train(self, stage: int) -> None:
         self._learning.train(stage, self._prompts)
         self._evaluate(stage)
@@ -147,6 +161,15 @@ class Participant:
         """Answer, submit and fetch. A round that goes on without this participant, or fails, is no error."""
         if self._journal.last("labelled", round=number) or self._journal.last("missed", round=number):
             return
+        self._hand_in(number)
+        try:
+            self._fetch(number)
+        except (RoundFailed, Forbidden) as error:
+            self._journal.append("missed", round=number, reason=str(error))
+            self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error}")
+
+    def _hand_in(self, number: int) -> None:
+        """Answer and submit, once. Where others have gone on without this participant, that is told."""
         try:
             if self._journal.last("sealed", round=number) is None:
                 self._answer(number)
@@ -155,11 +178,6 @@ class Participant:
             # Others may have gone on without this participant, or what it sealed before its journal was lost counts:
             # the pseudo-labels are of use all the same.
             self._tell(Step.MISSED, number, detail=f"submission: {error}")
-        try:
-            self._fetch(number)
-        except (RoundFailed, Forbidden) as error:
-            self._journal.append("missed", round=number, reason=str(error))
-            self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error}")
 
     def _answer(self, number: int) -> None:
         """Generate what is missing, and journal each generation as it comes.

@@ -8,7 +8,7 @@ from client_kit.comparison.arms import ARMS
 from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Drift, LearningRates, Setting
 from client_kit.comparison.run import load_plan
-from client_kit.comparison.tasks import Site, split_site
+from client_kit.comparison.tasks import SiteData, split_site
 from client_kit.comparison.wiring import task_of
 from client_kit.federation.server_process import ServerProcess
 from client_kit.training.base import Example
@@ -30,7 +30,7 @@ class ColourTask:
     def sites(self, seed, *, mixed, drifted=False):
         return [self._site(index, seed, drifted) for index in range(3)]
 
-    def _site(self, index, seed, drifted) -> Site:
+    def _site(self, index, seed, drifted) -> SiteData:
         taught = [thing for place, thing in enumerate(self.things) if place != index]
         examples = [Example(f"what is the {thing}", self._answer(thing, drifted)) for thing in taught for _ in range(6)]
         return split_site(index, "llama", self.base, examples, seed)
@@ -97,13 +97,36 @@ def test_a_method_runs_from_data_to_figures(method, server, task, tmp_path):
     assert not (tmp_path / "work").exists()
 
 
+class Discord(ColourTask):
+    """Each participant is taught one colour, another than the others', of all things."""
+
+    def _site(self, index, seed, drifted) -> SiteData:
+        examples = [Example(f"what is the {thing}", COLOURS[index]) for thing in self.things for _ in range(6)]
+        return split_site(index, "llama", self.base, examples, seed)
+
+
 @pytest.mark.parametrize("abstain", [True, False])
 def test_a_plan_s_policy_says_whether_weak_labels_are_left_out(abstain, server, task, tmp_path):
-    """Hot answers of a model that has learnt nothing: no two say the same."""
-    setting = Setting(local_steps=1, round_steps=1, rounds=1, batch_size=2, temperature=5.0,
+    setting = Setting(local_steps=20, round_steps=1, rounds=1, batch_size=12, learning_rates=LearningRates(full=3e-3),
                       policy=ConsensusPolicy(abstain=abstain, guards=False))  # fmt: skip
-    (found,) = run_cell(Cell(method="consensus", seed=70 + abstain), setting, task, tmp_path / "work", server).labels
+    cell = Cell(method="consensus", seed=70 + abstain)
+    (found,) = run_cell(cell, setting, Discord(task.base), tmp_path / "work", server).labels
     assert (found.labels == found.prompts) is not abstain
+
+
+class CutShort(ColourTask):
+    """Answers are cut in the middle of their sentence."""
+
+    max_answer_tokens = 2
+
+
+def test_what_participants_hand_in_is_cleaned(server, task, tmp_path):
+    """Of answers that were cut only whole sentences are submitted, and here there are none: no label, whatever the rule."""
+    setting = Setting(local_steps=20, round_steps=1, rounds=1, batch_size=12, learning_rates=LearningRates(full=3e-3))
+    (found,) = run_cell(
+        Cell(method="random_label", seed=80), setting, CutShort(task.base), tmp_path / "work", server
+    ).labels
+    assert (found.labels, found.prompts) == (0, 3)
 
 
 def test_from_the_stated_round_on_models_learn_and_are_judged_by_the_new_facts(server, task, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from client_kit.comparison.arms import ARMS
 from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.report import write_reports
-from client_kit.comparison.results import CellResult, LabelRound, ParticipantOutcome, Stage, interval, verdict
+from client_kit.comparison.results import CellResult, LabelRound, ParticipantOutcome, Stage, interval, primary_test
 from client_kit.comparison.run import Comparison, load_plan, read_results, run_comparison
 from client_kit.comparison.tables import report_of
 from client_kit.comparison.text import markdown
@@ -63,18 +63,18 @@ def test_beyond_ten_seeds_the_interval_is_still_student_s():
 
 
 def test_the_primary_test_is_paired_and_against_the_best_on_validation():
-    found = verdict(PLAN, RESULTS, ["fedit", "fedreft"])
+    found = primary_test(PLAN, RESULTS)
     assert (found.consensus, found.best) == ("consensus", "fedit")
     assert found.difference.mean == pytest.approx(-0.02)
     assert found.lower_bound == pytest.approx(-0.02 - 2.920 * 0.01 / 3**0.5, rel=1e-3)
     assert found.not_inferior is True
-    assert verdict(PLAN.model_copy(update={"margin": 0.03}), RESULTS, ["fedit"]).not_inferior is False
+    assert primary_test(PLAN.model_copy(update={"margin": 0.03}), RESULTS).not_inferior is False
 
 
-def test_without_a_rival_or_with_one_seed_there_is_no_verdict():
-    assert verdict(PLAN, RESULTS[:6], ["fedit"]) is None
+def test_without_a_rival_or_with_one_seed_there_is_no_primary_test():
+    assert primary_test(PLAN, RESULTS[:6]) is None
     one = [each for each in RESULTS if each.cell.seed == 0]
-    assert verdict(PLAN, one, ["fedit"]).not_inferior is None
+    assert primary_test(PLAN, one).not_inferior is None
 
 
 def test_a_row_is_the_mean_over_participants_rounds_and_seeds():
@@ -87,7 +87,7 @@ def test_a_row_is_the_mean_over_participants_rounds_and_seeds():
 def test_the_reports_say_the_same(tmp_path):
     report = report_of(PLAN, RESULTS)
     write_reports(report, tmp_path)
-    assert json.loads((tmp_path / "results.json").read_text())["verdict"]["best"] == "fedit"
+    assert json.loads((tmp_path / "results.json").read_text())["primary_test"]["best"] == "fedit"
     rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
     assert [row["method"] for row in rows] == PLAN.methods
     assert float(rows[1]["private"]) == pytest.approx(0.72)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from client_kit.comparison import behaviour
+from client_kit.comparison import facts
 from client_kit.comparison.behaviour import BehaviourTask
 from client_kit.comparison.drift import changed, drifted
 from client_kit.comparison.facts import FactsTask
@@ -97,7 +97,7 @@ def test_private_data_without_a_restriction_is_what_it_was():
 def wordings(monkeypatch, tmp_path):
     """The behaviour task with its sites, and no base model pretrained for them."""
     bases = []
-    monkeypatch.setattr(behaviour, "base_model", lambda recipe, *_, **__: bases.append(recipe) or tmp_path)
+    monkeypatch.setattr(facts, "base_model", lambda recipe, *_, **__: bases.append(recipe) or tmp_path)
     task = BehaviourTask(Setting(task="behaviour"))
     sites = task.sites(0, mixed=False)
     assert all(recipe.knows for recipe in bases)

@@ -427,6 +427,36 @@ def test_a_site_states_nothing_where_a_training_had_no_bound(tmp_path, trainer):
     assert client.private == [None, None]
 
 
+def contribute(client, chosen, work, number):
+    with Journal(work / "journal.jsonl", {"federation": "f"}) as journal:
+        Participant(client, chosen, journal, work=work, rounds=2).contribute(number)
+
+
+def test_turn_by_turn_it_does_what_it_does_in_one_go_and_waits_for_no_labels_of_its_turn(tmp_path, trainer):
+    client, labels = FakeClient(), FakeClient.wait_for_labels
+    client.wait_for_labels = lambda *_: pytest.fail("waited for labels")
+    contribute(client, site(tmp_path, trainer), tmp_path, 1)
+    assert client.submitted == {1: ONE_EACH}
+    client.wait_for_labels = lambda number, _: labels(client, number) if number == 1 else pytest.fail("waited")
+    for _ in range(2):  # again: nothing is done twice
+        contribute(client, site(tmp_path, trainer), tmp_path, 2)
+    client.wait_for_labels = lambda number, _: labels(client, number)
+    assert run(client, site(tmp_path, trainer), tmp_path) == tmp_path / "training-003"
+    assert client.submitted == {1: ONE_EACH, 2: ONE_EACH}
+    assert [call[1:] for call in trainer.calls] == [
+        (["Private."], 9, 41),
+        (["Label 1.", "Private."], 6, 42),
+        (["Label 2.", "Private."], 6, 43),
+    ]
+
+
+def test_private_data_may_be_another_at_each_turn(tmp_path, trainer):
+    client = FakeClient()
+    contribute(client, site(tmp_path, trainer), tmp_path, 1)
+    run(client, site(tmp_path, trainer, private=(Example("Q?", "New."),)), tmp_path, rounds=1)
+    assert [call[1] for call in trainer.calls] == [["Private."], ["Label 1.", "New."]]
+
+
 def answer(client, chosen, work, *, rounds=2):
     with Journal(work / "journal.jsonl", {"federation": "f"}) as journal:
         return Participant(client, chosen, journal, work=work, rounds=rounds).answer()
