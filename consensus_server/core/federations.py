@@ -92,8 +92,8 @@ class Federation:
         """Why no round of it can be decided any more, fit for every member; None where rounds can be."""
         clusterer = self.terms.retired_clusterer
         return clusterer and (
-            f"Federation {self.name} agreed on the clusterer {clusterer!r}, and no version after 0.1.0 decides rounds with "
-            "another than average linkage. What it published stays. To go on, the server's operator creates a new federation."
+            f"Federation {self.name} agreed on the clusterer {clusterer!r}, and this version decides rounds by average "
+            "linkage only. What was published stays. To go on, the server's operator creates a new federation."
         )
 
 

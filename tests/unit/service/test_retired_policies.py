@@ -7,7 +7,7 @@ from consensus_server.core.lifecycle import RoundState
 from tests.support.service import OPERATOR
 
 TEXTS = {"p-0": "Yes.", "p-1": "No.", "p-2": "Perhaps."}
-REASON = "clusterer 'kmeans', and no version after 0.1.0 decides rounds with another than average linkage"
+REASON = "clusterer 'kmeans', and this version decides rounds by average linkage only"
 
 
 @pytest.fixture
