@@ -27,7 +27,7 @@ from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.equivalences import check_equivalence
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
-from consensus_server.service.federations import check_policy
+from consensus_server.service.federations import check_policy, rule_of_today
 from consensus_server.settings import SettingsError
 
 SCHEMA_COMMAND = "consensus-server panel schema"
@@ -57,7 +57,8 @@ def _for_single_questions(given: Any) -> Any:  # noqa: ANN401 - whatever the fil
     return {"guards": False, "reliability": False} | given if isinstance(given, dict) else given
 
 
-def _known_policy(policy: ConsensusPolicy) -> ConsensusPolicy:
+def _known_policy(given: ConsensusPolicy) -> ConsensusPolicy:
+    policy = given.model_copy(update={"rule": rule_of_today(given.rule)})
     try:
         check_policy(Policy(**policy.model_dump(exclude={"calibration"})))
     except UnknownRule as error:

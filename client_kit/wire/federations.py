@@ -3,25 +3,14 @@
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
-
-AVERAGE_LINKAGE = "average_linkage"
-
-
-def _retired(clusterer: str) -> str:
-    """The one clusterer that is left of those of version 0.1.0."""
-    if clusterer != AVERAGE_LINKAGE:
-        raise ValueError(
-            f"there is no {clusterer!r} any more: rounds are decided by {AVERAGE_LINKAGE}, for all clusterers gave equally "
-            "good labels; leave the field out (evaluate-labels --clusterer still measures the others)"
-        )
-    return clusterer
 
 
 class TruncatedAnswers(StrEnum):
@@ -72,6 +61,12 @@ class Calibration(Request):
         return self
 
 
+_NO_CLUSTERER = (
+    "there is no {clusterer} any more: clusters are found by average_linkage, for all ways that were measured gave equally "
+    "good labels; leave the field out (evaluate-labels --clusterer still measures the others)"
+)
+
+
 class ConsensusPolicy(Request):
     """How a pool of answers becomes a pseudo-label."""
 
@@ -79,8 +74,6 @@ class ConsensusPolicy(Request):
     """Name of the rule; the server lists those it knows when it refuses one."""
     confidence: str = "agreement"
     """Name of the confidence score, 0..1."""
-    clusterer: Annotated[str, AfterValidator(_retired), Field(exclude=True, repr=False)] = AVERAGE_LINKAGE
-    """Retired: clusters are found by average linkage. That name is accepted and dropped, any other is refused."""
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50
@@ -102,6 +95,19 @@ class ConsensusPolicy(Request):
     """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
     calibration: Calibration | None = None
     """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_clusterer(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a request holds
+        """Version 0.1.0 had a field `clusterer`. Its default is dropped; what asks for another is refused."""
+        if not isinstance(given, dict) or "clusterer" not in given:
+            return given
+        if (clusterer := given["clusterer"]) != "average_linkage":
+            told = PydanticCustomError("retired", _NO_CLUSTERER, {"clusterer": f"{clusterer!r:.60}"})
+            raise ValidationError.from_exception_data(
+                cls.__name__, [{"type": told, "loc": ("clusterer",), "input": clusterer}]
+            )
+        return {name: value for name, value in given.items() if name != "clusterer"}
 
     @model_validator(mode="after")
     def _calibrates_its_confidence(self) -> "ConsensusPolicy":
@@ -141,6 +147,8 @@ class Federation(FederationCreate):
     encoder: Digest
     """Digest of the encoder's identity, pinned when the federation was created."""
     created_at: datetime
+    retired_clusterer: str | None = None
+    """What found its clusters under version 0.1.0, where that was not average linkage: it begins no more rounds."""
 
 
 class FederationList(WireModel):

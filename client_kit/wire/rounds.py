@@ -29,7 +29,7 @@ class RoundFailure(WireModel):
     """Why a round failed. From here an operator may close it again, so that it is aggregated anew."""
 
     code: str
-    """`quorum_missed`, `aggregation_failed`, `encoder_changed` or `encoder_unavailable`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable` or `clusterer_retired`."""
     detail: str
 
 
@@ -225,6 +225,8 @@ class RoundCard(WireModel):
     exemptions: list[Exemption] = Field(default_factory=list)
     privacy: PrivacyCard | None = None
     """None where no participant states anything."""
+    retired_clusterer: str | None = None
+    """What found the clusters of a round that version 0.1.0 decided; none where it was average linkage, as it now always is."""
 
 
 class TrafficList(WireModel):

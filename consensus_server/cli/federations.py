@@ -54,6 +54,7 @@ def create(
     ] = False,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
     confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
+    clusterer: Annotated[str, typer.Option(hidden=True)] = "average_linkage",  # of version 0.1.0
     distance_short: Annotated[
         float, typer.Option(help="Cosine distance of clusters of short answers.")
     ] = _NEW.policy.distance_short,
@@ -114,6 +115,7 @@ def create(
         "policy": {
             "rule": rule,
             "confidence": confidence,
+            "clusterer": clusterer,
             "distance_short": distance_short,
             "distance_long": distance_long,
             "short_chars": short_chars,

@@ -68,6 +68,8 @@ class Terms:
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
     requires_training_rights: bool = False
+    retired_clusterer: str | None = None
+    """Of a federation of version 0.1.0: what found its clusters, where that was not average linkage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,15 @@ class Federation:
     @property
     def name(self) -> str:
         return self.terms.name
+
+    @property
+    def undecidable(self) -> str | None:
+        """Why no round of it can be decided any more, fit for every member; None where rounds can be."""
+        clusterer = self.terms.retired_clusterer
+        return clusterer and (
+            f"Federation {self.name} agreed on the clusterer {clusterer!r}, and this version decides rounds by average "
+            "linkage only. What was published stays. To go on, the server's operator creates a new federation."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

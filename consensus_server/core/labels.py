@@ -192,3 +192,5 @@ class RoundCard:
     exemptions: tuple[Exemption, ...] = ()
     privacy: PrivacyCard | None = None
     """None where nobody states anything."""
+    retired_clusterer: str | None = None
+    """Of a round of version 0.1.0: what found its clusters, where that was not average linkage."""

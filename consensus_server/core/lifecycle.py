@@ -42,6 +42,7 @@ QUORUM_MISSED = "quorum_missed"
 AGGREGATION_FAILED = "aggregation_failed"
 ENCODER_CHANGED = "encoder_changed"
 ENCODER_UNAVAILABLE = "encoder_unavailable"
+CLUSTERER_RETIRED = "clusterer_retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class RoundFailure:
     """Why a round failed."""
 
     code: str
-    """`quorum_missed`, `aggregation_failed`, `encoder_changed` or `encoder_unavailable`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable` or `clusterer_retired`."""
     detail: str
     """Fit for every member of the federation."""
 

@@ -12,6 +12,7 @@ from consensus_server.core.consensus.records import Calibration, Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.parameters import ParameterPlan, TensorSpec
 from consensus_server.core.privacy import PrivacyStatement
+from consensus_server.service.federations import rule_of_today
 from consensus_server.service.rejections import reason_of
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -49,7 +50,8 @@ def parameter_plan(plan: wire.ParameterPlan) -> ParameterPlan:
 def policy(given: wire.ConsensusPolicy) -> Policy:
     calibration = given.calibration
     return Policy(
-        **given.model_dump(exclude={"calibration"}),
+        **given.model_dump(exclude={"rule", "calibration"}),
+        rule=rule_of_today(given.rule),
         calibration=None
         if calibration is None
         else Calibration(
@@ -105,6 +107,7 @@ def federation(record: federations.Federation) -> wire.Federation:
         contributors_only=pinned.contributors_only,
         parameters=None if pinned.parameters is None else same(wire.ParameterPlan, pinned.parameters),
         requires_training_rights=pinned.requires_training_rights,
+        retired_clusterer=pinned.retired_clusterer,
         encoder=record.encoder,
         created_at=record.created_at,
     )

@@ -23,6 +23,7 @@ from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import (
     AGGREGATION_FAILED,
+    CLUSTERER_RETIRED,
     ENCODER_CHANGED,
     ENCODER_UNAVAILABLE,
     RoundFailure,
@@ -189,6 +190,8 @@ class Aggregation:
 
     def _decide(self, federation: Federation, round_: Round, heartbeat: Heartbeat) -> _Decided:
         started = time.perf_counter()
+        if federation.undecidable:
+            raise AggregationRefused(federation.undecidable, CLUSTERER_RETIRED)
         self._check_encoder(federation)
         policy = federation.terms.policy
         with self._store.reading() as tx:

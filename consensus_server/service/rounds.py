@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
-from consensus_server.core.errors import InvalidTransition, RoundInProgress
+from consensus_server.core.errors import InvalidTransition, RoundInProgress, UnknownRule
 from consensus_server.core.federations import Federation
 from consensus_server.core.lifecycle import (
     Ending,
@@ -24,6 +24,10 @@ from consensus_server.service.settling import current_round, end, last_round, re
 POLL_SECONDS = 0.2
 """How often a wait looks again: the worker may run in another process."""
 
+NEW_FEDERATION = (
+    "Create a federation of another name with the same prompt set, and add its participants; they need new tokens."
+)
+
 
 class Rounds:
     """The rounds of federations. Operators change them; every member reads them."""
@@ -38,13 +42,15 @@ class Rounds:
         """The next round, open or as a draft.
 
         round_seconds: time from opening to deadline; None: the federation's. Raises UnknownFederation, Forbidden,
-        ValidationFailed, and RoundInProgress while the last round is neither published nor failed.
+        ValidationFailed, UnknownRule for a federation whose rounds no version decides any more, and RoundInProgress while
+        the last round is neither published nor failed.
         """
         if round_seconds is not None:
             check_round_seconds(round_seconds)
         now = self._clock.now()
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            _require_decidable(home)
             _require_last_is_over(tx, home, now)
             seconds = home.terms.round_seconds if round_seconds is None else round_seconds
             created = record(tx, tx.rounds.add(home, round_seconds=seconds), now)
@@ -61,9 +67,13 @@ class Rounds:
         return current_round(self._store, self._clock, caller, federation, number)
 
     def open(self, caller: Caller, federation: str, number: int) -> Round:
-        """Open a draft: its deadline runs from now. Raises UnknownFederation, Forbidden, UnknownRound, InvalidTransition."""
+        """Open a draft: its deadline runs from now.
+
+        Raises UnknownFederation, Forbidden, UnknownRound, InvalidTransition, and UnknownRule as `create` does.
+        """
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS)
+            _require_decidable(home)
             round_ = round_for(tx, home, number, lock=True)
             return _open(tx, round_, self._clock.now())
 
@@ -72,7 +82,7 @@ class Rounds:
 
         An open round in which nobody has sealed fails. Raises UnknownFederation, Forbidden, UnknownRound, and
         InvalidTransition for any other state, for a failed round without a sealed submission, and for one that is
-        not the federation's last.
+        not the federation's last; UnknownRule for a failed one that no version decides any more.
         """
         now = self._clock.now()
         with self._store.writing() as tx:
@@ -131,7 +141,13 @@ def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime
         )
 
 
+def _require_decidable(federation: Federation) -> None:
+    if federation.undecidable:
+        raise UnknownRule(federation.undecidable, remedy=NEW_FEDERATION)
+
+
 def _require_repeatable(tx: Transaction, federation: Federation, round_: Round) -> None:
+    _require_decidable(federation)
     if not round_.attendance.sealed:
         raise InvalidTransition(f"Nobody sealed a submission in round {round_.number}: create the next round instead.")
     last = last_round(tx, federation)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.equivalence import EQUIVALENCES
+from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from typer.testing import CliRunner
 
 from consensus_server.cli import app

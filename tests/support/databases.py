@@ -43,15 +43,20 @@ def postgres_url():
     return url
 
 
-def postgres_engine():
+def _postgres_schema(name, *before):
     """A schema for each test process, so that they do not empty each other's tables."""
-    schema = f"consensus_tests_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
+    schema = f"{name}_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
     url = postgres_url()
     outside = make_engine(url)
     with outside.begin() as connection:
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+        for statement in (*before, "CREATE SCHEMA IF NOT EXISTS {}"):
+            connection.execute(text(statement.format(schema)))
     outside.dispose()
-    engine = make_engine(f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}")
+    return make_engine(f"{url}{'&' if '?' in url else '?'}options=-csearch_path%3D{schema}")
+
+
+def postgres_engine():
+    engine = _postgres_schema("consensus_tests")
     upgrade(engine)
     names = ", ".join(table.name for table in metadata.sorted_tables)
     with engine.begin() as connection:
@@ -61,6 +66,13 @@ def postgres_engine():
 
 def empty_engine(kind, folder):
     return sqlite_engine(folder) if kind == "sqlite" else postgres_engine()
+
+
+def bare_engine(kind, folder):
+    """A database without any table."""
+    if kind == "sqlite":
+        return make_engine(f"sqlite:///{folder}/bare.sqlite3")
+    return _postgres_schema("consensus_migrations", "DROP SCHEMA IF EXISTS {} CASCADE")
 
 
 def open_sqlite(folder):

@@ -1,8 +1,8 @@
 """Records that are kept as JSON, because nothing ever asks for a part of them."""
 
-from typing import Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from consensus_server.core.federations import Manifest, Terms
 from consensus_server.core.labels import AnswerFate, RoundCard
@@ -26,6 +26,12 @@ class JsonColumn(Generic[T]):
         return self._adapter.validate_json(text)
 
 
+def _with_its_clusterer(card: Any) -> Any:  # noqa: ANN401 - whatever the column holds
+    """Version 0.1.0 kept the name of the clusterer in the policy; what was published is not rewritten."""
+    clusterer = card["policy"].pop("clusterer", "average_linkage")
+    return card if clusterer == "average_linkage" else {**card, "retired_clusterer": clusterer}
+
+
 MANIFEST = JsonColumn(TypeAdapter(Manifest))
 TERMS = JsonColumn(TypeAdapter(Terms))
 ROUND = JsonColumn(TypeAdapter(Round))
@@ -33,4 +39,4 @@ FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
 ENDPOINT = JsonColumn(TypeAdapter(Endpoint))
 PULL = JsonColumn(TypeAdapter(Pull))
 PRIVACY = JsonColumn(TypeAdapter(PrivacyStatement))
-CARD = JsonColumn(TypeAdapter(RoundCard))
+CARD = JsonColumn(TypeAdapter(Annotated[RoundCard, BeforeValidator(_with_its_clusterer)]))

@@ -54,6 +54,26 @@ def ready(run, prompt_folder):
     return run
 
 
+def test_scripts_of_version_0_1_0_create_federations_of_what_is_left(ready):
+    ready(
+        "federation",
+        "create",
+        "old",
+        "--prompt-set",
+        "questions",
+        "--clusterer",
+        "average_linkage",
+        "--rule",
+        "mean_nearest",
+    )
+    policy = json.loads(ready("federation", "show", "old", "--json").stdout)["policy"]
+    assert (policy["rule"], "clusterer" in policy) == ("medoid", False)
+    refused = ready(
+        "federation", "create", "new", "--prompt-set", "questions", "--clusterer", "kmeans", expect=Exit.USAGE
+    )
+    assert "policy.clusterer: there is no 'kmeans' any more" in refused.stderr
+
+
 def test_a_federation_is_set_up_and_its_round_run(ready):
     token = ready("participant", "add", "clinics", "anna").stdout
     assert re.fullmatch(r"[A-Za-z0-9_-]{40,}\n", token)

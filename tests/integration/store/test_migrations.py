@@ -1,15 +1,17 @@
 """Migrated databases have the schema that the code expects, from empty and again."""
 
+import json
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, insert, inspect, select, text
 
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, make_engine, open_store, upgrade
 from consensus_server.backends.store.schema import metadata
-from tests.support.databases import DATABASES, empty_engine, sqlite_engine
+from tests.support.databases import DATABASES, bare_engine, empty_engine, sqlite_engine
 
 
 @pytest.fixture(params=DATABASES)
@@ -43,6 +45,95 @@ def test_constraints_are_those_of_the_code_too(migrated):
 def test_migrating_again_changes_nothing(migrated):
     upgrade(migrated)
     assert SqlStore(migrated).check() == "ok"
+
+
+@pytest.fixture(params=DATABASES)
+def bare(request, tmp_path):
+    engine = bare_engine(request.param, tmp_path)
+    yield engine
+    engine.dispose()
+
+
+POLICY = {"rule": "vote", "confidence": "agreement", "distance_long": 0.1 + 0.2, "seed": 2**70, "calibration": None}
+OLD_POLICIES = {
+    "plain": {**POLICY, "clusterer": "average_linkage"},
+    "nearest": {**POLICY, "clusterer": "average_linkage", "rule": "mean_nearest"},
+    "cut-otherwise": {**POLICY, "clusterer": "hdbscan", "rule": "mean_nearest"},
+    "before-clusterers": POLICY,
+}
+NEW_POLICIES = {name: (POLICY["rule"] if name in {"plain", "before-clusterers"} else "medoid") for name in OLD_POLICIES}
+
+
+def found_at(engine, revision):
+    """The schema of a version, with a federation and a published round for each old policy. Answers the cards as stored."""
+    upgrade(engine, revision)
+    tables = MetaData()
+    tables.reflect(engine)
+    at, cards = datetime(2030, 1, 1, tzinfo=UTC), {}
+    with engine.begin() as connection:
+        row = {"digest": "d" * 64, "name": "q", "version": "1", "manifest": "{}"}
+        connection.execute(insert(tables.tables["prompt_sets"]), row)
+        for key, (name, policy) in enumerate(OLD_POLICIES.items(), 1):
+            terms = {"name": name, "prompt_set": "d" * 64, "policy": policy, "answers": {}, "quorum": 3}
+            row = {"id": key, "name": name, "prompt_set": "d" * 64, "terms": json.dumps(terms), "encoder": "e" * 64}
+            connection.execute(insert(tables.tables["federations"]), row | {"created_at": at})
+            row = {
+                "id": key,
+                "federation_id": key,
+                "number": 1,
+                "state": "published",
+                "round_seconds": 1.0,
+                "quorum": 3,
+            }
+            connection.execute(insert(tables.tables["rounds"]), row | {"labels": "0" * 64, "published_at": at})
+            cards[key] = json.dumps(_card(name, policy))
+            connection.execute(insert(tables.tables["round_cards"]), {"round_id": key, "card": cards[key]})
+    return cards
+
+
+def _card(name, policy):
+    counts = dict.fromkeys(("prompts", "submissions", "answers", "admitted", "labels", "encoded", "reused"), 1)
+    encoder = dict.fromkeys(("name", "weights", "pooling", "chunking", "dtype", "backend"), "x") | {"dimension": 3}
+    timings = dict.fromkeys(("encoding_seconds", "deciding_seconds", "total_seconds"), 0.1 + 0.2)
+    return {
+        "federation": name, "number": 1, "prompt_set": "d" * 64, "policy": policy, "encoder": encoder,
+        "constants": {"a": 0.1 + 0.2}, "labels": "0" * 64, "counts": counts | {"abstentions": {"tie": 6}}, "support": [],
+        "traffic": [], "timings": timings, "versions": {}, "published_at": "2030-01-01T00:00:00Z",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
+def test_federations_of_every_older_version_are_read_without_what_is_gone(bare, revision):
+    found_at(bare, revision)
+    upgrade(bare)
+    store = SqlStore(bare)
+    assert store.check() == "ok"
+    with store.reading() as tx:
+        terms = {each.name: each.terms for each in tx.federations.all()}
+    assert {name: each.policy.rule for name, each in terms.items()} == NEW_POLICIES
+    assert {name: each.retired_clusterer for name, each in terms.items()} == dict.fromkeys(OLD_POLICIES) | {
+        "cut-otherwise": "hdbscan"
+    }
+    for each in terms.values():
+        assert (each.policy.distance_long, each.policy.seed, each.quorum) == (0.1 + 0.2, 2**70, 3)
+
+
+@pytest.mark.parametrize("revision", ["0001", "0005"])
+def test_cards_of_published_rounds_stay_as_they_were_published(bare, revision):
+    cards = found_at(bare, revision)
+    upgrade(bare)
+    with bare.connect() as connection:
+        stored = metadata.tables["round_cards"]
+        assert {row.round_id: row.card for row in connection.execute(select(stored))} == cards
+    with SqlStore(bare).reading() as tx:
+        read = {each.name: tx.labels.card(tx.rounds.get(each, 1)) for each in tx.federations.all()}
+    assert {name: card.policy.rule for name, card in read.items()} == {
+        name: policy["rule"] for name, policy in OLD_POLICIES.items()
+    }
+    assert {name: card.retired_clusterer for name, card in read.items()} == dict.fromkeys(OLD_POLICIES) | {
+        "cut-otherwise": "hdbscan"
+    }
+    assert read["plain"].timings.total_seconds == 0.1 + 0.2
 
 
 def test_processes_that_start_at_the_same_time_migrate_once(tmp_path):

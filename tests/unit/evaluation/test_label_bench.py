@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse.csgraph import connected_components
 
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus import Policy, Pool, decide
@@ -11,6 +12,7 @@ from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
+from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownClusterer
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
 from consensus_server.evaluation.report import warning, write_reports, write_results
@@ -80,6 +82,28 @@ def assert_decided_as_by_the_service(bank, panel, encoder):
         for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
             expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
             assert picks.slot.tolist() == expected, policy
+
+
+def test_a_panel_is_decided_by_the_clusterer_that_is_asked_for(answers, store):
+    bank = make_bank(answers, [], HashingEncoder(), store)
+    members = draw_panel(9, 6, 7, 0)
+    panel = Panel(np.tile(members, (24, 1)), 6, np.ones(24, dtype=bool))
+    policy = Policy(
+        rule="cluster_medoid",
+        confidence="dominant_share",
+        guards=False,
+        reliability=False,
+        abstain=False,
+        distance_long=0.35,
+    )
+    shares = {name: decide_panel(bank, panel, [policy], name)[0].confidence for name in CLUSTERERS}
+    joined = [connected_components(cosine[np.ix_(members, members)] >= 1 - 0.35)[1] for cosine in bank.cosine]
+    np.testing.assert_allclose(shares["components"], [np.bincount(each).max() / 6 for each in joined], atol=1e-6)
+    assert (shares["components"] >= shares[DEFAULT]).all()
+    for name in set(CLUSTERERS) - {DEFAULT}:
+        assert (shares[name] != shares[DEFAULT]).any(), name
+    with pytest.raises(UnknownClusterer, match="'spectral'"):
+        decide_panel(bank, panel, [policy], "spectral")
 
 
 def rows_of(answers, plan, store):

@@ -57,6 +57,11 @@ FAULTS = {
     ),
     "unknown panel": ("[triage]", "[triag]", r"line 18: callers.shop.panels.*there is no panel 'triag'"),
     "unknown rule": ("hybrid", "best", r"line 14: panels.triage.policy: policy.rule: there is no 'best'"),
+    "retired clusterer": (
+        "rule: hybrid",
+        "clusterer: kmeans",
+        r"line 14: panels.triage.policy.clusterer: there is no 'kmeans' any more.*leave the field out",
+    ),
     "misspelt field": ("deadline_seconds", "dedline_seconds", r"line 13: panels.triage.dedline_seconds: Extra"),
     "quorum out of reach": ("deadline_seconds: 5", "quorum: 3", r"line 11: .*quorum is 3, and there are 2 upstreams"),
     "twice the same": ("[llama, qwen]", "[llama, llama]", r"line 11: .*an upstream has one vote; twice: llama"),
@@ -72,6 +77,20 @@ def test_a_fault_is_told_with_its_line(tmp_path, kind):
     assert before in GOOD
     with pytest.raises(SettingsError, match=message):
         load_panels(write(tmp_path, GOOD.replace(before, after)))
+
+
+def test_policies_of_version_0_1_0_mean_what_they_meant(tmp_path):
+    text = GOOD.replace("{rule: hybrid}", "{rule: mean_nearest, clusterer: average_linkage}")
+    policy = load_panels(write(tmp_path, text)).panels["triage"].policy
+    assert (policy.rule, hasattr(policy, "clusterer")) == ("medoid", False)
+    inference = build_inference(load_settings({}, panels_file=write(tmp_path, _without_keys(text))), lambda: None)
+    as_of_today = GOOD.replace("hybrid", "medoid")
+    today = build_inference(load_settings({}, panels_file=write(tmp_path, _without_keys(as_of_today))), lambda: None)
+    assert inference.panels(None)[0].fingerprint == today.panels(None)[0].fingerprint
+
+
+def _without_keys(text):
+    return text.replace("    api_key_env: LLAMA_KEY\n", "").replace("    api_key_file: keys/qwen\n", "")
 
 
 def test_a_missing_file_is_told(tmp_path):
@@ -103,8 +122,7 @@ async def test_keys_are_read_where_the_file_says_and_shown_nowhere(tmp_path, mon
 
 def test_the_fingerprint_changes_with_what_answers_depend_on_only(tmp_path):
     def fingerprint(text):
-        text = text.replace("    api_key_env: LLAMA_KEY\n", "").replace("    api_key_file: keys/qwen\n", "")
-        inference = build_inference(load_settings({}, panels_file=write(tmp_path, text)), lambda: None)
+        inference = build_inference(load_settings({}, panels_file=write(tmp_path, _without_keys(text))), lambda: None)
         return inference.panels(None)[0].fingerprint
 
     first = fingerprint(GOOD)
