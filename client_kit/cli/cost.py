@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client_kit.cli.output import JsonOption, print_json, print_table, say
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from client_kit.comparison.architectures import ARCHITECTURES, Architecture, architecture
 from client_kit.comparison.cost import METHODS, Budget, cost, explain
 from client_kit.errors import MissingExtra

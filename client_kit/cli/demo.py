@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from client_kit.cli.board import Board
-from client_kit.cli.output import Exit, JsonOption, console, print_json, say
+from client_kit.command_line import Exit, JsonOption, console, print_json, say
 
 if TYPE_CHECKING:
     from client_kit.pocket.results import DemoResults

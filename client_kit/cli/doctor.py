@@ -14,8 +14,8 @@ import typer
 
 from client_kit._version import __version__
 from client_kit.cli.connection import TokenFileOption
-from client_kit.cli.output import Exit, JsonOption, console, print_json
 from client_kit.client import ConsensusClient, RetryPolicy
+from client_kit.command_line import Exit, JsonOption, console, print_json
 from client_kit.errors import ConfigurationError, ConsensusError
 from client_kit.settings_files import read_secret
 

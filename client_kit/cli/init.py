@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from client_kit.cli.output import say
+from client_kit.command_line import say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.scaffold import GENERATORS, TRAINERS, federation_file, participant_file

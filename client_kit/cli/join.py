@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from client_kit import wiring
-from client_kit.cli.output import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.progress import Progress, Step, print_record
 from client_kit.federation.site import Estimate, estimate_round, take_part

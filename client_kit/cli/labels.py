@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, print_json, say
+from client_kit.command_line import JsonOption, print_json, say
 from client_kit.exports import ExportFormat, export_labels
 from client_kit.wire import RoundState
 

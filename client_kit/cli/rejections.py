@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, print_json, print_table, say
 from client_kit.client import ConsensusClient
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from client_kit.errors import UnknownRound
 from client_kit.wire import RoundState
 

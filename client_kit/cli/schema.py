@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from client_kit.cli.output import print_json
+from client_kit.command_line import print_json
 from client_kit.comparison.plan import Plan
 from client_kit.federation.configuration import FederationSettings
 from client_kit.prompts import prompt_set_schemas

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.progress import track
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean

@@ -9,16 +9,15 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
-from consensus_server.cli.output import (
+from client_kit.command_line import (
     CommandFailed,
     Exit,
     JsonOption,
-    failures_explained,
     print_json,
     print_table,
     say,
 )
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
 from consensus_server.cli.prompt_sets import find_prompt_set
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -98,13 +97,12 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a federation, pinned to a prompt set and to the server's encoder."""
-    with failures_explained(as_json=as_json):
-        checked_name(name)
-        calibrated = (
-            None
-            if calibration is None
-            else calibration_in(calibration, {"rule": rule, "guards": guards, "reliability": reliability})
-        )
+    checked_name(name)
+    calibrated = (
+        None
+        if calibration is None
+        else calibration_in(calibration, {"rule": rule, "guards": guards, "reliability": reliability})
+    )
     fields = {
         "federation": name,
         "quorum": quorum,
@@ -131,7 +129,7 @@ def create(
             "calibration": calibrated,
         },
     }
-    with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:
+    with operating(data_dir, database_url, encoder=encoder) as server:
         request = _checked({**fields, "prompt_set": find_prompt_set(server, prompt_set).digest})
         created = _create(server, request)
         if as_json:
@@ -183,7 +181,7 @@ def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
 @app.command("list", epilog="Example: consensus-server federation list --json")
 def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """All federations of the server."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = [translate.federation(each) for each in server.use_cases.federations.all(SERVER_OPERATOR)]
         if as_json:
             print_json(wire.FederationList(items=found))
@@ -203,7 +201,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """What a federation agreed on."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = translate.federation(server.use_cases.federations.get(SERVER_OPERATOR, name))
         if as_json:
             print_json(found)

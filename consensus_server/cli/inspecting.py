@@ -7,9 +7,9 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.consensus.pools import Policy
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -44,7 +44,7 @@ def why(
     as_json: JsonOption = False,
 ) -> None:
     """Why a prompt has its pseudo-label: clusters, who stands where, who was kept out and why."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = translate.explanation(
             server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt)
         )
@@ -89,7 +89,7 @@ def map_(
     as_json: JsonOption = False,
 ) -> None:
     """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         if out is not None and out.suffix.lower() not in _PAGES:
             raise CommandFailed(
                 f"A map is an HTML page, and {out} is not named like one.",
@@ -124,7 +124,7 @@ def _write(found: wire.PoolMap, out: Path, title: str) -> None:
     try:
         out.write_text(figure.to_html(include_plotlyjs=True, div_id="map"), encoding="utf-8")
     except OSError as error:
-        raise CommandFailed(f"{out} cannot be written: {error.strerror}.", Exit.REFUSED) from None
+        raise CommandFailed(f"{out} cannot be written: {error.strerror}.", Exit.FAILED) from None
 
 
 def _figure(found: wire.PoolMap, title: str) -> "Figure":
@@ -171,7 +171,7 @@ def what_if(
     as_json: JsonOption = False,
 ) -> None:
     """A published round as another policy would have decided it. Nothing is changed."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         policy = _changed(server, federation, changes or [])
         answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
         found = translate.same(wire.WhatIf, answer)

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from consensus_server.cli.output import CommandFailed, Exit
+from client_kit.command_line import CommandFailed, Exit
 
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit
 from consensus_server.backends.encoders import EncoderError
-from consensus_server.cli.output import CommandFailed, Exit, failures_explained
 from consensus_server.core.errors import DomainError
 from consensus_server.http_api.problems import CATALOG, code_of
 from consensus_server.settings import Settings, SettingsError, load_settings
@@ -33,27 +33,21 @@ _REMEDIES = {wire.ProblemCode.UNKNOWN_FEDERATION: "See which there are: consensu
 
 
 @contextmanager
-def operating(
-    data_dir: Path | None, database_url: str | None, *, as_json: bool, encoder: str | None = None
-) -> Iterator[Server]:
-    """The parts of a server over the database that the options name; failures end the command with a message."""
-    with failures_explained(as_json=as_json), failures_translated():
-        settings = settings_from(data_dir=data_dir, database_url=database_url, encoder=encoder)
-        _require_database(settings)
-        # Whoever reaches the database is its operator: no token is asked for, and nobody gets this one.
-        server = build_server(settings, secrets.token_urlsafe())
-        try:
-            yield server
-        finally:
-            server.close()
+def operating(data_dir: Path | None, database_url: str | None, *, encoder: str | None = None) -> Iterator[Server]:
+    """The parts of a server over the database that the options name. Raises CommandFailed."""
+    settings = settings_from(data_dir=data_dir, database_url=database_url, encoder=encoder)
+    _require_database(settings)
+    # Whoever reaches the database is its operator: no token is asked for, and nobody gets this one.
+    server = build_server(settings, secrets.token_urlsafe())
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def settings_from(**options: object) -> Settings:
-    """Settings of this process. Raises CommandFailed."""
-    try:
-        return load_settings(os.environ, **options)
-    except SettingsError as error:
-        raise CommandFailed(str(error), Exit.USAGE) from None
+    """Settings of this process. Raises SettingsError."""
+    return load_settings(os.environ, **options)
 
 
 def _require_database(settings: Settings) -> None:
@@ -67,29 +61,18 @@ def _require_database(settings: Settings) -> None:
         )
 
 
-@contextmanager
-def failures_translated() -> Iterator[None]:
-    """What the service and its backends raise, as CommandFailed."""
-    try:
-        yield
-    except SettingsError as error:
-        raise CommandFailed(str(error), Exit.USAGE) from None
-    except Exception as error:
-        failed = _explained(error)
-        if failed is None:
-            raise
-        raise failed from None
-
-
-def _explained(error: Exception) -> CommandFailed | None:
+def failure_of(error: Exception) -> CommandFailed | None:
+    """What the service and its backends raise, as a failure of the command; None for anything else."""
+    if isinstance(error, SettingsError):
+        return CommandFailed(str(error), Exit.USAGE)
     if isinstance(error, DomainError):
         return _domain_failure(error)
     if isinstance(error, EncoderError):
-        return CommandFailed(str(error), Exit.REFUSED)
+        return CommandFailed(str(error), Exit.FAILED)
     if isinstance(error, SQLAlchemyError):
         return CommandFailed(
             f"The database cannot be used: {str(error.__cause__ or error).splitlines()[0]}",
-            Exit.REFUSED,
+            Exit.FAILED,
             remedy="Check --data-dir or --database-url, and that this user may write there.",
         )
     return None
@@ -100,7 +83,7 @@ def _domain_failure(error: DomainError) -> CommandFailed:
     entry = CATALOG[code]
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
-    exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.REFUSED  # noqa: PLR2004 - HTTP's own number
+    exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.FAILED  # noqa: PLR2004 - HTTP's own number
     remedy = error.remedy or _REMEDIES.get(code, entry.remedy)
     return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=code.value)
 

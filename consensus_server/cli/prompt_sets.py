@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.prompt_set_files import read_prompt_set
 from consensus_server.core.errors import UnknownPromptSet
 from consensus_server.core.federations import Manifest
@@ -33,7 +33,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Verify a prompt set and keep it. One that is held already changes nothing."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         upload = read_prompt_set(name)
         manifest = upload.manifest
         added = server.use_cases.prompt_sets.add(
@@ -51,7 +51,7 @@ def add(
 @app.command("list", epilog="Example: consensus-server prompt-set list")
 def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """All prompt sets of the server."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = server.use_cases.prompt_sets.all(SERVER_OPERATOR)
         items = [translate.same(wire.Manifest, each) for each in found]
         if as_json:

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.errors import UnknownRound
 from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
@@ -34,7 +34,7 @@ def open_(
     as_json: JsonOption = False,
 ) -> None:
     """Open the next round, or the draft with this number."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         _print_round(_open(server, federation, number, draft=draft, round_seconds=round_seconds), as_json=as_json)
 
 
@@ -60,7 +60,7 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close a round before its deadline, or a failed one again, so that it is aggregated."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         last = _last(server, federation, number)
         _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
 
@@ -75,7 +75,7 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """The state of one round, or of all where no number is given."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         if number is not None:
             _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
             return
@@ -99,7 +99,7 @@ def pulls(
     as_json: JsonOption = False,
 ) -> None:
     """How far the server is with the participants that it asks itself, and why answers are missing."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         last = _last(server, federation, number)
         found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
         items = [translate.same(wire.PullStatus, each) for each in found]

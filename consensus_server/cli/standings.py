@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import JsonOption, print_json, print_table, say
 from consensus_server.cli.rounds import NumberArgument, last_published
 from consensus_server.core.appeals import Outcome
 from consensus_server.http_api import translate
@@ -36,7 +36,7 @@ def reliability(
     as_json: JsonOption = False,
 ) -> None:
     """How far each participant was trusted in a published round, and by what name it began."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         rows = server.use_cases.reliabilities.of_round(SERVER_OPERATOR, federation, chosen)
         items = [translate.same(wire.Reliability, row) for row in rows]
@@ -77,7 +77,7 @@ def rejections(
     as_json: JsonOption = False,
 ) -> None:
     """The answers that gates kept out of a published round, and why."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         items: list[wire.Rejection] = []
         cursor: str | None = ""
@@ -102,7 +102,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """All appeals of a federation, oldest first."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         items = [translate.appeal(each) for each in server.use_cases.appeals.all(SERVER_OPERATOR, federation)]
         if as_json:
             print_json(wire.AppealList(items=items))
@@ -127,7 +127,7 @@ def resolve(
     as_json: JsonOption = False,
 ) -> None:
     """Decide an appeal, or decide it anew. Upheld: from the next aggregation on, the gate lets this participant pass."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         word = Outcome(outcome)
         resolved = translate.appeal(server.use_cases.appeals.resolve(SERVER_OPERATOR, federation, appeal, word, note))
         if as_json:

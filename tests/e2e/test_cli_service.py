@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from client_kit import ConsensusClient
 from client_kit.cli import app
-from client_kit.cli.output import Exit
+from client_kit.command_line import Exit
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import load_prompt_set, write_prompt_set
 from client_kit.wire import FederationCreate, PrivacyStatement, Prompt, RoundState
