@@ -7,6 +7,7 @@ from client_kit.errors import MissingExtra
 from client_kit.generation.openai_compatible import Endpoint
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.core.consensus.pools import Policy
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
 from consensus_server.ports import Clock, Encoder, Store, Upstream
@@ -80,7 +81,7 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
             deadline_seconds=settings.deadline_seconds,
             patience_seconds=settings.patience_seconds,
         ),
-        policy=translate.policy(settings.policy),
+        policy=translate.to_core(Policy, settings.policy),
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
     )

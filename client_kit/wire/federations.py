@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from client_kit.vocabulary import Role
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
@@ -135,17 +136,6 @@ class FederationList(WireModel):
     """The federations that the caller may see."""
 
     items: list[Federation]
-
-
-class Role(StrEnum):
-    """What a token allows."""
-
-    OPERATOR = "operator"
-    """Opens and closes rounds, adds participants, sees who answered what."""
-    PARTICIPANT = "participant"
-    """Submits, seals, fetches pseudo-labels, sees the fate of its own answers."""
-    OBSERVER = "observer"
-    """Reads rounds, cards and events."""
 
 
 class ParticipantCreate(Request):

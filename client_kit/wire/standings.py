@@ -1,11 +1,11 @@
 """How participants came out of a round: reliability, rejected answers, appeals."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from client_kit.vocabulary import AppealOutcome
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_APPEAL_CHARS, NUL_FREE, Digest, Name, PromptId
 
@@ -62,14 +62,6 @@ class RejectionPage(WireModel):
     items: list[Rejection]
     next_cursor: str | None = None
     """Send as `cursor` to go on; none on the last page."""
-
-
-class AppealOutcome(StrEnum):
-    """What an operator decided."""
-
-    UPHELD = "upheld"
-    """From the next aggregation on, the gate lets the participant's answers pass."""
-    REJECTED = "rejected"
 
 
 class AppealCreate(Request):

@@ -27,7 +27,9 @@ def card(
     """What made a published round: counts, policy, encoder, bytes, and what participants state about privacy."""
     with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
-        found = translate.same(wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen))
+        found = translate.to_wire(
+            wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
+        )
         if as_json:
             print_json(found)
         else:

@@ -97,7 +97,9 @@ def map_(
                 remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
             )
         use_case = server.use_cases.inspection
-        found = translate.same(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
+        found = translate.to_wire(
+            wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method)
+        )
         if out is not None:
             _write(found, out, f"{federation}, round {number}, {prompt}")
         if as_json:
@@ -174,7 +176,7 @@ def what_if(
     with operating(data_dir, database_url) as server:
         policy = _changed(server, federation, changes or [])
         answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
-        found = translate.same(wire.WhatIf, answer)
+        found = translate.to_wire(wire.WhatIf, answer)
         if as_json:
             print_json(found)
             return
@@ -194,7 +196,7 @@ def _outcome(label: wire.PseudoLabel) -> str:
 def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
     """The federation's policy with some fields changed. Raises CommandFailed."""
     current = server.use_cases.federations.get(SERVER_OPERATOR, federation).terms.policy
-    fields = translate.same(wire.ConsensusPolicy, current).model_dump()
+    fields = translate.to_wire(wire.ConsensusPolicy, current).model_dump()
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
@@ -202,7 +204,7 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
         field = name.strip().replace("-", "_")
         fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
     try:
-        return translate.policy(wire.ConsensusPolicy.model_validate(fields))
+        return translate.to_core(Policy, wire.ConsensusPolicy.model_validate(fields))
     except ValidationError as error:
         raise _unfit(error) from None
 

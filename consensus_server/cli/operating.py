@@ -15,7 +15,7 @@ from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit
 from consensus_server.backends.encoders import EncoderError
 from consensus_server.core.errors import DomainError
-from consensus_server.http_api.problems import CATALOG, code_of
+from consensus_server.http_api.problems import CATALOG
 from consensus_server.settings import Settings, SettingsError, load_settings
 from consensus_server.wiring import Server, build_server
 
@@ -79,13 +79,12 @@ def failure_of(error: Exception) -> CommandFailed | None:
 
 
 def _domain_failure(error: DomainError) -> CommandFailed:
-    code = code_of(error)
-    entry = CATALOG[code]
+    entry = CATALOG[error.code]
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
     exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.FAILED  # noqa: PLR2004 - HTTP's own number
-    remedy = error.remedy or _REMEDIES.get(code, entry.remedy)
-    return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=code.value)
+    remedy = error.remedy or _REMEDIES.get(error.code, entry.remedy)
+    return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=error.code)
 
 
 def checked_name(name: str) -> None:

@@ -9,7 +9,6 @@ from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, checked_name, operating
-from consensus_server.core.federations import Role
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -36,7 +35,7 @@ def add(
     """Add a participant. Its token goes to standard output, this once."""
     with operating(data_dir, database_url) as server:
         checked_name(participant)
-        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, Role(role))
+        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
         _print_token(issued, as_json=as_json)
 
 
@@ -93,7 +92,7 @@ def pull(
             concurrency=concurrency, attempts=attempts, tokens_per_round=tokens_per_round,
             training_rights=training_rights,
         )  # fmt: skip
-        asked = Endpoint(**endpoint.model_dump())
+        asked = translate.to_core(Endpoint, endpoint)
         server.use_cases.endpoints.set(SERVER_OPERATOR, federation, participant, asked)
         if as_json:
             print_json(endpoint)

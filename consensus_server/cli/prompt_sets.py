@@ -9,7 +9,7 @@ from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json,
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.prompt_set_files import read_prompt_set
 from consensus_server.core.errors import UnknownPromptSet
-from consensus_server.core.federations import Manifest
+from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
@@ -37,7 +37,9 @@ def add(
         upload = read_prompt_set(name)
         manifest = upload.manifest
         added = server.use_cases.prompt_sets.add(
-            SERVER_OPERATOR, translate.manifest(manifest), translate.prompts(upload.prompts)
+            SERVER_OPERATOR,
+            translate.to_core(Manifest, manifest),
+            [translate.to_core(Prompt, each) for each in upload.prompts],
         )
         if as_json:
             print_json({"added": added, "manifest": manifest.model_dump(mode="json")})
@@ -53,7 +55,7 @@ def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None
     """All prompt sets of the server."""
     with operating(data_dir, database_url) as server:
         found = server.use_cases.prompt_sets.all(SERVER_OPERATOR)
-        items = [translate.same(wire.Manifest, each) for each in found]
+        items = [translate.to_wire(wire.Manifest, each) for each in found]
         if as_json:
             print_json(wire.PromptSetList(items=items))
             return

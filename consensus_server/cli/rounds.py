@@ -6,10 +6,10 @@ import typer
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.core.errors import UnknownRound
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -79,7 +79,9 @@ def status(
         if number is not None:
             _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
             return
-        found = [translate.round_state(each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)]
+        found = [
+            translate.to_wire(wire.Round, each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)
+        ]
         if as_json:
             print_json(wire.RoundList(items=found))
             return
@@ -102,7 +104,7 @@ def pulls(
     with operating(data_dir, database_url) as server:
         last = _last(server, federation, number)
         found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
-        items = [translate.same(wire.PullStatus, each) for each in found]
+        items = [translate.to_wire(wire.PullStatus, each) for each in found]
         if as_json:
             print_json(wire.PullList(items=items))
             return
@@ -136,7 +138,7 @@ def last_published(server: Server, federation: str, number: int | None) -> int:
 
 
 def _print_round(record: Round, *, as_json: bool) -> None:
-    found = translate.round_state(record)
+    found = translate.to_wire(wire.Round, record)
     if as_json:
         print_json(found)
         return

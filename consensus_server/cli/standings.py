@@ -9,7 +9,6 @@ from client_kit.command_line import JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.cli.rounds import NumberArgument, last_published
-from consensus_server.core.appeals import Outcome
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 
@@ -39,7 +38,7 @@ def reliability(
     with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         rows = server.use_cases.reliabilities.of_round(SERVER_OPERATOR, federation, chosen)
-        items = [translate.same(wire.Reliability, row) for row in rows]
+        items = [translate.to_wire(wire.Reliability, row) for row in rows]
         if as_json:
             print_json(wire.ReliabilityList(items=items))
             return
@@ -103,7 +102,9 @@ def list_(
 ) -> None:
     """All appeals of a federation, oldest first."""
     with operating(data_dir, database_url) as server:
-        items = [translate.appeal(each) for each in server.use_cases.appeals.all(SERVER_OPERATOR, federation)]
+        items = [
+            translate.to_wire(wire.Appeal, each) for each in server.use_cases.appeals.all(SERVER_OPERATOR, federation)
+        ]
         if as_json:
             print_json(wire.AppealList(items=items))
             return
@@ -128,8 +129,9 @@ def resolve(
 ) -> None:
     """Decide an appeal, or decide it anew. Upheld: from the next aggregation on, the gate lets this participant pass."""
     with operating(data_dir, database_url) as server:
-        word = Outcome(outcome)
-        resolved = translate.appeal(server.use_cases.appeals.resolve(SERVER_OPERATOR, federation, appeal, word, note))
+        resolved = translate.to_wire(
+            wire.Appeal, server.use_cases.appeals.resolve(SERVER_OPERATOR, federation, appeal, outcome, note)
+        )
         if as_json:
             print_json(resolved)
         else:

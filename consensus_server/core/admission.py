@@ -12,13 +12,10 @@ from consensus_server.core.errors import (
     ValidationFailed,
 )
 from consensus_server.core.federations import Terms
-from consensus_server.core.rounds import Answer
+from consensus_server.core.rounds import Answer, AnswerKey
 
 MAX_TOKENS = 2**31 - 1
 """Beyond this a database has no number for a count of tokens, and no model an answer."""
-
-AnswerKey = tuple[str, int]
-"""(prompt_id, sample)."""
 
 _Finding = tuple[type[DomainError], Fault]
 

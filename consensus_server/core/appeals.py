@@ -6,20 +6,13 @@ aggregated from then on, until an operator rejects it after all.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
+from client_kit.vocabulary import AppealOutcome
 from consensus_server.core.consensus.guards import GUARDS, OVER_LONG
 
 APPEALABLE: Final = frozenset({*GUARDS, OVER_LONG})
 """Gates that judge. What is empty or has no vector cannot be admitted, whoever asks."""
-
-
-class Outcome(StrEnum):
-    """What an operator decided."""
-
-    UPHELD = "upheld"
-    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +27,7 @@ class Appeal:
     text: str
     """Why the participant thinks that the gate was wrong."""
     created_at: datetime
-    outcome: Outcome | None = None
+    outcome: AppealOutcome | None = None
     """None while nobody has decided."""
     note: str = ""
     """The operator's reason."""

@@ -18,7 +18,7 @@ def get_identity(caller: CallerOf) -> wire.Identity:
     return wire.Identity(
         federation=participant.federation if participant else None,
         participant=participant.name if participant else None,
-        role=wire.Role(caller.role),
+        role=caller.role,
     )
 
 

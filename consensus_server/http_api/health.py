@@ -34,7 +34,7 @@ def get_readiness(request: Request, context: Context) -> Response:
     readiness = wire.Readiness(
         ready=state.identity is not None and database == "ok",
         database=database,
-        encoder=translate.encoder(state.identity) if state.identity else None,
+        encoder=translate.to_wire(wire.EncoderCard, state.identity) if state.identity else None,
         encoder_failure=state.failure,
         stand_in=state.stand_in,
         version=__version__,

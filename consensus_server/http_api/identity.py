@@ -14,9 +14,9 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
+from client_kit.vocabulary import Role
 from client_kit.wire import ProblemCode
 from consensus_server.core.errors import Unauthenticated
-from consensus_server.core.federations import Role
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.problems import RequestProblem
 from consensus_server.http_api.traffic import TrafficKey

@@ -6,6 +6,7 @@ from fastapi import Query
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.core.consensus.pools import Policy
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
@@ -28,7 +29,7 @@ def map_pool(
 ) -> wire.PoolMap:
     """The answers to a prompt in two dimensions: all named for operators, their own for participants."""
     found = service.inspection.map(caller, federation, number, prompt_id, method=method)
-    return translate.same(wire.PoolMap, found)
+    return translate.to_wire(wire.PoolMap, found)
 
 
 @router.post(routes.WHAT_IF)
@@ -36,5 +37,5 @@ def what_if(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, policy: wire.ConsensusPolicy
 ) -> wire.WhatIf:
     """A published round as another policy would have decided it, from what is stored. For operators."""
-    found = service.inspection.what_if(caller, federation, number, translate.policy(policy))
-    return translate.same(wire.WhatIf, found)
+    found = service.inspection.what_if(caller, federation, number, translate.to_core(Policy, policy))
+    return translate.to_wire(wire.WhatIf, found)

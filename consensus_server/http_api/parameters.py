@@ -6,9 +6,7 @@ from fastapi import Depends, Path, Request
 
 from client_kit.wire.limits import Digest, Name, PromptId
 from consensus_server.http_api.context import ApiContext, UseCases, context_of
-
-MAX_NUMBER = 2**31 - 1
-"""Largest number that every supported database keeps in an integer column."""
+from consensus_server.service.settling import MAX_NUMBER
 
 FederationName: TypeAlias = Annotated[Name, Path(description="Name of the federation.")]
 ParticipantName: TypeAlias = Annotated[Name, Path(description="Name of the participant.")]

@@ -211,15 +211,10 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _starlette_problem)
 
 
-def code_of(error: DomainError) -> ProblemCode:
-    """The code on the wire of a domain error."""
-    return ProblemCode(error.code)
-
-
 async def _domain_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101 - what it was installed for
     faults = [FieldProblem(where=fault.where, message=fault.message) for fault in error.faults]
-    return problem_response(request.scope, code_of(error), error.detail, faults, remedy=error.remedy)
+    return problem_response(request.scope, error.code, error.detail, faults, remedy=error.remedy)
 
 
 async def _request_problem(request: Request, error: Exception) -> Response:

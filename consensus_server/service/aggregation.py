@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import structlog
 
+from client_kit.vocabulary import EventKind, RoundState
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.errors import (
@@ -21,16 +22,10 @@ from consensus_server.core.errors import (
 )
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
-from consensus_server.core.lifecycle import (
-    AGGREGATION_FAILED,
-    ENCODER_CHANGED,
-    ENCODER_UNAVAILABLE,
-    RoundFailure,
-    RoundState,
-)
+from consensus_server.core.lifecycle import AGGREGATION_FAILED, ENCODER_CHANGED, ENCODER_UNAVAILABLE, RoundFailure
 from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
-from consensus_server.core.rounds import EventKind, Round
+from consensus_server.core.rounds import Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.deciding import (
     Embedded,

@@ -15,18 +15,17 @@ from itertools import islice
 
 import structlog
 
+from client_kit.vocabulary import PullState, Role
 from consensus_server.core.errors import DomainError, LeaseLost
-from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt, Role
+from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt
 from consensus_server.core.inference import Asked, Failure, Message, Question, Reply
-from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim, PullState
-from consensus_server.core.rounds import Answer, Round
+from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim
+from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import Clock, Store, Upstream
 from consensus_server.service.access import Caller, participant_for
 from consensus_server.service.fan_out import ask_one
 from consensus_server.service.settling import round_for
 from consensus_server.service.submissions import Submissions, require_training_rights
-
-AnswerKey = tuple[str, int]
 
 MAX_OUTAGES = 6
 """Outages in a row after which an upstream is given up for the round: with the pauses below, about 20 minutes."""
@@ -288,7 +287,7 @@ def _refused(job: Job) -> str | None:
     try:
         require_training_rights(job.federation, stated=job.claim.endpoint.training_rights)
     except DomainError as error:
-        return error.code
+        return error.code.value
     return None
 
 

@@ -4,11 +4,11 @@ import time
 from dataclasses import replace
 from datetime import datetime
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import InvalidTransition, RoundInProgress
 from consensus_server.core.federations import Federation
 from consensus_server.core.lifecycle import (
     Ending,
-    RoundState,
     check_round_seconds,
     check_transition,
     deadline_of,

@@ -23,7 +23,7 @@ from consensus_server.http_api.openai_compat.connected import ClientGone
 from consensus_server.http_api.openai_compat.identity import identify_panel_caller
 from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
 from consensus_server.http_api.openai_compat.told import upstreams_told
-from consensus_server.http_api.problems import CATALOG, RequestProblem, code_of
+from consensus_server.http_api.problems import CATALOG, RequestProblem
 from consensus_server.service.inference import QuorumMissed, UnknownPanel
 
 _NO_RETRY = {"x-should-retry": "false"}
@@ -104,7 +104,7 @@ def enveloped(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestProblem):
         return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
     if isinstance(error, DomainError):
-        return _of_problem(request, code_of(error), error.detail, None)
+        return _of_problem(request, error.code, error.detail, None)
     return _of_fault(request, error)
 
 

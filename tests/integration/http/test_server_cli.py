@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from client_kit import wire
 from client_kit.command_line import Exit
+from client_kit.vocabulary import Role
 from consensus_server import cli
 from consensus_server.backends.clock import SystemClock
 from consensus_server.backends.store import open_store
-from consensus_server.core.federations import Role
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.service.access import Caller
 from tests.support.service import Service

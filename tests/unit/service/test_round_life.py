@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from client_kit.vocabulary import Role, RoundState
 from consensus_server.core.errors import (
     InvalidTransition,
     RoundFailed,
@@ -12,8 +13,6 @@ from consensus_server.core.errors import (
     UnknownRound,
     ValidationFailed,
 )
-from consensus_server.core.federations import Role
-from consensus_server.core.lifecycle import RoundState
 from tests.support.service import OPERATOR
 
 YES = {"p-0": "Yes."}
