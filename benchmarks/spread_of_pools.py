@@ -36,7 +36,7 @@ def tables(answers: JudgedAnswers) -> tuple[np.ndarray, ...]:
     found = distinct_words(texts)
     weight = information(found, layout.pool)
     f1, coverage = (each.reshape(prompts, models, models) for each in overlaps(found, layout, weight))
-    vectors = HashingEncoder().encode(texts).astype(np.float64).reshape(prompts, models, -1)
+    vectors = HashingEncoder().encode_with_openings(texts)[0].astype(np.float64).reshape(prompts, models, -1)
     lengths = np.array([len(text) for text in texts], dtype=np.int64).reshape(prompts, models)
     wording = codes(map(folded, texts)).reshape(prompts, models)
     return lengths, wording, np.einsum("pid,pjd->pij", vectors, vectors), f1, coverage

@@ -61,19 +61,14 @@ class Encoder(Protocol):
         """True for an encoder that knows no meaning and exists for tests."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Vectors of unit length, in the order of `texts`; zeros for a text without content.
-
-        The same set of texts gives the same bytes, whatever its order.
-        """
-        ...
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same vectors, and those of the texts' openings: what fits into the first window of the encoder.
+        """Vectors of the texts, and of their openings: what fits into the first window of the encoder.
 
-        One pass gives both. Relevance and copies are measured on openings, where texts of unlike length are alike.
+        Rows are of unit length and in the order of `texts`; zeros for a text without content. Equal sets of texts give
+        equal bytes, whatever their order. One pass gives both: relevance and copies are measured on openings, where texts
+        of unlike length are alike.
         """
         ...
 

@@ -79,14 +79,10 @@ class OpenAIEndpointEncoder:
     def identity(self) -> EncoderIdentity:
         return self._identity
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
-        return self.encode_with_openings(texts)[0]
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same, and the vectors of first chunks. Raises EncoderError."""
+        """Unit vectors of the texts and of their first chunks; zeros for a text without visible characters. Raises EncoderError."""
         distinct = sorted(set(texts), key=content_digest)
         # Nobody sees what is cut away, and the first chunk has to say something.
         shown = [text[content_starts(text) :] for text in distinct]
