@@ -40,7 +40,7 @@ def reliability(
     number: RoundOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far a published round trusted you, and by what name from earlier rounds you began.
+    """How far a published round trusted you, and the reputation from earlier rounds with which you began.
 
     Example: consensus reliability --server http://127.0.0.1:8000 --token-file token
     """
@@ -61,7 +61,7 @@ def reliability(
         )
         for each in found
     ]
-    columns = ("Participant", "Mean", "Prompts", "Refused", "Name before", "Reliability", "Weight")
+    columns = ("Participant", "Mean", "Prompts", "Rejected", "Reputation", "Reliability", "Weight")
     print_table(columns, rows, empty="The federation trusts all participants alike.")
 
 

@@ -129,9 +129,9 @@ class Spread(WireModel):
 
     participants: int
     newcomers: int
-    """Participants without a name from earlier rounds."""
+    """Participants without a reputation from earlier rounds."""
     drifted: int
-    """Participants that stand far from where their name was."""
+    """Participants whose answers stand far from their reputation."""
     lowest: float
     median: float
     highest: float

@@ -21,17 +21,17 @@ class Reliability(WireModel):
     refused: int = 0
     """Answers of it that gates kept out."""
     prior_mean: float
-    """The same over earlier rounds, older ones counting less."""
+    """Its reputation: the mean over earlier rounds, older ones counting less."""
     prior_prompts: float
-    """Prompts behind that when the round began; 0 for a newcomer."""
+    """Prompts behind the reputation when the round began; 0 for a newcomer."""
     reliability: Annotated[float, Field(ge=-1, le=1)]
-    """What round and name give together; 0 is the middle of the pool."""
+    """From the round and the reputation together; 0 is the middle of the pool."""
     weight: float
-    """What its voice counted in the support of others: 1 in the middle; where eight answer, at most 12 times another's."""
+    """Weight of its vote in the support of others: 1 in the middle; where eight answer, at most 12 times another's."""
     newcomer: bool
-    """It had no name: it began in the middle of the pool."""
+    """It had no reputation: it began in the middle of the pool."""
     drifted: bool
-    """It stands far from where its name was: somebody should look."""
+    """Its answers stand far from its reputation: somebody should look."""
 
 
 class ReliabilityList(WireModel):

@@ -79,7 +79,7 @@ def create(
         ),
     ] = _NEW.policy.length_penalty,
     half_life_rounds: Annotated[
-        float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")
+        float, typer.Option(help="Rounds after which half of a reputation is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
     calibration: Annotated[
         Path | None,

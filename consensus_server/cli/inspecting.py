@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.vocabulary import WHY_ABSTAINED
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
 from consensus_server.core.consensus.pools import Policy
@@ -52,7 +53,10 @@ def why(
             print_json(found)
             return
         label = found.label
-        say(label.text if label.text is not None else f"No label: {label.abstention}.")
+        if label.abstention is None:
+            say(label.text or "")
+        else:
+            say(f"No label: {WHY_ABSTAINED[label.abstention]} ({label.abstention}).")
         say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
         clusters = [
             (i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)

@@ -1,4 +1,4 @@
-"""`consensus-server round reliability|rejections` and `consensus-server appeal`: who is trusted, and who complains."""
+"""`consensus-server round reliability|rejections` and `consensus-server appeal`."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ def reliability(
     database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far each participant was trusted in a published round, and by what name it began."""
+    """How far each participant was trusted in a published round, and the reputation with which it began."""
     with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         rows = server.use_cases.reliabilities.of_round(SERVER_OPERATOR, federation, chosen)
@@ -62,7 +62,7 @@ def _show(items: list[wire.Reliability]) -> None:
         )
         for each in items
     ]
-    columns = ("participant", "mean", "prompts", "refused", "name before", "reliability", "weight", "")
+    columns = ("participant", "mean", "prompts", "rejected", "reputation", "reliability", "weight", "")
     print_table(columns, rows, empty="The policy of this round decides each pool by itself and trusts all alike.")
 
 

@@ -18,7 +18,7 @@ from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, events_of
-from consensus_server.http_api.parameters import Context, FederationName, RoundNumber
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber
 from consensus_server.http_api.waiting import pause
 from consensus_server.service.settling import MAX_NUMBER
 

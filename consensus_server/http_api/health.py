@@ -12,7 +12,7 @@ from consensus_server import __version__
 from consensus_server.http_api import translate
 from consensus_server.http_api.context import EncoderState
 from consensus_server.http_api.openapi import not_ready_response
-from consensus_server.http_api.parameters import Context
+from consensus_server.http_api.path_parameters import Context
 from consensus_server.http_api.problems import problem_response
 
 router = APIRouter(tags=["health"], generate_unique_id_function=lambda route: route.name)

@@ -10,7 +10,7 @@ from consensus_server.core.consensus.pools import Policy
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, PromptName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, PromptName, RoundNumber, Service
 
 router = api_router("inspection")
 

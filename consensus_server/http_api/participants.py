@@ -7,7 +7,7 @@ from client_kit.wire import routes
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, ParticipantName, Service
+from consensus_server.http_api.path_parameters import FederationName, ParticipantName, Service
 from consensus_server.service.participants import IssuedToken
 
 router = api_router("participants")

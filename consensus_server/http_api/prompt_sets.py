@@ -10,7 +10,7 @@ from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
-from consensus_server.http_api.parameters import Service, SetDigest
+from consensus_server.http_api.path_parameters import Service, SetDigest
 
 router = api_router("prompt sets")
 

@@ -12,7 +12,7 @@ from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
-from consensus_server.http_api.parameters import Context, FederationName, PromptName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, PromptName, RoundNumber, Service
 from consensus_server.http_api.prompt_sets import FOREVER
 
 router = api_router("pseudo-labels")

@@ -11,7 +11,7 @@ from client_kit.wire.limits import MAX_WAIT_SECONDS
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import Context, FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 from consensus_server.http_api.waiting import wait_for_state
 
 router = api_router("rounds")

@@ -10,7 +10,7 @@ from client_kit.wire.limits import MAX_PAGE_ITEMS, PromptId
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, RoundNumber, Service
 from consensus_server.service.settling import MAX_NUMBER
 
 router = api_router("standings")

@@ -14,7 +14,7 @@ from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.bodies import parse_ndjson
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import ndjson_of, problem_responses
-from consensus_server.http_api.parameters import Context, FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 
 router = api_router("submissions")
 

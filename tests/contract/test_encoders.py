@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from consensus_server.backends.encoders import Endpoint, fit_lsa, load_encoder
+from consensus_server.backends.encoders import EmbeddingsApi, fit_lsa, load_encoder
 from consensus_server.backends.store import open_store
 from tests.support.embedding_server import DIMENSION, MODEL, embedding_server
 from tests.support.tiny_encoder import write_tiny_encoder
@@ -38,7 +38,7 @@ def loading(request, tmp_path_factory):
     elif request.param == "endpoint":
         store = open_store(f"sqlite:///{tmp_path_factory.mktemp('endpoint') / 'vectors.sqlite'}")
         with embedding_server() as server:
-            endpoint = Endpoint(server.url, DIMENSION)
+            endpoint = EmbeddingsApi(server.url, DIMENSION)
             yield partial(load_encoder, f"openai:{MODEL}", endpoint=endpoint, store=store.embeddings)
         store.close()
     else:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from client_kit.wire import content_digest
-from consensus_server.backends.encoders import EncoderError, Endpoint, load_encoder
-from consensus_server.backends.encoders.openai_endpoint import BATCH_TEXTS, RULE, read_key
+from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, load_encoder
+from consensus_server.backends.encoders.embeddings_api import BATCH_TEXTS, RULE, read_key
 from consensus_server.backends.encoders.probe import PROBES
 from consensus_server.backends.store import open_store
 from consensus_server.service.embedding import embed_texts
@@ -35,7 +35,7 @@ def store(tmp_path):
 @pytest.fixture
 def load(server, store):
     def load(model=MODEL, *, url=None, dimension=DIMENSION, retries=2, **options):
-        endpoint = Endpoint(url or server.url, dimension, retries=retries, **options)
+        endpoint = EmbeddingsApi(url or server.url, dimension, retries=retries, **options)
         return load_encoder(f"openai:{model}", endpoint=endpoint, store=store)
 
     return load
@@ -175,7 +175,7 @@ def test_an_unknown_model_and_a_closed_port_are_named(load):
 def sealed(server, tmp_path):
     """A service on the endpoint's model whose round 1 waits to be aggregated."""
     held = open_store(f"sqlite:///{tmp_path / 'rounds.sqlite'}")
-    endpoint = Endpoint(server.url, DIMENSION, retries=0)
+    endpoint = EmbeddingsApi(server.url, DIMENSION, retries=0)
     service = Service(held, encoder=load_encoder(f"openai:{MODEL}", endpoint=endpoint, store=held.embeddings))
     for site in service.found(sites=("north", "south")):
         if service.rounds.all(OPERATOR, "clinics") == ():

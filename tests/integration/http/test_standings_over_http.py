@@ -157,7 +157,7 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert json.loads(run("appeal", "list", name, "--json"))["items"][0]["note"] == "So it is."
     assert "newcomer" in run("round", "reliability", name)
     shown = {line.split()[0]: line.split() for line in run("round", "reliability", name).splitlines()}
-    assert shown["participant"][1:4] == ["mean", "prompts", "refused"]
+    assert shown["participant"][1:4] == ["mean", "prompts", "rejected"]
     assert (shown["carl"][1:4], shown["carl"][-1]) == (["-", "0", "5"], "-")
     assert shown["anna"][2:4] == ["5", "0"]
     assert [each["refused"] for each in json.loads(run("round", "reliability", name, 1, "--json"))["items"]] == [

@@ -6,7 +6,7 @@ from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, ParticipantName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, ParticipantName, RoundNumber, Service
 
 router = api_router("pull mode")
 
