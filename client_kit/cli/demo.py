@@ -21,7 +21,7 @@ for seeds 0, 1, 2: full .612, .587, .574; smoke .096, .378, .272. See docs/exper
 def demo(
     *,
     smoke: Annotated[bool, typer.Option("--smoke", help="The small form: three participants, two rounds.")] = False,
-    seed: Annotated[int, typer.Option(help="Draws base models, private data and training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of base models, private data and training.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for report.html, results.json and work/.")] = Path("demo-output"),
     cache: Annotated[Path | None, typer.Option(help="Folder of cached base models; the user's by default.")] = None,
     check: Annotated[

@@ -32,7 +32,7 @@ ENOUGH_BYTES = 2 * 10**9
 
 
 class CheckStatus(StrEnum):
-    """How a check came out."""
+    """Result of a check."""
 
     GOOD = "ok"
     WARNING = "warning"

@@ -67,7 +67,7 @@ def reliability(
 
 def appeal(
     gate: Annotated[
-        str | None, typer.Argument(help="Gate that refused your answers; left out, your appeals are listed.")
+        str | None, typer.Argument(help="Gate that rejected your answers; leave it out to list your appeals.")
     ] = None,
     text: Annotated[str | None, typer.Argument(help="Why it was wrong; the operator reads it.")] = None,
     *,
@@ -77,7 +77,7 @@ def appeal(
     number: RoundOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Appeal against a gate, or list your appeals with the operator's word on them.
+    """Appeal against a gate, or list your appeals with the operator's decisions.
 
     Example: consensus appeal repetitive "Our answers quote the same guideline." --server http://127.0.0.1:8000
     """

@@ -33,7 +33,7 @@ _MODELS: dict[Subject, type[BaseModel]] = {
 }
 
 
-def schema(subject: Annotated[Subject, typer.Argument(help="Of what.")]) -> None:
+def schema(subject: Annotated[Subject, typer.Argument(help="What to describe.")]) -> None:
     """Print the JSON schema of a file: fields, meaning, ranges, defaults. Editors complete and check with it.
 
     Example: consensus schema participant > participant.schema.json

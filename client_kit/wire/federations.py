@@ -73,7 +73,7 @@ class ConsensusPolicy(Request):
     distance_short: Annotated[float, Field(gt=0, lt=2)] = 0.20
     """Cosine distance at which clusters are cut where the median admitted answer is shorter than `short_chars`."""
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50
-    """The same for longer answers."""
+    """Cosine distance at which clusters of longer answers are cut."""
     short_chars: Annotated[int, Field(ge=0)] = 80
     minimum_support: Annotated[int, Field(ge=1)] = 2
     """Participants (less redundancy) that must stand behind a pseudo-label; 2 is met from 1.5 votes."""
@@ -82,7 +82,7 @@ class ConsensusPolicy(Request):
     seed: int = 0
     """For rules that draw."""
     guards: bool = True
-    """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
+    """On: answers that are garbage, off topic, over-long or repeated across prompts are rejected, and copies share a vote."""
     reliability: bool = True
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
     length_penalty: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] = 0.9

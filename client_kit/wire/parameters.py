@@ -84,7 +84,7 @@ class ParameterReceipt(WireModel):
     rank: int
     examples: int
     unchanged: bool
-    """The same file was held already."""
+    """True where this file was stored already."""
 
 
 class UpdateCard(WireModel):

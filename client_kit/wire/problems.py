@@ -22,7 +22,7 @@ class Problem(WireModel):
     type: str
     """`urn:semantic-consensus:problem:<code>`."""
     title: str
-    """The same for every problem of this code."""
+    """What happened, in the words that all problems of this code share."""
     status: int
     code: ProblemCode
     detail: str

@@ -59,7 +59,7 @@ class AnswerFate(WireModel):
     limit: float | None = None
     """What it held that against."""
     reason: str | None = None
-    """The same in a sentence."""
+    """Why it was kept out, in a sentence."""
     cluster: int | None = None
     """Index into the label's `clusters`."""
     similarity: float | None = None

@@ -53,7 +53,7 @@ class Rejection(WireModel):
     limit: float | None = None
     """What it held that against."""
     reason: str
-    """The same in a sentence."""
+    """Why the gate rejected it, in a sentence."""
 
 
 class RejectionPage(WireModel):
@@ -65,7 +65,7 @@ class RejectionPage(WireModel):
 
 
 class AppealCreate(Request):
-    """A participant says that a gate refused its answers wrongly."""
+    """A participant says that a gate wrongly rejected its answers."""
 
     gate: Annotated[str, Field(min_length=1, max_length=32), NUL_FREE]
     text: Annotated[str, Field(min_length=1, max_length=MAX_APPEAL_CHARS), NUL_FREE]

@@ -47,7 +47,7 @@ def _show(card: wire.RoundCard) -> None:
     _show_spread(card.reliability)
     support = [(f"{each.support:.1f}", each.labels, f"{each.mean_confidence:.3f}") for each in card.support]
     print_table(("support", "labels", "mean confidence"), support, empty="No label has support.")
-    say("Privacy: nobody states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
+    say("Privacy: no participant states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
     stated = {} if card.privacy is None else {each.participant: each.stated for each in card.privacy.participants}
     bytes_of = {each.participant: each for each in card.traffic}
     rows = []

@@ -99,7 +99,7 @@ def evaluate_labels(
     out: Annotated[Path, typer.Option(help="Folder for results.json, report.md and report.html.", metavar="DIR")],
     panel_size: Annotated[int, typer.Option(min=2, help="Participants that answer together.", metavar="K")] = 8,
     panels: Annotated[int, typer.Option(min=1, help="Panels drawn from the file's models.", metavar="N")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of panels, attacks and intervals.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of panels, attacks and intervals.")] = 7,
     rules: Annotated[
         str, typer.Option(help=f"Names, with commas between; default: all. {_listed(RULES)}", metavar="NAMES")
     ] = "",
@@ -119,7 +119,7 @@ def evaluate_labels(
         str, typer.Option(help=f"How answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME")
     ] = Policy().clusterer,
     confidence: Annotated[
-        str, typer.Option(help=f"What orders labels by how sure they are. {_listed(CONFIDENCES)}", metavar="NAME")
+        str, typer.Option(help=f"Score that ranks labels by confidence. {_listed(CONFIDENCES)}", metavar="NAME")
     ] = Policy().confidence,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
@@ -132,7 +132,7 @@ def evaluate_labels(
     ] = None,
     coverage: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that shall get a label."),
+        typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that should get a label."),
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
@@ -190,7 +190,7 @@ def _check_wishes(files: list[Path], risk: float | None, coverage: float | None,
         )
     for option, wish in (("--risk", risk), ("--coverage", coverage)):
         if wish is not None and not calibrate:
-            raise CommandFailed(f"{option} is a wish to a calibration; add --calibrate.", Exit.USAGE)
+            raise CommandFailed(f"{option} only applies with --calibrate.", Exit.USAGE)
     if calibrate and len(files) > 1:
         raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
 

@@ -39,16 +39,19 @@ def create(
         str, typer.Option("--prompt-set", help="Name (its newest version), NAME@VERSION, or digest of a prompt set.")
     ],
     quorum: Annotated[int, typer.Option(help="Sealed submissions that a round needs.")] = _NEW.quorum,
-    round_seconds: Annotated[float, typer.Option(help="Time of a round to its deadline.")] = _NEW.round_seconds,
+    round_seconds: Annotated[
+        float, typer.Option(help="Seconds from the opening of a round to its deadline.")
+    ] = _NEW.round_seconds,
     samples: Annotated[int, typer.Option(help="Most answers per participant and prompt.")] = _NEW.samples_per_prompt,
-    max_answer_chars: Annotated[int, typer.Option(help="Longest answer.")] = _NEW.max_answer_chars,
+    max_answer_chars: Annotated[int, typer.Option(help="Longest answer, in characters.")] = _NEW.max_answer_chars,
     contributors_only: Annotated[
         bool, typer.Option("--contributors-only", help="Pseudo-labels only for those who sealed a submission.")
     ] = False,
     requires_training_rights: Annotated[
         bool,
         typer.Option(
-            "--requires-training-rights", help="Only answers of which it is stated that others may train on them."
+            "--requires-training-rights",
+            help="Accept only answers that come with the statement that others may train on them.",
         ),
     ] = False,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
@@ -59,16 +62,20 @@ def create(
     distance_short: Annotated[
         float, typer.Option(help="Cosine distance of clusters of short answers.")
     ] = _NEW.policy.distance_short,
-    distance_long: Annotated[float, typer.Option(help="The same for longer ones.")] = _NEW.policy.distance_long,
+    distance_long: Annotated[
+        float, typer.Option(help="Cosine distance of clusters of longer answers.")
+    ] = _NEW.policy.distance_long,
     short_chars: Annotated[int, typer.Option(help="Median length below which answers are short.")] = (
         _NEW.policy.short_chars
     ),
-    minimum_support: Annotated[int, typer.Option(help="Participants behind a pseudo-label.")] = (
+    minimum_support: Annotated[int, typer.Option(help="Participants that must stand behind a pseudo-label.")] = (
         _NEW.policy.minimum_support
     ),
     abstain: Annotated[bool, typer.Option(help="Give no label where support is too weak.")] = True,
     seed: Annotated[int, typer.Option(help="For rules that draw.")] = _NEW.policy.seed,
-    guards: Annotated[bool, typer.Option(help="Refuse abuse; copies share a vote.")] = _NEW.policy.guards,
+    guards: Annotated[
+        bool, typer.Option(help="Reject garbage, off-topic, over-long and repetitive answers; copies share a vote.")
+    ] = _NEW.policy.guards,
     reliability: Annotated[
         bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
     ] = _NEW.policy.reliability,
@@ -150,7 +157,7 @@ def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> ob
         calibration, fitted = found["calibration"], {**wanted, **found.get("fitted_to", {})}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandFailed(
-            f"{path} is no calibration file ({type(error).__name__}: {error}).",
+            f"{path} is not a calibration file ({type(error).__name__}: {error}).",
             Exit.BAD_FILE,
             remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
         ) from None
@@ -160,7 +167,7 @@ def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> ob
         raise CommandFailed(
             f"{path} was fitted to {'; '.join(other)}: its probabilities hold for nothing else.",
             Exit.USAGE,
-            remedy=f"Take the policy that it was fitted to, or fit anew: evaluate-labels FILE --calibrate --rules {wanted['rule']}.",
+            remedy=f"Use the policy that it was fitted to, or fit a new calibration: evaluate-labels FILE --calibrate --rules {wanted['rule']}.",
         )
     return calibration
 
@@ -170,7 +177,7 @@ def _checked(fields: dict[str, object]) -> wire.FederationCreate:
         return wire.FederationCreate.model_validate(fields)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy="Correct the options that are named.") from None
+        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy="Correct the options named above.") from None
 
 
 def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:

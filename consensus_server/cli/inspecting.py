@@ -44,7 +44,7 @@ def why(
     database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why a prompt has its pseudo-label: clusters, who stands where, who was kept out and why."""
+    """Why a prompt has its pseudo-label: its clusters, where each answer stands, and why answers were kept out."""
     with operating(data_dir, database_url) as server:
         found = translate.explanation(
             server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt)
@@ -96,7 +96,7 @@ def map_(
     with operating(data_dir, database_url) as server:
         if out is not None and out.suffix.lower() not in _PAGES:
             raise CommandFailed(
-                f"A map is an HTML page, and {out} is not named like one.",
+                f"A map is written as HTML, and {out} does not end in .html.",
                 Exit.USAGE,
                 remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
             )
@@ -123,7 +123,7 @@ def _write(found: wire.PoolMap, out: Path, title: str) -> None:
         figure = _figure(found, title)
     except ImportError:
         raise CommandFailed(
-            "A plot needs an optional part.",
+            "The plot needs an optional extra.",
             Exit.USAGE,
             remedy="pip install 'semantic-consensus[report]', or use --json.",
         ) from None
@@ -204,7 +204,9 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
-            raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
+            raise CommandFailed(
+                f"{change!r} is not of the form FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid"
+            )
         field = name.strip().replace("-", "_")
         fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
     try:
@@ -232,7 +234,7 @@ def _unfit(error: ValidationError) -> CommandFailed:
         remedy = f"Fields are {', '.join(wire.ConsensusPolicy.model_fields)}."
     else:
         remedy = (
-            "A calibration belongs to the score that it was fitted to. Another confidence goes with "
-            "--set calibration=null, or with --set calibration=FILE of a calibration of its own."
+            "A calibration holds for the score that it was fitted to. To change the confidence, add --set calibration=null, "
+            "or --set calibration=FILE with a calibration of that score."
         )
     return CommandFailed("\n".join(said), Exit.USAGE, remedy=remedy)

@@ -29,7 +29,7 @@ EncoderOption = Annotated[
 
 
 _REMEDIES = {wire.ProblemCode.UNKNOWN_FEDERATION: "See which there are: consensus-server federation list"}
-"""Where the remedy of the HTTP API speaks to the holder of a token, whom this command line does not know."""
+"""In place of remedies of the HTTP API that speak of tokens: this command line needs none."""
 
 
 @contextmanager
@@ -54,9 +54,9 @@ def _require_database(settings: Settings) -> None:
     """A misspelt folder must not become a new, empty server."""
     if not settings.database_url and not settings.database_file.exists():
         raise CommandFailed(
-            f"There is no server's data in {settings.data_dir}.",
+            f"There is no server data in {settings.data_dir}.",
             Exit.USAGE,
-            remedy="Name its folder with --data-dir or CONSENSUS_DATA_DIR, or begin one: "
+            remedy="Name the folder with --data-dir or CONSENSUS_DATA_DIR, or create one: "
             f"consensus-server database upgrade --data-dir {settings.data_dir}",
         )
 

@@ -72,11 +72,13 @@ def pull(
     temperature: Annotated[float, typer.Option(help="0 to 2; 0 is greedy.")] = _ASKED.temperature,
     max_tokens: Annotated[int, typer.Option(help="Longest answer.", metavar="N")] = _ASKED.max_tokens,
     samples: Annotated[int, typer.Option(help="Answers per prompt.", metavar="N")] = _ASKED.samples,
-    seed: Annotated[int, typer.Option(help="Of the answers.", metavar="N")] = _ASKED.seed,
+    seed: Annotated[int, typer.Option(help="Seed of the answers.", metavar="N")] = _ASKED.seed,
     concurrency: Annotated[int, typer.Option(help="Most requests at the same time.", metavar="N")] = _ASKED.concurrency,
-    attempts: Annotated[int, typer.Option(help="After which an answer is given up.", metavar="N")] = _ASKED.attempts,
+    attempts: Annotated[
+        int, typer.Option(help="Attempts before an answer is given up.", metavar="N")
+    ] = _ASKED.attempts,
     tokens_per_round: Annotated[
-        int | None, typer.Option(help="After which no request begins in a round.", metavar="N")
+        int | None, typer.Option(help="Tokens after which no new request begins in a round.", metavar="N")
     ] = None,
     training_rights: Annotated[
         bool, typer.Option("--training-rights", help="I state that others may train on this model's answers.")

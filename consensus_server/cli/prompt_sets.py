@@ -82,7 +82,7 @@ def find_prompt_set(server: Server, wanted: str) -> Manifest:
     if len(matches) > 1:
         digests = ", ".join(each.digest for each in matches)
         raise CommandFailed(
-            f"Several prompt sets are {wanted}: {digests}.", Exit.USAGE, remedy="Name one by its digest."
+            f"Several prompt sets match {wanted}: {digests}.", Exit.USAGE, remedy="Name one by its digest."
         )
     return matches[0]
 

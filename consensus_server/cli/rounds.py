@@ -17,7 +17,7 @@ from consensus_server.wiring import Server
 
 app = typer.Typer(help="Open, close and look at rounds.", no_args_is_help=True)
 
-NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; the last where left out.", min=1)]
+NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; by default the last.", min=1)]
 
 
 @app.command("open", epilog="Example: consensus-server round open clinics --round-seconds 3600")
@@ -45,7 +45,9 @@ def _open(server: Server, federation: str, number: int | None, *, draft: bool, r
         )
     if draft or round_seconds is not None:
         raise CommandFailed(
-            "A draft that is opened keeps its own time.", Exit.USAGE, remedy="Leave out --draft and --round-seconds."
+            "A draft keeps the duration that it was created with.",
+            Exit.USAGE,
+            remedy="Leave out --draft and --round-seconds.",
         )
     return server.use_cases.rounds.open(SERVER_OPERATOR, federation, number)
 

@@ -33,7 +33,8 @@ EncoderOption = Annotated[
     str | None, typer.Option(help="Name of the encoder, or `hashing`, a stand-in for tests that knows no meaning.")
 ]
 LeaseOption = Annotated[
-    float | None, typer.Option(help="Silence after which a worker has lost its round, in seconds.", metavar="SECONDS")
+    float | None,
+    typer.Option(help="Seconds without a renewed lease after which a worker loses its round.", metavar="SECONDS"),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads of one encoding; 0: as many as cores.", metavar="N")]
 PanelsOption = Annotated[

@@ -15,8 +15,8 @@ from consensus_server.service.access import SERVER_OPERATOR
 app = typer.Typer(help="List and decide appeals against gates.", no_args_is_help=True)
 
 _FEW_FAR_ABOVE = (
-    "A few participants are far more central than the rest. That is no alarm: it does not tell whether they are better. "
-    "Judged answers do: consensus-server evaluate-labels."
+    "A few participants are far more central than the rest. This is not an alarm: it does not show whether they are better. "
+    "Only judged answers can: consensus-server evaluate-labels."
 )
 
 

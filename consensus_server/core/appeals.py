@@ -1,6 +1,6 @@
-"""Appeals: a participant says that a guard refused its answers wrongly, an operator decides.
+"""Appeals: a participant says that a gate wrongly rejected its answers, and an operator decides.
 
-A published round never changes. An upheld appeal exempts the participant from the guard in the rounds that are
+A published round never changes. An upheld appeal exempts the participant from the gate in the rounds that are
 aggregated from then on, until an operator rejects it after all.
 """
 

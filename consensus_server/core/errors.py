@@ -47,7 +47,7 @@ class DomainError(Exception):
     """Root of what a caller can get. Raise one of the leaves: only they have a code."""
 
     code: ClassVar[ProblemCode]
-    """The same on the wire; the groups have none."""
+    """As it stands in the problem on the wire; the groups of errors have none."""
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), *, remedy: str = "") -> None:
         super().__init__(detail)
@@ -127,7 +127,7 @@ class AlreadyExists(Conflict):
 
 
 class AnswerConflict(Conflict):
-    """Another text is held, or stands in the same request, for this prompt and sample."""
+    """A different text is stored, or stands in the same request, for this prompt and sample."""
 
     code = ProblemCode.ANSWER_CONFLICT
 
@@ -139,7 +139,7 @@ class SubmissionSealed(Conflict):
 
 
 class SealMismatch(Conflict):
-    """Count or digest of the seal are not those of the answers held."""
+    """Count or digest of the seal differ from those of the stored answers."""
 
     code = ProblemCode.SEAL_MISMATCH
 
@@ -175,7 +175,7 @@ class InvalidTransition(Conflict):
 
 
 class NothingToAppeal(Conflict):
-    """The gate refused no answer of the caller in the round."""
+    """The gate rejected no answer of the caller in the round."""
 
     code = ProblemCode.NOTHING_TO_APPEAL
 

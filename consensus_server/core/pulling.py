@@ -54,7 +54,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullStatus:
-    """The same for the members of the federation."""
+    """How far the server has come with one participant in a round, for the members of the federation."""
 
     participant: str
     upstream: str

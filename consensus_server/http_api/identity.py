@@ -59,7 +59,7 @@ def spend(context: ApiContext, bucket: str) -> None:
     """Take one request from a caller's allowance. Raises RequestProblem rate_limited."""
     wait = context.rate_limiter.wait_seconds(bucket)
     if wait:
-        detail = f"Too many requests of this caller; the next may come in {wait} s."
+        detail = f"Too many requests from this caller; try again in {wait} s."
         raise RequestProblem(ProblemCode.RATE_LIMITED, detail, retry_seconds=wait)
 
 

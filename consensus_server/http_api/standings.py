@@ -46,7 +46,7 @@ def list_rejections(
 def make_appeal(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, create: wire.AppealCreate
 ) -> wire.Appeal:
-    """Appeal against a gate that refused answers of the caller in this round. For participants."""
+    """Appeal against a gate that rejected answers of the caller in this round. For participants."""
     return translate.to_wire(
         wire.Appeal, service.appeals.make(caller, federation, number, gate=create.gate, text=create.text)
     )

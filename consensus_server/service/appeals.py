@@ -19,7 +19,7 @@ class Appeals:
         self._clock = clock
 
     def make(self, caller: Caller, federation: str, number: int, *, gate: str, text: str) -> Appeal:
-        """Appeal against a gate that refused answers of the caller in a published round; once for each.
+        """Appeal against a gate that rejected answers of the caller in a published round; once for each.
 
         Raises UnknownFederation, Forbidden unless a participant calls, UnknownRound, RoundNotPublished, RoundFailed,
         ValidationFailed for a gate against which there is no appeal, NothingToAppeal, AlreadyExists.
@@ -31,8 +31,8 @@ class Appeals:
         _check_gate(gate)
         with self._store.writing() as tx:
             federation_for(tx, caller, federation, PARTICIPANTS, lock=True)
-            if not _refused(tx, round_, participant, gate):
-                raise NothingToAppeal(f"The gate {gate} refused no answer of {participant.name} in round {number}.")
+            if not _rejected(tx, round_, participant, gate):
+                raise NothingToAppeal(f"The gate {gate} rejected no answer of {participant.name} in round {number}.")
             return tx.appeals.add(round_, participant, gate, text, self._clock.now())
 
     def all(self, caller: Caller, federation: str) -> tuple[Appeal, ...]:
@@ -61,10 +61,10 @@ class Appeals:
 def _check_gate(gate: str) -> None:
     if gate not in APPEALABLE:
         known = ", ".join(sorted(APPEALABLE))
-        fault = Fault("gate", f"there is no appeal against {gate!r}; there is against {known}.")
+        fault = Fault("gate", f"no appeal can be made against {gate!r}; gates that can be appealed: {known}.")
         raise ValidationFailed(f"gate: {fault.message}", [fault])
 
 
-def _refused(tx: Transaction, round_: Round, participant: Participant, gate: str) -> bool:
-    """Whether the gate refused any answer of the participant."""
+def _rejected(tx: Transaction, round_: Round, participant: Participant, gate: str) -> bool:
+    """Whether the gate rejected any answer of the participant."""
     return any(fate.gate == gate and fate.participant == participant.name for fate in fates_of(tx, round_))

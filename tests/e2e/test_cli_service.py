@@ -63,7 +63,7 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
 
     file = answers(tmp_path / "b.jsonl", {"p0": "Yes.", "p1": "No."})
     said = consensus(service, "submit", file, "--epsilon", 3, "--delta", 1e-6, token="b").stdout
-    assert "2 answers held, 2 of them new." in said
+    assert "2 answers stored, 2 of them new." in said
     assert f"answers 2 of the {len(PROMPTS)} prompts" in said
 
     out = tmp_path / "labels.jsonl"

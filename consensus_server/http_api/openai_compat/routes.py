@@ -72,7 +72,7 @@ async def create_chat_completion(
 async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
-    """The same for a bare text."""
+    """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
     panel, consensus = await _consensus(asked, request, caller, context)
     choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
     answer = TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))

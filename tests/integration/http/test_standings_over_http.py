@@ -178,4 +178,4 @@ def test_a_few_far_above_are_told_without_alarm(live, new_arena, run, monkeypatc
     arena = new_arena(live, participants=("anna", "bert", "carl"), quorum=3)
     texts = {"anna": "It is forty-two, {}.", "bert": "It is forty-two then, {}.", "carl": "Nobody knows of {} at all."}
     arena.publish({name: rows(text) for name, text in texts.items()})
-    assert "That is no alarm" in run("round", "reliability", arena.name)
+    assert "This is not an alarm" in run("round", "reliability", arena.name)
