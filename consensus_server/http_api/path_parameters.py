@@ -1,4 +1,4 @@
-"""Parameters that many routes take."""
+"""Parts of the path that many routes take, and the use cases that they call."""
 
 from typing import Annotated, TypeAlias
 

@@ -11,7 +11,7 @@ from consensus_server.ports import Upstream
 _Key = tuple[str, int]
 """(upstream, sample)."""
 
-_let_go: set[asyncio.Task[UpstreamRequest]] = set()
+_cancelled: set[asyncio.Task[UpstreamRequest]] = set()
 """Cancelled requests until they have ended: the event loop itself holds tasks weakly."""
 
 
@@ -91,8 +91,8 @@ def _cancel(tasks: dict[_Key, asyncio.Task[UpstreamRequest]]) -> None:
     """Without waiting for the ends of connections: the answer does not wait for those that were too slow for it."""
     for task in tasks.values():
         if not task.done():
-            _let_go.add(task)
-            task.add_done_callback(_let_go.discard)
+            _cancelled.add(task)
+            task.add_done_callback(_cancelled.discard)
             task.cancel()
 
 
