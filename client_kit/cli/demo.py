@@ -53,10 +53,10 @@ def demo(
 
 def _check(results: "DemoResults", *, as_json: bool) -> None:
     gain, wanted = results.gain("never_taught"), USUAL_GAIN[results.form] / 2
-    verdict = "rose" if gain >= wanted else "did not rise enough"
+    change = "rose" if gain >= wanted else "did not rise enough"
     if not as_json:
         say(
-            f"Check: questions never taught {verdict}, {100 * gain:+.1f} points over training alone ({100 * wanted:.0f} wanted)"
+            f"Check: questions never taught {change}, {100 * gain:+.1f} points over training alone ({100 * wanted:.0f} wanted)"
         )
     if gain < wanted:
         raise typer.Exit(Exit.FAILED)

@@ -58,7 +58,11 @@ FAULTS = {
     "unknown panel": ("[triage]", "[triag]", r"line 18: callers.shop.panels.*there is no panel 'triag'"),
     "unknown rule": ("hybrid", "best", r"line 14: panels.triage.policy: policy.rule: there is no 'best'"),
     "misspelt field": ("deadline_seconds", "dedline_seconds", r"line 13: panels.triage.dedline_seconds: Extra"),
-    "quorum out of reach": ("deadline_seconds: 5", "quorum: 3", r"line 11: .*the quorum is 3, but there are only 2 upstreams"),
+    "quorum out of reach": (
+        "deadline_seconds: 5",
+        "quorum: 3",
+        r"line 11: .*the quorum is 3, but there are only 2 upstreams",
+    ),
     "twice the same": ("[llama, qwen]", "[llama, llama]", r"line 11: .*each upstream has one vote; named twice: llama"),
     "no address": ("http://localhost:8001/v1", "localhost", r"line 3: upstreams.llama.base_url"),
     "two keys": ("model: qwen-3", "model: qwen-3\n    api_key_env: K", r"line 6: .*both set; name one"),
