@@ -168,7 +168,7 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert "70%" in run("round", "rejections", name, "--participant", "carl")
     assert json.loads(run("round", "rejections", name, 1, "--participant", "anna", "--json"))["items"] == []
     header, _, row = run_kit("reliability").partition("carl")
-    assert "Refused" in header
+    assert "Rejected" in header
     assert row.split()[:3] == ["-", "0", "5"]
 
 
