@@ -137,5 +137,5 @@ def _point(caller: Caller, fate: AnswerFate, x: float, y: float) -> MapPoint:
 
 def _refused(message: str) -> ValidationFailed:
     return ValidationFailed(
-        f"method: {message}", [Fault("method", message)], remedy="Choose another method; pca always can be used."
+        f"method: {message}", [Fault("method", message)], remedy="Choose another method; pca can always be used."
     )

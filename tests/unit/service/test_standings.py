@@ -189,7 +189,7 @@ def test_who_may_appeal_against_what(service, sites, monkeypatch):
         service.appeals.make(east, "clinics", 1, gate="repetitive", text="Me too.")
     with pytest.raises(NothingToAppeal):
         service.appeals.make(west, "clinics", 1, gate="garbage", text="Wrong gate.")
-    with pytest.raises(ValidationFailed, match="no appeal against 'empty'"):
+    with pytest.raises(ValidationFailed, match="no appeal can be made against 'empty'"):
         service.appeals.make(west, "clinics", 1, gate="empty", text="Silence is golden.")
     for caller in (OPERATOR, press):
         with pytest.raises(Forbidden):
