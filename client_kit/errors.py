@@ -53,7 +53,7 @@ class MissingExtra(ConsensusError, ImportError):
     """A library of an optional extra is not installed; the message has the command that installs it."""
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional part: pip install 'semantic-consensus[{extra}]'")
+        super().__init__(f"{purpose} needs an optional extra: pip install 'semantic-consensus[{extra}]'")
         self.extra = extra
 
 
@@ -231,7 +231,7 @@ class AlreadyExists(Conflict):
 
 
 class AnswerConflict(Conflict):
-    """Another text is held for this prompt and sample; `replace=True` exchanges it before the seal."""
+    """A different text is stored for this prompt and sample; `replace=True` replaces it before the seal."""
 
     code = "answer_conflict"
 
@@ -279,7 +279,7 @@ class InvalidTransition(Conflict):
 
 
 class NothingToAppeal(Conflict):
-    """The gate refused no answer of the caller in the round."""
+    """The gate rejected no answer of the caller in the round."""
 
     code = "nothing_to_appeal"
 

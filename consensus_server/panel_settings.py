@@ -1,6 +1,6 @@
 """The panels file: which upstream APIs there are, which of them answer together, and who may ask.
 
-YAML, named by `CONSENSUS_PANELS_FILE`. Faults are told with their line. It holds no secret: keys are named by environment
+YAML, named by `CONSENSUS_PANELS_FILE`. Errors name the line. It holds no secret: keys are named by environment
 variable or file, callers by the hash of their token.
 """
 
@@ -131,9 +131,9 @@ class PanelSettings(PanelModel):
     @model_validator(mode="after")
     def _within_reach(self) -> Self:
         if twice := {name for name in self.upstreams if self.upstreams.count(name) > 1}:
-            raise ValueError(f"an upstream has one vote; twice: {', '.join(sorted(twice))}")
+            raise ValueError(f"each upstream has one vote; named twice: {', '.join(sorted(twice))}")
         if self.quorum > len(self.upstreams):
-            raise ValueError(f"quorum is {self.quorum}, and there are {len(self.upstreams)} upstreams")
+            raise ValueError(f"the quorum is {self.quorum}, but there are only {len(self.upstreams)} upstreams")
         return self
 
 
@@ -155,7 +155,7 @@ class PanelsFile(PanelModel):
     @model_validator(mode="before")
     @classmethod
     def _names_for_references(cls, data: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - whatever the file holds
-        """What panels and callers refer to, so that a wrong name is told with its own line."""
+        """What panels and callers refer to, so that the error for a wrong name has its own line."""
         if isinstance(data, dict) and info.context is not None:
             info.context.update({part: set(data.get(part) or ()) for part in ("upstreams", "panels")})
         return data

@@ -9,16 +9,16 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from consensus_server.core.appeals import Appeal, Outcome
+from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
+from consensus_server.core.appeals import Appeal
 from consensus_server.core.encoders import EncoderIdentity
-from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Role, Terms
+from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
 from consensus_server.core.inference import Question, Reply
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
-from consensus_server.core.rounds import Answer, Event, EventKind, Round
+from consensus_server.core.rounds import Answer, AnswerKey, Event, Round
 
 __all__ = [
     "AggregateFile",
@@ -61,19 +61,14 @@ class Encoder(Protocol):
         """True for an encoder that knows no meaning and exists for tests."""
         ...
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Vectors of unit length, in the order of `texts`; zeros for a text without content.
-
-        The same set of texts gives the same bytes, whatever its order.
-        """
-        ...
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same vectors, and those of the texts' openings: what fits into the first window of the encoder.
+        """Vectors of the texts, and of their openings: what fits into the first window of the encoder.
 
-        One pass gives both. Relevance and copies are measured on openings, where texts of unlike length are alike.
+        Rows are of unit length and in the order of `texts`; zeros for a text without content. Equal sets of texts give
+        equal bytes, whatever their order. One pass gives both: relevance and copies are measured on openings, where texts
+        of unlike length are alike.
         """
         ...
 
@@ -318,7 +313,7 @@ class SubmissionStore(Protocol):
 
     def held(
         self, round_: Round, participant: Participant, prompt_ids: Collection[str] | None = None
-    ) -> Mapping[tuple[str, int], str]:
+    ) -> Mapping[AnswerKey, str]:
         """Content digests by (prompt_id, sample), in that order; of `prompt_ids` only where given."""
         ...
 
@@ -328,7 +323,7 @@ class SubmissionStore(Protocol):
         """Store answers with their content digests; none of their keys may be held."""
         ...
 
-    def remove(self, round_: Round, participant: Participant, keys: Collection[tuple[str, int]]) -> None:
+    def remove(self, round_: Round, participant: Participant, keys: Collection[AnswerKey]) -> None:
         """Forget the answers with these (prompt_id, sample)."""
         ...
 
@@ -402,7 +397,7 @@ class AppealStore(Protocol):
 
     def get(self, federation: Federation, number: int) -> Appeal | None: ...
 
-    def resolve(self, federation: Federation, number: int, outcome: Outcome, note: str, at: datetime) -> None: ...
+    def resolve(self, federation: Federation, number: int, outcome: AppealOutcome, note: str, at: datetime) -> None: ...
 
     def exemptions(self, federation: Federation) -> tuple[tuple[str, str], ...]:
         """(participant, gate) of the pairs whose last resolved appeal was upheld, sorted."""

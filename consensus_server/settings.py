@@ -93,7 +93,7 @@ class Settings(BaseModel):
     @classmethod
     def _known_level(cls, value: str) -> str:
         if value.lower() not in {"debug", "info", "warning", "error"}:
-            raise ValueError("is none of debug, info, warning, error")
+            raise ValueError("must be debug, info, warning or error")
         return value.lower()
 
     @field_validator("encoder_url")
@@ -101,16 +101,16 @@ class Settings(BaseModel):
     def _address(cls, value: str) -> str:
         address = urlsplit(value)
         if value and (address.scheme not in {"http", "https"} or not address.hostname):
-            raise ValueError("is no address like https://host/v1")
+            raise ValueError("must be an address such as https://host/v1")
         if address.username or address.password or address.query:
-            raise ValueError("holds more than an address: a key belongs into encoder_key_file or a variable")
+            raise ValueError("must be the address alone; put the key into encoder_key_file or a variable")
         return value.rstrip("/")
 
     @field_validator("operator_token")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MIN_TOKEN_CHARS:
-            raise ValueError(f"is shorter than {MIN_TOKEN_CHARS} characters, which can be guessed")
+            raise ValueError(f"must have at least {MIN_TOKEN_CHARS} characters; a shorter token can be guessed")
         return value
 
     @property
@@ -128,7 +128,7 @@ class Settings(BaseModel):
         try:
             self.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingsError(f"The data folder {self.data_dir} cannot be made: {error.strerror}.") from None
+            raise SettingsError(f"The data folder {self.data_dir} cannot be created: {error.strerror}.") from None
 
     @property
     def token_file(self) -> Path:
@@ -159,7 +159,9 @@ def _readable(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         name = str(fault["loc"][0]) if fault["loc"] else "settings"
-        lines.append(f"{PREFIX}{name.upper()} (or --{name.replace('_', '-')}): {fault['msg']}")
+        lines.append(
+            f"{PREFIX}{name.upper()} (or --{name.replace('_', '-')}): {fault['msg'].removeprefix('Value error, ')}"
+        )
     return "\n".join(lines)
 
 
@@ -175,10 +177,10 @@ def operator_token(settings: Settings) -> str:
         _make_token_file(path)
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The operator's token cannot be kept in {path}: {error}.") from None
+        raise SettingsError(f"The operator's token cannot be stored in {path}: {error}.") from None
     if len(token) < MIN_TOKEN_CHARS:
         raise SettingsError(
-            f"{path} holds no token of {MIN_TOKEN_CHARS} characters or more; delete it to get a new one."
+            f"{path} does not hold a token of at least {MIN_TOKEN_CHARS} characters; delete the file to get a new one."
         )
     return token
 

@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from structlog.tracebacks import ExceptionDictTransformer
 
 from consensus_server.backends.clock import SystemClock
-from consensus_server.backends.encoders import EncoderError, Endpoint, load_encoder
-from consensus_server.backends.encoders.openai_endpoint import read_key
+from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, load_encoder
+from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.projections import umap_plane
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
@@ -149,23 +149,23 @@ def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encode
         threads=settings.encoder_threads or None,
         prefix=settings.encoder_prefix,
         tokens=settings.encoder_tokens or None,
-        endpoint=_endpoint(settings),
+        api=_embeddings_api(settings),
         store=store,
     )
 
 
-def _endpoint(settings: Settings) -> Endpoint | None:
+def _embeddings_api(settings: Settings) -> EmbeddingsApi | None:
     if not settings.encoder_url or not settings.encoder_dimension:
         return None
-    return Endpoint(
+    return EmbeddingsApi(
         settings.encoder_url,
         settings.encoder_dimension,
-        key=_endpoint_key(settings),
+        key=_embeddings_key(settings),
         revision=settings.encoder_revision,
     )
 
 
-def _endpoint_key(settings: Settings) -> str | None:
+def _embeddings_key(settings: Settings) -> str | None:
     """By name only, so that it stands in no list of processes and in no settings."""
     if settings.encoder_key_file is not None:
         return read_key(settings.encoder_key_file)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+"""As `command_line.Exit` has it, whose libraries may be what was being loaded."""
 
 
 def __getattr__(name: str) -> "typer.Typer":

@@ -1,12 +1,9 @@
 """The commands of `consensus`, and what becomes of their errors."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from client_kit._version import __version__
 from client_kit.cli import (
@@ -25,54 +22,48 @@ from client_kit.cli import (
     schema,
     submit,
 )
-from client_kit.cli.output import EXIT_TABLE, Exit, errors, explain, say
-from client_kit.errors import ConfigurationError, ConsensusError
-
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
-"""What the library raises for a wrong command line."""
-
-
-class Commands(TyperGroup):
-    """Ends every command that fails with one message and an exit code."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (a private type of the library)
-        """Remember whether a program is listening: its errors come as JSON."""
-        ctx.meta["as_json"] = "--json" in args
-        with _usage_explained(as_json=ctx.meta["as_json"]):
-            return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
-        """Run the command."""
-        try:
-            with _usage_explained(as_json=ctx.meta["as_json"]):
-                return super().invoke(ctx)
-        except ConsensusError as error:
-            raise typer.Exit(explain(error, as_json=ctx.meta["as_json"])) from error
-        except OSError as error:
-            if error.filename is None:  # a pipe that closed, a socket: not about a file that somebody named
-                raise
-            failed = ConsensusError(f"{error.filename}: {error.strerror}. Check the path, its rights and the disk")
-            raise typer.Exit(explain(failed, as_json=ctx.meta["as_json"])) from error
-        except KeyboardInterrupt:
-            errors.print("Interrupted. What is done is kept: the same command goes on from there.")
-            raise typer.Exit(Exit.INTERRUPTED) from None
+from client_kit.command_line import EXIT_TABLE, CommandFailed, Commands, Exit, say
+from client_kit.errors import (
+    ConfigurationError,
+    ConsensusError,
+    NotFound,
+    ProblemError,
+    PromptSetError,
+    ServerFault,
+    ServiceError,
+)
 
 
-@contextmanager
-def _usage_explained(*, as_json: bool) -> Iterator[None]:
-    """A wrong command line as JSON for a program; a person gets what the library writes."""
-    try:
-        yield
-    except UsageError as error:
-        if not as_json:
-            raise
-        message = error.format_message()  # type: ignore[attr-defined]  # see UsageError
-        raise typer.Exit(explain(ConfigurationError(message), as_json=True)) from error
+class KitCommands(Commands):
+    """Errors of the kit end a command with the exit code of their kind."""
+
+    interrupted = "Interrupted. What is done is kept: run the same command again to go on from there."
+
+    @staticmethod
+    def failure_of(error: Exception) -> CommandFailed | None:
+        """The kit's own errors; nothing else is expected."""
+        if not isinstance(error, ConsensusError):
+            return None
+        problem = error.received_code if isinstance(error, ProblemError) else ""
+        return CommandFailed(str(error), exit_code(error), problem=problem)
+
+
+def exit_code(error: ConsensusError) -> Exit:
+    """How a command ends that met this error."""
+    if isinstance(error, PromptSetError):
+        return Exit.BAD_FILE
+    if isinstance(error, ConfigurationError):
+        return Exit.USAGE
+    if isinstance(error, NotFound):
+        return Exit.UNKNOWN
+    if isinstance(error, ServerFault) or (isinstance(error, ServiceError) and not isinstance(error, ProblemError)):
+        return Exit.NO_SERVER
+    return Exit.FAILED
 
 
 app = typer.Typer(
     name="consensus",
-    cls=Commands,
+    cls=KitCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

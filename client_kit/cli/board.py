@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from client_kit.cli.join import describe
-from client_kit.cli.output import errors
+from client_kit.command_line import errors
 from client_kit.federation.progress import Progress, Step
 
 _QUIET = {Step.ANSWERING, Step.QUEUED, Step.WAITING}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.board import Board
-from client_kit.cli.output import JsonOption, print_json, print_table, say
+from client_kit.command_line import JsonOption, print_json, print_table, say
 
 
 def compare(

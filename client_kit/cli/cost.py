@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from client_kit.cli.output import JsonOption, print_json, print_table, say
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from client_kit.comparison.architectures import ARCHITECTURES, Architecture, architecture
 from client_kit.comparison.cost import METHODS, Budget, cost, explain
 from client_kit.errors import MissingExtra
@@ -21,10 +21,12 @@ def cost_of(  # noqa: PLR0917 - a command's options are its parameters
         str, typer.Option(help="Published name, or a folder with a config.json.")
     ] = "meta-llama/Llama-3.1-8B",
     method: Annotated[list[str] | None, typer.Option(help="A method; repeat for each. By default all.")] = None,
-    rank: Annotated[int, typer.Option(help="Of LoRA and LoReFT.")] = 16,
+    rank: Annotated[int, typer.Option(help="Rank of LoRA and LoReFT.")] = 16,
     targets: Annotated[str, typer.Option(help="Matrices with an adapter: qv, attention or all-linear.")] = "all-linear",
-    precision: Annotated[str, typer.Option(help="Of what travels: float32, bfloat16 or float16.")] = "bfloat16",
-    participants: Annotated[int, typer.Option(help="FLoRA sends everybody's factors back.")] = 5,
+    precision: Annotated[
+        str, typer.Option(help="Number format on the wire: float32, bfloat16 or float16.")
+    ] = "bfloat16",
+    participants: Annotated[int, typer.Option(help="Participants, for FLoRA: it sends everyone's factors back.")] = 5,
     prompts: Annotated[int, typer.Option(help="Public prompts of a round.")] = 1_000,
     answer_tokens: Annotated[int, typer.Option(help="Tokens of an answer.")] = 128,
     bytes_per_token: Annotated[float, typer.Option(help="UTF-8 bytes of a token, uncompressed.")] = 4.2,
@@ -77,7 +79,7 @@ def _write_plot(file: Path, budget: Budget) -> None:
     try:
         figure = _figure(budget)
     except ImportError as error:
-        raise MissingExtra("the plot", "report") from error
+        raise MissingExtra("The plot", "report") from error
     write_whole(file, figure.to_html(include_plotlyjs=True))
 
 

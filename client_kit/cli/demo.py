@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from client_kit.cli.board import Board
-from client_kit.cli.output import Exit, JsonOption, console, print_json, say
+from client_kit.command_line import Exit, JsonOption, console, print_json, say
 
 if TYPE_CHECKING:
     from client_kit.pocket.results import DemoResults
@@ -21,7 +21,7 @@ for seeds 0, 1, 2: full .612, .587, .574; smoke .096, .378, .272. See docs/exper
 def demo(
     *,
     smoke: Annotated[bool, typer.Option("--smoke", help="The small form: three participants, two rounds.")] = False,
-    seed: Annotated[int, typer.Option(help="Draws base models, private data and training.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of base models, private data and training.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder for report.html, results.json and work/.")] = Path("demo-output"),
     cache: Annotated[Path | None, typer.Option(help="Folder of cached base models; the user's by default.")] = None,
     check: Annotated[
@@ -53,10 +53,10 @@ def demo(
 
 def _check(results: "DemoResults", *, as_json: bool) -> None:
     gain, wanted = results.gain("never_taught"), USUAL_GAIN[results.form] / 2
-    verdict = "rose" if gain >= wanted else "did not rise enough"
+    change = "rose" if gain >= wanted else "did not rise enough"
     if not as_json:
         say(
-            f"Check: questions never taught {verdict}, {100 * gain:+.1f} points over training alone ({100 * wanted:.0f} wanted)"
+            f"Check: questions never taught {change}, {100 * gain:+.1f} points over training alone ({100 * wanted:.0f} wanted)"
         )
     if gain < wanted:
         raise typer.Exit(Exit.FAILED)

@@ -14,8 +14,8 @@ import typer
 
 from client_kit._version import __version__
 from client_kit.cli.connection import TokenFileOption
-from client_kit.cli.output import Exit, JsonOption, console, print_json
 from client_kit.client import ConsensusClient, RetryPolicy
+from client_kit.command_line import Exit, JsonOption, console, print_json
 from client_kit.errors import ConfigurationError, ConsensusError
 from client_kit.settings_files import read_secret
 
@@ -31,8 +31,8 @@ ENOUGH_BYTES = 2 * 10**9
 """Free disk below which a warning is due: a checkpoint of a small model for every round."""
 
 
-class Verdict(StrEnum):
-    """How a check came out."""
+class CheckStatus(StrEnum):
+    """Result of a check."""
 
     GOOD = "ok"
     WARNING = "warning"
@@ -46,7 +46,7 @@ class Check:
     """One thing that was looked at."""
 
     subject: str
-    verdict: Verdict
+    verdict: CheckStatus
     found: str
     remedy: str = ""
 
@@ -69,20 +69,22 @@ def doctor(
     else:
         for check in checks:
             _show(check)
-    if any(check.verdict is Verdict.FAULT for check in checks):
+    if any(check.verdict is CheckStatus.FAULT for check in checks):
         raise typer.Exit(Exit.FAILED)
 
 
 def _installation() -> Iterator[Check]:
-    yield Check("python", Verdict.GOOD, sys.version.split()[0])
-    yield Check("semantic-consensus", Verdict.GOOD, __version__)
+    yield Check("python", CheckStatus.GOOD, sys.version.split()[0])
+    yield Check("semantic-consensus", CheckStatus.GOOD, __version__)
     for extra, libraries in EXTRAS.items():
         found = {library: _version(library) for library in libraries}
         if missing := [library for library, number in found.items() if number is None]:
             remedy = f"if you need it: pip install 'semantic-consensus[{extra}]'"
-            yield Check(f"extra {extra}", Verdict.ABSENT, f"without {', '.join(missing)}", remedy)
+            yield Check(f"extra {extra}", CheckStatus.ABSENT, f"without {', '.join(missing)}", remedy)
         else:
-            yield Check(f"extra {extra}", Verdict.GOOD, ", ".join(f"{name} {number}" for name, number in found.items()))
+            yield Check(
+                f"extra {extra}", CheckStatus.GOOD, ", ".join(f"{name} {number}" for name, number in found.items())
+            )
 
 
 def _version(library: str) -> str | None:
@@ -94,8 +96,8 @@ def _version(library: str) -> str | None:
 
 def _hub() -> Check:
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
-        return Check("model hub", Verdict.GOOD, "off (HF_HUB_OFFLINE): models come from folders and packages")
-    return Check("model hub", Verdict.GOOD, "on: models named without a folder are downloaded")
+        return Check("model hub", CheckStatus.GOOD, "off (HF_HUB_OFFLINE): models come from folders and packages")
+    return Check("model hub", CheckStatus.GOOD, "on: models named without a folder are downloaded")
 
 
 def _disk(work: Path) -> Check:
@@ -104,23 +106,26 @@ def _disk(work: Path) -> Check:
     found = f"{free / 1e9:.1f} GB free at {there}"
     if free < ENOUGH_BYTES:
         return Check(
-            "disk", Verdict.WARNING, found, "every round keeps a checkpoint: make room, or choose another work folder"
+            "disk",
+            CheckStatus.WARNING,
+            found,
+            "every round keeps a checkpoint: make room, or choose another work folder",
         )
-    return Check("disk", Verdict.GOOD, found)
+    return Check("disk", CheckStatus.GOOD, found)
 
 
 def _service(server: str | None, token_file: Path | None) -> Iterator[Check]:
     if server is None:
-        yield Check("server", Verdict.ABSENT, "not asked", "name one: --server URL")
+        yield Check("server", CheckStatus.ABSENT, "not asked", "name one: --server URL")
         return
     try:
         with ConsensusClient(server, _token_if_any(token_file), retry=RetryPolicy(attempts=1)) as client:
-            yield Check("server", Verdict.GOOD, f"{server}, version {client.health().version}")
+            yield Check("server", CheckStatus.GOOD, f"{server}, version {client.health().version}")
             yield from _readiness(client)
             yield _identity(client, given=_token_if_any(token_file) is not None)
     except ConsensusError as error:
         yield Check(
-            "server", Verdict.FAULT, str(error), "check the address, and that `consensus-server serve` runs there"
+            "server", CheckStatus.FAULT, str(error), "check the address, and that `consensus-server serve` runs there"
         )
 
 
@@ -135,31 +140,38 @@ def _token_if_any(file: Path | None) -> str | None:
 
 def _readiness(client: ConsensusClient) -> Iterator[Check]:
     state = client.readiness()
-    verdict = Verdict.GOOD if state.ready else Verdict.FAULT
+    verdict = CheckStatus.GOOD if state.ready else CheckStatus.FAULT
     yield Check("readiness", verdict, f"database {state.database}", "" if state.ready else "wait, or ask the operator")
     if state.encoder is None:
-        yield Check("encoder", Verdict.FAULT, state.encoder_failure or "still loading", "wait, or ask the operator")
+        yield Check("encoder", CheckStatus.FAULT, state.encoder_failure or "still loading", "wait, or ask the operator")
         return
     card = state.encoder
     found = f"{card.name}, {card.dimension} dimensions, {card.dtype}, weights {card.weights[:12]}, identity {card.digest[:12]}"
     if state.stand_in:
-        yield Check("encoder", Verdict.WARNING, found, "this is a stand-in that knows no meaning: for tests only")
+        yield Check("encoder", CheckStatus.WARNING, found, "this is a stand-in that knows no meaning: for tests only")
     else:
-        yield Check("encoder", Verdict.GOOD, found)
+        yield Check("encoder", CheckStatus.GOOD, found)
 
 
 def _identity(client: ConsensusClient, *, given: bool) -> Check:
     if not given:
-        return Check("token", Verdict.ABSENT, "none given", "set CONSENSUS_TOKEN, or --token-file")
+        return Check("token", CheckStatus.ABSENT, "none given", "set CONSENSUS_TOKEN, or --token-file")
     try:
         identity = client.identity()
     except ConsensusError as error:
-        return Check("token", Verdict.FAULT, str(error), "ask the operator for a new token")
+        return Check("token", CheckStatus.FAULT, str(error), "ask the operator for a new token")
     where = identity.federation or "every federation"
-    return Check("token", Verdict.GOOD, f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}")
+    return Check(
+        "token", CheckStatus.GOOD, f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}"
+    )
 
 
-_COLOURS = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.FAULT: "red", Verdict.ABSENT: "dim"}
+_COLOURS = {
+    CheckStatus.GOOD: "green",
+    CheckStatus.WARNING: "yellow",
+    CheckStatus.FAULT: "red",
+    CheckStatus.ABSENT: "dim",
+}
 
 
 def _show(check: Check) -> None:

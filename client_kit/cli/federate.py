@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from client_kit.cli.board import Board
-from client_kit.cli.output import Exit, JsonOption, print_json, print_table, say
+from client_kit.command_line import Exit, JsonOption, print_json, print_table, say
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.runner import FederationOutcome, run_federation
 from client_kit.settings_files import load_settings

@@ -17,7 +17,7 @@ from client_kit.cli.join import (
     limited,
     show_estimate,
 )
-from client_kit.cli.output import JsonOption, print_json, say
+from client_kit.command_line import JsonOption, print_json, say
 from client_kit.federation.joining import Generated, estimate_round
 from client_kit.federation.joining import generate as generate_answers
 from client_kit.settings import ParticipantSettings

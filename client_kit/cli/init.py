@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from client_kit.cli.output import say
+from client_kit.command_line import say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.scaffold import GENERATORS, TRAINERS, federation_file, participant_file
@@ -16,7 +16,7 @@ from client_kit.settings_files import load_settings
 
 
 class Subject(StrEnum):
-    """Of what a file is written."""
+    """What a settings file is for."""
 
     PARTICIPANT = "participant"
     FEDERATION = "federation"
@@ -30,13 +30,13 @@ _MODELS: dict[Subject, type[Settings]] = {
 
 
 def init(
-    subject: Annotated[Subject, typer.Argument(help="Of what.")],
+    subject: Annotated[Subject, typer.Argument(help="What the file is for.")],
     out: Annotated[
         Path | None, typer.Option("--out", help="File to write; by default participant.yaml or federation.yaml.")
     ] = None,
     generator: Annotated[str, typer.Option(help=f"Where answers come from: {', '.join(GENERATORS)}.")] = "transformers",
     trainer: Annotated[
-        str | None, typer.Option(help=f"Who trains: {', '.join(TRAINERS)}; by default sft where the model is here.")
+        str | None, typer.Option(help=f"Trainer: {', '.join(TRAINERS)}; by default sft for a model that runs here.")
     ] = None,
 ) -> None:
     """Write a commented settings file, with every field and its meaning. An existing file is left alone.
@@ -45,7 +45,7 @@ def init(
     """
     file = out or Path(f"{subject.value}.yaml")
     if file.exists():
-        raise ConfigurationError(f"{file} is there already; name another with --out, or remove it")
+        raise ConfigurationError(f"{file} already exists; name another file with --out, or remove it")
     trained = trainer or ("sft" if generator in TRAINABLE else "none")
     content = _MAKERS[subject](_known(generator, GENERATORS, "--generator"), _known(trained, TRAINERS, "--trainer"))
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def init(
         file.unlink()
         raise
     command = "join" if subject is Subject.PARTICIPANT else "federate"
-    say(f"{file} is written. Fill in what is yours, then: consensus {command} {file}")
+    say(f"{file} is written. Fill in your own values, then: consensus {command} {file}")
 
 
 def _known(name: str, known: Collection[str], option: str) -> str:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from client_kit import wiring
-from client_kit.cli.output import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.joining import Estimate, estimate_round, take_part
 from client_kit.federation.progress import Progress, Step, print_record
@@ -20,13 +20,13 @@ from client_kit.settings_files import load_settings
 
 SettingsArgument = Annotated[Path, typer.Argument(help="YAML file; its fields: consensus schema participant.")]
 LimitOption = Annotated[
-    float | None, typer.Option(min=0, help="Most money for answers, in place of the file's spending.limit.")
+    float | None, typer.Option(min=0, help="Highest cost of answers, in place of the file's spending.limit.")
 ]
 LimitTokensOption = Annotated[
     int | None, typer.Option(min=1, help="Most tokens, in place of the file's spending.limit_tokens.")
 ]
 EstimateOption = Annotated[
-    bool, typer.Option("--estimate", help="Print what a round's answers can take at most, and ask nothing.")
+    bool, typer.Option("--estimate", help="Print the most that a round's answers can cost, and generate none.")
 ]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, print_json, say
+from client_kit.command_line import JsonOption, print_json, say
 from client_kit.exports import ExportFormat, export_labels
 from client_kit.wire import RoundState
 
@@ -25,7 +25,9 @@ def labels(
     ] = 0.0,
     out: Annotated[Path | None, typer.Option("--out", help="File to write; by default standard output.")] = None,
     form: Annotated[ExportFormat, typer.Option("--format", help="For which trainer.")] = ExportFormat.JSONL,
-    minimum_confidence: Annotated[float, typer.Option(min=0, max=1, help="Leave out labels below it.")] = 0.0,
+    minimum_confidence: Annotated[
+        float, typer.Option(min=0, max=1, help="Leave out labels with lower confidence.")
+    ] = 0.0,
     as_json: JsonOption = False,
 ) -> None:
     """Fetch the pseudo-labels of a published round, ready to train on. `--json` prints a summary of a written file.

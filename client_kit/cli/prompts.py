@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from client_kit.cli.output import Exit, JsonOption, print_json, print_table, say
+from client_kit.command_line import Exit, JsonOption, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.overlap import overlap, read_private_prompts, read_rows
 from client_kit.prompts import (

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, print_json, print_table, say
 from client_kit.client import ConsensusClient
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from client_kit.errors import UnknownRound
 from client_kit.wire import RoundState
 
@@ -40,7 +40,7 @@ def reliability(
     number: RoundOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far a published round trusted you, and by what name from earlier rounds you began.
+    """How far a published round trusted you, and the reputation from earlier rounds with which you began.
 
     Example: consensus reliability --server http://127.0.0.1:8000 --token-file token
     """
@@ -61,13 +61,13 @@ def reliability(
         )
         for each in found
     ]
-    columns = ("Participant", "Mean", "Prompts", "Refused", "Name before", "Reliability", "Weight")
+    columns = ("Participant", "Mean", "Prompts", "Rejected", "Reputation", "Reliability", "Weight")
     print_table(columns, rows, empty="The federation trusts all participants alike.")
 
 
 def appeal(
     gate: Annotated[
-        str | None, typer.Argument(help="Gate that refused your answers; left out, your appeals are listed.")
+        str | None, typer.Argument(help="Gate that rejected your answers; leave it out to list your appeals.")
     ] = None,
     text: Annotated[str | None, typer.Argument(help="Why it was wrong; the operator reads it.")] = None,
     *,
@@ -77,7 +77,7 @@ def appeal(
     number: RoundOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Appeal against a gate, or list your appeals with the operator's word on them.
+    """Appeal against a gate, or list your appeals with the operator's decisions.
 
     Example: consensus appeal repetitive "Our answers quote the same guideline." --server http://127.0.0.1:8000
     """

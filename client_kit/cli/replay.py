@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from client_kit.cli.output import JsonOption, errors, print_json, print_table, say
+from client_kit.command_line import JsonOption, errors, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.replay import Replay, Stage
 from client_kit.federation.replay import replay as play

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from client_kit.cli.output import print_json
+from client_kit.command_line import print_json
 from client_kit.comparison.plan import Plan
 from client_kit.federation.configuration import FederationSettings
 from client_kit.prompts import prompt_set_schemas
@@ -33,7 +33,7 @@ _MODELS: dict[Subject, type[BaseModel]] = {
 }
 
 
-def schema(subject: Annotated[Subject, typer.Argument(help="Of what.")]) -> None:
+def schema(subject: Annotated[Subject, typer.Argument(help="What to describe.")]) -> None:
     """Print the JSON schema of a file: fields, meaning, ranges, defaults. Editors complete and check with it.
 
     Example: consensus schema participant > participant.schema.json

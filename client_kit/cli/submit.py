@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.progress import track
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.cli.output import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean
@@ -29,9 +29,9 @@ def submit(
     federation: FederationOption = None,
     token_file: TokenFileOption = None,
     number: RoundOption = None,
-    seal: Annotated[bool, typer.Option(help="Declare the submission complete; only then it counts.")] = True,
+    seal: Annotated[bool, typer.Option(help="Declare the submission complete; it counts only then.")] = True,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Exchange answers that the server holds with other texts.")
+        bool, typer.Option("--replace", help="Replace answers that are stored with a different text.")
     ] = False,
     training_rights: Annotated[
         bool, typer.Option("--training-rights", help="I state that others may train on these answers.")
@@ -40,7 +40,7 @@ def submit(
         float | None,
         typer.Option(help="I state: all trainings of my model so far are (epsilon, delta)-private for each record."),
     ] = None,
-    delta: Annotated[float | None, typer.Option(help="Goes with --epsilon.")] = None,
+    delta: Annotated[float | None, typer.Option(help="The delta that belongs to --epsilon.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Submit answers from a file, cleaned as the federation agreed. A repetition sends what is missing.
@@ -55,7 +55,7 @@ def submit(
         if not kept:  # a seal cannot be undone: nothing must not become the submission by mistake
             reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
             raise ConfigurationError(
-                f"no answer of {answers} is left to send ({reasons}); nothing was sent or sealed. Give other answers"
+                f"no answer in {answers} is left to send ({reasons}); nothing was sent or sealed. Provide other answers"
             )
         prompts = client.prompt_set(agreed.prompt_set).prompt_count
         covered = len({answer.prompt_id for answer in kept})
@@ -70,7 +70,7 @@ def submit(
     if as_json:
         print_json(outcome)
         return
-    say(f"Round {chosen} of {agreed.federation}: {submission.count} answers held, {submission.stored} of them new.")
+    say(f"Round {chosen} of {agreed.federation}: {submission.count} answers stored, {submission.stored} of them new.")
     if covered < FEW * prompts:
         say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
     for reason, count in dropped.items():
@@ -78,7 +78,7 @@ def submit(
     say(
         "Sealed: the submission counts."
         if receipt
-        else "Not sealed: it does not count before `consensus submit` without --no-seal."
+        else "Not sealed: it counts only after `consensus submit` without --no-seal."
     )
 
 

@@ -1,5 +1,6 @@
 """The HTTP contract of a consensus server: messages, limits, digests, problem codes and paths. Pydantic only."""
 
+from client_kit.vocabulary import Abstention, AppealOutcome, EventKind, ProblemCode, PullState, Role, RoundState
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.digests import canonical_json, content_digest, rows_digest, submission_digest
 from client_kit.wire.federations import (
@@ -16,7 +17,6 @@ from client_kit.wire.federations import (
     ParticipantToken,
     ParticipantUpdate,
     Refusals,
-    Role,
     TruncatedAnswers,
 )
 from client_kit.wire.health import Health, Readiness
@@ -30,7 +30,7 @@ from client_kit.wire.parameters import (
     TensorSpec,
     UpdateCard,
 )
-from client_kit.wire.problems import PROBLEM_MEDIA_TYPE, FieldProblem, Problem, ProblemCode
+from client_kit.wire.problems import PROBLEM_MEDIA_TYPE, FieldProblem, Problem
 from client_kit.wire.prompt_sets import (
     Equivalence,
     Manifest,
@@ -40,7 +40,6 @@ from client_kit.wire.prompt_sets import (
     prompt_set_digest,
 )
 from client_kit.wire.pseudo_labels import (
-    Abstention,
     AnswerFate,
     ClusterShare,
     PromptExplanation,
@@ -48,10 +47,9 @@ from client_kit.wire.pseudo_labels import (
     PseudoLabelPage,
     pseudo_labels_digest,
 )
-from client_kit.wire.pulling import Endpoint, PullList, PullState, PullStatus
+from client_kit.wire.pulling import Endpoint, PullList, PullStatus
 from client_kit.wire.rounds import (
     EncoderCard,
-    EventKind,
     Exemption,
     ParticipantPrivacy,
     PrivacyCard,
@@ -62,7 +60,6 @@ from client_kit.wire.rounds import (
     RoundEvent,
     RoundFailure,
     RoundList,
-    RoundState,
     RoundTimings,
     Spread,
     SupportRow,
@@ -73,7 +70,6 @@ from client_kit.wire.standings import (
     Appeal,
     AppealCreate,
     AppealList,
-    AppealOutcome,
     AppealResolution,
     Rejection,
     RejectionPage,

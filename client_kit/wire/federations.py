@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from client_kit.vocabulary import Role
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
@@ -86,13 +87,13 @@ class ConsensusPolicy(Request):
     seed: int = 0
     """For rules that draw."""
     guards: bool = True
-    """On: answers that are garbage, off topic, over-long or repeated across prompts are refused, and copies share a vote."""
+    """On: answers that are garbage, off topic, over-long or repeated across prompts are rejected, and copies share a vote."""
     reliability: bool = True
     """On: `fused` and `hybrid` trust a participant by how well its answers to the round's other prompts stand."""
     length_penalty: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] = 0.9
     """Share of the round's own effect of length on support that `fused` and `hybrid` take from answers longer than their pool's mean; 0: nothing, 1: all, above: the long are held back."""
     half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
-    """Rounds after which half of a participant's name from earlier rounds is left; 0: each round begins anew."""
+    """Rounds after which half of a participant's reputation from earlier rounds is left; 0: each round begins anew."""
     calibration: Calibration | None = None
     """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
 
@@ -155,17 +156,6 @@ class FederationList(WireModel):
     """The federations that the caller may see."""
 
     items: list[Federation]
-
-
-class Role(StrEnum):
-    """What a token allows."""
-
-    OPERATOR = "operator"
-    """Opens and closes rounds, adds participants, sees who answered what."""
-    PARTICIPANT = "participant"
-    """Submits, seals, fetches pseudo-labels, sees the fate of its own answers."""
-    OBSERVER = "observer"
-    """Reads rounds, cards and events."""
 
 
 class ParticipantCreate(Request):

@@ -84,7 +84,7 @@ class ParameterReceipt(WireModel):
     rank: int
     examples: int
     unchanged: bool
-    """Whether the server held this very file already."""
+    """True where this file was stored already."""
 
 
 class UpdateCard(WireModel):

@@ -1,26 +1,11 @@
 """Pseudo-labels: what a round gives back."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 
+from client_kit.vocabulary import Abstention
 from client_kit.wire.base import WireModel
 from client_kit.wire.digests import rows_digest
 from client_kit.wire.limits import Digest, Name, PromptId, Unit
-
-
-class Abstention(StrEnum):
-    """Why a prompt has no pseudo-label."""
-
-    NO_ANSWERS = "no_answers"
-    """Nobody answered, or no answer was admitted."""
-    SINGLE_ANSWER = "single_answer"
-    """One answer is nobody's agreement."""
-    TIE = "tie"
-    """Two clusters have the most votes."""
-    LOW_SUPPORT = "low_support"
-    """The dominant cluster has fewer votes than the policy asks for."""
-    LOW_CONFIDENCE = "low_confidence"
-    """The confidence score lies below the one that the policy's calibration asks for."""
 
 
 class ClusterShare(WireModel):

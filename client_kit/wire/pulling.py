@@ -1,11 +1,11 @@
 """Pull mode: participants that the server itself asks, through an upstream of its panels file."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from client_kit.vocabulary import PullState
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_SAMPLES, Name
 
@@ -32,15 +32,6 @@ class Endpoint(Request):
     """Tokens after which no new request begins in a round; what there is by then is sealed. Null: no limit."""
     training_rights: bool = False
     """The operator states: the model's licence, and the terms of who runs it, let others train on its answers."""
-
-
-class PullState(StrEnum):
-    """How far the server has come with a participant in a round."""
-
-    ASKING = "asking"
-    SEALED = "sealed"
-    FAILED = "failed"
-    """It has no answer to seal."""
 
 
 class PullStatus(WireModel):

@@ -1,28 +1,17 @@
 """Rounds: their life, their events and the card that says what made them."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from client_kit.vocabulary import EventKind, RoundState
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
 from client_kit.wire.parameters import ParameterCard
 from client_kit.wire.pulling import PullStatus
 from client_kit.wire.submissions import PrivacyStatement
-
-
-class RoundState(StrEnum):
-    """draft -> open -> closed -> aggregating -> published, or failed."""
-
-    DRAFT = "draft"
-    OPEN = "open"
-    CLOSED = "closed"
-    AGGREGATING = "aggregating"
-    PUBLISHED = "published"
-    FAILED = "failed"
 
 
 class RoundFailure(WireModel):
@@ -66,18 +55,6 @@ class RoundList(WireModel):
     """The rounds of a federation, oldest first."""
 
     items: list[Round]
-
-
-class EventKind(StrEnum):
-    """What happened to a round."""
-
-    CREATED = "round.created"
-    OPENED = "round.opened"
-    SEALED = "submission.sealed"
-    CLOSED = "round.closed"
-    AGGREGATING = "round.aggregating"
-    PUBLISHED = "round.published"
-    FAILED = "round.failed"
 
 
 class RoundEvent(WireModel):
@@ -152,9 +129,9 @@ class Spread(WireModel):
 
     participants: int
     newcomers: int
-    """Participants without a name from earlier rounds."""
+    """Participants without a reputation from earlier rounds."""
     drifted: int
-    """Participants that stand far from where their name was."""
+    """Participants whose answers stand far from their reputation."""
     lowest: float
     median: float
     highest: float

@@ -1,11 +1,11 @@
 """How participants came out of a round: reliability, rejected answers, appeals."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from client_kit.vocabulary import AppealOutcome
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_APPEAL_CHARS, NUL_FREE, Digest, Name, PromptId
 
@@ -21,17 +21,17 @@ class Reliability(WireModel):
     refused: int = 0
     """Answers of it that gates kept out."""
     prior_mean: float
-    """Mean standardised centrality over earlier rounds, older ones counting less."""
+    """Its reputation: the mean over earlier rounds, older ones counting less."""
     prior_prompts: float
-    """Prompts behind `prior_mean` when the round began; 0 for a newcomer."""
+    """Prompts behind the reputation when the round began; 0 for a newcomer."""
     reliability: Annotated[float, Field(ge=-1, le=1)]
-    """What round and name give together; 0 is the middle of the pool."""
+    """From the round and the reputation together; 0 is the middle of the pool."""
     weight: float
-    """What its voice counted in the support of others: 1 in the middle; where eight answer, at most 12 times another's."""
+    """Weight of its vote in the support of others: 1 in the middle; where eight answer, at most 12 times another's."""
     newcomer: bool
-    """It had no name: it began in the middle of the pool."""
+    """It had no reputation: it began in the middle of the pool."""
     drifted: bool
-    """It stands far from where its name was: somebody should look."""
+    """Its answers stand far from its reputation: somebody should look."""
 
 
 class ReliabilityList(WireModel):
@@ -53,7 +53,7 @@ class Rejection(WireModel):
     limit: float | None = None
     """What the gate held the measured value against."""
     reason: str
-    """Why the answer was kept out, in a sentence."""
+    """Why the gate rejected it, in a sentence."""
 
 
 class RejectionPage(WireModel):
@@ -64,16 +64,8 @@ class RejectionPage(WireModel):
     """Send as `cursor` to go on; none on the last page."""
 
 
-class AppealOutcome(StrEnum):
-    """What an operator decided."""
-
-    UPHELD = "upheld"
-    """From the next aggregation on, the gate lets the participant's answers pass."""
-    REJECTED = "rejected"
-
-
 class AppealCreate(Request):
-    """A participant says that a gate refused its answers wrongly."""
+    """A participant says that a gate wrongly rejected its answers."""
 
     gate: Annotated[str, Field(min_length=1, max_length=32), NUL_FREE]
     text: Annotated[str, Field(min_length=1, max_length=MAX_APPEAL_CHARS), NUL_FREE]

@@ -24,7 +24,7 @@ def umap_plane(vectors: Float32[np.ndarray, "answers dimension"]) -> Float64[np.
         from umap import UMAP  # noqa: PLC0415 - an extra, and slow to import
     except ImportError:
         raise ProjectionError(
-            "A map by UMAP needs an optional part: pip install 'semantic-consensus[umap]'. Or use pca."
+            "A map by UMAP needs an optional extra: pip install 'semantic-consensus[umap]'. Or use pca."
         ) from None
     neighbours = min(15, len(vectors) - 1)
     reducer = UMAP(n_neighbors=neighbours, metric="cosine", init="random", random_state=0, n_jobs=1)

@@ -101,5 +101,5 @@ def cleaned(reply: Reply, policy: AnswerPolicy, max_chars: int) -> Reply | str:
 
 
 def seed_of_answer(seed: int, prompt_id: str, sample: int) -> int:
-    """The same seed that a site's own generator gives this answer."""
+    """The seed of one answer, equal to the one that a site's own generator would take."""
     return answer_seed(seed, prompt_id, sample)

@@ -1,14 +1,4 @@
-"""`consensus-server`: runs the service, and lets its operator act on the database directly.
-
-Exit codes:
-    0    done
-    1    refused by a rule of the service, or failed; the message says why
-    2    the command line or a setting cannot be used
-    3    a federation, participant, round or prompt set of that name does not exist
-    4    an input file or folder cannot be used
-    5    the address cannot be listened on
-    130  interrupted
-"""
+"""`consensus-server`: runs the service, and lets its operator act on the database directly."""
 
 from typing import TYPE_CHECKING
 
@@ -20,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+"""As `command_line.Exit` has it, whose libraries may be what was being loaded."""
 INSTALL_HINT = 'pip install "semantic-consensus[server]"'
 
 

@@ -1,12 +1,8 @@
 """The commands of `consensus-server`, put together."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
 import typer
-from typer.core import TyperGroup
 
+from client_kit.command_line import EXIT_TABLE, Commands
 from consensus_server.cli import (
     cards,
     databases,
@@ -21,42 +17,18 @@ from consensus_server.cli import (
     serving,
     standings,
 )
-from consensus_server.cli.output import EXIT_TABLE, CommandFailed, Exit, failures_explained
-
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
-"""What the library raises for a wrong command line."""
+from consensus_server.cli.operating import failure_of
 
 
-class Commands(TyperGroup):
-    """Tells a program in JSON what is wrong with its command line; a person gets what the library writes."""
+class ServerCommands(Commands):
+    """Errors of the service and its backends end a command with the exit code of their kind."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (a private type of the library)
-        """Remember whether a program is listening."""
-        ctx.meta["as_json"] = "--json" in args
-        with _usage_explained(as_json=ctx.meta["as_json"]):
-            return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
-        """Run the command."""
-        with _usage_explained(as_json=ctx.meta["as_json"]):
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _usage_explained(*, as_json: bool) -> Iterator[None]:
-    try:
-        yield
-    except UsageError as error:
-        if not as_json:
-            raise
-        message = error.format_message()  # type: ignore[attr-defined]  # see UsageError
-        with failures_explained(as_json=True):
-            raise CommandFailed(message, Exit.USAGE) from error
+    failure_of = staticmethod(failure_of)
 
 
 app = typer.Typer(
     name="consensus-server",
-    cls=Commands,
+    cls=ServerCommands,
     help="The consensus service: answers in, pseudo-labels out.\n\n"
     "Settings come from variables CONSENSUS_*; options go first.",
     epilog=EXIT_TABLE,

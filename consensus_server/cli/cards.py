@@ -3,9 +3,9 @@
 import typer
 
 from client_kit import wire
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import JsonOption, print_json, print_table, say
 from consensus_server.cli.rounds import NumberArgument, last_published
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -25,9 +25,11 @@ def card(
     as_json: JsonOption = False,
 ) -> None:
     """What made a published round: counts, policy, encoder, bytes, and what participants state about privacy."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
-        found = translate.same(wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen))
+        found = translate.to_wire(
+            wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
+        )
         if as_json:
             print_json(found)
         else:
@@ -45,7 +47,7 @@ def _show(card: wire.RoundCard) -> None:
     _show_spread(card.reliability)
     support = [(f"{each.support:.1f}", each.labels, f"{each.mean_confidence:.3f}") for each in card.support]
     print_table(("support", "labels", "mean confidence"), support, empty="No label has support.")
-    say("Privacy: nobody states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
+    say("Privacy: no participant states anything." if card.privacy is None else f"Privacy: {card.privacy.in_words()}")
     stated = {} if card.privacy is None else {each.participant: each.stated for each in card.privacy.participants}
     bytes_of = {each.participant: each for each in card.traffic}
     rows = []

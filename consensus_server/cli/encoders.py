@@ -11,10 +11,9 @@ from typing import IO, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from client_kit.command_line import CommandFailed, Exit, JsonOption, errors, print_json, say
 from consensus_server.backends.encoders import fit_lsa
 from consensus_server.backends.encoders.lsa import DIMENSION
-from consensus_server.cli.operating import failures_translated
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, errors, failures_explained, print_json, say
 from consensus_server.cli.prompt_set_files import read_prompt_set
 
 app = typer.Typer(help="Make an encoder of your own.", no_args_is_help=True)
@@ -42,17 +41,16 @@ def fit(
     It needs no download and no graphics card, and knows words rather than meaning: see docs/encoders.md. Fit it on
     public texts, since its vocabulary can be read. Start a server with it: consensus-server serve --encoder DIR
     """
-    with failures_explained(as_json=as_json), failures_translated():
-        with _spinner(len(sources)) as progress:
-            texts = [text for source in sources for text in read_texts(source, field)]
-            progress.update(progress.task_ids[0], description=f"Fitting to {len(texts)} texts")
-            encoder = fit_lsa(texts, out, dimension=dimension, source=", ".join(source.name for source in sources))
-        identity = encoder.identity
-        if as_json:
-            print_json({"folder": str(out), "identity": asdict(identity), "digest": identity.digest})
-        else:
-            say(f"{out}: {identity.name}, {identity.dimension} dimensions, weights {identity.weights[:12]}.")
-            say("It counts words and letters; measure it on your texts before you trust its labels (docs/encoders.md).")
+    with _spinner(len(sources)) as progress:
+        texts = [text for source in sources for text in read_texts(source, field)]
+        progress.update(progress.task_ids[0], description=f"Fitting to {len(texts)} texts")
+        encoder = fit_lsa(texts, out, dimension=dimension, source=", ".join(source.name for source in sources))
+    identity = encoder.identity
+    if as_json:
+        print_json({"folder": str(out), "identity": asdict(identity), "digest": identity.digest})
+    else:
+        say(f"{out}: {identity.name}, {identity.dimension} dimensions, weights {identity.weights[:12]}.")
+        say("It counts words and letters; measure it on your texts before you trust its labels (docs/encoders.md).")
 
 
 def _spinner(files: int) -> Progress:

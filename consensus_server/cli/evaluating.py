@@ -13,20 +13,19 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
-from consensus_server.backends.encoders import DEFAULT_ENCODER
-from consensus_server.backends.store import open_store
-from consensus_server.cli.operating import failures_translated, settings_from
-from consensus_server.cli.output import (
+from client_kit.command_line import (
     CommandFailed,
     Exit,
     JsonOption,
     errors,
-    failures_explained,
     note,
     print_json,
     print_table,
     say,
 )
+from consensus_server.backends.encoders import DEFAULT_ENCODER
+from consensus_server.backends.store import open_store
+from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
@@ -79,15 +78,14 @@ def make_questions(
     Word problems, comparisons and choices, answered by simulated participants that are right in 35 % to 75 % of the cases
     and state numbers, letters and truth values each in its own way. A STAND-IN for real models.
     """
-    with failures_explained(as_json=as_json):
-        try:
-            write_made_answers(out, prompts=prompts, models=participants, seed=seed)
-        except OSError as error:
-            raise CommandFailed(f"{out} cannot be written: {error}.", Exit.BAD_FILE) from None
-        if as_json:
-            print_json({"file": str(out), "prompts": prompts, "participants": participants, "seed": seed})
-            return
-        say(f"{out}: {prompts} questions, {participants} simulated participants.")
+    try:
+        write_made_answers(out, prompts=prompts, models=participants, seed=seed)
+    except OSError as error:
+        raise CommandFailed(f"{out} cannot be written: {error}.", Exit.BAD_FILE) from None
+    if as_json:
+        print_json({"file": str(out), "prompts": prompts, "participants": participants, "seed": seed})
+        return
+    say(f"{out}: {prompts} questions, {participants} simulated participants.")
 
 
 def evaluate_labels(
@@ -102,7 +100,7 @@ def evaluate_labels(
     out: Annotated[Path, typer.Option(help="Folder for results.json, report.md and report.html.", metavar="DIR")],
     panel_size: Annotated[int, typer.Option(min=2, help="Participants that answer together.", metavar="K")] = 8,
     panels: Annotated[int, typer.Option(min=1, help="Panels drawn from the file's models.", metavar="N")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of panels, attacks and intervals.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of panels, attacks and intervals.")] = 7,
     rules: Annotated[
         str, typer.Option(help=f"Names, with commas between; default: all. {_listed(RULES)}", metavar="NAMES")
     ] = "",
@@ -125,7 +123,7 @@ def evaluate_labels(
         ),
     ] = DECIDING_CLUSTERER,
     confidence: Annotated[
-        str, typer.Option(help=f"What orders labels by how sure they are. {_listed(CONFIDENCES)}", metavar="NAME")
+        str, typer.Option(help=f"Score that ranks labels by confidence. {_listed(CONFIDENCES)}", metavar="NAME")
     ] = Policy().confidence,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
@@ -138,7 +136,7 @@ def evaluate_labels(
     ] = None,
     coverage: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that shall get a label."),
+        typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that should get a label."),
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
@@ -158,35 +156,34 @@ def evaluate_labels(
 
     Embeddings are kept by content and encoder, so that only the first run of a file takes long.
     """
-    with failures_explained(as_json=as_json), failures_translated():
-        wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
-        plan = Plan(
-            panel_size=panel_size,
-            panels=panels,
-            seed=seed,
-            rules=_names(rules, RULES, "--rules") or tuple(RULES),
-            attacks=wanted,
-            attackers=_numbers(attackers, panel_size) if wanted else (),
-            confidence=_name(confidence, CONFIDENCES, "--confidence"),
-            clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
-            equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
-            abstention=abstention,
-            workers=workers or os.cpu_count() or 1,
-        )
-        _check_wishes(files, risk, coverage, calibrate=calibrate)
-        with _folder_usable(out, "--out"):
-            out.mkdir(parents=True, exist_ok=True)
-        findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
-        rows = [finding.row for finding in findings]
-        with _folder_usable(out, "--out"):
-            write_results(rows, out)
-            _report(findings, out)
-            if calibrate:
-                _calibrate(files, findings, out, RISK if risk is None else risk, coverage, seed)
-        if as_json:
-            print_json({"rows": [row.as_json() for row in rows]})
-        else:
-            _show(rows)
+    wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
+    plan = Plan(
+        panel_size=panel_size,
+        panels=panels,
+        seed=seed,
+        rules=_names(rules, RULES, "--rules") or tuple(RULES),
+        attacks=wanted,
+        attackers=_numbers(attackers, panel_size) if wanted else (),
+        confidence=_name(confidence, CONFIDENCES, "--confidence"),
+        clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
+        equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
+        abstention=abstention,
+        workers=workers or os.cpu_count() or 1,
+    )
+    _check_wishes(files, risk, coverage, calibrate=calibrate)
+    with _folder_usable(out, "--out"):
+        out.mkdir(parents=True, exist_ok=True)
+    findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
+    rows = [finding.row for finding in findings]
+    with _folder_usable(out, "--out"):
+        write_results(rows, out)
+        _report(findings, out)
+        if calibrate:
+            _calibrate(files, findings, out, RISK if risk is None else risk, coverage, seed)
+    if as_json:
+        print_json({"rows": [row.as_json() for row in rows]})
+    else:
+        _show(rows)
 
 
 def _check_wishes(files: list[Path], risk: float | None, coverage: float | None, *, calibrate: bool) -> None:
@@ -197,7 +194,7 @@ def _check_wishes(files: list[Path], risk: float | None, coverage: float | None,
         )
     for option, wish in (("--risk", risk), ("--coverage", coverage)):
         if wish is not None and not calibrate:
-            raise CommandFailed(f"{option} is a wish to a calibration; add --calibrate.", Exit.USAGE)
+            raise CommandFailed(f"{option} only applies with --calibrate.", Exit.USAGE)
     if calibrate and len(files) > 1:
         raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
 
@@ -231,7 +228,7 @@ def _findings(  # noqa: PLR0917 - the options of the command
         with _bar() as progress:
             return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
-        raise CommandFailed(str(error), Exit.REFUSED) from None
+        raise CommandFailed(str(error), Exit.FAILED) from None
     finally:
         store.close()
 
@@ -245,7 +242,7 @@ def _calibrate(  # noqa: PLR0917 - the options of the command
         source = hashlib.sha256(files[0].read_bytes()).hexdigest()
         found = calibrate_on(chosen, risk=risk, coverage=coverage, seed=seed, source=source)
     except CalibrationError as error:
-        raise CommandFailed(f"{files[0]}: {error}", Exit.REFUSED) from None
+        raise CommandFailed(f"{files[0]}: {error}", Exit.FAILED) from None
     write_calibration(found, chosen, out)
     note(
         f"calibration.json: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
@@ -291,7 +288,7 @@ def _report(findings: list[Finding], out: Path) -> None:
     except ImportError as error:
         raise CommandFailed(
             f"results.json is written; the reports need the extra `report` ({error}).",
-            Exit.REFUSED,
+            Exit.FAILED,
             remedy='pip install "semantic-consensus[report]"',
         ) from None
 

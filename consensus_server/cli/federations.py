@@ -9,16 +9,15 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
-from consensus_server.cli.output import (
+from client_kit.command_line import (
     CommandFailed,
     Exit,
     JsonOption,
-    failures_explained,
     print_json,
     print_table,
     say,
 )
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
 from consensus_server.cli.prompt_sets import find_prompt_set
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -40,16 +39,19 @@ def create(
         str, typer.Option("--prompt-set", help="Name (its newest version), NAME@VERSION, or digest of a prompt set.")
     ],
     quorum: Annotated[int, typer.Option(help="Sealed submissions that a round needs.")] = _NEW.quorum,
-    round_seconds: Annotated[float, typer.Option(help="Time of a round to its deadline.")] = _NEW.round_seconds,
+    round_seconds: Annotated[
+        float, typer.Option(help="Seconds from the opening of a round to its deadline.")
+    ] = _NEW.round_seconds,
     samples: Annotated[int, typer.Option(help="Most answers per participant and prompt.")] = _NEW.samples_per_prompt,
-    max_answer_chars: Annotated[int, typer.Option(help="Longest answer.")] = _NEW.max_answer_chars,
+    max_answer_chars: Annotated[int, typer.Option(help="Longest answer, in characters.")] = _NEW.max_answer_chars,
     contributors_only: Annotated[
         bool, typer.Option("--contributors-only", help="Pseudo-labels only for those who sealed a submission.")
     ] = False,
     requires_training_rights: Annotated[
         bool,
         typer.Option(
-            "--requires-training-rights", help="Only answers of which it is stated that others may train on them."
+            "--requires-training-rights",
+            help="Accept only answers that come with the statement that others may train on them.",
         ),
     ] = False,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
@@ -58,16 +60,20 @@ def create(
     distance_short: Annotated[
         float, typer.Option(help="Cosine distance of clusters of short answers.")
     ] = _NEW.policy.distance_short,
-    distance_long: Annotated[float, typer.Option(help="The same for longer ones.")] = _NEW.policy.distance_long,
+    distance_long: Annotated[
+        float, typer.Option(help="Cosine distance of clusters of longer answers.")
+    ] = _NEW.policy.distance_long,
     short_chars: Annotated[int, typer.Option(help="Median length below which answers are short.")] = (
         _NEW.policy.short_chars
     ),
-    minimum_support: Annotated[int, typer.Option(help="Participants behind a pseudo-label.")] = (
+    minimum_support: Annotated[int, typer.Option(help="Participants that must stand behind a pseudo-label.")] = (
         _NEW.policy.minimum_support
     ),
     abstain: Annotated[bool, typer.Option(help="Give no label where support is too weak.")] = True,
     seed: Annotated[int, typer.Option(help="For rules that draw.")] = _NEW.policy.seed,
-    guards: Annotated[bool, typer.Option(help="Refuse abuse; copies share a vote.")] = _NEW.policy.guards,
+    guards: Annotated[
+        bool, typer.Option(help="Reject garbage, off-topic, over-long and repetitive answers; copies share a vote.")
+    ] = _NEW.policy.guards,
     reliability: Annotated[
         bool, typer.Option(help="Trust participants by the round's other prompts (rules fused and hybrid).")
     ] = _NEW.policy.reliability,
@@ -78,7 +84,7 @@ def create(
         ),
     ] = _NEW.policy.length_penalty,
     half_life_rounds: Annotated[
-        float, typer.Option(help="Rounds after which half of a name is left; 0: none is carried on.")
+        float, typer.Option(help="Rounds after which half of a reputation is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
     calibration: Annotated[
         Path | None,
@@ -96,13 +102,12 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a federation, pinned to a prompt set and to the server's encoder."""
-    with failures_explained(as_json=as_json):
-        checked_name(name)
-        calibrated = (
-            None
-            if calibration is None
-            else calibration_in(calibration, {"rule": rule, "guards": guards, "reliability": reliability})
-        )
+    checked_name(name)
+    calibrated = (
+        None
+        if calibration is None
+        else calibration_in(calibration, {"rule": rule, "guards": guards, "reliability": reliability})
+    )
     fields = {
         "federation": name,
         "quorum": quorum,
@@ -129,7 +134,7 @@ def create(
             "calibration": calibrated,
         },
     }
-    with operating(data_dir, database_url, as_json=as_json, encoder=encoder) as server:
+    with operating(data_dir, database_url, encoder=encoder) as server:
         request = _checked({**fields, "prompt_set": find_prompt_set(server, prompt_set).digest})
         created = _create(server, request)
         if as_json:
@@ -150,7 +155,7 @@ def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> ob
         calibration, fitted = found["calibration"], {**wanted, **found.get("fitted_to", {})}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandFailed(
-            f"{path} is no calibration file ({type(error).__name__}: {error}).",
+            f"{path} is not a calibration file ({type(error).__name__}: {error}).",
             Exit.BAD_FILE,
             remedy="consensus-server evaluate-labels FILE --calibrate writes one.",
         ) from None
@@ -160,7 +165,7 @@ def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> ob
         raise CommandFailed(
             f"{path} was fitted to {'; '.join(other)}: its probabilities hold for nothing else.",
             Exit.USAGE,
-            remedy=f"Take the policy that it was fitted to, or fit anew: evaluate-labels FILE --calibrate --rules {wanted['rule']}.",
+            remedy=f"Use the policy that it was fitted to, or fit a new calibration: evaluate-labels FILE --calibrate --rules {wanted['rule']}.",
         )
     return calibration
 
@@ -170,7 +175,7 @@ def _checked(fields: dict[str, object]) -> wire.FederationCreate:
         return wire.FederationCreate.model_validate(fields)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
-        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy="Correct the options that are named.") from None
+        raise CommandFailed("\n".join(faults), Exit.USAGE, remedy="Correct the options named above.") from None
 
 
 def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
@@ -181,7 +186,7 @@ def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
 @app.command("list", epilog="Example: consensus-server federation list --json")
 def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """All federations of the server."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = [translate.federation(each) for each in server.use_cases.federations.all(SERVER_OPERATOR)]
         if as_json:
             print_json(wire.FederationList(items=found))
@@ -201,7 +206,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """What a federation agreed on."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = translate.federation(server.use_cases.federations.get(SERVER_OPERATOR, name))
         if as_json:
             print_json(found)

@@ -7,9 +7,10 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.vocabulary import WHY_ABSTAINED
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.consensus.records import Policy
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -43,8 +44,8 @@ def why(
     database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Why a prompt has its pseudo-label: clusters, who stands where, who was kept out and why."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    """Why a prompt has its pseudo-label: its clusters, where each answer stands, and why answers were kept out."""
+    with operating(data_dir, database_url) as server:
         found = translate.explanation(
             server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt)
         )
@@ -52,7 +53,10 @@ def why(
             print_json(found)
             return
         label = found.label
-        say(label.text if label.text is not None else f"No label: {label.abstention}.")
+        if label.abstention is None:
+            say(label.text or "")
+        else:
+            say(f"No label: {WHY_ABSTAINED[label.abstention]} ({label.abstention}).")
         say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
         clusters = [
             (i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)
@@ -89,15 +93,17 @@ def map_(
     as_json: JsonOption = False,
 ) -> None:
     """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         if out is not None and out.suffix.lower() not in _PAGES:
             raise CommandFailed(
-                f"A map is an HTML page, and {out} is not named like one.",
+                f"A map is written as HTML, and {out} does not end in .html.",
                 Exit.USAGE,
                 remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
             )
         use_case = server.use_cases.inspection
-        found = translate.same(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
+        found = translate.to_wire(
+            wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method)
+        )
         if out is not None:
             _write(found, out, f"{federation}, round {number}, {prompt}")
         if as_json:
@@ -117,14 +123,14 @@ def _write(found: wire.PoolMap, out: Path, title: str) -> None:
         figure = _figure(found, title)
     except ImportError:
         raise CommandFailed(
-            "A plot needs an optional part.",
+            "The plot needs an optional extra.",
             Exit.USAGE,
             remedy="pip install 'semantic-consensus[report]', or use --json.",
         ) from None
     try:
         out.write_text(figure.to_html(include_plotlyjs=True, div_id="map"), encoding="utf-8")
     except OSError as error:
-        raise CommandFailed(f"{out} cannot be written: {error.strerror}.", Exit.REFUSED) from None
+        raise CommandFailed(f"{out} cannot be written: {error.strerror}.", Exit.FAILED) from None
 
 
 def _figure(found: wire.PoolMap, title: str) -> "Figure":
@@ -171,10 +177,10 @@ def what_if(
     as_json: JsonOption = False,
 ) -> None:
     """A published round as another policy would have decided it. Nothing is changed."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         policy = _changed(server, federation, changes or [])
         answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
-        found = translate.same(wire.WhatIf, answer)
+        found = translate.to_wire(wire.WhatIf, answer)
         if as_json:
             print_json(found)
             return
@@ -194,11 +200,13 @@ def _outcome(label: wire.PseudoLabel) -> str:
 def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
     """The federation's policy with some fields changed. Raises CommandFailed."""
     current = server.use_cases.federations.get(SERVER_OPERATOR, federation).terms.policy
-    fields = translate.same(wire.ConsensusPolicy, current).model_dump()
+    fields = translate.to_wire(wire.ConsensusPolicy, current).model_dump()
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals:
-            raise CommandFailed(f"{change!r} is no FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid")
+            raise CommandFailed(
+                f"{change!r} is not of the form FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid"
+            )
         field = name.strip().replace("-", "_")
         fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
     try:
@@ -226,7 +234,7 @@ def _unfit(error: ValidationError) -> CommandFailed:
         remedy = f"Fields are {', '.join(wire.ConsensusPolicy.model_fields)}."
     else:
         remedy = (
-            "A calibration belongs to the score that it was fitted to. Another confidence goes with "
-            "--set calibration=null, or with --set calibration=FILE of a calibration of its own."
+            "A calibration holds for the score that it was fitted to. To change the confidence, add --set calibration=null, "
+            "or --set calibration=FILE with a calibration of that score."
         )
     return CommandFailed("\n".join(said), Exit.USAGE, remedy=remedy)

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
-from consensus_server.cli.output import CommandFailed, Exit
+from client_kit.command_line import CommandFailed, Exit
 
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""
@@ -23,13 +23,13 @@ _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not b
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; bound before anything heavy is loaded, so that a taken port is told at once."""
+    """A listening socket; bound before anything heavy is loaded, so that a port in use is reported at once."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
     except socket.gaierror:
         raise CommandFailed(
-            f"The host {host!r} is no address of this machine.", Exit.NO_PORT, remedy="Try --host 127.0.0.1."
+            f"{host!r} is not an address of this machine.", Exit.NO_PORT, remedy="Try --host 127.0.0.1."
         ) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -44,7 +44,7 @@ def listen(host: str, port: int) -> socket.socket:
 def _cannot_listen(host: str, port: int, error: OSError) -> CommandFailed:
     if error.errno == errno.EADDRINUSE:
         return CommandFailed(
-            f"Port {port} of {host} is taken by another program.",
+            f"Port {port} of {host} is in use by another program.",
             Exit.NO_PORT,
             remedy="Choose another with --port, or --port 0 for a free one.",
         )
@@ -52,7 +52,7 @@ def _cannot_listen(host: str, port: int, error: OSError) -> CommandFailed:
         return CommandFailed(
             f"This user may not listen on port {port}.", Exit.NO_PORT, remedy="Choose a port from 1024 on with --port."
         )
-    return CommandFailed(f"{host} cannot be listened on: {error.strerror}.", Exit.NO_PORT, remedy="Check --host.")
+    return CommandFailed(f"Cannot listen on {host}: {error.strerror}.", Exit.NO_PORT, remedy="Check --host.")
 
 
 def url_of(listener: socket.socket) -> str:

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit
 from consensus_server.backends.encoders import EncoderError
-from consensus_server.cli.output import CommandFailed, Exit, failures_explained
 from consensus_server.core.errors import DomainError
-from consensus_server.http_api.problems import CATALOG, code_of
+from consensus_server.http_api.problems import CATALOG
 from consensus_server.settings import Settings, SettingsError, load_settings
 from consensus_server.wiring import Server, build_server
 
@@ -29,80 +29,62 @@ EncoderOption = Annotated[
 
 
 _REMEDIES = {wire.ProblemCode.UNKNOWN_FEDERATION: "See which there are: consensus-server federation list"}
-"""Where the remedy of the HTTP API speaks to the holder of a token, whom this command line does not know."""
+"""In place of remedies of the HTTP API that speak of tokens: this command line needs none."""
 
 
 @contextmanager
-def operating(
-    data_dir: Path | None, database_url: str | None, *, as_json: bool, encoder: str | None = None
-) -> Iterator[Server]:
-    """The parts of a server over the database that the options name; failures end the command with a message."""
-    with failures_explained(as_json=as_json), failures_translated():
-        settings = settings_from(data_dir=data_dir, database_url=database_url, encoder=encoder)
-        _require_database(settings)
-        # Whoever reaches the database is its operator: no token is asked for, and nobody gets this one.
-        server = build_server(settings, secrets.token_urlsafe())
-        try:
-            yield server
-        finally:
-            server.close()
+def operating(data_dir: Path | None, database_url: str | None, *, encoder: str | None = None) -> Iterator[Server]:
+    """The parts of a server over the database that the options name. Raises CommandFailed."""
+    settings = settings_from(data_dir=data_dir, database_url=database_url, encoder=encoder)
+    _require_database(settings)
+    # Whoever reaches the database is its operator: no token is asked for, and nobody gets this one.
+    server = build_server(settings, secrets.token_urlsafe())
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def settings_from(**options: object) -> Settings:
-    """Settings of this process. Raises CommandFailed."""
-    try:
-        return load_settings(os.environ, **options)
-    except SettingsError as error:
-        raise CommandFailed(str(error), Exit.USAGE) from None
+    """Settings of this process. Raises SettingsError."""
+    return load_settings(os.environ, **options)
 
 
 def _require_database(settings: Settings) -> None:
     """A misspelt folder must not become a new, empty server."""
     if not settings.database_url and not settings.database_file.exists():
         raise CommandFailed(
-            f"There is no server's data in {settings.data_dir}.",
+            f"There is no server data in {settings.data_dir}.",
             Exit.USAGE,
-            remedy="Name its folder with --data-dir or CONSENSUS_DATA_DIR, or begin one: "
+            remedy="Name the folder with --data-dir or CONSENSUS_DATA_DIR, or create one: "
             f"consensus-server database upgrade --data-dir {settings.data_dir}",
         )
 
 
-@contextmanager
-def failures_translated() -> Iterator[None]:
-    """What the service and its backends raise, as CommandFailed."""
-    try:
-        yield
-    except SettingsError as error:
-        raise CommandFailed(str(error), Exit.USAGE) from None
-    except Exception as error:
-        failed = _explained(error)
-        if failed is None:
-            raise
-        raise failed from None
-
-
-def _explained(error: Exception) -> CommandFailed | None:
+def failure_of(error: Exception) -> CommandFailed | None:
+    """What the service and its backends raise, as a failure of the command; None for anything else."""
+    if isinstance(error, SettingsError):
+        return CommandFailed(str(error), Exit.USAGE)
     if isinstance(error, DomainError):
         return _domain_failure(error)
     if isinstance(error, EncoderError):
-        return CommandFailed(str(error), Exit.REFUSED)
+        return CommandFailed(str(error), Exit.FAILED)
     if isinstance(error, SQLAlchemyError):
         return CommandFailed(
             f"The database cannot be used: {str(error.__cause__ or error).splitlines()[0]}",
-            Exit.REFUSED,
+            Exit.FAILED,
             remedy="Check --data-dir or --database-url, and that this user may write there.",
         )
     return None
 
 
 def _domain_failure(error: DomainError) -> CommandFailed:
-    code = code_of(error)
-    entry = CATALOG[code]
+    entry = CATALOG[error.code]
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
-    exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.REFUSED  # noqa: PLR2004 - HTTP's own number
-    remedy = error.remedy or _REMEDIES.get(code, entry.remedy)
-    return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=code.value)
+    exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.FAILED  # noqa: PLR2004 - HTTP's own number
+    remedy = error.remedy or _REMEDIES.get(error.code, entry.remedy)
+    return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=error.code)
 
 
 def checked_name(name: str) -> None:

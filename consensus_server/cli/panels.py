@@ -7,17 +7,16 @@ from typing import Annotated
 
 import typer
 
-from consensus_server.cli.operating import checked_name, failures_translated, settings_from
-from consensus_server.cli.output import (
+from client_kit.command_line import (
     CommandFailed,
     Exit,
     JsonOption,
-    failures_explained,
     note,
     print_json,
     print_table,
     print_value,
 )
+from consensus_server.cli.operating import checked_name, settings_from
 from consensus_server.core.inference import Message, Question, UpstreamFailed
 from consensus_server.panel_settings import PanelsFile, load_panels
 from consensus_server.panel_wiring import build_upstreams
@@ -41,16 +40,15 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a panels file: its fields, its names, and that every key is where the file says."""
-    with failures_explained(as_json=as_json), failures_translated():
-        content = load_panels(_file(file))
-        upstreams = build_upstreams(content)
-        if ask is None:
-            _show_panels(content, as_json=as_json)
-            return
-        found = asyncio.run(_ask_all(upstreams, ask))
-        _show_upstreams(found, as_json=as_json)
-        if any(row["failure"] for row in found):
-            raise CommandFailed("Some upstreams did not answer.", Exit.REFUSED, remedy="The messages say what to do.")
+    content = load_panels(_file(file))
+    upstreams = build_upstreams(content)
+    if ask is None:
+        _show_panels(content, as_json=as_json)
+        return
+    found = asyncio.run(_ask_all(upstreams, ask))
+    _show_upstreams(found, as_json=as_json)
+    if any(row["failure"] for row in found):
+        raise CommandFailed("Some upstreams did not answer.", Exit.FAILED, remedy="The messages say what to do.")
 
 
 @app.command(epilog="Example: consensus-server panel token shop > shop.token")
@@ -60,15 +58,14 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Make a token for a caller. It goes to standard output, this once; the lines for the file stand beside it."""
-    with failures_explained(as_json=as_json):
-        checked_name(caller)
-        made = new_token()
-        if as_json:
-            print_json({"caller": caller, "token": made, "token_hash": token_hash(made)})
-            return
-        note(f"Put this under `callers` in the panels file and start the server again:\n\n  {caller}:")
-        note(f"    token_hash: {token_hash(made)}\n    panels: all\n\nToken of {caller}; it cannot be shown again:")
-        print_value(made)
+    checked_name(caller)
+    made = new_token()
+    if as_json:
+        print_json({"caller": caller, "token": made, "token_hash": token_hash(made)})
+        return
+    note(f"Put this under `callers` in the panels file and start the server again:\n\n  {caller}:")
+    note(f"    token_hash: {token_hash(made)}\n    panels: all\n\nToken of {caller}; it cannot be shown again:")
+    print_value(made)
 
 
 @app.command(epilog="Example: consensus-server panel schema > panels.schema.json")

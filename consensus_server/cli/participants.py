@@ -6,10 +6,9 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, checked_name, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
-from consensus_server.core.federations import Role
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -34,9 +33,9 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Add a participant. Its token goes to standard output, this once."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         checked_name(participant)
-        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, Role(role))
+        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
         _print_token(issued, as_json=as_json)
 
 
@@ -50,7 +49,7 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Issue a new token on standard output; the old one ends at once."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
         _print_token(issued, as_json=as_json)
 
@@ -73,11 +72,13 @@ def pull(
     temperature: Annotated[float, typer.Option(help="0 to 2; 0 is greedy.")] = _ASKED.temperature,
     max_tokens: Annotated[int, typer.Option(help="Longest answer.", metavar="N")] = _ASKED.max_tokens,
     samples: Annotated[int, typer.Option(help="Answers per prompt.", metavar="N")] = _ASKED.samples,
-    seed: Annotated[int, typer.Option(help="Of the answers.", metavar="N")] = _ASKED.seed,
+    seed: Annotated[int, typer.Option(help="Seed of the answers.", metavar="N")] = _ASKED.seed,
     concurrency: Annotated[int, typer.Option(help="Most requests at the same time.", metavar="N")] = _ASKED.concurrency,
-    attempts: Annotated[int, typer.Option(help="After which an answer is given up.", metavar="N")] = _ASKED.attempts,
+    attempts: Annotated[
+        int, typer.Option(help="Attempts before an answer is given up.", metavar="N")
+    ] = _ASKED.attempts,
     tokens_per_round: Annotated[
-        int | None, typer.Option(help="After which no request begins in a round.", metavar="N")
+        int | None, typer.Option(help="Tokens after which no new request begins in a round.", metavar="N")
     ] = None,
     training_rights: Annotated[
         bool, typer.Option("--training-rights", help="I state that others may train on this model's answers.")
@@ -87,13 +88,13 @@ def pull(
     as_json: JsonOption = False,
 ) -> None:
     """Let the server itself ask a participant's model for the prompts of every round (docs/pull-mode.md)."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         endpoint = _endpoint(
             upstream=upstream, temperature=temperature, max_tokens=max_tokens, samples=samples, seed=seed,
             concurrency=concurrency, attempts=attempts, tokens_per_round=tokens_per_round,
             training_rights=training_rights,
         )  # fmt: skip
-        asked = Endpoint(**endpoint.model_dump())
+        asked = translate.to_core(Endpoint, endpoint)
         server.use_cases.endpoints.set(SERVER_OPERATOR, federation, participant, asked)
         if as_json:
             print_json(endpoint)
@@ -120,7 +121,7 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Ask a participant no more: it submits by itself."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         server.use_cases.endpoints.remove(SERVER_OPERATOR, federation, participant)
         if as_json:
             print_json({"participant": participant, "endpoint": None})
@@ -137,7 +138,7 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """All participants of a federation."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = server.use_cases.participants.all(SERVER_OPERATOR, federation)
         items = [translate.participant(each) for each in found]
         if as_json:
@@ -182,7 +183,7 @@ def _set_active(
     active: bool,
     as_json: bool,
 ) -> None:
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         changed = server.use_cases.participants.set_active(SERVER_OPERATOR, federation, participant, active=active)
         if as_json:
             print_json(translate.participant(changed))

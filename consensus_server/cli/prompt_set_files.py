@@ -1,9 +1,9 @@
 """Reads a prompt set from its folder, or one that comes with the kit by its name."""
 
+from client_kit.command_line import CommandFailed, Exit
 from client_kit.errors import PromptSetError
 from client_kit.prompts import load_prompt_set
 from client_kit.wire import PromptSetUpload
-from consensus_server.cli.output import CommandFailed, Exit
 
 LAYOUT = "A prompt set is a folder with manifest.json and prompts.jsonl; see prompts/README.md."
 

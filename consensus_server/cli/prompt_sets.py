@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.prompt_set_files import read_prompt_set
 from consensus_server.core.errors import UnknownPromptSet
-from consensus_server.core.federations import Manifest
+from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
@@ -33,11 +33,13 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Verify a prompt set and keep it. One that is held already changes nothing."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         upload = read_prompt_set(name)
         manifest = upload.manifest
         added = server.use_cases.prompt_sets.add(
-            SERVER_OPERATOR, translate.manifest(manifest), translate.prompts(upload.prompts)
+            SERVER_OPERATOR,
+            translate.to_core(Manifest, manifest),
+            [translate.to_core(Prompt, each) for each in upload.prompts],
         )
         if as_json:
             print_json({"added": added, "manifest": manifest.model_dump(mode="json")})
@@ -51,9 +53,9 @@ def add(
 @app.command("list", epilog="Example: consensus-server prompt-set list")
 def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
     """All prompt sets of the server."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         found = server.use_cases.prompt_sets.all(SERVER_OPERATOR)
-        items = [translate.same(wire.Manifest, each) for each in found]
+        items = [translate.to_wire(wire.Manifest, each) for each in found]
         if as_json:
             print_json(wire.PromptSetList(items=items))
             return
@@ -80,7 +82,7 @@ def find_prompt_set(server: Server, wanted: str) -> Manifest:
     if len(matches) > 1:
         digests = ", ".join(each.digest for each in matches)
         raise CommandFailed(
-            f"Several prompt sets are {wanted}: {digests}.", Exit.USAGE, remedy="Name one by its digest."
+            f"Several prompt sets match {wanted}: {digests}.", Exit.USAGE, remedy="Name one by its digest."
         )
     return matches[0]
 

@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.core.errors import UnknownRound
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -17,7 +17,7 @@ from consensus_server.wiring import Server
 
 app = typer.Typer(help="Open, close and look at rounds.", no_args_is_help=True)
 
-NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; the last where left out.", min=1)]
+NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; by default the last.", min=1)]
 
 
 @app.command("open", epilog="Example: consensus-server round open clinics --round-seconds 3600")
@@ -34,7 +34,7 @@ def open_(
     as_json: JsonOption = False,
 ) -> None:
     """Open the next round, or the draft with this number."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         _print_round(_open(server, federation, number, draft=draft, round_seconds=round_seconds), as_json=as_json)
 
 
@@ -45,7 +45,9 @@ def _open(server: Server, federation: str, number: int | None, *, draft: bool, r
         )
     if draft or round_seconds is not None:
         raise CommandFailed(
-            "A draft that is opened keeps its own time.", Exit.USAGE, remedy="Leave out --draft and --round-seconds."
+            "A draft keeps the duration that it was created with.",
+            Exit.USAGE,
+            remedy="Leave out --draft and --round-seconds.",
         )
     return server.use_cases.rounds.open(SERVER_OPERATOR, federation, number)
 
@@ -60,7 +62,7 @@ def close(
     as_json: JsonOption = False,
 ) -> None:
     """Close a round before its deadline, or a failed one again, so that it is aggregated."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         last = _last(server, federation, number)
         _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
 
@@ -75,11 +77,13 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """The state of one round, or of all where no number is given."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         if number is not None:
             _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
             return
-        found = [translate.round_state(each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)]
+        found = [
+            translate.to_wire(wire.Round, each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)
+        ]
         if as_json:
             print_json(wire.RoundList(items=found))
             return
@@ -99,10 +103,10 @@ def pulls(
     as_json: JsonOption = False,
 ) -> None:
     """How far the server is with the participants that it asks itself, and why answers are missing."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         last = _last(server, federation, number)
         found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
-        items = [translate.same(wire.PullStatus, each) for each in found]
+        items = [translate.to_wire(wire.PullStatus, each) for each in found]
         if as_json:
             print_json(wire.PullList(items=items))
             return
@@ -136,7 +140,7 @@ def last_published(server: Server, federation: str, number: int | None) -> int:
 
 
 def _print_round(record: Round, *, as_json: bool) -> None:
-    found = translate.round_state(record)
+    found = translate.to_wire(wire.Round, record)
     if as_json:
         print_json(found)
         return

@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json
 from consensus_server.cli.listening import listen, run_api, url_of, write_ready_file
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, failures_translated, settings_from
-from consensus_server.cli.output import CommandFailed, Exit, JsonOption, failures_explained, note, print_json
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
 from consensus_server.settings import Settings, operator_token
 from consensus_server.wiring import (
     Server,
@@ -33,7 +33,8 @@ EncoderOption = Annotated[
     str | None, typer.Option(help="Name of the encoder, or `hashing`, a stand-in for tests that knows no meaning.")
 ]
 LeaseOption = Annotated[
-    float | None, typer.Option(help="Silence after which a worker has lost its round, in seconds.", metavar="SECONDS")
+    float | None,
+    typer.Option(help="Seconds without a renewed lease after which a worker loses its round.", metavar="SECONDS"),
 ]
 ThreadsOption = Annotated[int | None, typer.Option(help="Threads of one encoding; 0: as many as cores.", metavar="N")]
 PanelsOption = Annotated[
@@ -74,22 +75,21 @@ def serve(
 
     The port opens at once; /readyz answers 200 when the encoder is loaded too.
     """
-    with failures_explained(as_json=as_json), failures_translated():
-        settings = settings_from(
-            data_dir=data_dir,
-            database_url=database_url,
-            host=host,
-            port=port,
-            encoder=encoder,
-            encoder_threads=encoder_threads,
-            operator_token_file=operator_token_file,
-            lease_seconds=lease_seconds,
-            threads=threads,
-            panels_file=panels_file,
-            log_level=log_level,
-        )
-        with listen(settings.host, settings.port) as listener:
-            _serve(settings, listener, ready_file, with_worker=worker, as_json=as_json)
+    settings = settings_from(
+        data_dir=data_dir,
+        database_url=database_url,
+        host=host,
+        port=port,
+        encoder=encoder,
+        encoder_threads=encoder_threads,
+        operator_token_file=operator_token_file,
+        lease_seconds=lease_seconds,
+        threads=threads,
+        panels_file=panels_file,
+        log_level=log_level,
+    )
+    with listen(settings.host, settings.port) as listener:
+        _serve(settings, listener, ready_file, with_worker=worker, as_json=as_json)
 
 
 def worker(
@@ -104,17 +104,16 @@ def worker(
     as_json: JsonOption = False,
 ) -> None:
     """Run one more worker on a server's database, until SIGTERM or SIGINT."""
-    with failures_explained(as_json=as_json), failures_translated():
-        settings = settings_from(
-            data_dir=data_dir,
-            database_url=database_url,
-            encoder=encoder,
-            encoder_threads=encoder_threads,
-            lease_seconds=lease_seconds,
-            panels_file=panels_file,
-            log_level=log_level,
-        )
-        _work(settings, as_json=as_json)
+    settings = settings_from(
+        data_dir=data_dir,
+        database_url=database_url,
+        encoder=encoder,
+        encoder_threads=encoder_threads,
+        lease_seconds=lease_seconds,
+        panels_file=panels_file,
+        log_level=log_level,
+    )
+    _work(settings, as_json=as_json)
 
 
 def _serve(
@@ -146,7 +145,7 @@ def _work(settings: Settings, *, as_json: bool) -> None:
             note("The worker looks for closed rounds. Ctrl-C ends it.")
         while not stop.wait(0.2):
             if server.encoder.state().failure:
-                raise CommandFailed(f"The encoder cannot be loaded: {server.encoder.state().failure}", Exit.REFUSED)
+                raise CommandFailed(f"The encoder cannot be loaded: {server.encoder.state().failure}", Exit.FAILED)
 
 
 @contextmanager

@@ -1,23 +1,22 @@
-"""`consensus-server round reliability|rejections` and `consensus-server appeal`: who is trusted, and who complains."""
+"""`consensus-server round reliability|rejections` and `consensus-server appeal`."""
 
 from typing import Annotated
 
 import typer
 
 from client_kit import wire
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
-from consensus_server.cli.output import JsonOption, print_json, print_table, say
 from consensus_server.cli.rounds import NumberArgument, last_published
-from consensus_server.core.appeals import Outcome
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 
 app = typer.Typer(help="List and decide appeals against gates.", no_args_is_help=True)
 
 _FEW_FAR_ABOVE = (
-    "A few participants are far more central than the rest. That is no alarm: it does not tell whether they are better. "
-    "Judged answers do: consensus-server evaluate-labels."
+    "A few participants are far more central than the rest. This is not an alarm: it does not show whether they are better. "
+    "Only judged answers can: consensus-server evaluate-labels."
 )
 
 
@@ -35,11 +34,11 @@ def reliability(
     database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How far each participant was trusted in a published round, and by what name it began."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    """How far each participant was trusted in a published round, and the reputation with which it began."""
+    with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         rows = server.use_cases.reliabilities.of_round(SERVER_OPERATOR, federation, chosen)
-        items = [translate.same(wire.Reliability, row) for row in rows]
+        items = [translate.to_wire(wire.Reliability, row) for row in rows]
         if as_json:
             print_json(wire.ReliabilityList(items=items))
             return
@@ -63,7 +62,7 @@ def _show(items: list[wire.Reliability]) -> None:
         )
         for each in items
     ]
-    columns = ("participant", "mean", "prompts", "refused", "name before", "reliability", "weight", "")
+    columns = ("participant", "mean", "prompts", "rejected", "reputation", "reliability", "weight", "")
     print_table(columns, rows, empty="The policy of this round decides each pool by itself and trusts all alike.")
 
 
@@ -77,7 +76,7 @@ def rejections(
     as_json: JsonOption = False,
 ) -> None:
     """The answers that gates kept out of a published round, and why."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
+    with operating(data_dir, database_url) as server:
         chosen = last_published(server, federation, number)
         items: list[wire.Rejection] = []
         cursor: str | None = ""
@@ -102,8 +101,10 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """All appeals of a federation, oldest first."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
-        items = [translate.appeal(each) for each in server.use_cases.appeals.all(SERVER_OPERATOR, federation)]
+    with operating(data_dir, database_url) as server:
+        items = [
+            translate.to_wire(wire.Appeal, each) for each in server.use_cases.appeals.all(SERVER_OPERATOR, federation)
+        ]
         if as_json:
             print_json(wire.AppealList(items=items))
             return
@@ -127,9 +128,10 @@ def resolve(
     as_json: JsonOption = False,
 ) -> None:
     """Decide an appeal, or decide it anew. Upheld: from the next aggregation on, the gate lets this participant pass."""
-    with operating(data_dir, database_url, as_json=as_json) as server:
-        word = Outcome(outcome)
-        resolved = translate.appeal(server.use_cases.appeals.resolve(SERVER_OPERATOR, federation, appeal, word, note))
+    with operating(data_dir, database_url) as server:
+        resolved = translate.to_wire(
+            wire.Appeal, server.use_cases.appeals.resolve(SERVER_OPERATOR, federation, appeal, outcome, note)
+        )
         if as_json:
             print_json(resolved)
         else:

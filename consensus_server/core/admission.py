@@ -12,13 +12,10 @@ from consensus_server.core.errors import (
     ValidationFailed,
 )
 from consensus_server.core.federations import Terms
-from consensus_server.core.rounds import Answer
+from consensus_server.core.rounds import Answer, AnswerKey
 
 MAX_TOKENS = 2**31 - 1
 """Beyond this a database has no number for a count of tokens, and no model an answer."""
-
-AnswerKey = tuple[str, int]
-"""(prompt_id, sample)."""
 
 _Finding = tuple[type[DomainError], Fault]
 
@@ -47,7 +44,7 @@ def check_conflicts(answers: Sequence[tuple[Answer, str]], held: Mapping[AnswerK
     for place, (answer, digest) in enumerate(answers, start=1):
         key = (answer.prompt_id, answer.sample)
         if held.get(key, digest) != digest:
-            message = f"prompt {answer.prompt_id} has another text as sample {answer.sample} already."
+            message = f"a different text is already stored for prompt {answer.prompt_id}, sample {answer.sample}."
         elif seen.setdefault(key, digest) != digest:
             message = (
                 f"the request has two texts for prompt {answer.prompt_id}, sample {answer.sample}; number the samples."
@@ -67,9 +64,7 @@ def _faults(where: str, answer: Answer, terms: Terms, known_prompts: Collection[
         message = f"prompt {answer.prompt_id} is not in the federation's prompt set {terms.prompt_set[:12]}..."
         yield UnknownPrompt, Fault(where, message)
     if answer.sample >= terms.samples_per_prompt:
-        message = (
-            f"sample {answer.sample}; the federation takes {terms.samples_per_prompt} per prompt, numbered from 0."
-        )
+        message = f"sample {answer.sample} is out of range: the federation takes {terms.samples_per_prompt} per prompt, numbered from 0."
         yield TooManySamples, Fault(where, message)
     if len(answer.text) > terms.max_answer_chars:
         message = f"{len(answer.text)} characters; the federation takes at most {terms.max_answer_chars}."

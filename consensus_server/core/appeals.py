@@ -1,4 +1,4 @@
-"""Appeals: a participant says that a gate rejected its answers wrongly, an operator decides.
+"""Appeals: a participant says that a gate wrongly rejected its answers, and an operator decides.
 
 A published round never changes. An upheld appeal exempts the participant from the gate in the rounds that are
 aggregated from then on, until an operator rejects it after all.
@@ -6,14 +6,8 @@ aggregated from then on, until an operator rejects it after all.
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-
-class Outcome(StrEnum):
-    """What an operator decided."""
-
-    UPHELD = "upheld"
-    REJECTED = "rejected"
+from client_kit.vocabulary import AppealOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +22,7 @@ class Appeal:
     text: str
     """Why the participant thinks that the gate was wrong."""
     created_at: datetime
-    outcome: Outcome | None = None
+    outcome: AppealOutcome | None = None
     """None while nobody has decided."""
     note: str = ""
     """The operator's reason."""

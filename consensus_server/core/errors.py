@@ -27,6 +27,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from client_kit.vocabulary import ProblemCode
+
 MAX_FAULTS = 20
 """Faults that one error lists; a longer list helps nobody."""
 
@@ -44,8 +46,8 @@ class Fault:
 class DomainError(Exception):
     """Root of what a caller can get. Raise one of the leaves: only they have a code."""
 
-    code: ClassVar[str] = ""
-    """One of `client_kit.wire.ProblemCode`; empty for the groups."""
+    code: ClassVar[ProblemCode]
+    """As it stands in the problem on the wire; the groups of errors have none."""
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), *, remedy: str = "") -> None:
         super().__init__(detail)
@@ -59,19 +61,19 @@ class DomainError(Exception):
 class Unauthenticated(DomainError):
     """No token, or one that nobody active holds."""
 
-    code = "unauthenticated"
+    code = ProblemCode.UNAUTHENTICATED
 
 
 class Forbidden(DomainError):
     """The caller's role does not allow this."""
 
-    code = "forbidden"
+    code = ProblemCode.FORBIDDEN
 
 
 class NotReady(DomainError):
     """The server has no encoder yet."""
 
-    code = "not_ready"
+    code = ProblemCode.NOT_READY
 
 
 class NotFound(DomainError):
@@ -81,37 +83,37 @@ class NotFound(DomainError):
 class UnknownFederation(NotFound):
     """No federation of this name that the caller may see."""
 
-    code = "unknown_federation"
+    code = ProblemCode.UNKNOWN_FEDERATION
 
 
 class UnknownParticipant(NotFound):
     """No participant of this name in the federation."""
 
-    code = "unknown_participant"
+    code = ProblemCode.UNKNOWN_PARTICIPANT
 
 
 class UnknownPromptSet(NotFound):
     """No prompt set of this digest is held."""
 
-    code = "unknown_prompt_set"
+    code = ProblemCode.UNKNOWN_PROMPT_SET
 
 
 class UnknownRound(NotFound):
     """The federation has no round of this number (yet)."""
 
-    code = "unknown_round"
+    code = ProblemCode.UNKNOWN_ROUND
 
 
 class NoParameters(NotFound):
     """The federation exchanges no parameters, or nobody sent any in this round."""
 
-    code = "no_parameters"
+    code = ProblemCode.NO_PARAMETERS
 
 
 class UnknownAppeal(NotFound):
     """The federation has no appeal of this number, or it is not the caller's."""
 
-    code = "unknown_appeal"
+    code = ProblemCode.UNKNOWN_APPEAL
 
 
 class Conflict(DomainError):
@@ -121,67 +123,67 @@ class Conflict(DomainError):
 class AlreadyExists(Conflict):
     """The name is taken."""
 
-    code = "already_exists"
+    code = ProblemCode.ALREADY_EXISTS
 
 
 class AnswerConflict(Conflict):
-    """Another text is held, or stands in the same request, for this prompt and sample."""
+    """A different text is stored, or stands in the same request, for this prompt and sample."""
 
-    code = "answer_conflict"
+    code = ProblemCode.ANSWER_CONFLICT
 
 
 class SubmissionSealed(Conflict):
     """The submission is sealed and takes no more answers."""
 
-    code = "submission_sealed"
+    code = ProblemCode.SUBMISSION_SEALED
 
 
 class SealMismatch(Conflict):
-    """Count or digest of the seal are not those of the answers held."""
+    """Count or digest of the seal differ from those of the stored answers."""
 
-    code = "seal_mismatch"
+    code = ProblemCode.SEAL_MISMATCH
 
 
 class RoundNotOpen(Conflict):
     """The round takes no answers: a draft, or closed."""
 
-    code = "round_not_open"
+    code = ProblemCode.ROUND_NOT_OPEN
 
 
 class RoundNotPublished(Conflict):
     """The round has no pseudo-labels yet."""
 
-    code = "round_not_published"
+    code = ProblemCode.ROUND_NOT_PUBLISHED
 
 
 class RoundFailed(Conflict):
     """The round failed and has no pseudo-labels."""
 
-    code = "round_failed"
+    code = ProblemCode.ROUND_FAILED
 
 
 class RoundInProgress(Conflict):
     """The last round is neither published nor failed."""
 
-    code = "round_in_progress"
+    code = ProblemCode.ROUND_IN_PROGRESS
 
 
 class InvalidTransition(Conflict):
     """The round cannot go from its state to the wanted one."""
 
-    code = "invalid_transition"
+    code = ProblemCode.INVALID_TRANSITION
 
 
 class NothingToAppeal(Conflict):
-    """The gate refused no answer of the caller in the round."""
+    """The gate rejected no answer of the caller in the round."""
 
-    code = "nothing_to_appeal"
+    code = ProblemCode.NOTHING_TO_APPEAL
 
 
 class VectorsMissing(Conflict):
     """A round cannot be decided again as asked: vectors that it would need were never stored."""
 
-    code = "vectors_missing"
+    code = ProblemCode.VECTORS_MISSING
 
 
 class RefusedContent(DomainError):
@@ -191,49 +193,49 @@ class RefusedContent(DomainError):
 class ValidationFailed(RefusedContent):
     """A value contradicts another: a quorum that can never be met, say."""
 
-    code = "validation_failed"
+    code = ProblemCode.VALIDATION_FAILED
 
 
 class UnknownPrompt(RefusedContent):
     """A prompt is not in the federation's prompt set."""
 
-    code = "unknown_prompt"
+    code = ProblemCode.UNKNOWN_PROMPT
 
 
 class AnswerTooLong(RefusedContent):
     """An answer is longer than the federation's `max_answer_chars`."""
 
-    code = "answer_too_long"
+    code = ProblemCode.ANSWER_TOO_LONG
 
 
 class TooManySamples(RefusedContent):
     """A sample number is not below the federation's `samples_per_prompt`."""
 
-    code = "too_many_samples"
+    code = ProblemCode.TOO_MANY_SAMPLES
 
 
 class PromptSetMismatch(RefusedContent):
     """Digest, count or topics of a manifest are not those of its prompts."""
 
-    code = "prompt_set_mismatch"
+    code = ProblemCode.PROMPT_SET_MISMATCH
 
 
 class UnknownRule(RefusedContent):
     """The policy names a rule or a confidence score that the server does not know."""
 
-    code = "unknown_rule"
+    code = ProblemCode.UNKNOWN_RULE
 
 
 class ParametersRefused(RefusedContent):
     """An update of the parameter path does not follow the federation's plan, or the federation has none."""
 
-    code = "parameters_refused"
+    code = ProblemCode.PARAMETERS_REFUSED
 
 
 class TrainingRightsMissing(RefusedContent):
     """The federation wants a statement that others may train on the answers, and the seal has none."""
 
-    code = "training_rights_missing"
+    code = ProblemCode.TRAINING_RIGHTS_MISSING
 
 
 class AggregationError(Exception):

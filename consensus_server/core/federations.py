@@ -3,18 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
+from client_kit.vocabulary import Role
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.parameters.updates import ParameterPlan
-
-
-class Role(StrEnum):
-    """What a token allows; `client_kit.wire.Role` says more."""
-
-    OPERATOR = "operator"
-    PARTICIPANT = "participant"
-    OBSERVER = "observer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class UpstreamFailed(Exception):  # noqa: N818 - reads as what happened
         self.failure = failure
 
 
-class Standing(StrEnum):
+class RequestState(StrEnum):
     """What became of one request to one upstream."""
 
     ANSWERED = "answered"
@@ -81,12 +81,12 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class UpstreamRequest:
     """One request to one upstream."""
 
     upstream: str
     sample: int
-    standing: Standing
+    state: RequestState
     seconds: float
     """From the request to its end, or to the moment when the panel went on without it."""
     reply: Reply | None = None

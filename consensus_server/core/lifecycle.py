@@ -6,21 +6,9 @@ and another claims the round. Everything else is refused.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import Fault, InvalidTransition, ValidationFailed
-
-
-class RoundState(StrEnum):
-    """Where a round is in its life."""
-
-    DRAFT = "draft"
-    OPEN = "open"
-    CLOSED = "closed"
-    AGGREGATING = "aggregating"
-    PUBLISHED = "published"
-    FAILED = "failed"
-
 
 TRANSITIONS: dict[RoundState, frozenset[RoundState]] = {
     RoundState.DRAFT: frozenset({RoundState.OPEN}),

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 
-AnswerKey = tuple[str, int]
-"""(prompt_id, sample)."""
+from client_kit.vocabulary import PullState
+from consensus_server.core.rounds import AnswerKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,16 +23,6 @@ class Endpoint:
     attempts: int = 3
     tokens_per_round: int | None = None
     training_rights: bool = False
-
-
-class PullState(StrEnum):
-    """How far the server has come with a participant in a round."""
-
-    ASKING = "asking"
-    SEALED = "sealed"
-    """All prompts are answered or given up, and what there is was sealed."""
-    FAILED = "failed"
-    """Nothing was answered: there is nothing to seal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +54,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullStatus:
-    """The same for the members of the federation."""
+    """How far the server has come with one participant in a round, for the members of the federation."""
 
     participant: str
     upstream: str

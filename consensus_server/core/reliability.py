@@ -1,8 +1,8 @@
-"""Reliability over rounds: how the name that a participant has made fades, is carried on, and is watched.
+"""Reputation: what earlier rounds know of a participant, how it fades, and when its answers depart from it.
 
-Each published round keeps one row per participant. The next round begins with the names made of these rows: the mean of
-their means, weighted by prompts, a row losing half of its weight every `half_life_rounds`. What a name then counts
-stands in `consensus.round.trust.shrunk`.
+Each published round stores one row per participant. A participant's reputation is the mean of the means in its rows,
+weighted by prompts, where a row loses half of its weight every `half_life_rounds`. How much a reputation counts in the
+round that follows stands in `consensus.round.trust.shrunk`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from consensus_server.core.consensus.round.trust import ParticipantStanding
 from consensus_server.core.consensus.rounding import DECIMALS
 
 DRIFT: Final = 0.75
-"""Standard deviations of a pool by which a participant's mean may leave its name before somebody should look."""
+"""Standard deviations of a pool by which a participant's mean may depart from its reputation before somebody should look."""
 DRIFT_PROMPTS: Final = 10.0
-"""Prompts, in the round and behind the name, below which a difference is chance."""
+"""Prompts, in the round and behind the reputation, below which a difference is chance."""
 FAR_ABOVE: Final = 1.0
 """A participant whose mean lies this far above the median stands far above the rest."""
 FEW: Final = 0.25
-"""More than this part of the participants are no few."""
+"""Largest part of the participants that still counts as a few."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,20 +37,20 @@ class Reliability:
     """Answers of it that gates kept out: counted from their fates when somebody asks, and not kept with the row."""
     prior_mean: float
     prior_prompts: float
-    """Prompts behind its name when the round began; 0 for a newcomer."""
+    """Prompts behind its reputation when the round began; 0 for a newcomer."""
     reliability: float
-    """What both give together, -1..1; 0 is the middle of the pool."""
+    """From the round and the reputation together, -1..1; 0 is the middle of the pool."""
     weight: float
-    """What its voice counted in the support of others: exp(beta reliability), or 1 where the policy trusts all alike."""
+    """Weight of its vote in the support of others: exp(beta reliability), or 1 where the policy trusts all alike."""
     newcomer: bool
-    """It had no name: it began in the middle of the pool."""
+    """It had no reputation: it began in the middle of the pool."""
     drifted: bool
-    """It left its name by more than `DRIFT`."""
+    """Its mean departed from its reputation by more than `DRIFT`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """How unlike the participants of a round are; without names, for the round's card."""
+    """How unlike the participants of a round are; without naming them, for the round's card."""
 
     participants: int
     newcomers: int
@@ -63,8 +63,8 @@ class Spread:
     """A few stand far above the rest. More central, that is: no figure of a round tells whether they are better."""
 
 
-def name_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_rounds: float) -> Reputation | None:
-    """The name with which a participant begins round `number`; None for a newcomer.
+def reputation_of(past: Iterable[tuple[int, Reliability]], number: int, half_life_rounds: float) -> Reputation | None:
+    """The reputation with which a participant begins round `number`; None for a newcomer.
 
     past: (round, row) of its published rounds before, in their order. With age a = number - round in rounds and
     fading d = 2^(-a / half life): prompts = sum n d, mean = sum n d m / sum n d. Rounded, so that what is stored

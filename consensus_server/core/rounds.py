@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from client_kit.vocabulary import EventKind, RoundState
+from consensus_server.core.lifecycle import Attendance, RoundFailure
 from consensus_server.core.privacy import PrivacyStatement
 
 
@@ -32,17 +32,17 @@ class Round:
     claims: int = 0
     """Workers that took it since it closed, those that gave it back in order left out."""
 
+    @property
+    def quorum(self) -> int:
+        return self.attendance.quorum
 
-class EventKind(StrEnum):
-    """What happened to a round."""
+    @property
+    def active(self) -> int:
+        return self.attendance.active
 
-    CREATED = "round.created"
-    OPENED = "round.opened"
-    SEALED = "submission.sealed"
-    CLOSED = "round.closed"
-    AGGREGATING = "round.aggregating"
-    PUBLISHED = "round.published"
-    FAILED = "round.failed"
+    @property
+    def sealed(self) -> int:
+        return self.attendance.sealed
 
 
 LAST_EVENTS = frozenset({EventKind.PUBLISHED, EventKind.FAILED})
@@ -59,6 +59,10 @@ class Event:
     at: datetime
     round: Round
     """As it was then."""
+
+
+AnswerKey = tuple[str, int]
+"""(prompt_id, sample)."""
 
 
 @dataclass(frozen=True, slots=True)

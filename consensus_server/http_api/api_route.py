@@ -35,7 +35,7 @@ class ApiRoute(APIRoute):
 
 
 class LargeBodyRoute(ApiRoute):
-    """The same for files of adapters."""
+    """A route for files of adapters: it knows its caller first, and reads larger bodies than the others."""
 
     def limits(self, options: ApiOptions) -> BodyLimits:
         return options.parameter_limits

@@ -161,9 +161,7 @@ def parse_ndjson(body: bytes, model: type[Row]) -> list[Row]:
             if len(faults) >= MAX_REPORTED_ERRORS:
                 break
     if faults:
-        raise RequestProblem(
-            ProblemCode.VALIDATION_FAILED, "Some lines are not as they should be.", faults[:MAX_REPORTED_ERRORS]
-        )
+        raise RequestProblem(ProblemCode.VALIDATION_FAILED, "Some lines are invalid.", faults[:MAX_REPORTED_ERRORS])
     if not rows:
         raise RequestProblem(ProblemCode.EMPTY_BODY, "The request has no lines.")
     return rows

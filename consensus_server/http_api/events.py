@@ -10,16 +10,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from client_kit import wire
+from client_kit.vocabulary import RoundState
 from client_kit.wire import routes
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import LAST_EVENTS, Event
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, events_of
-from consensus_server.http_api.parameters import MAX_NUMBER, Context, FederationName, RoundNumber
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber
 from consensus_server.http_api.waiting import pause
+from consensus_server.service.settling import MAX_NUMBER
 
 router = api_router("events")
 
@@ -67,5 +68,5 @@ async def _stream(context: ApiContext, key: tuple[str, int], seen: int) -> Async
 
 
 def _written(event: Event) -> bytes:
-    data = translate.event(event).model_dump_json()
+    data = translate.to_wire(wire.RoundEvent, event).model_dump_json()
     return format_sse_event(data_str=data, event=event.kind.value, id=str(event.event_id))

@@ -6,7 +6,7 @@ from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import problem_responses
-from consensus_server.http_api.parameters import FederationName, Service
+from consensus_server.http_api.path_parameters import FederationName, Service
 
 router = api_router("federations")
 
@@ -18,7 +18,7 @@ def get_identity(caller: CallerOf) -> wire.Identity:
     return wire.Identity(
         federation=participant.federation if participant else None,
         participant=participant.name if participant else None,
-        role=wire.Role(caller.role),
+        role=caller.role,
     )
 
 

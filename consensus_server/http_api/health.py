@@ -12,7 +12,7 @@ from consensus_server import __version__
 from consensus_server.http_api import translate
 from consensus_server.http_api.context import EncoderState
 from consensus_server.http_api.openapi import not_ready_response
-from consensus_server.http_api.parameters import Context
+from consensus_server.http_api.path_parameters import Context
 from consensus_server.http_api.problems import problem_response
 
 router = APIRouter(tags=["health"], generate_unique_id_function=lambda route: route.name)
@@ -34,7 +34,7 @@ def get_readiness(request: Request, context: Context) -> Response:
     readiness = wire.Readiness(
         ready=state.identity is not None and database == "ok",
         database=database,
-        encoder=translate.encoder(state.identity) if state.identity else None,
+        encoder=translate.to_wire(wire.EncoderCard, state.identity) if state.identity else None,
         encoder_failure=state.failure,
         stand_in=state.stand_in,
         version=__version__,

@@ -14,9 +14,9 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
+from client_kit.vocabulary import Role
 from client_kit.wire import ProblemCode
 from consensus_server.core.errors import Unauthenticated
-from consensus_server.core.federations import Role
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.problems import RequestProblem
 from consensus_server.http_api.traffic import TrafficKey
@@ -59,7 +59,7 @@ def spend(context: ApiContext, bucket: str) -> None:
     """Take one request from a caller's allowance. Raises RequestProblem rate_limited."""
     wait = context.rate_limiter.wait_seconds(bucket)
     if wait:
-        detail = f"Too many requests of this caller; the next may come in {wait} s."
+        detail = f"Too many requests from this caller; try again in {wait} s."
         raise RequestProblem(ProblemCode.RATE_LIMITED, detail, retry_seconds=wait)
 
 

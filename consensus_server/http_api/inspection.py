@@ -9,7 +9,7 @@ from client_kit.wire import routes
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, PromptName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, PromptName, RoundNumber, Service
 
 router = api_router("inspection")
 
@@ -28,7 +28,7 @@ def map_pool(
 ) -> wire.PoolMap:
     """The answers to a prompt in two dimensions: all named for operators, their own for participants."""
     found = service.inspection.map(caller, federation, number, prompt_id, method=method)
-    return translate.same(wire.PoolMap, found)
+    return translate.to_wire(wire.PoolMap, found)
 
 
 @router.post(routes.WHAT_IF)
@@ -37,4 +37,4 @@ def what_if(
 ) -> wire.WhatIf:
     """A published round as another policy would have decided it, from what is stored. For operators."""
     found = service.inspection.what_if(caller, federation, number, translate.policy(policy))
-    return translate.same(wire.WhatIf, found)
+    return translate.to_wire(wire.WhatIf, found)

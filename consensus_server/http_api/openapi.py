@@ -22,7 +22,7 @@ _MEANINGS = {
     409: "The state does not allow this",
     413: "The body is too large",
     415: "The Content-Encoding is not supported",
-    422: "Fields are not as they should be",
+    422: "Some fields are invalid",
     429: "Too many requests; Retry-After says how long to wait",
     500: "The server failed",
     503: "The server is not ready; Retry-After says how long to wait",

@@ -4,11 +4,10 @@ from fastapi import Response
 
 from client_kit import wire
 from client_kit.wire import routes
-from consensus_server.core.federations import Role
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, ParticipantName, Service
+from consensus_server.http_api.path_parameters import FederationName, ParticipantName, Service
 from consensus_server.service.participants import IssuedToken
 
 router = api_router("participants")
@@ -19,8 +18,7 @@ def add_participant(
     federation: FederationName, create: wire.ParticipantCreate, response: Response, caller: CallerOf, service: Service
 ) -> wire.ParticipantToken:
     """Add a participant. Its token is shown this once."""
-    role = Role(create.role)
-    return _shown_once(response, service.participants.add(caller, federation, create.participant, role))
+    return _shown_once(response, service.participants.add(caller, federation, create.participant, create.role))
 
 
 @router.get(routes.PARTICIPANTS)

@@ -32,7 +32,7 @@ class Entry:
 
 
 CATALOG: dict[ProblemCode, Entry] = {
-    ProblemCode.INVALID_JSON: Entry(400, "The body is not valid JSON", "Correct the place that is named and send the request again."),
+    ProblemCode.INVALID_JSON: Entry(400, "The body is not valid JSON", "Fix the JSON at the place that the detail names and send the request again."),
     ProblemCode.INVALID_UTF8: Entry(400, "The body is not valid UTF-8", "Encode the body as UTF-8 and send it again."),
     ProblemCode.BROKEN_ENCODING: Entry(
         400, "The body cannot be decompressed", "Compress the body again, or send it without Content-Encoding."
@@ -48,25 +48,25 @@ CATALOG: dict[ProblemCode, Entry] = {
         headers={"WWW-Authenticate": "Bearer"},
     ),
     ProblemCode.FORBIDDEN: Entry(
-        403, "The token does not allow this", "Use a token with the role that is named, or ask the operator."
+        403, "The token does not allow this", "Use a token that has the role named in the detail, or ask the operator."
     ),
     ProblemCode.UNKNOWN_ROUTE: Entry(404, "There is no such path", "Compare the path with /openapi.json."),
     ProblemCode.UNKNOWN_FEDERATION: Entry(
-        404, "There is no such federation, or the token is not one of its own", "Check the federation's name and the token."
+        404, "No such federation, or not one that this token belongs to", "Check the federation's name and the token."
     ),
     ProblemCode.UNKNOWN_PARTICIPANT: Entry(
         404, "There is no such participant", "List the participants of the federation, or add this one."
     ),
     ProblemCode.UNKNOWN_PROMPT_SET: Entry(
-        404, "There is no such prompt set", "List the prompt sets, or send this one first: consensus-server prompt-set add."
+        404, "There is no such prompt set", "List the prompt sets, or add this one first: consensus-server prompt-set add."
     ),
     ProblemCode.UNKNOWN_ROUND: Entry(404, "There is no such round", "List the rounds of the federation, or wait for the next."),
     ProblemCode.NO_PARAMETERS: Entry(
-        404, "There are no parameters here", "Look at the federation's terms: `parameters` says what it exchanges."
+        404, "There are no parameters here", "Check the federation's terms: `parameters` says what it exchanges."
     ),
     ProblemCode.UNKNOWN_APPEAL: Entry(404, "There is no such appeal", "List the appeals of the federation."),
     ProblemCode.METHOD_NOT_ALLOWED: Entry(
-        405, "The path does not know this method", "Use one of the methods in the Allow header."
+        405, "This path does not support this method", "Use one of the methods in the Allow header."
     ),
     ProblemCode.UNSUPPORTED_ENCODING: Entry(
         415, "The Content-Encoding is not supported", "Send the body as identity, gzip or zstd, in one layer.",
@@ -75,19 +75,19 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.ALREADY_EXISTS: Entry(409, "The name is taken", "Choose another name, or use what exists."),
     ProblemCode.ANSWER_CONFLICT: Entry(
         409,
-        "Another answer is held for the same prompt and sample",
-        "Send the answers that are held, or, before the seal, replace them with ?replace=true.",
+        "A different answer is already stored for this prompt and sample",
+        "Send the stored answers again unchanged, or replace them before the seal with ?replace=true.",
     ),
     ProblemCode.SUBMISSION_SEALED: Entry(
-        409, "The submission is sealed", "A sealed submission stays as it is; send new answers in the next round."
+        409, "The submission is sealed", "A sealed submission cannot change; send new answers in the next round."
     ),
     ProblemCode.SEAL_MISMATCH: Entry(
         409,
-        "The seal does not match the answers held",
+        "The seal does not match the stored answers",
         "Compare with GET submissions, send what is missing, and seal again.",
     ),
     ProblemCode.ROUND_NOT_OPEN: Entry(
-        409, "The round does not take answers", "Wait for an open round, or ask the operator to open one."
+        409, "The round is not accepting answers", "Wait for an open round, or ask the operator to open one."
     ),
     ProblemCode.ROUND_NOT_PUBLISHED: Entry(
         409, "The round has no pseudo-labels yet", "Wait with ?wait_for=published on the round, or try again.", 2
@@ -96,24 +96,24 @@ CATALOG: dict[ProblemCode, Entry] = {
         409, "The round failed", "The operator can close the round again, so that it is aggregated anew."
     ),
     ProblemCode.ROUND_IN_PROGRESS: Entry(
-        409, "Another round is not over", "Wait until that round is published or failed, or close it."
+        409, "Another round is still in progress", "Wait until that round is published or failed, or close it."
     ),
     ProblemCode.INVALID_TRANSITION: Entry(
-        409, "The round cannot go to that state", "Look at the round's state; it goes draft, open, closed, published."
+        409, "The round cannot go to that state", "Check the round's state: a round goes from draft to open, closed and published."
     ),
     ProblemCode.NOTHING_TO_APPEAL: Entry(
-        409, "The gate refused none of your answers", "List the rejections of the round; they name round and gate."
+        409, "The gate rejected none of your answers", "List the rejections of the round: each names its gate."
     ),
     ProblemCode.VECTORS_MISSING: Entry(
         409,
         "The round cannot be decided again under this policy",
-        "Ask for a policy that needs no other vectors than the round had: without guards, where it had none.",
+        "Choose a policy that needs only the vectors that the round stored: guards off, if the round was decided without them.",
     ),
     ProblemCode.BODY_TOO_LARGE: Entry(
         413, "The body is too large", "Send the rows in several smaller requests; together they make one submission."
     ),
     ProblemCode.VALIDATION_FAILED: Entry(
-        422, "Some fields are not as they should be", "Correct the fields that are named and send the request again."
+        422, "Some fields are invalid", "Correct the fields listed in `errors` and send the request again."
     ),
     ProblemCode.UNKNOWN_PROMPT: Entry(
         422, "A prompt is not in the federation's prompt set", "Load the prompt set by the digest that the federation pins."
@@ -126,21 +126,21 @@ CATALOG: dict[ProblemCode, Entry] = {
     ),
     ProblemCode.PROMPT_SET_MISMATCH: Entry(
         422,
-        "The prompt set is not what its manifest says",
-        "Build the manifest anew from the prompts, or fetch the set again: a file was changed or cut.",
+        "The prompt set does not match its manifest",
+        "Rebuild the manifest from the prompts, or fetch the set again: a file was changed or truncated.",
     ),
     ProblemCode.UNKNOWN_RULE: Entry(422, "There is no such rule", "Use one of the names in the detail."),
     ProblemCode.PARAMETERS_REFUSED: Entry(
-        422, "The parameters are not what the federation exchanges", "Correct what is named; make the file with client_kit.parameters."
+        422, "The parameters do not match what the federation exchanges", "Correct what the detail names; client_kit.parameters writes such files."
     ),
     ProblemCode.TRAINING_RIGHTS_MISSING: Entry(
         422,
-        "Nobody stated that others may train on these answers",
+        "The statement that others may train on these answers is missing",
         "Read the model's licence and its provider's terms; where they allow it, state training_rights in the seal, or in the endpoint that the server asks.",
     ),
-    ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait as long as Retry-After says.", 1),
+    ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait for the time given in Retry-After.", 1),
     ProblemCode.INTERNAL: Entry(
-        500, "The server failed", "Try again; if it stays, give the request id to the operator, who finds it in the log."
+        500, "The server failed", "Try again; if the error persists, give the request id to the operator, who can find it in the log."
     ),
     ProblemCode.NOT_READY: Entry(
         503, "The server is not ready", "Try again shortly; /readyz says what is missing.", 2
@@ -211,15 +211,10 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _starlette_problem)
 
 
-def code_of(error: DomainError) -> ProblemCode:
-    """The code on the wire of a domain error."""
-    return ProblemCode(error.code)
-
-
 async def _domain_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101 - what it was installed for
     faults = [FieldProblem(where=fault.where, message=fault.message) for fault in error.faults]
-    return problem_response(request.scope, code_of(error), error.detail, faults, remedy=error.remedy)
+    return problem_response(request.scope, error.code, error.detail, faults, remedy=error.remedy)
 
 
 async def _request_problem(request: Request, error: Exception) -> Response:

@@ -5,11 +5,12 @@ from starlette.responses import StreamingResponse
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
-from consensus_server.http_api.parameters import Service, SetDigest
+from consensus_server.http_api.path_parameters import Service, SetDigest
 
 router = api_router("prompt sets")
 
@@ -24,22 +25,28 @@ def add_prompt_set(
     upload: wire.PromptSetUpload, response: Response, caller: CallerOf, service: Service
 ) -> wire.Manifest:
     """Keep a prompt set. For the operator of the server; refused where manifest and prompts disagree."""
-    added = service.prompt_sets.add(caller, translate.manifest(upload.manifest), translate.prompts(upload.prompts))
+    added = service.prompt_sets.add(
+        caller,
+        translate.to_core(Manifest, upload.manifest),
+        [translate.to_core(Prompt, each) for each in upload.prompts],
+    )
     if not added:
         response.status_code = 200
-    return translate.same(wire.Manifest, service.prompt_sets.get(caller, upload.manifest.digest))
+    return translate.to_wire(wire.Manifest, service.prompt_sets.get(caller, upload.manifest.digest))
 
 
 @router.get(routes.PROMPT_SETS)
 def list_prompt_sets(caller: CallerOf, service: Service) -> wire.PromptSetList:
     """All prompt sets that the server holds, by their manifests."""
-    return wire.PromptSetList(items=[translate.same(wire.Manifest, each) for each in service.prompt_sets.all(caller)])
+    return wire.PromptSetList(
+        items=[translate.to_wire(wire.Manifest, each) for each in service.prompt_sets.all(caller)]
+    )
 
 
 @router.get(routes.PROMPT_SET)
 def get_prompt_set(digest: SetDigest, caller: CallerOf, service: Service) -> wire.Manifest:
     """The manifest of one prompt set."""
-    return translate.same(wire.Manifest, service.prompt_sets.get(caller, digest))
+    return translate.to_wire(wire.Manifest, service.prompt_sets.get(caller, digest))
 
 
 @router.get(
@@ -50,7 +57,7 @@ def get_prompt_set(digest: SetDigest, caller: CallerOf, service: Service) -> wir
 def get_prompts(digest: SetDigest, caller: CallerOf, service: Service) -> StreamingResponse:
     """The prompts of a set as NDJSON, in the order of `prompt_id`."""
     prompts = service.prompt_sets.prompts(caller, digest)
-    lines = (translate.same(wire.Prompt, each).model_dump_json(exclude_none=True) + "\n" for each in prompts)
+    lines = (translate.to_wire(wire.Prompt, each).model_dump_json(exclude_none=True) + "\n" for each in prompts)
     return StreamingResponse(
         translate.pieces(lines), media_type=routes.NDJSON, headers={"Cache-Control": FOREVER, "ETag": f'W/"{digest}"'}
     )

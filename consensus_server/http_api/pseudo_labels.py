@@ -12,7 +12,7 @@ from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
-from consensus_server.http_api.parameters import Context, FederationName, PromptName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, PromptName, RoundNumber, Service
 from consensus_server.http_api.prompt_sets import FOREVER
 
 router = api_router("pseudo-labels")
@@ -48,7 +48,9 @@ def get_pseudo_labels(
         stream = service.pseudo_labels.stream(caller, federation, number)
         return StreamingResponse(stream, media_type=routes.NDJSON, headers=headers)
     page = service.pseudo_labels.page(caller, federation, number, cursor=cursor or "", limit=limit)
-    body = wire.PseudoLabelPage(items=[translate.label(each) for each in page.items], next_cursor=page.next_cursor)
+    body = wire.PseudoLabelPage(
+        items=[translate.to_wire(wire.PseudoLabel, each) for each in page.items], next_cursor=page.next_cursor
+    )
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
@@ -75,7 +77,7 @@ def explain_pseudo_label(
 @router.get(routes.CARD)
 def get_card(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.RoundCard:
     """What made a published round."""
-    return translate.same(wire.RoundCard, service.pseudo_labels.card(caller, federation, number))
+    return translate.to_wire(wire.RoundCard, service.pseudo_labels.card(caller, federation, number))
 
 
 @router.get(routes.TRAFFIC)
@@ -85,4 +87,4 @@ def get_traffic(
     """Bytes on the wire so far: all participants for an operator, its own for a participant."""
     context.ledger.flush()
     rows = context.use_cases.traffic.of_round(caller, federation, number)
-    return wire.TrafficList(items=[translate.same(wire.Traffic, each) for each in rows])
+    return wire.TrafficList(items=[translate.to_wire(wire.Traffic, each) for each in rows])

@@ -8,11 +8,10 @@ from starlette.concurrency import run_in_threadpool
 from client_kit import wire
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_WAIT_SECONDS
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import Context, FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 from consensus_server.http_api.waiting import wait_for_state
 
 router = api_router("rounds")
@@ -28,15 +27,17 @@ def create_round(
     create: Annotated[wire.RoundCreate, Body()] = wire.RoundCreate(),  # noqa: B008 - frozen
 ) -> wire.Round:
     """The next round of a federation, open at once or as a draft. For operators."""
-    return translate.round_state(
-        service.rounds.create(caller, federation, open_now=create.open, round_seconds=create.round_seconds)
+    return translate.to_wire(
+        wire.Round, service.rounds.create(caller, federation, open_now=create.open, round_seconds=create.round_seconds)
     )
 
 
 @router.get(routes.ROUNDS)
 def list_rounds(federation: FederationName, caller: CallerOf, service: Service) -> wire.RoundList:
     """The rounds of a federation, oldest first."""
-    return wire.RoundList(items=[translate.round_state(each) for each in service.rounds.all(caller, federation)])
+    return wire.RoundList(
+        items=[translate.to_wire(wire.Round, each) for each in service.rounds.all(caller, federation)]
+    )
 
 
 @router.get(routes.ROUND)
@@ -56,19 +57,18 @@ async def get_round(
     """The state of a round; with `wait_for` a long poll, also for a round that does not exist yet."""
     service = context.use_cases
     if wait_for is None:
-        return translate.round_state(await run_in_threadpool(service.rounds.get, caller, federation, number))
+        return translate.to_wire(wire.Round, await run_in_threadpool(service.rounds.get, caller, federation, number))
     await run_in_threadpool(service.federations.get, caller, federation)  # what the caller may not see it may not await
-    state = RoundState(wait_for)
-    return translate.round_state(await wait_for_state(context, federation, number, state, timeout_seconds))
+    return translate.to_wire(wire.Round, await wait_for_state(context, federation, number, wait_for, timeout_seconds))
 
 
 @router.post(routes.OPEN)
 def open_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Open a draft; its deadline runs from now. For operators."""
-    return translate.round_state(service.rounds.open(caller, federation, number))
+    return translate.to_wire(wire.Round, service.rounds.open(caller, federation, number))
 
 
 @router.post(routes.CLOSE)
 def close_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Close a round before its deadline, or a failed one again. For operators."""
-    return translate.round_state(service.rounds.close(caller, federation, number))
+    return translate.to_wire(wire.Round, service.rounds.close(caller, federation, number))

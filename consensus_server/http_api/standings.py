@@ -7,11 +7,11 @@ from fastapi import Path, Query
 from client_kit import wire
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_PAGE_ITEMS, PromptId
-from consensus_server.core.appeals import Outcome
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import MAX_NUMBER, FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, RoundNumber, Service
+from consensus_server.service.settling import MAX_NUMBER
 
 router = api_router("standings")
 
@@ -24,7 +24,7 @@ def list_reliability(
 ) -> wire.ReliabilityList:
     """How far participants were trusted: all for an operator, itself for a participant."""
     rows = service.reliabilities.of_round(caller, federation, number)
-    return wire.ReliabilityList(items=[translate.same(wire.Reliability, row) for row in rows])
+    return wire.ReliabilityList(items=[translate.to_wire(wire.Reliability, row) for row in rows])
 
 
 @router.get(routes.REJECTIONS)
@@ -46,14 +46,18 @@ def list_rejections(
 def make_appeal(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, create: wire.AppealCreate
 ) -> wire.Appeal:
-    """Appeal against a gate that refused answers of the caller in this round. For participants."""
-    return translate.appeal(service.appeals.make(caller, federation, number, gate=create.gate, text=create.text))
+    """Appeal against a gate that rejected answers of the caller in this round. For participants."""
+    return translate.to_wire(
+        wire.Appeal, service.appeals.make(caller, federation, number, gate=create.gate, text=create.text)
+    )
 
 
 @router.get(routes.APPEALS)
 def list_appeals(federation: FederationName, caller: CallerOf, service: Service) -> wire.AppealList:
     """The appeals of a federation, oldest first: all for an operator, its own for a participant."""
-    return wire.AppealList(items=[translate.appeal(each) for each in service.appeals.all(caller, federation)])
+    return wire.AppealList(
+        items=[translate.to_wire(wire.Appeal, each) for each in service.appeals.all(caller, federation)]
+    )
 
 
 @router.post(routes.RESOLUTION)
@@ -61,5 +65,4 @@ def resolve_appeal(
     federation: FederationName, appeal: AppealNumber, caller: CallerOf, service: Service, word: wire.AppealResolution
 ) -> wire.Appeal:
     """Decide an appeal; upheld, it exempts from the next aggregation on. The last word counts. For operators."""
-    outcome = Outcome(word.outcome)
-    return translate.appeal(service.appeals.resolve(caller, federation, appeal, outcome, word.note))
+    return translate.to_wire(wire.Appeal, service.appeals.resolve(caller, federation, appeal, word.outcome, word.note))

@@ -7,13 +7,14 @@ from starlette.concurrency import run_in_threadpool
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import SubmissionReceipt
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.bodies import parse_ndjson
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import ndjson_of, problem_responses
-from consensus_server.http_api.parameters import Context, FederationName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 
 router = api_router("submissions")
 
@@ -45,7 +46,7 @@ async def submit(
 
     receipt = await run_in_threadpool(store)
     context.metrics.answers.inc(receipt.stored)
-    return translate.same(wire.SubmissionReceipt, receipt)
+    return translate.to_wire(wire.SubmissionReceipt, receipt)
 
 
 @router.get(routes.SUBMISSIONS)
@@ -53,7 +54,7 @@ def get_submission(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service
 ) -> wire.HeldSubmission:
     """Keys and digests of what is held of the caller's submission, so that a client resumes."""
-    return translate.same(wire.HeldSubmission, service.submissions.held(caller, federation, number))
+    return translate.to_wire(wire.HeldSubmission, service.submissions.held(caller, federation, number))
 
 
 @router.post(routes.SEAL)
@@ -63,6 +64,6 @@ def seal_submission(
     """Declare the submission complete. Repeated, it gives the same receipt."""
     receipt = service.submissions.seal(
         caller, federation, number, count=seal.count, digest=seal.digest, training_rights=seal.training_rights,
-        privacy=None if seal.privacy is None else translate.privacy_statement(seal.privacy),
+        privacy=None if seal.privacy is None else translate.to_core(PrivacyStatement, seal.privacy),
     )  # fmt: skip
-    return translate.same(wire.SealReceipt, receipt)
+    return translate.to_wire(wire.SealReceipt, receipt)

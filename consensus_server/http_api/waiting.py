@@ -3,8 +3,9 @@
 import asyncio
 import time
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import UnknownRound
-from consensus_server.core.lifecycle import RoundState, has_reached
+from consensus_server.core.lifecycle import has_reached
 from consensus_server.core.rounds import Round
 from consensus_server.http_api.context import ApiContext
 

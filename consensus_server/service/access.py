@@ -5,8 +5,9 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 
+from client_kit.vocabulary import Role
 from consensus_server.core.errors import Forbidden, Unauthenticated, UnknownFederation, UnknownParticipant
-from consensus_server.core.federations import Federation, Participant, Role
+from consensus_server.core.federations import Federation, Participant
 from consensus_server.ports import Store, Transaction
 
 TOKEN_BYTES = 32

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 import structlog
 
+from client_kit.vocabulary import EventKind, RoundState
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.errors import (
@@ -27,18 +28,17 @@ from consensus_server.core.lifecycle import (
     ENCODER_CHANGED,
     ENCODER_UNAVAILABLE,
     RoundFailure,
-    RoundState,
 )
 from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
-from consensus_server.core.rounds import EventKind, Round
+from consensus_server.core.rounds import Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.deciding import (
     Embedded,
-    Outcome,
+    RoundLabels,
     build_pools,
     counts_of,
-    outcome_of,
+    label_round,
     support_rows,
 )
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
@@ -91,7 +91,7 @@ class Aggregated:
 class _Decided:
     """All of a round card that is known before publication."""
 
-    outcome: Outcome
+    labelled: RoundLabels
     counts: Counts
     timings: Timings
     exemptions: tuple[Exemption, ...]
@@ -147,7 +147,7 @@ class Aggregation:
         return Claim(federation, round_, lease)
 
     def aggregate(self, claim: Claim, stop: threading.Event | None = None) -> Aggregated:
-        """Decide and publish a claimed round; every way it can go is told by the result, and logged.
+        """Decide and publish a claimed round; the result says how it went, and so does the log.
 
         stop: set from another thread to give the round back between two batches of texts. Raises only when the store
         fails as well; the round is claimable again once the lease has expired.
@@ -178,7 +178,7 @@ class Aggregation:
             return Result.FAILED
         except EncodingFailed as error:
             _log.error("no vectors", federation=claim.federation.name, round=claim.round.number, cause=str(error))
-            self._fail(claim, *_told_of(error))
+            self._fail(claim, *_public_failure(error))
             return Result.FAILED
         except Exception as error:  # noqa: BLE001 - whatever it is, the round must not hang
             _log.exception("aggregation failed", federation=claim.federation.name, round=claim.round.number)
@@ -205,12 +205,12 @@ class Aggregation:
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
         )
         decided = decide_round(pools, policy, self._neighbours, material.earlier)
-        outcome = outcome_of(pools, decided, policy)
+        labelled = label_round(pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
         return _Decided(
-            outcome,
-            counts_of(material, outcome, encoded=embedded.encoded, reused=embedded.reused),
+            labelled,
+            counts_of(material, labelled, encoded=embedded.encoded, reused=embedded.reused),
             Timings(
                 encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
             ),
@@ -248,11 +248,11 @@ class Aggregation:
             now = self._clock.now()
             round_ = self._held(tx, claim, now)
             card = self._card(tx, claim.federation, round_, decided, now)
-            tx.labels.publish(round_, decided.outcome.records, card)
+            tx.labels.publish(round_, decided.labelled.records, card)
             tx.parameters.publish(round_, decided.files)
-            tx.reliabilities.add(round_, decided.outcome.reliabilities)
+            tx.reliabilities.add(round_, decided.labelled.reliabilities)
             record(
-                tx, replace(round_, state=RoundState.PUBLISHED, published_at=now, labels=decided.outcome.digest), now
+                tx, replace(round_, state=RoundState.PUBLISHED, published_at=now, labels=decided.labelled.digest), now
             )
         _log.info(
             "labels by support",
@@ -272,16 +272,16 @@ class Aggregation:
             policy=federation.terms.policy,
             encoder=self._encoder.identity,
             constants=deciding_constants(federation.terms.policy),
-            labels=decided.outcome.digest,
+            labels=decided.labelled.digest,
             counts=decided.counts,
-            support=support_rows(decided.outcome.labels),
+            support=support_rows(decided.labelled.labels),
             traffic=tx.traffic.of(round_),
             timings=decided.timings,
             versions=deciding_versions(),
             published_at=now,
             pulled=tx.pulls.of(round_),
             parameters=decided.parameters,
-            reliability=spread_of(decided.outcome.reliabilities),
+            reliability=spread_of(decided.labelled.reliabilities),
             exemptions=decided.exemptions,
             privacy=privacy_card(tx.submissions.stated(round_)),
         )
@@ -315,7 +315,7 @@ class Aggregation:
         return now + timedelta(seconds=self._lease_seconds)
 
 
-def _told_of(error: EncodingFailed) -> tuple[str, str]:
+def _public_failure(error: EncodingFailed) -> tuple[str, str]:
     """What every member may read of it, and the failure's code. The cause itself, with addresses, is in the log."""
     if isinstance(error, EncoderChanged):
         detail = (

@@ -1,6 +1,7 @@
 """Appeals against gates: made by participants, decided by operators, in force from the next aggregation on."""
 
-from consensus_server.core.appeals import Appeal, Outcome
+from client_kit.vocabulary import AppealOutcome
+from consensus_server.core.appeals import Appeal
 from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.errors import Fault, Forbidden, NothingToAppeal, UnknownAppeal, ValidationFailed
 from consensus_server.core.federations import Participant
@@ -8,8 +9,7 @@ from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, PARTICIPANTS, READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.published import fates_of, may_see, published_round
-
-MAX_NUMBER = 2**31 - 1
+from consensus_server.service.settling import MAX_NUMBER
 
 
 class Appeals:
@@ -42,7 +42,7 @@ class Appeals:
             home = federation_for(tx, caller, federation, READERS_OF_LABELS)
             return tuple(each for each in tx.appeals.of(home) if may_see(caller, each.participant))
 
-    def resolve(self, caller: Caller, federation: str, number: int, outcome: Outcome, note: str) -> Appeal:
+    def resolve(self, caller: Caller, federation: str, number: int, outcome: AppealOutcome, note: str) -> Appeal:
         """Decide an appeal, or decide it anew: the last word about a participant and a gate counts.
 
         Rounds that are published stay as they are. Raises UnknownFederation, Forbidden unless an operator calls,
@@ -63,7 +63,7 @@ def _check_gate(gate: str) -> None:
     appealable = {name for name, each in GATES.items() if each.appealable}
     if gate not in appealable:
         known = ", ".join(sorted(appealable))
-        fault = Fault("gate", f"there is no appeal against {gate!r}; there is against {known}.")
+        fault = Fault("gate", f"no appeal can be made against {gate!r}; gates that can be appealed: {known}.")
         raise ValidationFailed(f"gate: {fault.message}", [fault])
 
 

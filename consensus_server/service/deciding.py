@@ -17,7 +17,7 @@ from consensus_server.core.consensus.round.trust import BETA
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.core.federations import Prompt
 from consensus_server.core.labels import AnswerFate, ClusterShare, Counts, Label, SupportRow
-from consensus_server.core.reliability import Reliability, name_of, row_of
+from consensus_server.core.reliability import Reliability, reputation_of, row_of
 from consensus_server.ports import LabelRecord, PooledAnswer
 from consensus_server.service.label_lines import label_line, lines_digest
 
@@ -48,7 +48,7 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RoundLabels:
     """What a round gives back, before it is published."""
 
     labels: tuple[Label, ...]
@@ -104,7 +104,7 @@ def _stacked(digests: Sequence[str], vectors: Vectors, dimension: int) -> Float3
     return stacked
 
 
-def outcome_of(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> Outcome:
+def label_round(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> RoundLabels:
     """Labels and explanations. Pools and decisions correspond, in the order of `prompt_id`."""
     pairs = list(zip(pools, decided.decisions, strict=True))
     labels = tuple(_label(pool, decision, confidence_method(policy)) for pool, decision in pairs)
@@ -113,18 +113,20 @@ def outcome_of(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) ->
     records = tuple(LabelRecord(*row) for row in zip((pool.prompt_id for pool in pools), lines, fates, strict=True))
     trusts = policy.reliability and rule_named(policy.rule).round_wide
     rows = (row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0) for each in decided.participants)
-    return Outcome(labels, records, lines_digest(lines), tuple(rows))
+    return RoundLabels(labels, records, lines_digest(lines), tuple(rows))
 
 
-def names_before(rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: int, policy: Policy) -> EarlierRounds:
-    """The names with which participants begin round `number`; nobody has one where the policy trusts all alike.
+def reputations_before(
+    rows: Mapping[str, Sequence[tuple[int, Reliability]]], number: int, policy: Policy
+) -> EarlierRounds:
+    """The reputations with which participants begin round `number`; nobody has one where the policy trusts all alike.
 
     rows: by participant, (round, row) of the published rounds before.
     """
     if not policy.reliability:
         return EarlierRounds()
-    names = {who: name_of(past, number, policy.half_life_rounds) for who, past in rows.items()}
-    return EarlierRounds({who: name for who, name in names.items() if name is not None})
+    found = {who: reputation_of(past, number, policy.half_life_rounds) for who, past in rows.items()}
+    return EarlierRounds({who: reputation for who, reputation in found.items() if reputation is not None})
 
 
 def confidence_method(policy: Policy) -> str:
@@ -168,15 +170,15 @@ def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
     )
 
 
-def counts_of(material: Material, outcome: Outcome, *, encoded: int, reused: int) -> Counts:
+def counts_of(material: Material, labelled: RoundLabels, *, encoded: int, reused: int) -> Counts:
     """What went in and what came out."""
-    abstentions = Counter(label.abstention for label in outcome.labels if label.abstention is not None)
+    abstentions = Counter(label.abstention for label in labelled.labels if label.abstention is not None)
     return Counts(
         prompts=len(material.prompts),
         submissions=material.submissions,
         answers=len(material.answers),
-        admitted=sum(fate.admitted for record in outcome.records for fate in record.fates),
-        labels=sum(label.text is not None for label in outcome.labels),
+        admitted=sum(fate.admitted for record in labelled.records for fate in record.fates),
+        labels=sum(label.text is not None for label in labelled.labels),
         abstentions=dict(sorted(abstentions.items())),
         encoded=encoded,
         reused=reused,

@@ -20,7 +20,7 @@ class EmbeddingResult:
     vectors: Mapping[str, Float32[np.ndarray, " dimension"]]
     """As the store holds them; zeros for a text that the encoder could not embed."""
     openings: Mapping[str, Float32[np.ndarray, " dimension"]]
-    """The same of each text's opening, its first window."""
+    """Vectors of the texts' openings (first windows), by content digest of the whole text."""
     encoded: int
     """Texts that went through the encoder."""
     reused: int

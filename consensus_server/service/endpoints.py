@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Collection
 
+from client_kit.vocabulary import Role
 from consensus_server.core.errors import Fault, UnknownParticipant, ValidationFailed
-from consensus_server.core.federations import Federation, Participant, Role
+from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.pulling import Endpoint, PullStatus
 from consensus_server.ports import Store
 from consensus_server.service.access import (

@@ -5,18 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consensus_server.core.inference import Asked, Question, Standing, UpstreamFailed
+from consensus_server.core.inference import Question, RequestState, UpstreamFailed, UpstreamRequest
 from consensus_server.ports import Upstream
 
 _Key = tuple[str, int]
 """(upstream, sample)."""
 
-_let_go: set[asyncio.Task[Asked]] = set()
+_cancelled: set[asyncio.Task[UpstreamRequest]] = set()
 """Cancelled requests until they have ended: the event loop itself holds tasks weakly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class WaitLimits:
     """How long a panel waits, and for whom."""
 
     quorum: int
@@ -27,7 +27,9 @@ class Terms:
     """Longest wait for the others once the quorum is there; None: until the deadline."""
 
 
-async def fan_out(upstreams: Sequence[Upstream], samples: Sequence[Question], terms: Terms) -> tuple[Asked, ...]:
+async def fan_out(
+    upstreams: Sequence[Upstream], samples: Sequence[Question], limits: WaitLimits
+) -> tuple[UpstreamRequest, ...]:
     """Ask every upstream every sample, all at the same time; what became of each, by upstream and sample.
 
     Ends when all are through, at the deadline, when patience runs out, or as soon as a sample cannot reach the quorum
@@ -35,36 +37,40 @@ async def fan_out(upstreams: Sequence[Upstream], samples: Sequence[Question], te
     """
     loop = asyncio.get_running_loop()
     started = loop.time()
-    tasks: dict[_Key, asyncio.Task[Asked]] = {
+    tasks: dict[_Key, asyncio.Task[UpstreamRequest]] = {
         (upstream.name, sample): asyncio.create_task(ask_one(upstream, sample, question))
         for sample, question in enumerate(samples)
         for upstream in upstreams
     }
     try:
-        await _wait(tasks, len(upstreams), len(samples), terms, started)
+        await _wait(tasks, len(upstreams), len(samples), limits, started)
     finally:
         _cancel(tasks)
     waited = loop.time() - started
     return tuple(tasks[key].result() if tasks[key].done() else _late(key, waited) for key in sorted(tasks))
 
 
-async def ask_one(upstream: Upstream, sample: int, question: Question) -> Asked:
+async def ask_one(upstream: Upstream, sample: int, question: Question) -> UpstreamRequest:
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
         reply = await upstream.ask(question)
     except UpstreamFailed as failure:
         seconds = loop.time() - started
-        return Asked(upstream=upstream.name, sample=sample, standing=Standing.FAILED, seconds=seconds, failure=failure)
+        return UpstreamRequest(
+            upstream=upstream.name, sample=sample, state=RequestState.FAILED, seconds=seconds, failure=failure
+        )
     seconds = loop.time() - started
-    return Asked(upstream=upstream.name, sample=sample, standing=Standing.ANSWERED, seconds=seconds, reply=reply)
+    return UpstreamRequest(
+        upstream=upstream.name, sample=sample, state=RequestState.ANSWERED, seconds=seconds, reply=reply
+    )
 
 
 async def _wait(
-    tasks: dict[_Key, asyncio.Task[Asked]], upstreams: int, samples: int, terms: Terms, started: float
+    tasks: dict[_Key, asyncio.Task[UpstreamRequest]], upstreams: int, samples: int, limits: WaitLimits, started: float
 ) -> None:
     loop = asyncio.get_running_loop()
-    until = started + terms.deadline_seconds
+    until = started + limits.deadline_seconds
     pending = set(tasks.values())
     while pending:
         done, pending = await asyncio.wait(
@@ -73,23 +79,23 @@ async def _wait(
         if not done:
             return
         ended = [task.result() for task in tasks.values() if task.done()]
-        failed = Counter(each.sample for each in ended if each.standing is Standing.FAILED)
-        if any(upstreams - count < terms.quorum for count in failed.values()):
+        failed = Counter(each.sample for each in ended if each.state is RequestState.FAILED)
+        if any(upstreams - count < limits.quorum for count in failed.values()):
             return
-        answered = Counter(each.sample for each in ended if each.standing is Standing.ANSWERED)
-        if terms.patience_seconds is not None and all(answered[k] >= terms.quorum for k in range(samples)):
-            until = min(until, loop.time() + terms.patience_seconds)
+        answered = Counter(each.sample for each in ended if each.state is RequestState.ANSWERED)
+        if limits.patience_seconds is not None and all(answered[k] >= limits.quorum for k in range(samples)):
+            until = min(until, loop.time() + limits.patience_seconds)
 
 
-def _cancel(tasks: dict[_Key, asyncio.Task[Asked]]) -> None:
+def _cancel(tasks: dict[_Key, asyncio.Task[UpstreamRequest]]) -> None:
     """Without waiting for the ends of connections: the answer does not wait for those that were too slow for it."""
     for task in tasks.values():
         if not task.done():
-            _let_go.add(task)
-            task.add_done_callback(_let_go.discard)
+            _cancelled.add(task)
+            task.add_done_callback(_cancelled.discard)
             task.cancel()
 
 
-def _late(key: _Key, waited: float) -> Asked:
+def _late(key: _Key, waited: float) -> UpstreamRequest:
     upstream, sample = key
-    return Asked(upstream=upstream, sample=sample, standing=Standing.LATE, seconds=waited)
+    return UpstreamRequest(upstream=upstream, sample=sample, state=RequestState.LATE, seconds=waited)

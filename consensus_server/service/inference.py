@@ -13,12 +13,12 @@ from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
-from consensus_server.core.inference import Asked, Failure, Question, Reply, Standing
+from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, Label
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
-from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, outcome_of
-from consensus_server.service.fan_out import Terms, fan_out
+from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
+from consensus_server.service.fan_out import WaitLimits, fan_out
 
 ANSWER = "answer"
 """Name of a panel's only prompt, which a round would call by its `prompt_id`."""
@@ -31,14 +31,14 @@ class UnknownPanel(LookupError):  # noqa: N818 - reads as a state of the world
 class QuorumMissed(Exception):  # noqa: N818 - reads as what happened
     """Too few upstreams replied in time."""
 
-    def __init__(self, message: str, asked: tuple[Asked, ...]) -> None:
+    def __init__(self, message: str, asked: tuple[UpstreamRequest, ...]) -> None:
         super().__init__(message)
         self.asked = asked
 
     @property
     def late(self) -> bool:
         """Whether time ran out, rather than upstreams failing."""
-        return any(each.standing is Standing.LATE for each in self.asked)
+        return any(each.state is RequestState.LATE for each in self.asked)
 
     @property
     def too_long(self) -> bool:
@@ -53,7 +53,7 @@ class Panel:
 
     name: str
     upstreams: tuple[Upstream, ...]
-    terms: Terms
+    limits: WaitLimits
     policy: Policy
     equivalence: str = "semantic"
     fingerprint: str = ""
@@ -84,7 +84,7 @@ class Consensus:
     """A panel's answer to a question."""
 
     choices: tuple[Choice, ...]
-    asked: tuple[Asked, ...]
+    asked: tuple[UpstreamRequest, ...]
     """By upstream and sample."""
     encoder: str
     """Digest of the encoder's identity."""
@@ -93,7 +93,7 @@ class Consensus:
     deciding_seconds: float
 
     def tokens(self) -> tuple[int, int]:
-        """Prompt and completion tokens of all replies, as far as upstreams told them."""
+        """Prompt and completion tokens of all replies, as far as upstreams counted them."""
         replies = [each.reply for each in self.asked if each.reply is not None]
         return (
             sum(reply.prompt_tokens or 0 for reply in replies),
@@ -143,7 +143,7 @@ class Inference:
         if encoder is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
         started = time.perf_counter()
-        asked = await fan_out(panel.upstreams, _samples(question, choices), panel.terms)
+        asked = await fan_out(panel.upstreams, _samples(question, choices), panel.limits)
         waited = time.perf_counter() - started
         _require_quorum(panel, asked, choices)
         loop = asyncio.get_running_loop()
@@ -161,25 +161,27 @@ def _samples(question: Question, choices: int) -> list[Question]:
     return [question if seed is None else replace(question, seed=seed + sample) for sample in range(choices)]
 
 
-def _require_quorum(panel: Panel, asked: tuple[Asked, ...], choices: int) -> None:
-    quorum = panel.terms.quorum
+def _require_quorum(panel: Panel, asked: tuple[UpstreamRequest, ...], choices: int) -> None:
+    quorum = panel.limits.quorum
     for sample in range(choices):
         own = [each for each in asked if each.sample == sample]
-        answered = sum(each.standing is Standing.ANSWERED for each in own)
+        answered = sum(each.state is RequestState.ANSWERED for each in own)
         if answered < quorum:
             raise QuorumMissed(
                 f"{answered} of {len(own)} upstreams of the panel {panel.name} answered; it needs {quorum}. "
-                + "; ".join(_told(each) for each in own if each.standing is not Standing.ANSWERED),
+                + "; ".join(_in_words(each) for each in own if each.state is not RequestState.ANSWERED),
                 asked,
             )
 
 
-def _told(asked: Asked) -> str:
+def _in_words(asked: UpstreamRequest) -> str:
     """In words fit for whoever may use the panel."""
     return f"{asked.upstream}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
 
 
-def _decided(encoder: Encoder, panel: Panel, question: Question, asked: tuple[Asked, ...], waited: float) -> Consensus:
+def _decided(
+    encoder: Encoder, panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], waited: float
+) -> Consensus:
     replies = [(each, each.reply) for each in asked if each.reply is not None]
     started = time.perf_counter()
     embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
@@ -216,7 +218,7 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
     pools = build_pools(material, embedded)
-    outcome = outcome_of(pools, decide_round(pools, panel.policy), panel.policy)
-    fates = outcome.records[0].fates
+    labelled = label_round(pools, decide_round(pools, panel.policy), panel.policy)
+    fates = labelled.records[0].fates
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
-    return Choice(outcome.labels[0], fates, chosen)
+    return Choice(labelled.labels[0], fates, chosen)

@@ -14,7 +14,7 @@ from consensus_server.core.maps import MapPoint, PoolMap, principal_plane
 from consensus_server.core.what_if import WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
 from consensus_server.service.access import OPERATORS, READERS_OF_LABELS, Caller, federation_for
-from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, outcome_of
+from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.federations import check_policy
 from consensus_server.service.label_lines import read_label
 from consensus_server.service.material import load_material
@@ -80,7 +80,7 @@ class Inspection:
             raise _refused(str(error)) from None
 
     def what_if(self, caller: Caller, federation: str, number: int, policy: Policy) -> WhatIf:
-        """The round as `policy` would have decided it, from the answers, vectors, names and exemptions that it had.
+        """The round as `policy` would have decided it, from the answers, vectors, reputations and exemptions that it had.
 
         Raises UnknownFederation, Forbidden unless an operator calls, UnknownRound, RoundNotPublished, RoundFailed,
         UnknownRule, and VectorsMissing where the policy guards and the round did not.
@@ -96,9 +96,9 @@ class Inspection:
             material = load_material(tx, home, round_, policy, exempt)
             lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
         pools = build_pools(material, self._embedded(material, card, policy))
-        outcome = outcome_of(pools, decide_round(pools, policy, earlier=material.earlier), policy)
+        labelled = label_round(pools, decide_round(pools, policy, earlier=material.earlier), policy)
         before = [read_label(line) for _, line in lines]
-        return compare(policy, (card.labels, outcome.digest), before, outcome.labels, MOST_CHANGES)
+        return compare(policy, (card.labels, labelled.digest), before, labelled.labels, MOST_CHANGES)
 
     def _embedded(self, material: Material, card: RoundCard, policy: Policy) -> Embedded:
         """The stored vectors. What the encoder could not embed was never stored: zeros, as when the round was decided."""
@@ -137,5 +137,5 @@ def _point(caller: Caller, fate: AnswerFate, x: float, y: float) -> MapPoint:
 
 def _refused(message: str) -> ValidationFailed:
     return ValidationFailed(
-        f"method: {message}", [Fault("method", message)], remedy="Choose another method; pca always can be used."
+        f"method: {message}", [Fault("method", message)], remedy="Choose another method; pca can always be used."
     )

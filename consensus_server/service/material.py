@@ -6,7 +6,7 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.federations import Federation
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Transaction
-from consensus_server.service.deciding import Material, names_before
+from consensus_server.service.deciding import Material, reputations_before
 from consensus_server.service.prompt_sets import manifest_for
 
 
@@ -15,11 +15,11 @@ def load_material(
 ) -> Material:
     """exempt: (participant, gate) of upheld appeals; they count where the policy guards."""
     digest = federation.terms.prompt_set
-    named = names_before(tx.reliabilities.before(federation, round_.number), round_.number, policy)
+    known = reputations_before(tx.reliabilities.before(federation, round_.number), round_.number, policy)
     return Material(
         prompts=tx.prompt_sets.prompts(digest),
         equivalence=manifest_for(tx, digest).equivalence,
         answers=tuple(tx.submissions.pooled(round_)),
         submissions=round_.attendance.sealed,
-        earlier=replace(named, exempt=exempt if policy.guards else frozenset()),
+        earlier=replace(known, exempt=exempt if policy.guards else frozenset()),
     )

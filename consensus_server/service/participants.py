@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from consensus_server.core.federations import Participant, Role
+from client_kit.vocabulary import Role
+from consensus_server.core.federations import Participant
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import (
     OPERATORS,

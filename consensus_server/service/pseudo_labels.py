@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from client_kit.vocabulary import Role
 from consensus_server.core.errors import Forbidden
-from consensus_server.core.federations import Federation, Role
+from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Explanation, LabelPage, RoundCard
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction

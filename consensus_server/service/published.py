@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
+from client_kit.vocabulary import Role, RoundState
 from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownPrompt
-from consensus_server.core.federations import Role
 from consensus_server.core.labels import AnswerFate
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import Caller

@@ -15,18 +15,17 @@ from itertools import islice
 
 import structlog
 
+from client_kit.vocabulary import PullState, Role
 from consensus_server.core.errors import DomainError, LeaseLost
-from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt, Role
-from consensus_server.core.inference import Asked, Failure, Message, Question, Reply
-from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim, PullState
-from consensus_server.core.rounds import Answer, Round
+from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt
+from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamRequest
+from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim
+from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import Clock, Store, Upstream
 from consensus_server.service.access import Caller, participant_for
 from consensus_server.service.fan_out import ask_one
 from consensus_server.service.settling import round_for
 from consensus_server.service.submissions import Submissions, require_training_rights
-
-AnswerKey = tuple[str, int]
 
 MAX_OUTAGES = 6
 """Outages in a row after which an upstream is given up for the round: with the pauses below, about 20 minutes."""
@@ -152,7 +151,7 @@ class Pulling:
         """Ask with at most `concurrency` requests under way. What failed by now, and the outage that ended it, if any."""
         endpoint, pull, outage = job.claim.endpoint, job.claim.pull, None
         left, tokens = iter(job.todo), job.tokens
-        pending: set[asyncio.Task[tuple[Prompt, int, Asked]]] = set()
+        pending: set[asyncio.Task[tuple[Prompt, int, UpstreamRequest]]] = set()
         try:
             while True:
                 spent = endpoint.tokens_per_round is not None and tokens >= endpoint.tokens_per_round
@@ -171,8 +170,8 @@ class Pulling:
 
     def _begin(
         self, upstream: Upstream, endpoint: Endpoint, left: Iterator[tuple[Prompt, int]], room: int
-    ) -> set[asyncio.Task[tuple[Prompt, int, Asked]]]:
-        async def ask(prompt: Prompt, sample: int) -> tuple[Prompt, int, Asked]:
+    ) -> set[asyncio.Task[tuple[Prompt, int, UpstreamRequest]]]:
+        async def ask(prompt: Prompt, sample: int) -> tuple[Prompt, int, UpstreamRequest]:
             return prompt, sample, await ask_one(upstream, sample, self._question(endpoint, prompt, sample))
 
         return {asyncio.create_task(ask(*pair)) for pair in islice(left, room)}
@@ -187,7 +186,7 @@ class Pulling:
             seed=self._seed(endpoint.seed, prompt.prompt_id, sample),
         )
 
-    def _keep(self, job: Job, pull: Pull, results: Sequence[tuple[Prompt, int, Asked]]) -> tuple[Pull, int]:
+    def _keep(self, job: Job, pull: Pull, results: Sequence[tuple[Prompt, int, UpstreamRequest]]) -> tuple[Pull, int]:
         """Store what was said, and count what was not; the failures so far, and the tokens that were spent."""
         answers, failures, tokens = [], dict(pull.attempts()), 0
         for prompt, sample, asked in results:
@@ -210,7 +209,7 @@ class Pulling:
         self._save(job, kept)
         return kept, tokens
 
-    def _said(self, job: Job, asked: Asked) -> Reply | str:
+    def _said(self, job: Job, asked: UpstreamRequest) -> Reply | str:
         if asked.reply is not None:
             return self._clean(asked.reply, job.federation.terms.answers, job.federation.terms.max_answer_chars)
         return asked.failure.failure.value if asked.failure else Failure.UNREACHABLE.value
@@ -288,7 +287,7 @@ def _refused(job: Job) -> str | None:
     try:
         require_training_rights(job.federation, stated=job.claim.endpoint.training_rights)
     except DomainError as error:
-        return error.code
+        return error.code.value
     return None
 
 
@@ -308,13 +307,15 @@ def _answer(key: AnswerKey, reply: Reply) -> Answer:
     return Answer(*key, reply.text, reply.finish_reason, reply.prompt_tokens, reply.completion_tokens)
 
 
-def _failed(key: AnswerKey, before: Attempts | None, reason: str, asked: Asked, endpoint: Endpoint) -> Attempts:
+def _failed(
+    key: AnswerKey, before: Attempts | None, reason: str, asked: UpstreamRequest, endpoint: Endpoint
+) -> Attempts:
     """One attempt more. What the answer policy drops would be dropped again: it is given up at once."""
     count = endpoint.attempts if asked.reply is not None else (before.count if before else 0) + 1
     return Attempts(*key, count, reason)
 
 
-def _outage_in(results: Sequence[tuple[Prompt, int, Asked]]) -> str | None:
+def _outage_in(results: Sequence[tuple[Prompt, int, UpstreamRequest]]) -> str | None:
     failures = [asked.failure.failure for _, _, asked in results if asked.failure is not None]
     return next((failure.value for failure in failures if failure in _OUTAGES), None)
 

@@ -1,28 +1,23 @@
 """Rounds, from draft to closed; aggregation takes them from there."""
 
-import time
 from dataclasses import replace
 from datetime import datetime
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import InvalidTransition, RoundInProgress, UnknownRule
 from consensus_server.core.federations import Federation
 from consensus_server.core.lifecycle import (
     Ending,
-    RoundState,
     check_round_seconds,
     check_transition,
     deadline_of,
     ending_by_operator,
-    has_reached,
     is_over,
 )
 from consensus_server.core.rounds import Event, Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
 from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
-
-POLL_SECONDS = 0.2
-"""How often a wait looks again: the worker may run in another process."""
 
 NEW_FEDERATION = (
     "Create a federation of another name with the same prompt set, and add its participants; they need new tokens."
@@ -98,21 +93,6 @@ class Rounds:
         round_ = self.get(caller, federation, number)
         with self._store.reading() as tx:
             return tx.events.after(round_, event_id)
-
-    def wait_for_state(
-        self, caller: Caller, federation: str, number: int, state: RoundState, *, timeout_seconds: float
-    ) -> Round:
-        """The round once it has reached or passed `state` or has failed, or as it is after the timeout.
-
-        Blocks its thread. Raises UnknownFederation, UnknownRound.
-        """
-        until = time.monotonic() + timeout_seconds
-        while True:
-            round_ = self.get(caller, federation, number)
-            left = until - time.monotonic()
-            if has_reached(round_.state, state) or left <= 0:
-                return round_
-            time.sleep(min(POLL_SECONDS, left))
 
     def settle_all(self) -> None:
         """End every open round whose time has come. For the worker, so that deadlines pass without anybody asking."""

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
+from client_kit.vocabulary import EventKind, Role, RoundState
 from consensus_server.core.errors import UnknownRound
-from consensus_server.core.federations import Federation, Role
-from consensus_server.core.lifecycle import Ending, RoundState, check_transition, ending_of_itself
-from consensus_server.core.rounds import EventKind, Round
+from consensus_server.core.federations import Federation
+from consensus_server.core.lifecycle import Ending, check_transition, ending_of_itself
+from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, Caller, federation_for
 

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from client_kit.vocabulary import EventKind, RoundState
 from client_kit.wire.digests import content_digest, submission_digest
-from consensus_server.core.admission import AnswerKey, check_answers, check_conflicts
+from consensus_server.core.admission import check_answers, check_conflicts
 from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed, TrainingRightsMissing
 from consensus_server.core.federations import Federation, Participant
-from consensus_server.core.lifecycle import RoundState
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import (
     Answer,
-    EventKind,
+    AnswerKey,
     HeldAnswer,
     HeldSubmission,
     Round,

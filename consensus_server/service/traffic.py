@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from consensus_server.core.federations import Role
+from client_kit.vocabulary import Role
 from consensus_server.core.labels import ParticipantTraffic
 from consensus_server.ports import Store, TrafficCount
 from consensus_server.service.access import READERS_OF_LABELS, Caller, federation_for

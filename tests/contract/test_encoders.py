@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from consensus_server.backends.encoders import Endpoint, fit_lsa, load_encoder
+from consensus_server.backends.encoders import EmbeddingsApi, fit_lsa, load_encoder
 from consensus_server.backends.store import open_store
 from tests.support.embedding_server import DIMENSION, MODEL, embedding_server
 from tests.support.tiny_encoder import write_tiny_encoder
@@ -38,7 +38,7 @@ def loading(request, tmp_path_factory):
     elif request.param == "endpoint":
         store = open_store(f"sqlite:///{tmp_path_factory.mktemp('endpoint') / 'vectors.sqlite'}")
         with embedding_server() as server:
-            endpoint = Endpoint(server.url, DIMENSION)
+            endpoint = EmbeddingsApi(server.url, DIMENSION)
             yield partial(load_encoder, f"openai:{MODEL}", endpoint=endpoint, store=store.embeddings)
         store.close()
     else:
@@ -51,7 +51,7 @@ def encoder(loading):
 
 
 def test_vectors_are_float32_rows_of_unit_length(encoder):
-    vectors = encoder.encode(TEXTS)
+    vectors = encoder.encode_with_openings(TEXTS)[0]
     assert vectors.shape == (len(TEXTS), encoder.identity.dimension)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -70,35 +70,35 @@ def test_openings_are_the_vectors_of_first_windows(encoder):
 
 def test_order_leaves_no_trace_in_the_bytes(encoder):
     order = np.random.default_rng(3).permutation(len(TEXTS))
-    shuffled = encoder.encode([TEXTS[at] for at in order])
-    assert shuffled.tobytes() == encoder.encode(TEXTS)[order].tobytes()
+    shuffled = encoder.encode_with_openings([TEXTS[at] for at in order])[0]
+    assert shuffled.tobytes() == encoder.encode_with_openings(TEXTS)[0][order].tobytes()
 
 
 def test_duplicates_get_equal_vectors_and_change_nothing_for_others(encoder):
-    plain = encoder.encode(TEXTS)
-    doubled = encoder.encode([TEXTS[2], *TEXTS, TEXTS[2], TEXTS[0]])
+    plain = encoder.encode_with_openings(TEXTS)[0]
+    doubled = encoder.encode_with_openings([TEXTS[2], *TEXTS, TEXTS[2], TEXTS[0]])[0]
     assert doubled[1:-2].tobytes() == plain.tobytes()
     assert doubled[0].tobytes() == doubled[-2].tobytes() == plain[2].tobytes()
 
 
 def test_a_text_without_content_gives_zeros(encoder):
-    vectors = encoder.encode([*EMPTY, "word"])
+    vectors = encoder.encode_with_openings([*EMPTY, "word"])[0]
     assert not vectors[:-1].any()
     assert vectors[-1].any()
 
 
 def test_no_texts_give_no_rows(encoder):
-    assert encoder.encode([]).shape == (0, encoder.identity.dimension)
+    assert encoder.encode_with_openings([])[0].shape == (0, encoder.identity.dimension)
 
 
 def test_a_megabyte_of_text_is_embedded(encoder):
-    vector = encoder.encode(["All work and no play makes a dull boy. " * 26_000])[0]
+    vector = encoder.encode_with_openings(["All work and no play makes a dull boy. " * 26_000])[0][0]
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("mark", ["\u200b", "\u200e", "\u202b", "\u2066"])
 def test_invisible_marks_are_embedded_without_complaint(encoder, mark):
-    marked = encoder.encode([f"{mark}Paris{mark} is the capital{mark}.", "Paris is the capital."])
+    marked = encoder.encode_with_openings([f"{mark}Paris{mark} is the capital{mark}.", "Paris is the capital."])[0]
     assert np.isfinite(marked).all()
     assert marked[0] @ marked[1] > 0.9
 

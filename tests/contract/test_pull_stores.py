@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from client_kit.vocabulary import PullState, Role, RoundState
 from consensus_server.backends.store import SqlStore
-from consensus_server.core.federations import Role, Terms
-from consensus_server.core.lifecycle import RoundState
-from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullState
+from consensus_server.core.federations import Terms
+from consensus_server.core.pulling import Attempts, Endpoint, Pull
 from consensus_server.core.rounds import Answer
 from consensus_server.ports import SealedSubmission
 from tests.support.databases import DATABASES, empty_engine

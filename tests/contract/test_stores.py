@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
 from consensus_server.backends.store import SqlStore
-from consensus_server.core.appeals import Outcome
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import AlreadyExists
-from consensus_server.core.federations import AnswerPolicy, Prompt, Role, Terms
+from consensus_server.core.federations import AnswerPolicy, Prompt, Terms
 from consensus_server.core.labels import (
     AnswerFate,
     Counts,
@@ -24,10 +24,10 @@ from consensus_server.core.labels import (
     SupportRow,
     Timings,
 )
-from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
+from consensus_server.core.lifecycle import Attendance, RoundFailure
 from consensus_server.core.privacy import PrivacyStatement, privacy_card
 from consensus_server.core.reliability import Reliability, Spread
-from consensus_server.core.rounds import Answer, EventKind
+from consensus_server.core.rounds import Answer
 from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
 from tests.support.databases import DATABASES, empty_engine
 from tests.support.service import make_manifest
@@ -439,12 +439,16 @@ def test_appeals_are_numbered_in_their_federation_and_the_last_word_counts(store
     assert read(store, lambda tx: tx.appeals.of(federation)) == tuple(made)
     assert read(store, lambda tx: tx.appeals.get(federation, 4)) is None
     assert read(store, lambda tx: tx.appeals.exemptions(federation)) == ()
-    for number, outcome, at in ((1, Outcome.UPHELD, NOW), (2, Outcome.UPHELD, NOW), (3, Outcome.REJECTED, LATER)):
+    for number, outcome, at in (
+        (1, AppealOutcome.UPHELD, NOW),
+        (2, AppealOutcome.UPHELD, NOW),
+        (3, AppealOutcome.REJECTED, LATER),
+    ):
         write(store, lambda tx, word=(number, outcome, "so", at): tx.appeals.resolve(federation, *word))
-    resolved = replace(made[1], outcome=Outcome.UPHELD, note="so", resolved_at=NOW)
+    resolved = replace(made[1], outcome=AppealOutcome.UPHELD, note="so", resolved_at=NOW)
     assert read(store, lambda tx: tx.appeals.get(federation, 2)) == resolved
     assert read(store, lambda tx: tx.appeals.exemptions(federation)) == (("South", "garbage"),)
-    write(store, lambda tx: tx.appeals.resolve(federation, 1, Outcome.UPHELD, "", LATER + timedelta(seconds=1)))
+    write(store, lambda tx: tx.appeals.resolve(federation, 1, AppealOutcome.UPHELD, "", LATER + timedelta(seconds=1)))
     assert read(store, lambda tx: tx.appeals.exemptions(federation)) == (("South", "garbage"), ("north", "garbage"))
 
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from client_kit import ConsensusClient
 from client_kit.cli import app
-from client_kit.cli.output import Exit
+from client_kit.command_line import Exit
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import load_prompt_set, write_prompt_set
 from client_kit.wire import FederationCreate, PrivacyStatement, Prompt, RoundState
@@ -63,7 +63,7 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
 
     file = answers(tmp_path / "b.jsonl", {"p0": "Yes.", "p1": "No."})
     said = consensus(service, "submit", file, "--epsilon", 3, "--delta", 1e-6, token="b").stdout
-    assert "2 answers held, 2 of them new." in said
+    assert "2 answers stored, 2 of them new." in said
     assert f"answers 2 of the {len(PROMPTS)} prompts" in said
 
     out = tmp_path / "labels.jsonl"

@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
         command = [*SERVE, "--data-dir", str(tmp_path / "data"), "--port", port, "--encoder", "hashing"]
         result = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
     assert result.returncode == 5
-    assert f"Port {port} of 127.0.0.1 is taken" in result.stderr
+    assert f"Port {port} of 127.0.0.1 is in use" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "data").exists()
 

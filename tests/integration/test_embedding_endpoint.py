@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from client_kit.wire import content_digest
-from consensus_server.backends.encoders import EncoderError, Endpoint, load_encoder
-from consensus_server.backends.encoders.openai_endpoint import BATCH_TEXTS, RULE, read_key
+from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, load_encoder
+from consensus_server.backends.encoders.embeddings_api import BATCH_TEXTS, RULE, read_key
 from consensus_server.backends.encoders.probe import PROBES
 from consensus_server.backends.store import open_store
 from consensus_server.service.embedding import embed_texts
@@ -35,7 +35,7 @@ def store(tmp_path):
 @pytest.fixture
 def load(server, store):
     def load(model=MODEL, *, url=None, dimension=DIMENSION, retries=2, **options):
-        endpoint = Endpoint(url or server.url, dimension, retries=retries, **options)
+        endpoint = EmbeddingsApi(url or server.url, dimension, retries=retries, **options)
         return load_encoder(f"openai:{model}", endpoint=endpoint, store=store)
 
     return load
@@ -46,7 +46,7 @@ def test_requests_are_batched_and_equal_texts_asked_for_once(load, server):
     server.bodies.clear()
     server.asked.clear()
     texts = [f"text number {number}" for number in range(100)]
-    encoder.encode([*texts, *texts])
+    encoder.encode_with_openings([*texts, *texts])[0]
     assert {server.asked[text] for text in texts} == {1}
     assert [len(body["input"]) for body in server.bodies] == [BATCH_TEXTS, 100 + len(PROBES) - BATCH_TEXTS]
     assert {body["encoding_format"] for body in server.bodies} == {"float"}
@@ -55,7 +55,7 @@ def test_requests_are_batched_and_equal_texts_asked_for_once(load, server):
 def test_nothing_is_asked_for_texts_without_content(load, server):
     encoder = load()
     server.bodies.clear()
-    assert not encoder.encode(["", "\u200b \n"]).any()
+    assert not encoder.encode_with_openings(["", "\u200b \n"])[0].any()
     assert server.bodies == []
 
 
@@ -63,7 +63,7 @@ def test_long_texts_go_in_pieces_cut_before_words(load, server):
     encoder = load()
     server.asked.clear()
     long = "".join(f"honeybee{number} " for number in range(250))
-    encoder.encode([long, "\u200b" * 2000 + "seen"])
+    encoder.encode_with_openings([long, "\u200b" * 2000 + "seen"])[0]
     pieces = [text for text in server.asked if "honeybee" in text]
     assert sum(map(len, pieces)) + RULE.least_last > len(long)
     assert max(map(len, pieces)) <= RULE.tokens
@@ -79,9 +79,9 @@ def test_passing_failures_are_repeated(load, server, status):
 
 
 def test_answers_are_matched_by_their_index(load, server):
-    plain = load().encode(TEXTS)
+    plain = load().encode_with_openings(TEXTS)[0]
     server.shape = "reversed"
-    assert load().encode(TEXTS).tobytes() == plain.tobytes()
+    assert load().encode_with_openings(TEXTS)[0].tobytes() == plain.tobytes()
 
 
 def test_small_noise_makes_no_other_encoder(load, server):
@@ -89,7 +89,7 @@ def test_small_noise_makes_no_other_encoder(load, server):
     server.noise = 0.0005
     again = load()
     assert again.identity == first
-    assert np.isfinite(again.encode(TEXTS)).all()
+    assert np.isfinite(again.encode_with_openings(TEXTS)[0]).all()
 
 
 def test_a_model_exchanged_while_the_server_was_down_is_refused(load, server):
@@ -175,7 +175,7 @@ def test_an_unknown_model_and_a_closed_port_are_named(load):
 def sealed(server, tmp_path):
     """A service on the endpoint's model whose round 1 waits to be aggregated."""
     held = open_store(f"sqlite:///{tmp_path / 'rounds.sqlite'}")
-    endpoint = Endpoint(server.url, DIMENSION, retries=0)
+    endpoint = EmbeddingsApi(server.url, DIMENSION, retries=0)
     service = Service(held, encoder=load_encoder(f"openai:{MODEL}", endpoint=endpoint, store=held.embeddings))
     for site in service.found(sites=("north", "south")):
         if service.rounds.all(OPERATOR, "clinics") == ():

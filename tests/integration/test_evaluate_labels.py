@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
 from consensus_server.core.consensus.confidence import CONFIDENCES
+from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.clusterers import CLUSTERERS
@@ -151,8 +151,8 @@ def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
         (["--attacks", "all", "--attackers", ""], 2, "give numbers from 1 to 7"),
         (["--clusterer", ""], 2, "--clusterer '': give one name"),
         (["--confidence", "dominant_share,semantic_entropy"], 2, "give one name"),
-        (["--coverage", "0.8"], 2, "add --calibrate"),
-        (["--risk", "0.2"], 2, "add --calibrate"),
+        (["--coverage", "0.8"], 2, "only applies with --calibrate"),
+        (["--risk", "0.2"], 2, "only applies with --calibrate"),
         (["--calibrate", "--risk", "0.2", "--coverage", "0.8"], 2, "Give --risk or --coverage, not both"),
         (["--panel-size", "7"], 1, "needs as many models"),
     ],

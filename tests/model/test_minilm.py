@@ -20,16 +20,18 @@ def folder():
 
 
 def test_paraphrases_are_closer_than_another_fact(encoder):
-    fact, paraphrase, other = encoder.encode(
+    fact, paraphrase, other = encoder.encode_with_openings(
         ["The capital of France is Paris.", "Paris is France's capital city.", "The capital of Italy is Rome."]
-    )
+    )[0]
     assert fact @ paraphrase > 0.9 > fact @ other
 
 
 @pytest.mark.parametrize("sentences", [3, 40, 60, 400])
 def test_a_long_answer_is_the_mean_of_its_chunks(encoder, sentences):
     text = " ".join(f"In {1500 + at} the river rose {at} feet, and the town was rebuilt." for at in range(sentences))
-    np.testing.assert_allclose(encoder.encode([text])[0], plain_reference(encoder._model, text), atol=2e-6)
+    np.testing.assert_allclose(
+        encoder.encode_with_openings([text])[0][0], plain_reference(encoder._model, text), atol=2e-6
+    )
 
 
 def plain_reference(model, text):
@@ -51,7 +53,7 @@ def plain_reference(model, text):
 
 def test_a_short_answer_gets_the_librarys_own_vector(encoder):
     text = "A short answer, as plain sentence-transformers embeds it."
-    np.testing.assert_allclose(encoder.encode([text])[0], encoder._model.encode(text), atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_with_openings([text])[0][0], encoder._model.encode(text), atol=2e-6)
 
 
 def test_the_weights_are_the_pinned_ones(encoder, folder):
@@ -75,4 +77,7 @@ def test_one_changed_bit_in_the_weights_is_refused(folder, tmp_path):
 def test_a_model_by_path_is_pinned_by_its_own_digest(encoder, folder):
     by_path = load_encoder(str(folder), threads=1)
     assert by_path.identity.weights == encoder.identity.weights
-    assert by_path.encode(["the same"]).tobytes() == encoder.encode(["the same"]).tobytes()
+    assert (
+        by_path.encode_with_openings(["the same"])[0].tobytes()
+        == encoder.encode_with_openings(["the same"])[0].tobytes()
+    )

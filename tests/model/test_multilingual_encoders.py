@@ -21,7 +21,7 @@ def test_a_prefix_gives_the_librarys_own_vectors(tmp_path, include):
     theirs = SentenceTransformer(str(folder), device="cpu").encode(
         SHORT, prompt_name="query", normalize_embeddings=True
     )
-    ours = load_encoder(str(folder), threads=1, prefix="query: ").encode(SHORT)
+    ours = load_encoder(str(folder), threads=1, prefix="query: ").encode_with_openings(SHORT)[0]
     np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
@@ -29,9 +29,13 @@ def test_a_models_default_prompt_is_taken_unless_told_otherwise(tmp_path, folder
     prompted = write_tiny_encoder(tmp_path, prompts={"query": "query: "}, default_prompt="query")
     by_default = load_encoder(str(prompted), threads=1)
     theirs = SentenceTransformer(str(prompted), device="cpu").encode(SHORT, normalize_embeddings=True)
-    np.testing.assert_allclose(by_default.encode(SHORT), theirs, atol=2e-6)
+    np.testing.assert_allclose(by_default.encode_with_openings(SHORT)[0], theirs, atol=2e-6)
     bare = load_encoder(str(prompted), threads=1, prefix="")
-    np.testing.assert_allclose(bare.encode(SHORT), load_encoder(str(folder), threads=1).encode(SHORT), atol=2e-6)
+    np.testing.assert_allclose(
+        bare.encode_with_openings(SHORT)[0],
+        load_encoder(str(folder), threads=1).encode_with_openings(SHORT)[0],
+        atol=2e-6,
+    )
     assert bare.identity.digest != by_default.identity.digest
     assert "prefix 'query:'" in by_default.identity.chunking
 
@@ -45,7 +49,7 @@ def test_every_chunk_of_a_long_text_has_the_prefix(folder):
     chunks = [ids[at : at + 20] for at in range(0, len(ids), 20)][:6]
     assert len(chunks) > 2
     total = sum(len(chunk) * encoder._forward([chunk])[0].astype(float) for chunk in chunks if len(chunk) >= 16)
-    np.testing.assert_allclose(encoder.encode([text])[0], total / np.linalg.norm(total), atol=2e-6)
+    np.testing.assert_allclose(encoder.encode_with_openings([text])[0][0], total / np.linalg.norm(total), atol=2e-6)
     assert encoder._before == [2, *prefix]
 
 

@@ -57,7 +57,9 @@ class EmbeddingServer:
         return 200, {"object": "list", "data": data, "model": MODEL, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
 
     def _rows(self, body):
-        vectors = 3 * HashingEncoder().encode(body["input"]).astype(float)  # endpoints need not normalise
+        vectors = 3 * HashingEncoder().encode_with_openings(body["input"])[0].astype(
+            float
+        )  # endpoints need not normalise
         if self.exchanged:
             vectors = np.roll(vectors, 1, axis=1)
         vectors += np.random.default_rng().normal(0, self.noise, vectors.shape) if self.noise else 0

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from client_kit.vocabulary import Role
 from client_kit.wire import content_digest, submission_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.core.federations import Manifest, Prompt, Role, Terms
+from consensus_server.core.federations import Manifest, Prompt, Terms
 from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation

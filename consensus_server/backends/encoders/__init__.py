@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
+from consensus_server.backends.encoders.embeddings_api import EmbeddingsApi, EmbeddingsApiEncoder
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.backends.encoders.lsa import SETTINGS_FILE, LsaEncoder, fit_lsa
-from consensus_server.backends.encoders.openai_endpoint import Endpoint, OpenAIEndpointEncoder
 from consensus_server.backends.encoders.sentence_transformer import SentenceTransformerEncoder
 from consensus_server.backends.encoders.weights import DEFAULT_ENCODER, EncoderError, WeightsMismatchError
 from consensus_server.ports import EmbeddingStore, Encoder
 
 __all__ = [
+    "API_PREFIX",
     "DEFAULT_ENCODER",
-    "ENDPOINT",
+    "EmbeddingsApi",
+    "EmbeddingsApiEncoder",
     "Encoder",
     "EncoderError",
-    "Endpoint",
     "HashingEncoder",
     "LsaEncoder",
-    "OpenAIEndpointEncoder",
     "SentenceTransformerEncoder",
     "WeightsMismatchError",
     "fit_lsa",
@@ -26,7 +26,7 @@ __all__ = [
 
 STAND_IN = "hashing"
 """Name under which the stand-in is asked for."""
-ENDPOINT = "openai:"
+API_PREFIX = "openai:"
 """Stands before the name of a model behind an embeddings endpoint."""
 
 
@@ -38,21 +38,21 @@ def load_encoder(
     threads: int | None = None,
     prefix: str | None = None,
     tokens: int | None = None,
-    endpoint: Endpoint | None = None,
+    api: EmbeddingsApi | None = None,
     store: EmbeddingStore | None = None,
 ) -> Encoder:
     """An encoder by name.
 
     name: `all-MiniLM-L6-v2` (pinned); any sentence-transformers model by hub name or folder; the folder of an encoder
-        that `consensus-server encoder fit` wrote; `openai:MODEL` behind `endpoint`; `hashing`, the stand-in.
+        that `consensus-server encoder fit` wrote; `openai:MODEL` behind `api`; `hashing`, the stand-in.
     folder: where the model's files lie; its pins still hold. device: `cpu`, `cuda`, `cuda:1`.
     threads: CPU threads of torch in this process; None leaves its own choice.
     prefix, tokens: of sentence-transformers models alone (`SentenceTransformerEncoder.load`).
     store: keeps what an endpoint's model is recognised by.
     Raises EncoderError naming cause and remedy, WeightsMismatchError where pinned files were changed.
     """
-    if name.startswith(ENDPOINT):
-        return _at_endpoint(name.removeprefix(ENDPOINT), endpoint, store)
+    if name.startswith(API_PREFIX):
+        return _behind_api(name.removeprefix(API_PREFIX), api, store)
     if name == STAND_IN:
         return HashingEncoder()
     fitted = Path(name).expanduser()
@@ -63,12 +63,12 @@ def load_encoder(
     )
 
 
-def _at_endpoint(model: str, endpoint: Endpoint | None, store: EmbeddingStore | None) -> Encoder:
-    if endpoint is None or not model:
+def _behind_api(model: str, api: EmbeddingsApi | None, store: EmbeddingStore | None) -> Encoder:
+    if api is None or not model:
         raise EncoderError(
-            f"{ENDPOINT}MODEL is a model behind an embeddings endpoint: set CONSENSUS_ENCODER_URL to its address, up to "
+            f"{API_PREFIX}MODEL is a model behind an embeddings endpoint: set CONSENSUS_ENCODER_URL to its address, up to "
             "/v1, and CONSENSUS_ENCODER_DIMENSION to the length of its vectors."
         )
     if store is None:
         raise EncoderError("an endpoint's model is recognised by stored vectors: give the store that keeps them.")
-    return OpenAIEndpointEncoder(model, endpoint, store)
+    return EmbeddingsApiEncoder(model, api, store)

@@ -40,24 +40,18 @@ class HashingEncoder:
         """Always true: served answers are grouped by their letters."""
         return True
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
-        vectors = np.zeros((len(texts), _DIMENSION), dtype=np.float32)
-        for row, text in enumerate(texts):
-            vectors[row] = _embed(text)
-        return vectors
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same, and the vectors of the first 254 words of each text."""
-        vectors = self.encode(texts)
-        openings = vectors.copy()
-        for row, text in enumerate(texts):
-            start = opening(text)
-            if start != text:
-                openings[row] = _embed(start)
-        return vectors, openings
+        """Unit vectors of the texts and of their first 254 words; zeros for a text without visible characters."""
+        return _embedded(texts), _embedded([opening(text) for text in texts])
+
+
+def _embedded(texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
+    vectors = np.zeros((len(texts), _DIMENSION), dtype=np.float32)
+    for row, text in enumerate(texts):
+        vectors[row] = _embed(text)
+    return vectors
 
 
 def _embed(text: str) -> Float32[np.ndarray, " dimension"]:

@@ -81,8 +81,18 @@ class LsaEncoder:
     def identity(self) -> EncoderIdentity:
         return self._identity
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
+    def encode_with_openings(
+        self, texts: Sequence[str]
+    ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
+        """Unit vectors of the texts and of their first 254 words; zeros for a text without visible characters."""
+        vectors = self._embedded(texts)
+        openings = vectors.copy()
+        longer = [(row, start) for row, text in enumerate(texts) if (start := opening(text)) != text]
+        if longer:
+            openings[[row for row, _ in longer]] = self._embedded([start for _, start in longer])
+        return vectors, openings
+
+    def _embedded(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
         if not texts:
             return np.zeros((0, self._identity.dimension), dtype=np.float32)
         shown = [visible(text) for text in texts]
@@ -95,17 +105,6 @@ class LsaEncoder:
             vectors, norms, out=np.zeros_like(vectors), where=norms > 0
         ).astype(np.float32)
         return unit
-
-    def encode_with_openings(
-        self, texts: Sequence[str]
-    ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same, and the vectors of the first 254 words of each text."""
-        vectors = self.encode(texts)
-        openings = vectors.copy()
-        longer = [(row, start) for row, text in enumerate(texts) if (start := opening(text)) != text]
-        if longer:
-            openings[[row for row, _ in longer]] = self.encode([start for _, start in longer])
-        return vectors, openings
 
     def _unseen_terms(self, text: str) -> Iterator[str]:
         return (term for term in _terms(text) if term not in self._known)

@@ -74,14 +74,10 @@ class SentenceTransformerEncoder:
     def identity(self) -> EncoderIdentity:
         return self._identity
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Unit vectors in the order of `texts`; zeros for a text without tokens. Equal texts are encoded once."""
-        return self.encode_with_openings(texts)[0]
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same, and the vectors of the texts' first chunks, which are made on the way."""
+        """Unit vectors of the texts and of their first chunks; zeros for a text without tokens. Equal texts are encoded once."""
         distinct = sorted(set(texts), key=content_digest)
         ids = self._tokenise(distinct)
         batches = plan_batches([len(row) for row in ids], self._rule, self._batch_tokens)

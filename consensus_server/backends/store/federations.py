@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from client_kit.vocabulary import Role
 from consensus_server.backends.store.chunks import chunks
 from consensus_server.backends.store.json_columns import MANIFEST, TERMS
 from consensus_server.backends.store.schema import federations, participants, prompt_sets, prompts
 from consensus_server.core.errors import AlreadyExists
-from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Role, Terms
+from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
 
 
 class SqlPromptSets:

@@ -18,12 +18,12 @@ from sqlalchemy import (
     update,
 )
 
+from client_kit.vocabulary import PullState, Role, RoundState
 from consensus_server.backends.store.engine import insert_unless_held
 from consensus_server.backends.store.json_columns import ENDPOINT, PULL
 from consensus_server.backends.store.schema import answers, endpoints, federations, participants, pulls, rounds, seals
-from consensus_server.core.federations import Participant, Role
-from consensus_server.core.lifecycle import RoundState
-from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullState, PullStatus
+from consensus_server.core.federations import Participant
+from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.rounds import Round
 
 

@@ -19,11 +19,12 @@ from sqlalchemy import (
     update,
 )
 
+from client_kit.vocabulary import EventKind, Role, RoundState
 from consensus_server.backends.store.json_columns import ROUND
 from consensus_server.backends.store.schema import events, federations, participants, rounds, seals
-from consensus_server.core.federations import Federation, Role
-from consensus_server.core.lifecycle import Attendance, RoundFailure, RoundState
-from consensus_server.core.rounds import Event, EventKind, Round
+from consensus_server.core.federations import Federation
+from consensus_server.core.lifecycle import Attendance, RoundFailure
+from consensus_server.core.rounds import Event, Round
 
 _MAX_EVENT_ID = 2**31 - 1
 

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from client_kit.vocabulary import AppealOutcome
 from consensus_server.backends.store.schema import appeals, participants, reliabilities, rounds
-from consensus_server.core.appeals import Appeal, Outcome
+from consensus_server.core.appeals import Appeal
 from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.reliability import Reliability
@@ -101,7 +102,7 @@ class SqlAppeals:
         row = self._connection.execute(_appeals().where(one)).mappings().one_or_none()
         return None if row is None else _appeal(row)
 
-    def resolve(self, federation: Federation, number: int, outcome: Outcome, note: str, at: datetime) -> None:
+    def resolve(self, federation: Federation, number: int, outcome: AppealOutcome, note: str, at: datetime) -> None:
         one = and_(appeals.c.federation_id == federation.id, appeals.c.number == number)
         values = {"outcome": outcome.value, "note": note, "resolved_at": at}
         self._connection.execute(update(appeals).where(one).values(values))
@@ -112,7 +113,7 @@ class SqlAppeals:
             (each.participant, each.gate): each.outcome
             for each in sorted(resolved, key=lambda each: (each.resolved_at, each.number))
         }
-        return tuple(sorted(pair for pair, outcome in last.items() if outcome is Outcome.UPHELD))
+        return tuple(sorted(pair for pair, outcome in last.items() if outcome is AppealOutcome.UPHELD))
 
 
 def _appeals() -> Select[Any]:
@@ -126,4 +127,4 @@ def _appeals() -> Select[Any]:
 
 def _appeal(row: RowMapping) -> Appeal:
     outcome = row["outcome"]
-    return Appeal(**{**row, "outcome": None if outcome is None else Outcome(outcome)})
+    return Appeal(**{**row, "outcome": None if outcome is None else AppealOutcome(outcome)})

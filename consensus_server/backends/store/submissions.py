@@ -7,10 +7,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 from consensus_server.backends.store.chunks import chunks
 from consensus_server.backends.store.json_columns import PRIVACY
 from consensus_server.backends.store.schema import answers, participants, seals
-from consensus_server.core.admission import AnswerKey
 from consensus_server.core.federations import Participant
 from consensus_server.core.privacy import PrivacyStatement
-from consensus_server.core.rounds import Answer, Round
+from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import PooledAnswer, SealedSubmission
 
 

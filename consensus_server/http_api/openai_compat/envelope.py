@@ -22,8 +22,8 @@ from consensus_server.http_api.openai_compat.answers import ErrorEnvelope, Error
 from consensus_server.http_api.openai_compat.connected import ClientGone
 from consensus_server.http_api.openai_compat.identity import identify_panel_caller
 from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
-from consensus_server.http_api.openai_compat.told import upstreams_told
-from consensus_server.http_api.problems import CATALOG, RequestProblem, code_of
+from consensus_server.http_api.openai_compat.translate import describe_upstreams
+from consensus_server.http_api.problems import CATALOG, RequestProblem
 from consensus_server.service.inference import QuorumMissed, UnknownPanel
 
 _NO_RETRY = {"x-should-retry": "false"}
@@ -104,7 +104,7 @@ def enveloped(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestProblem):
         return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
     if isinstance(error, DomainError):
-        return _of_problem(request, code_of(error), error.detail, None)
+        return _of_problem(request, error.code, error.detail, None)
     return _of_fault(request, error)
 
 
@@ -135,7 +135,7 @@ def error_response(
         param=param,
         code=code,
         request_id=request.scope.get("state", {}).get("request_id"),
-        upstreams=upstreams_told(error.asked) if error else None,
+        upstreams=describe_upstreams(error.asked) if error else None,
     )
     body = ErrorEnvelope(error=told).model_dump_json()
     kept = {**kind.headers, **(headers or {}), "Cache-Control": "no-store"}

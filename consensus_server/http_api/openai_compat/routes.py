@@ -26,8 +26,8 @@ from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Envelope
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
 from consensus_server.http_api.openai_compat.streaming import chat_chunks, text_chunks
-from consensus_server.http_api.openai_compat.told import chat_choice, consensus_told, text_choice, usage_of
-from consensus_server.http_api.parameters import Context
+from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
+from consensus_server.http_api.path_parameters import Context
 from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
 
 _MEANINGS = {
@@ -72,7 +72,7 @@ async def create_chat_completion(
 async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
-    """The same for a bare text."""
+    """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
     panel, consensus = await _consensus(asked, request, caller, context)
     choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
     answer = TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
@@ -117,7 +117,7 @@ async def _consensus(
 def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
     for each in ended.asked:
         if each.reply is None:
-            reason = each.failure.failure.value if each.failure else each.standing.value
+            reason = each.failure.failure.value if each.failure else each.state.value
             metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
 
 
@@ -128,7 +128,7 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
         "model": panel.name,
         "system_fingerprint": panel.fingerprint,
         "usage": usage_of(consensus),
-        "consensus": consensus_told(panel, consensus, answers=asked.consensus.answers),
+        "consensus": describe_consensus(panel, consensus, answers=asked.consensus.answers),
     }
 
 

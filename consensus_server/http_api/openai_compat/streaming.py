@@ -31,7 +31,7 @@ def chat_chunks(answer: ChatCompletion, *, include_usage: bool) -> Iterator[str]
 
 
 def text_chunks(answer: TextCompletion, *, include_usage: bool) -> Iterator[str]:
-    """The same of a completion."""
+    """Server-sent events of a completion: per choice the text and the end; then usage where asked for, and `[DONE]`."""
     common = _common(answer, "text_completion", include_usage=include_usage)
     extension = answer.consensus.model_dump(mode="json")
     for choice in answer.choices:

@@ -87,7 +87,7 @@ def test_the_round_can_be_asked_what_it_were_with_another_calibration(what_if, t
     file.write_text(json.dumps({"calibration": CALIBRATION | {"least_score": 0.4}}), encoding="utf-8")
     assert "1 gain a label" in what_if(f"calibration={file}")
     file.write_text("{}", encoding="utf-8")
-    assert "is no calibration file" in what_if(f"calibration={file}", expect=4)
+    assert "is not a calibration file" in what_if(f"calibration={file}", expect=4)
     assert "--set calibration=null" in what_if("calibration=", expect=2)
 
 

@@ -70,7 +70,7 @@ def test_the_command_line_explains(published, run, tmp_path):
     assert "0 of 5 prompts would change" in run("round", "what-if", name, 1)
     assert "5 lose theirs" in run("round", "what-if", name, 1, "--set", "minimum_support=3")
     assert json.loads(run("round", "what-if", name, 1, "--set", "abstain=no", "--json"))["policy"]["abstain"] is False
-    assert "no FIELD=VALUE" in run("round", "what-if", name, 1, "--set", "rule", expect=2)
+    assert "not of the form FIELD=VALUE" in run("round", "what-if", name, 1, "--set", "rule", expect=2)
     assert "Fields are rule" in run("round", "what-if", name, 1, "--set", "rules=medoid", expect=2)
 
 
@@ -94,7 +94,7 @@ def test_remedies_fit_what_was_asked(published, run):
     assert "Load the prompt set" not in unknown
     assert "Name a prompt of that set" in run("round", "map", published.name, 1, "p99", expect=1)
     odd = run("round", "map", published.name, 1, "p1", "--method", "tsne", expect=1)
-    assert "pca always can be used" in odd
+    assert "pca can always be used" in odd
     assert "send the request again" not in odd
 
 

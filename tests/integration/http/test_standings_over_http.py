@@ -157,7 +157,7 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert json.loads(run("appeal", "list", name, "--json"))["items"][0]["note"] == "So it is."
     assert "newcomer" in run("round", "reliability", name)
     shown = {line.split()[0]: line.split() for line in run("round", "reliability", name).splitlines()}
-    assert shown["participant"][1:4] == ["mean", "prompts", "refused"]
+    assert shown["participant"][1:4] == ["mean", "prompts", "rejected"]
     assert (shown["carl"][1:4], shown["carl"][-1]) == (["-", "0", "5"], "-")
     assert shown["anna"][2:4] == ["5", "0"]
     assert [each["refused"] for each in json.loads(run("round", "reliability", name, 1, "--json"))["items"]] == [
@@ -168,7 +168,7 @@ def test_the_command_lines_say_the_same(published, run, run_kit):
     assert "70%" in run("round", "rejections", name, "--participant", "carl")
     assert json.loads(run("round", "rejections", name, 1, "--participant", "anna", "--json"))["items"] == []
     header, _, row = run_kit("reliability").partition("carl")
-    assert "Refused" in header
+    assert "Rejected" in header
     assert row.split()[:3] == ["-", "0", "5"]
 
 
@@ -178,4 +178,4 @@ def test_a_few_far_above_are_told_without_alarm(live, new_arena, run, monkeypatc
     arena = new_arena(live, participants=("anna", "bert", "carl"), quorum=3)
     texts = {"anna": "It is forty-two, {}.", "bert": "It is forty-two then, {}.", "carl": "Nobody knows of {} at all."}
     arena.publish({name: rows(text) for name, text in texts.items()})
-    assert "That is no alarm" in run("round", "reliability", arena.name)
+    assert "This is not an alarm" in run("round", "reliability", arena.name)

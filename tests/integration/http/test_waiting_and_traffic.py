@@ -125,14 +125,14 @@ def test_the_api_answers_while_a_worker_aggregates(start_server, new_arena, answ
     arena = new_arena(live)
     encoding, finish = threading.Event(), threading.Event()
     encoder = live.server.encoder.wait()
-    encode = type(encoder).encode
+    encode = type(encoder).encode_with_openings
 
     def slow(self, texts):
         encoding.set()
         assert finish.wait(10)
         return encode(self, texts)
 
-    monkeypatch.setattr(type(encoder), "encode", slow)
+    monkeypatch.setattr(type(encoder), "encode_with_openings", slow)
     with ThreadPoolExecutor() as pool:
         publishing = pool.submit(arena.publish, {"anna": answer_rows(), "bert": answer_rows()})
         assert encoding.wait(10)

@@ -37,7 +37,7 @@ def test_a_faulty_file_ends_the_command_with_its_line(tmp_path):
     file = panels_file(tmp_path, ["http://127.0.0.1:9/v1"], quorum=2)
     shown = run("check", file)
     assert shown.exit_code == 2
-    assert "quorum is 2, and there are 1 upstreams" in shown.stderr
+    assert "the quorum is 2, but there are only 1 upstreams" in shown.stderr
 
 
 def test_a_token_goes_with_the_hash_that_the_file_holds():

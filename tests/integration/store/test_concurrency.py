@@ -163,7 +163,7 @@ from tests.support.databases import open_sqlite
 from tests.support.service import Service
 
 class Slow(HashingEncoder):
-    def encode(self, texts):
+    def encode_with_openings(self, texts):
         print("encoding", flush=True)
         time.sleep(60)
 

@@ -1,6 +1,7 @@
 """Wrong command lines and early interrupts, of both programs."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from client_kit.cli import app as kit
+from client_kit.command_line import EXIT_TABLE, Exit
 from consensus_server.cli import app as server
 
 WRONG = [
@@ -38,6 +40,13 @@ def test_a_program_is_told_in_json_and_a_person_in_words(app, words, named):
     assert shown.exit_code == 2
     assert "Usage:" in shown.stderr
     assert named in shown.stderr.lower()
+
+
+@pytest.mark.parametrize("app", [kit, server], ids=["kit", "server"])
+def test_the_help_of_both_programs_has_every_exit_code(app):
+    page = " ".join(re.sub(r"[│]", " ", CliRunner().invoke(app, ["--help"]).output).split())
+    assert EXIT_TABLE in page
+    assert all(f"{code.value} {code.meaning}" in EXIT_TABLE for code in Exit)
 
 
 @pytest.mark.parametrize("package", ["client_kit", "consensus_server"])

@@ -54,7 +54,7 @@ def test_every_text_gets_the_encoders_vector(texts):
     result = embed_texts(texts, HashingEncoder(), MemoryStore())
     assert (result.encoded, result.reused) == (5, 0)
     for digest, text in texts.items():
-        np.testing.assert_array_equal(result.vectors[digest], HashingEncoder().encode([text])[0])
+        np.testing.assert_array_equal(result.vectors[digest], HashingEncoder().encode_with_openings([text])[0][0])
 
 
 def test_stored_vectors_are_used_and_not_encoded_again(texts):
@@ -80,7 +80,7 @@ def test_a_text_whose_opening_is_not_stored_is_encoded_and_keeps_its_first_vecto
     result = embed_texts({digest: text}, HashingEncoder(), store)
     assert (result.encoded, result.reused) == (1, 0)
     assert result.vectors[digest] is kept
-    np.testing.assert_array_equal(result.openings[digest], HashingEncoder().encode([text])[0])
+    np.testing.assert_array_equal(result.openings[digest], HashingEncoder().encode_with_openings([text])[0][0])
 
 
 def test_what_the_store_kept_counts_when_another_worker_was_first(texts):

@@ -61,14 +61,14 @@ def test_another_process_fits_the_same_encoder(tmp_path):
 
 def test_texts_of_like_make_are_closer_and_the_marking_is_plain(tmp_path):
     encoder = fit_lsa(TEXTS, tmp_path / "ours", dimension=4)
-    animal, other_animal, capital = encoder.encode([ANIMALS[0], ANIMALS[1], CAPITALS[0]])
+    animal, other_animal, capital = encoder.encode_with_openings([ANIMALS[0], ANIMALS[1], CAPITALS[0]])[0]
     assert animal @ other_animal > animal @ capital
     assert "LEXICAL" in encoder.identity.name
 
 
 def test_texts_of_unknown_words_alone_are_told_apart(tmp_path):
     encoder = fit_lsa(TEXTS, tmp_path / "ours", dimension=4)
-    hebrew, again, greek = encoder.encode(["עברית", "עברית", "ελληνικά"])
+    hebrew, again, greek = encoder.encode_with_openings(["עברית", "עברית", "ελληνικά"])[0]
     assert hebrew @ again == pytest.approx(1)
     assert hebrew @ greek < 0.5
 
@@ -85,13 +85,13 @@ def test_the_folder_is_loaded_by_its_path(tmp_path):
     fitted = fit_lsa(TEXTS, tmp_path / "ours", dimension=6)
     loaded = load_encoder(str(tmp_path / "ours"))
     assert loaded.identity == fitted.identity
-    assert loaded.encode(TEXTS).tobytes() == fitted.encode(TEXTS).tobytes()
+    assert loaded.encode_with_openings(TEXTS)[0].tobytes() == fitted.encode_with_openings(TEXTS)[0].tobytes()
 
 
 def test_a_row_does_not_depend_on_its_neighbours(tmp_path):
     encoder = fit_lsa(TEXTS, tmp_path / "ours", dimension=6)
-    alone = np.vstack([encoder.encode([text]) for text in TEXTS])
-    assert alone.tobytes() == encoder.encode(TEXTS).tobytes()
+    alone = np.vstack([encoder.encode_with_openings([text])[0] for text in TEXTS])
+    assert alone.tobytes() == encoder.encode_with_openings(TEXTS)[0].tobytes()
 
 
 def test_too_few_texts_and_a_folder_in_use_are_refused(tmp_path):

@@ -65,7 +65,7 @@ def test_the_command_writes_a_file_once(tmp_path):
     before = file.read_bytes()
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code != 0
-    assert "is there already" in again.output
+    assert "already exists" in again.output
     assert file.read_bytes() == before
 
 

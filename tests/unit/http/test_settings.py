@@ -63,13 +63,13 @@ def test_a_given_token_makes_no_file(tmp_path):
 
 def test_a_token_file_without_a_token_is_refused_with_a_remedy(tmp_path):
     (tmp_path / "operator.token").write_text("\n")
-    with pytest.raises(SettingsError, match="delete it"):
+    with pytest.raises(SettingsError, match="delete the file"):
         operator_token(load_settings({}, data_dir=tmp_path))
 
 
 def test_a_data_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="cannot be kept"):
+    with pytest.raises(SettingsError, match="cannot be stored"):
         operator_token(load_settings({}, data_dir=tmp_path / "file"))
 
 

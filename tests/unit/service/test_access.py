@@ -1,5 +1,6 @@
 import pytest
 
+from client_kit.vocabulary import Role
 from consensus_server.core.errors import (
     AlreadyExists,
     Forbidden,
@@ -7,7 +8,6 @@ from consensus_server.core.errors import (
     UnknownFederation,
     UnknownParticipant,
 )
-from consensus_server.core.federations import Role
 from tests.support.service import OPERATOR, OPERATOR_TOKEN
 
 

@@ -24,13 +24,13 @@ class CountingEncoder(HashingEncoder):
     def __init__(self):
         self.texts = []
 
-    def encode(self, texts):
+    def encode_with_openings(self, texts):
         self.texts += texts
-        return super().encode(texts)
+        return super().encode_with_openings(texts)
 
 
 class BrokenEncoder(HashingEncoder):
-    def encode(self, texts):
+    def encode_with_openings(self, texts):
         raise RuntimeError("the password is hunter2")
 
 
@@ -235,12 +235,12 @@ def test_the_heartbeat_keeps_a_lease_through_long_work(tmp_path, monkeypatch):
     class SlowEncoder(HashingEncoder):
         """Lets the clock run far beyond the lease, but never further than the next beat."""
 
-        def encode(self, texts):
+        def encode_with_openings(self, texts):
             for _ in range(5):
                 service.clock.advance(0.1)
                 assert all(beats.acquire(timeout=20) for _ in range(2))  # the first may have begun before
                 assert other.claim() is None
-            return super().encode(texts)
+            return super().encode_with_openings(texts)
 
     beats = threading.Semaphore(0)
     service = Service(open_sqlite(tmp_path), encoder=SlowEncoder(), lease_seconds=0.15)
@@ -315,17 +315,16 @@ def test_the_loop_works_until_it_is_stopped_and_survives_errors(service, monkeyp
         settle_all()
 
     monkeypatch.setattr(service.rounds, "settle_all", flaky)
-    stop = threading.Event()
+    stop, aggregated = threading.Event(), threading.Event()
+    monkeypatch.setattr(service.worker, "_on_aggregated", lambda _: aggregated.set())
     thread = threading.Thread(target=service.worker.run, args=(stop,))
     thread.start()
     try:
-        waited = service.rounds.wait_for_state(
-            OPERATOR, "clinics", 1, aggregation_module.RoundState.PUBLISHED, timeout_seconds=10
-        )
+        assert aggregated.wait(10)
     finally:
         stop.set()
         thread.join(10)
-    assert waited.state == "published"
+    assert service.rounds.get(OPERATOR, "clinics", 1).state == "published"
     assert not thread.is_alive()
 
 
@@ -341,7 +340,7 @@ def test_the_worker_tells_what_became_of_each_round(service):
 
 def test_equal_vectors_decide_alike_whatever_else_is_in_the_store(service):
     closed_round(service)
-    vector = HashingEncoder().encode([LONDON])[0]
+    vector = HashingEncoder().encode_with_openings([LONDON])[0][0]
     service.store.embeddings.put("another encoder", {hashlib.sha256(PARIS.encode()).hexdigest(): vector})
     service.worker.run_once()
     assert labels_by_prompt(service)["p-0"].support == 2.0
@@ -382,4 +381,4 @@ def test_vectors_are_kept_under_the_encoder_s_digest(service):
     service.worker.run_once()
     digest = hashlib.sha256(LONDON.encode()).hexdigest()
     kept = service.store.embeddings.get(service.encoder.identity.digest, [digest])
-    np.testing.assert_array_equal(kept[digest], service.encoder.encode([LONDON])[0])
+    np.testing.assert_array_equal(kept[digest], service.encoder.encode_with_openings([LONDON])[0][0])

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from consensus_server.core.inference import Failure, Question, Reply, Standing, UpstreamFailed
-from consensus_server.service.fan_out import Terms, fan_out
+from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamFailed
+from consensus_server.service.fan_out import WaitLimits, fan_out
 
 QUESTION = Question(text="?")
 FOR_EVER = 3_600.0
@@ -50,13 +50,13 @@ async def hangs(_):
 
 
 def standings(asked):
-    return {(each.upstream, each.sample): each.standing.value for each in asked}
+    return {(each.upstream, each.sample): each.state.value for each in asked}
 
 
 async def test_every_upstream_is_asked_every_sample():
     upstreams = [Scripted("b", says("2")), Scripted("a", says("1"))]
     samples = [Question(text="?", seed=1), Question(text="?", seed=2)]
-    asked = await fan_out(upstreams, samples, Terms(quorum=2, deadline_seconds=FOR_EVER))
+    asked = await fan_out(upstreams, samples, WaitLimits(quorum=2, deadline_seconds=FOR_EVER))
     assert [(each.upstream, each.sample) for each in asked] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert [each.reply.text for each in asked] == ["1", "1", "2", "2"]
     assert [question.seed for question in upstreams[0].asked] == [1, 2]
@@ -70,14 +70,14 @@ async def test_they_are_asked_at_the_same_time():
         return Reply("met", "stop")
 
     asked = await fan_out(
-        [Scripted(name, meets) for name in "abc"], [QUESTION], Terms(quorum=3, deadline_seconds=FOR_EVER)
+        [Scripted(name, meets) for name in "abc"], [QUESTION], WaitLimits(quorum=3, deadline_seconds=FOR_EVER)
     )
-    assert {each.standing for each in asked} == {Standing.ANSWERED}
+    assert {each.state for each in asked} == {RequestState.ANSWERED}
 
 
 async def test_the_deadline_leaves_the_slow_ones_behind_and_cancels_them():
     slow = Scripted("slow", hangs)
-    asked = await fan_out([Scripted("quick", says("1")), slow], [QUESTION], Terms(quorum=1, deadline_seconds=0.05))
+    asked = await fan_out([Scripted("quick", says("1")), slow], [QUESTION], WaitLimits(quorum=1, deadline_seconds=0.05))
     assert standings(asked) == {("quick", 0): "answered", ("slow", 0): "late"}
     await asyncio.wait_for(slow.cancelled.wait(), 20)
 
@@ -85,8 +85,8 @@ async def test_the_deadline_leaves_the_slow_ones_behind_and_cancels_them():
 async def test_patience_counts_from_the_quorum():
     slow = Scripted("slow", hangs)
     upstreams = [Scripted("a", says("1")), Scripted("b", says("1")), slow]
-    terms = Terms(quorum=2, deadline_seconds=FOR_EVER, patience_seconds=0)
-    assert standings(await fan_out(upstreams, [QUESTION], terms))["slow", 0] == "late"
+    limits = WaitLimits(quorum=2, deadline_seconds=FOR_EVER, patience_seconds=0)
+    assert standings(await fan_out(upstreams, [QUESTION], limits))["slow", 0] == "late"
 
 
 async def test_without_patience_the_others_are_awaited():
@@ -98,7 +98,9 @@ async def test_without_patience_the_others_are_awaited():
 
     asking = asyncio.create_task(
         fan_out(
-            [Scripted("a", says("1")), Scripted("slow", waits)], [QUESTION], Terms(quorum=1, deadline_seconds=FOR_EVER)
+            [Scripted("a", says("1")), Scripted("slow", waits)],
+            [QUESTION],
+            WaitLimits(quorum=1, deadline_seconds=FOR_EVER),
         )
     )
     await asyncio.sleep(0)
@@ -109,14 +111,14 @@ async def test_without_patience_the_others_are_awaited():
 async def test_a_quorum_that_is_out_of_reach_ends_it():
     slow = Scripted("slow", hangs)
     upstreams = [Scripted("a", fails), Scripted("b", fails), slow]
-    asked = await fan_out(upstreams, [QUESTION], Terms(quorum=2, deadline_seconds=FOR_EVER))
+    asked = await fan_out(upstreams, [QUESTION], WaitLimits(quorum=2, deadline_seconds=FOR_EVER))
     assert standings(asked) == {("a", 0): "failed", ("b", 0): "failed", ("slow", 0): "late"}
     await asyncio.wait_for(slow.cancelled.wait(), 20)
 
 
 async def test_a_caller_who_gives_up_cancels_all():
     slow = [Scripted(name, hangs) for name in "ab"]
-    asking = asyncio.create_task(fan_out(slow, [QUESTION], Terms(quorum=1, deadline_seconds=FOR_EVER)))
+    asking = asyncio.create_task(fan_out(slow, [QUESTION], WaitLimits(quorum=1, deadline_seconds=FOR_EVER)))
     for each in slow:
         await each.busy.wait()
     asking.cancel()
@@ -131,4 +133,4 @@ async def test_a_fault_of_ours_is_not_taken_for_an_upstream_s():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await fan_out([Scripted("a", broken)], [QUESTION], Terms(quorum=1, deadline_seconds=FOR_EVER))
+        await fan_out([Scripted("a", broken)], [QUESTION], WaitLimits(quorum=1, deadline_seconds=FOR_EVER))

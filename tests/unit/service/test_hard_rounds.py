@@ -54,12 +54,10 @@ ABSTAINING = {
 class NotANumber(HashingEncoder):
     """An encoder that fails silently on every text with an `a` in it."""
 
-    def encode(self, texts):
-        vectors = super().encode(texts)
-        for row, text in enumerate(texts):
-            if "a" in text:
-                vectors[row] = np.nan
-        return vectors
+    def encode_with_openings(self, texts):
+        vectors, openings = super().encode_with_openings(texts)
+        vectors[["a" in text for text in texts]] = np.nan
+        return vectors, openings
 
 
 def outcomes(folder, policy, cases, encoder=None):

@@ -16,8 +16,8 @@ from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
 from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
-from consensus_server.service.deciding import Embedded, Material, build_pools, outcome_of
-from consensus_server.service.fan_out import Terms
+from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
+from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller, QuorumMissed, UnknownPanel
 
 ENCODER = HashingEncoder()
@@ -52,7 +52,7 @@ def panel(*texts, quorum=1, reverse=False, **policy):
     return Panel(
         name="p",
         upstreams=tuple(reversed(upstreams) if reverse else upstreams),
-        terms=Terms(quorum=quorum, deadline_seconds=3_600),
+        limits=WaitLimits(quorum=quorum, deadline_seconds=3_600),
         policy=Policy(**policy),
     )
 
@@ -78,7 +78,7 @@ def label_of_a_round(texts, policy):
     pools = build_pools(
         Material((prompt,), "semantic", answers, len(texts)), Embedded(vectors, openings, openings, whole.shape[1])
     )
-    return outcome_of(pools, decide_round(pools, policy), policy).labels[0]
+    return label_round(pools, decide_round(pools, policy), policy).labels[0]
 
 
 @given(texts=TEXTS, rule=st.sampled_from(sorted(RULES)), guards=st.booleans(), abstain=st.booleans())

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from client_kit.vocabulary import AppealOutcome
 from consensus_server.backends.projections import LEAST_ANSWERS, ProjectionError, umap_plane
-from consensus_server.core.appeals import Outcome
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     Forbidden,
@@ -53,10 +53,10 @@ def sites(service):
 def test_the_same_policy_gives_the_same_labels_byte_for_byte(service, sites):
     """Also after rounds with names and exemptions, and after what decided them has changed since."""
     service.appeals.make(sites[4], "clinics", 1, gate="garbage", text="Please.")
-    service.appeals.resolve(OPERATOR, "clinics", 1, Outcome.UPHELD, "")
+    service.appeals.resolve(OPERATOR, "clinics", 1, AppealOutcome.UPHELD, "")
     play(service, sites, 2)
     service.clock.advance(1)
-    service.appeals.resolve(OPERATOR, "clinics", 1, Outcome.REJECTED, "")
+    service.appeals.resolve(OPERATOR, "clinics", 1, AppealOutcome.REJECTED, "")
     play(service, sites, 3)
     for number in (1, 2, 3):
         found = service.inspection.what_if(OPERATOR, "clinics", number, POLICY)

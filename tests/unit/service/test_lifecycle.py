@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import InvalidTransition, ValidationFailed
 from consensus_server.core.lifecycle import (
     MAX_ROUND_SECONDS,
     TRANSITIONS,
     Attendance,
-    RoundState,
     check_round_seconds,
     check_transition,
     ending_by_operator,

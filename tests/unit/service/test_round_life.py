@@ -1,9 +1,8 @@
 """Rounds through the use cases, with time set by hand."""
 
-import threading
-
 import pytest
 
+from client_kit.vocabulary import Role, RoundState
 from consensus_server.core.errors import (
     InvalidTransition,
     RoundFailed,
@@ -12,8 +11,6 @@ from consensus_server.core.errors import (
     UnknownRound,
     ValidationFailed,
 )
-from consensus_server.core.federations import Role
-from consensus_server.core.lifecycle import RoundState
 from tests.support.service import OPERATOR
 
 YES = {"p-0": "Yes."}
@@ -214,23 +211,6 @@ def test_events_go_on_after_the_one_that_was_seen_last(service):
     service.submit(south, YES)
     assert service.events(after=3) == ["submission.sealed", "round.closed"]
     assert service.events(after=2**80) == []
-
-
-def test_a_wait_ends_when_another_thread_brings_the_state(service):
-    (north,) = service.found(sites=["north"], quorum=1)
-    service.open()
-    later = threading.Timer(0.1, lambda: service.submit(north, YES))
-    later.start()
-    found = service.rounds.wait_for_state(north, "clinics", 1, RoundState.CLOSED, timeout_seconds=10)
-    later.join()
-    assert found.state == "closed"
-
-
-def test_a_wait_that_takes_too_long_answers_with_what_there_is(service):
-    service.found(sites=["north"])
-    service.open()
-    waited = service.rounds.wait_for_state(OPERATOR, "clinics", 1, RoundState.PUBLISHED, timeout_seconds=0.01)
-    assert waited.state == "open"
 
 
 def test_rounds_are_counted_by_state(service):

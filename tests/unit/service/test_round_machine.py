@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from client_kit.vocabulary import RoundState
 from consensus_server.core.errors import Conflict, UnknownRound
-from consensus_server.core.lifecycle import TRANSITIONS, RoundState
+from consensus_server.core.lifecycle import TRANSITIONS
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
 

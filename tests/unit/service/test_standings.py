@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from consensus_server.core.appeals import Outcome
+from client_kit.vocabulary import AppealOutcome, Role
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     AlreadyExists,
@@ -15,7 +15,6 @@ from consensus_server.core.errors import (
     UnknownFederation,
     ValidationFailed,
 )
-from consensus_server.core.federations import Role
 from consensus_server.service import published as published_module
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
@@ -154,8 +153,8 @@ def test_an_upheld_appeal_admits_the_participant_from_the_next_round_on(service,
     assert (appeal.number, appeal.participant, appeal.outcome) == (1, "west", None)
     play(service, sites, 2, {"west": MANTRA})
     assert len(service.rejections.page(west, "clinics", 2).items) == PROMPTS
-    resolved = service.appeals.resolve(OPERATOR, "clinics", 1, Outcome.UPHELD, "They are quotations.")
-    assert (resolved.outcome, resolved.note) == (Outcome.UPHELD, "They are quotations.")
+    resolved = service.appeals.resolve(OPERATOR, "clinics", 1, AppealOutcome.UPHELD, "They are quotations.")
+    assert (resolved.outcome, resolved.note) == (AppealOutcome.UPHELD, "They are quotations.")
     assert service.appeals.all(west, "clinics") == (resolved,)
     play(service, sites, 3, {"west": MANTRA, "east": MANTRA})
     assert {each.fate.participant for each in service.rejections.page(OPERATOR, "clinics", 3).items} == {"east"}
@@ -168,9 +167,9 @@ def test_an_upheld_appeal_admits_the_participant_from_the_next_round_on(service,
 def test_an_exemption_ends_when_the_appeal_is_rejected_after_all(service, sites):
     play(service, sites, 1, {"west": MANTRA})
     service.appeals.make(sites[3], "clinics", 1, gate="repetitive", text="Please.")
-    service.appeals.resolve(OPERATOR, "clinics", 1, Outcome.UPHELD, "")
+    service.appeals.resolve(OPERATOR, "clinics", 1, AppealOutcome.UPHELD, "")
     service.clock.advance(1)
-    service.appeals.resolve(OPERATOR, "clinics", 1, Outcome.REJECTED, "It is advertising.")
+    service.appeals.resolve(OPERATOR, "clinics", 1, AppealOutcome.REJECTED, "It is advertising.")
     play(service, sites, 2, {"west": MANTRA})
     assert len(service.rejections.page(sites[3], "clinics", 2).items) == PROMPTS
 
@@ -190,7 +189,7 @@ def test_who_may_appeal_against_what(service, sites, monkeypatch):
         service.appeals.make(east, "clinics", 1, gate="repetitive", text="Me too.")
     with pytest.raises(NothingToAppeal):
         service.appeals.make(west, "clinics", 1, gate="garbage", text="Wrong gate.")
-    with pytest.raises(ValidationFailed, match="no appeal against 'empty'"):
+    with pytest.raises(ValidationFailed, match="no appeal can be made against 'empty'"):
         service.appeals.make(west, "clinics", 1, gate="empty", text="Silence is golden.")
     for caller in (OPERATOR, press):
         with pytest.raises(Forbidden):
@@ -201,10 +200,10 @@ def test_who_may_appeal_against_what(service, sites, monkeypatch):
     assert service.appeals.all(east, "clinics") == ()
     for caller, error in ((west, Forbidden), (press, Forbidden)):
         with pytest.raises(error):
-            service.appeals.resolve(caller, "clinics", 1, Outcome.UPHELD, "")
+            service.appeals.resolve(caller, "clinics", 1, AppealOutcome.UPHELD, "")
     for number in (0, 2, 2**80):
         with pytest.raises(UnknownAppeal):
-            service.appeals.resolve(OPERATOR, "clinics", number, Outcome.UPHELD, "")
+            service.appeals.resolve(OPERATOR, "clinics", number, AppealOutcome.UPHELD, "")
     service.found("banks", prompts=PROMPTS, sites=["bank"])
     with pytest.raises(UnknownFederation):
         service.appeals.all(west, "banks")

@@ -12,7 +12,7 @@ from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round.earlier import REPUTATION_PROMPTS, EarlierRounds, Reputation
 from consensus_server.core.consensus.round.trust import BETA, HALF_EVIDENCE_VOTES, MOST_RELIABILITY, shrunk
-from consensus_server.core.reliability import Reliability, name_of, row_of, spread_of
+from consensus_server.core.reliability import Reliability, reputation_of, row_of, spread_of
 from tests.support.judged import judged
 
 HALF_LIFE = Policy().half_life_rounds
@@ -37,9 +37,9 @@ def reliability(mean, count, name=None, told=1.0):
 
 
 def test_a_newcomer_has_no_name_and_begins_in_the_middle():
-    assert name_of([], 1, HALF_LIFE) is None
-    assert name_of([(1, row(2.0, 0))], 2, HALF_LIFE) is None
-    assert name_of([(1, row(2.0, 30))], 2, 0.0) is None
+    assert reputation_of([], 1, HALF_LIFE) is None
+    assert reputation_of([(1, row(2.0, 0))], 2, HALF_LIFE) is None
+    assert reputation_of([(1, row(2.0, 30))], 2, 0.0) is None
     assert reliability(0.0, 50) == 0
 
 
@@ -52,10 +52,10 @@ def test_what_fewer_voices_tell_counts_less(mean, count, few, more):
 
 def test_a_name_is_the_mean_of_rounds_of_which_older_ones_count_less():
     past = [(1, row(1.0, 40)), (3, row(-1.0, 10))]
-    name = name_of(past, 5, 2.0)
+    name = reputation_of(past, 5, 2.0)
     assert name.prompts == pytest.approx(40 / 4 + 10 / 2)
     assert name.mean == pytest.approx((40 / 4 - 10 / 2) / 15, abs=1e-6)
-    assert name_of([*past, (5, row(9.0, 999))], 5, 2.0) == name
+    assert reputation_of([*past, (5, row(9.0, 999))], 5, 2.0) == name
 
 
 @given(mean=means, count=prompts, prior=means, behind=st.floats(0, 1e6))
@@ -88,7 +88,7 @@ def test_a_minority_that_begins_to_agree_recovers_within_three_rounds(bad, round
     """However long it stood apart: after three rounds its name is better than the mean of both ways."""
     past = [(at, row(bad, count)) for at in range(1, rounds + 1)]
     past += [(at, row(good, count)) for at in range(rounds + 1, rounds + 1 + RECOVERY_ROUNDS)]
-    name = name_of(past, rounds + 1 + RECOVERY_ROUNDS, HALF_LIFE)
+    name = reputation_of(past, rounds + 1 + RECOVERY_ROUNDS, HALF_LIFE)
     assert name.mean > (bad + good) / 2
     if good >= -bad:
         assert reliability(good, count, name) > reliability(bad, count)
@@ -97,7 +97,7 @@ def test_a_minority_that_begins_to_agree_recovers_within_three_rounds(bad, round
 
 @given(st.permutations([(1, row(0.3, 7)), (2, row(-0.7, 31)), (4, row(1.1, 13))]))
 def test_a_name_is_made_of_rounds_whatever_their_order(past):
-    assert name_of(past, 6, HALF_LIFE) == name_of(sorted(past, key=lambda each: each[0]), 6, HALF_LIFE)
+    assert reputation_of(past, 6, HALF_LIFE) == reputation_of(sorted(past, key=lambda each: each[0]), 6, HALF_LIFE)
 
 
 def standing(mean, count, prior_mean, prior_prompts):
@@ -190,7 +190,7 @@ def federation(make_round, plan, policy=GUARDED, **options):
     past, won, history = {}, [], []
     for number, liars in enumerate(plan, start=1):
         pools = make_round(number, liars, **options)
-        names = {who: name_of(rows, number, policy.half_life_rounds) for who, rows in past.items()}
+        names = {who: reputation_of(rows, number, policy.half_life_rounds) for who, rows in past.items()}
         earlier = EarlierRounds({who: name for who, name in names.items() if name})
         outcome = decide_round(pools, policy, earlier=earlier)
         rows = [row_of(each, weight=1.0) for each in outcome.participants]

@@ -32,7 +32,7 @@ class ExchangedModelError(EncoderError, EncoderChanged):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class EmbeddingsApi:
     """Where the vectors come from."""
 
     url: str
@@ -48,7 +48,7 @@ class Endpoint:
     """Repetitions of a request after a broken connection, 408, 409, 429 or 5xx, at growing distances."""
 
 
-class OpenAIEndpointEncoder:
+class EmbeddingsApiEncoder:
     """Asks an endpoint for vectors of chunks, and makes them one unit vector per text.
 
     Each call asks for the probes too (`probe.py`): vectors of a model that was exchanged behind its name are refused
@@ -59,15 +59,15 @@ class OpenAIEndpointEncoder:
 
     stand_in = False
 
-    def __init__(self, model: str, endpoint: Endpoint, store: EmbeddingStore) -> None:
+    def __init__(self, model: str, api: EmbeddingsApi, store: EmbeddingStore) -> None:
         """Ask for the probes and take up the identity that they give.
 
         store: keeps the probes' vectors; one for all workers of a server. Raises EncoderError where the endpoint cannot
         be used, or gives other vectors than it once gave.
         """
-        self._model, self._endpoint = model, endpoint
+        self._model, self._api = model, api
         self._openai = _library()
-        bare = _identity(model, endpoint)
+        bare = _identity(model, api)
         fresh = self._vectors(list(PROBES))
         if not np.isfinite(fresh).all():
             raise EncoderError(f"{self._where} gives vectors that are not finite. Look at the endpoint's log.")
@@ -79,20 +79,16 @@ class OpenAIEndpointEncoder:
     def identity(self) -> EncoderIdentity:
         return self._identity
 
-    def encode(self, texts: Sequence[str]) -> Float32[np.ndarray, "texts dimension"]:
-        """Unit vectors in the order of `texts`; zeros for a text without visible characters."""
-        return self.encode_with_openings(texts)[0]
-
     def encode_with_openings(
         self, texts: Sequence[str]
     ) -> tuple[Float32[np.ndarray, "texts dimension"], Float32[np.ndarray, "texts dimension"]]:
-        """The same, and the vectors of first chunks. Raises EncoderError."""
+        """Unit vectors of the texts and of their first chunks; zeros for a text without visible characters. Raises EncoderError."""
         distinct = sorted(set(texts), key=content_digest)
         # Nobody sees what is cut away, and the first chunk has to say something.
         shown = [text[content_starts(text) :] for text in distinct]
         chunks = [chunk for row, text in enumerate(shown) for chunk in _chunks(row, text)]
         pieces = [shown[chunk.text][chunk.start : chunk.stop] for chunk in chunks]
-        vectors = self._checked_vectors(pieces) if pieces else np.zeros((0, self._endpoint.dimension), np.float32)
+        vectors = self._checked_vectors(pieces) if pieces else np.zeros((0, self._api.dimension), np.float32)
         rows = {text: row for row, text in enumerate(distinct)}
         order = [rows[text] for text in texts]
         means = mean_of_chunks(vectors, chunks, len(distinct))
@@ -128,10 +124,10 @@ class OpenAIEndpointEncoder:
     def _client(self) -> "openai.OpenAI":
         """To be closed after each use: an encoder has no end of its own."""
         client: openai.OpenAI = self._openai.OpenAI(
-            base_url=self._endpoint.url,
-            api_key=self._endpoint.key or "none",
-            timeout=self._endpoint.timeout_seconds,
-            max_retries=self._endpoint.retries,
+            base_url=self._api.url,
+            api_key=self._api.key or "none",
+            timeout=self._api.timeout_seconds,
+            max_retries=self._api.retries,
         )
         return client
 
@@ -147,17 +143,17 @@ class OpenAIEndpointEncoder:
                 f"{self._where} answered with something that is no list of {len(texts)} embeddings. "
                 "CONSENSUS_ENCODER_URL must end with /v1 and name an OpenAI-compatible endpoint."
             ) from error
-        wrong = {len(vector) for vector in vectors} - {self._endpoint.dimension}
+        wrong = {len(vector) for vector in vectors} - {self._api.dimension}
         if wrong:
             raise EncoderError(
-                f"{self._where} gives vectors of {wrong.pop()} numbers, and {self._endpoint.dimension} are declared. "
+                f"{self._where} gives vectors of {wrong.pop()} numbers, and {self._api.dimension} are declared. "
                 "Set CONSENSUS_ENCODER_DIMENSION to the model's own."
             )
         return vectors
 
     @property
     def _where(self) -> str:
-        return f"the model {self._model} at {self._endpoint.url}"
+        return f"the model {self._model} at {self._api.url}"
 
 
 def read_key(file: Path) -> str:
@@ -181,17 +177,17 @@ def _library() -> Any:  # noqa: ANN401 - a module
     return openai
 
 
-def _identity(model: str, endpoint: Endpoint) -> EncoderIdentity:
+def _identity(model: str, api: EmbeddingsApi) -> EncoderIdentity:
     """Without the probes. The address is no part of it: the same model may move."""
     return EncoderIdentity(
         name=f"openai:{model}",
-        weights=f"hosted{', revision ' + endpoint.revision if endpoint.revision else ''}",
+        weights=f"hosted{', revision ' + api.revision if api.revision else ''}",
         pooling="as the endpoint does, normalised",
         chunking=f"{RULE.tokens} characters, cut before a word, at most {RULE.chunks}, "
         f"last under {RULE.least_last} dropped, mean by characters",
         dtype="float32",
         backend="OpenAI-compatible endpoint",
-        dimension=endpoint.dimension,
+        dimension=api.dimension,
     )
 
 

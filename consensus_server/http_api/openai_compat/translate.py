@@ -1,9 +1,10 @@
-"""From a decision to the words on the wire."""
+"""From a panel's decision to the fields of an answer."""
 
 from collections.abc import Iterable
 from typing import Literal
 
-from consensus_server.core.inference import Asked
+from client_kit.vocabulary import WHY_ABSTAINED, Abstention
+from consensus_server.core.inference import UpstreamRequest
 from consensus_server.core.labels import AnswerFate
 from consensus_server.http_api.openai_compat.answers import (
     AssistantMessage,
@@ -20,17 +21,12 @@ from consensus_server.service.inference import Choice, Consensus, Panel
 
 Finish = Literal["stop", "length", "content_filter"]
 
-_ABSTENTIONS = {
-    "no_answers": "no answer could be used",
-    "single_answer": "there is only one usable answer",
-    "tie": "several meanings have equal support",
-    "low_support": "no meaning has enough support",
-}
 
-
-def consensus_told(panel: Panel, consensus: Consensus, *, answers: bool) -> ConsensusTold:
+def describe_consensus(panel: Panel, consensus: Consensus, *, answers: bool) -> ConsensusTold:
     """The extension field. answers: with the text of every upstream."""
-    choices = [_choice_told(index, each, consensus, answers=answers) for index, each in enumerate(consensus.choices)]
+    choices = [
+        _describe_choice(index, each, consensus, answers=answers) for index, each in enumerate(consensus.choices)
+    ]
     first = choices[0]
     return ConsensusTold(
         panel=panel.name,
@@ -63,10 +59,10 @@ def text_choice(index: int, choice: Choice) -> TextChoice:
 
 def refusal_of(choice: Choice) -> str | None:
     """Why the panel abstains; None where it answers."""
-    reason = choice.label.abstention
-    if reason is None:
+    if choice.label.abstention is None:
         return None
-    return f"The panel does not agree on an answer ({reason}: {_ABSTENTIONS.get(reason, 'see docs')})."
+    reason = Abstention(choice.label.abstention)
+    return f"The panel does not agree on an answer ({reason}: {WHY_ABSTAINED[reason]})."
 
 
 def finish_of(choice: Choice) -> Finish:
@@ -82,15 +78,15 @@ def usage_of(consensus: Consensus) -> TokenUsage:
     return TokenUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
-def upstreams_told(
-    asked: Iterable[Asked], fates: Iterable[AnswerFate] = (), *, answers: bool = False
+def describe_upstreams(
+    asked: Iterable[UpstreamRequest], fates: Iterable[AnswerFate] = (), *, answers: bool = False
 ) -> list[UpstreamTold]:
     """What became of each request, and of the answer it brought."""
     fate_of = {fate.participant: fate for fate in fates}
-    return [_upstream_told(each, fate_of.get(each.upstream), answers=answers) for each in asked]
+    return [_describe_upstream(each, fate_of.get(each.upstream), answers=answers) for each in asked]
 
 
-def _choice_told(index: int, choice: Choice, consensus: Consensus, *, answers: bool) -> ChoiceTold:
+def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answers: bool) -> ChoiceTold:
     label, fates = choice.label, choice.fates
     return ChoiceTold(
         index=index,
@@ -107,15 +103,17 @@ def _choice_told(index: int, choice: Choice, consensus: Consensus, *, answers: b
             )
             for place, cluster in enumerate(label.clusters)
         ],
-        upstreams=upstreams_told((each for each in consensus.asked if each.sample == index), fates, answers=answers),
+        upstreams=describe_upstreams(
+            (each for each in consensus.asked if each.sample == index), fates, answers=answers
+        ),
     )
 
 
-def _upstream_told(asked: Asked, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
+def _describe_upstream(asked: UpstreamRequest, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
     reply = asked.reply
     return UpstreamTold(
         name=asked.upstream,
-        standing=asked.standing.value,
+        standing=asked.state.value,
         latency_seconds=round(asked.seconds, 6),
         reason=None if asked.failure is None else asked.failure.failure.value,
         cluster=None if fate is None else fate.cluster,

@@ -6,7 +6,7 @@ from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.parameters import FederationName, ParticipantName, RoundNumber, Service
+from consensus_server.http_api.path_parameters import FederationName, ParticipantName, RoundNumber, Service
 
 router = api_router("pull mode")
 
@@ -20,8 +20,8 @@ def set_endpoint(
     service: Service,
 ) -> wire.Endpoint:
     """Ask this participant through an upstream of the panels file from now on. For the server's operator."""
-    asked = Endpoint(**endpoint.model_dump())
-    return translate.same(wire.Endpoint, service.endpoints.set(caller, federation, participant, asked))
+    asked = translate.to_core(Endpoint, endpoint)
+    return translate.to_wire(wire.Endpoint, service.endpoints.set(caller, federation, participant, asked))
 
 
 @router.get(routes.ENDPOINT)
@@ -29,7 +29,7 @@ def get_endpoint(
     federation: FederationName, participant: ParticipantName, caller: CallerOf, service: Service
 ) -> wire.Endpoint:
     """How this participant is asked. For operators."""
-    return translate.same(wire.Endpoint, service.endpoints.get(caller, federation, participant))
+    return translate.to_wire(wire.Endpoint, service.endpoints.get(caller, federation, participant))
 
 
 @router.delete(routes.ENDPOINT, status_code=204)
@@ -44,4 +44,4 @@ def remove_endpoint(
 def list_pulls(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.PullList:
     """How far the server is with each participant that it asks in a round, and why answers are missing."""
     found = service.endpoints.pulls(caller, federation, number)
-    return wire.PullList(items=[translate.same(wire.PullStatus, each) for each in found])
+    return wire.PullList(items=[translate.to_wire(wire.PullStatus, each) for each in found])

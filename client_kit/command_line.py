@@ -1,0 +1,156 @@
+"""What the command lines `consensus` and `consensus-server` share: how they print, how they fail, and how they end."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Annotated, Any, ClassVar, Self
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
+"""What the library raises for a wrong command line."""
+
+
+class Exit(IntEnum):
+    """How a command ends. The help of both programs prints this table."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "done"
+    FAILED = 1, "refused or failed"
+    USAGE = 2, "wrong option, argument or setting"
+    UNKNOWN = 3, "unknown federation, participant, round or prompt set"
+    BAD_FILE = 4, "unusable prompt set, input file or folder"
+    NO_PORT = 5, "address cannot be listened on"
+    NO_SERVER = 6, "no server, or none that is ready"
+    INTERRUPTED = 130, "interrupted"
+
+
+EXIT_TABLE = f"Exit codes: {'; '.join(f'{code:d} {code.meaning}' for code in Exit)}."
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for programs.")]
+
+console = Console()
+errors = Console(stderr=True)
+
+
+class CommandFailed(Exception):  # noqa: N818 - reads as what happened
+    """Ends a command with a message for a person and an exit code."""
+
+    def __init__(self, message: str, code: Exit, *, remedy: str = "", problem: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.remedy = remedy
+        self.problem = problem
+        """Code of the problem, as the HTTP API names it."""
+
+
+class Commands(TyperGroup):
+    """Ends every command that fails with one message and an exit code, never with a traceback.
+
+    With --json in the command line the message is JSON on standard error.
+    """
+
+    interrupted: ClassVar[str] = "Interrupted."
+    """Printed after Ctrl-C."""
+
+    @staticmethod
+    def failure_of(error: Exception) -> CommandFailed | None:
+        """The failure that an error of the program's own means; None for a bug, which keeps its traceback."""
+        raise NotImplementedError
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 (a private type of the library)
+        """Read the command line, and remember whether it asks for JSON."""
+        ctx.meta["as_json"] = "--json" in args
+        with self._failures_explained(as_json=ctx.meta["as_json"]):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
+        """Run the command."""
+        with self._failures_explained(as_json=ctx.meta["as_json"]):
+            return super().invoke(ctx)
+
+    @contextmanager
+    def _failures_explained(self, *, as_json: bool) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            note(self.interrupted)
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except Exception as error:
+            if isinstance(error, UsageError) and not as_json:
+                raise  # the library prints it, with the command's usage
+            failed = _failure_of_any_program(error) or self.failure_of(error)
+            if failed is None:
+                raise
+            _explain(failed, type(error).__name__, as_json=as_json)
+            raise typer.Exit(failed.code) from error
+
+
+def _failure_of_any_program(error: Exception) -> CommandFailed | None:
+    if isinstance(error, CommandFailed):
+        return error
+    if isinstance(error, UsageError):
+        return CommandFailed(error.format_message(), Exit.USAGE)  # type: ignore[attr-defined]  # see UsageError
+    if isinstance(error, OSError) and error.filename is not None:  # not a closed pipe or a socket
+        return CommandFailed(
+            f"{error.filename}: {error.strerror}.", Exit.FAILED, remedy="Check the path, its permissions and the disk."
+        )
+    return None
+
+
+def _explain(failed: CommandFailed, kind: str, *, as_json: bool) -> None:
+    if as_json:
+        body = {"error": str(failed), "kind": kind, "code": failed.problem, "remedy": failed.remedy}
+        sys.stderr.write(json.dumps({**body, "exit_code": int(failed.code)}, ensure_ascii=False) + "\n")
+        return
+    errors.print("Error:", style="bold red", end=" ")
+    note(str(failed))
+    if failed.remedy:
+        note(failed.remedy)
+
+
+def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
+    """One JSON document on standard output."""
+    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
+    sys.stdout.write(text + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """A table for people, or one line that says why there is none."""
+    if not rows:
+        say(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def say(text: str) -> None:
+    """One line for people on standard output."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line for people on standard error, which leaves standard output to the command's result."""
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_value(value: str) -> None:
+    """One bare value on standard output, fit to be redirected into a file."""
+    sys.stdout.write(value + "\n")

@@ -1,0 +1,138 @@
+"""The words that kit and server share: closed lists whose members travel as strings. Standard library only.
+
+The messages of `client_kit.wire` are made of them, and so are the records of `consensus_server.core`.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a token allows."""
+
+    OPERATOR = "operator"
+    """Opens and closes rounds, adds participants, sees who answered what."""
+    PARTICIPANT = "participant"
+    """Submits, seals, fetches pseudo-labels, sees the fate of its own answers."""
+    OBSERVER = "observer"
+    """Reads rounds, cards and events."""
+
+
+class RoundState(StrEnum):
+    """draft -> open -> closed -> aggregating -> published, or failed."""
+
+    DRAFT = "draft"
+    OPEN = "open"
+    CLOSED = "closed"
+    AGGREGATING = "aggregating"
+    PUBLISHED = "published"
+    FAILED = "failed"
+
+
+class EventKind(StrEnum):
+    """What happened to a round."""
+
+    CREATED = "round.created"
+    OPENED = "round.opened"
+    SEALED = "submission.sealed"
+    CLOSED = "round.closed"
+    AGGREGATING = "round.aggregating"
+    PUBLISHED = "round.published"
+    FAILED = "round.failed"
+
+
+class PullState(StrEnum):
+    """How far the server has come with a participant in a round."""
+
+    ASKING = "asking"
+    SEALED = "sealed"
+    """All prompts are answered or given up, and what there is was sealed."""
+    FAILED = "failed"
+    """It has no answer to seal."""
+
+
+class AppealOutcome(StrEnum):
+    """What an operator decided."""
+
+    UPHELD = "upheld"
+    """From the next aggregation on, the gate lets the participant's answers pass."""
+    REJECTED = "rejected"
+
+
+class Abstention(StrEnum):
+    """Why a prompt has no pseudo-label."""
+
+    NO_ANSWERS = "no_answers"
+    """Nobody answered, or no answer was admitted."""
+    SINGLE_ANSWER = "single_answer"
+    """One answer is nobody's agreement."""
+    TIE = "tie"
+    """Two clusters have the most votes."""
+    LOW_SUPPORT = "low_support"
+    """The dominant cluster has fewer votes than the policy asks for."""
+    LOW_CONFIDENCE = "low_confidence"
+    """The confidence score lies below the one that the policy's calibration asks for."""
+
+
+WHY_ABSTAINED: Final[Mapping[Abstention, str]] = {
+    Abstention.NO_ANSWERS: "no answer could be used",
+    Abstention.SINGLE_ANSWER: "there is only one usable answer",
+    Abstention.TIE: "several meanings have equal support",
+    Abstention.LOW_SUPPORT: "no meaning has enough support",
+    Abstention.LOW_CONFIDENCE: "the confidence is lower than the policy's calibration allows",
+}
+"""Each reason in words that people read."""
+
+
+class ProblemCode(StrEnum):
+    """Stable names of everything that can go wrong. A client branches on these, never on text."""
+
+    # 400
+    INVALID_JSON = "invalid_json"
+    INVALID_UTF8 = "invalid_utf8"
+    BROKEN_ENCODING = "broken_encoding"
+    TRUNCATED_BODY = "truncated_body"
+    EMPTY_BODY = "empty_body"
+    # 401, 403
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    # 404
+    UNKNOWN_ROUTE = "unknown_route"
+    UNKNOWN_FEDERATION = "unknown_federation"
+    UNKNOWN_PARTICIPANT = "unknown_participant"
+    UNKNOWN_PROMPT_SET = "unknown_prompt_set"
+    UNKNOWN_ROUND = "unknown_round"
+    NO_PARAMETERS = "no_parameters"
+    UNKNOWN_APPEAL = "unknown_appeal"
+    # 405, 406, 415
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    # 409
+    ALREADY_EXISTS = "already_exists"
+    ANSWER_CONFLICT = "answer_conflict"
+    SUBMISSION_SEALED = "submission_sealed"
+    SEAL_MISMATCH = "seal_mismatch"
+    ROUND_NOT_OPEN = "round_not_open"
+    ROUND_NOT_PUBLISHED = "round_not_published"
+    ROUND_FAILED = "round_failed"
+    ROUND_IN_PROGRESS = "round_in_progress"
+    INVALID_TRANSITION = "invalid_transition"
+    NOTHING_TO_APPEAL = "nothing_to_appeal"
+    VECTORS_MISSING = "vectors_missing"
+    # 413
+    BODY_TOO_LARGE = "body_too_large"
+    # 422
+    VALIDATION_FAILED = "validation_failed"
+    UNKNOWN_PROMPT = "unknown_prompt"
+    ANSWER_TOO_LONG = "answer_too_long"
+    TOO_MANY_SAMPLES = "too_many_samples"
+    PROMPT_SET_MISMATCH = "prompt_set_mismatch"
+    UNKNOWN_RULE = "unknown_rule"
+    PARAMETERS_REFUSED = "parameters_refused"
+    TRAINING_RIGHTS_MISSING = "training_rights_missing"
+    # 429
+    RATE_LIMITED = "rate_limited"
+    # 5xx
+    INTERNAL = "internal"
+    NOT_READY = "not_ready"
