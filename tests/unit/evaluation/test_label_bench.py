@@ -17,6 +17,8 @@ from consensus_server.evaluation.report import warning, write_reports, write_res
 from consensus_server.evaluation.run import Plan, run, theirs
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
+OTHER_KINDS = ["cluster_medoid", "random", "vote"]
+"""Beside `hybrid`: rules that decide pool by pool, pick anywhere, and compare texts where a prompt compares meanings."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,20 @@ def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attac
     bank = make_bank(answers, attack_columns(answers, attack, 3, 7), encoder, store)
     columns, attacked = seated(draw_panel(9, 6, 7, 0), answers, attack, 3, 7)
     panel = Panel(columns, 3, attacked)
-    assert_decided_as_by_the_service(bank, panel, encoder)
+    assert_decided_as_by_the_service(bank, panel, encoder, one_of_each())
+
+
+def one_of_each():
+    """Each setting, each kind of rule, and abstention: the ways in which an attack or an equivalence can be met."""
+    kinds = [Policy(rule=rule, abstain=False, seed=3) for rule in OTHER_KINDS]
+    return [*settings_of("hybrid"), *kinds, Policy(rule="hybrid", abstain=True, seed=3)]
+
+
+def settings_of(rule):
+    return [
+        Policy(rule=rule, guards=guards, reliability=reliability, abstain=False, seed=3)
+        for guards, reliability in SETTINGS
+    ]
 
 
 @pytest.mark.parametrize("equivalence", ["semantic", "exact", "final_answer", "mixed"])
@@ -52,7 +67,18 @@ def test_whatever_the_equivalence(made_answers, store, equivalence):
     bank = make_bank(answers, [], HashingEncoder(), store)
     columns = np.tile(draw_panel(12, 6, 7, 0), (len(answers.prompts), 1))
     everywhere = np.ones(len(answers.prompts), dtype=bool)
-    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), HashingEncoder())
+    policies = every_policy() if equivalence == "mixed" else one_of_each()
+    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), HashingEncoder(), policies)
+
+
+def every_policy():
+    """Every rule under every setting; every kind of rule with abstention, with guards and without."""
+    abstaining = [
+        Policy(rule=rule, guards=each, reliability=each, abstain=True, seed=3)
+        for rule in ("hybrid", *OTHER_KINDS)
+        for each in (False, True)
+    ]
+    return [policy for rule in RULES for policy in settings_of(rule)] + abstaining
 
 
 def pool_of(bank, panel, number):
@@ -68,17 +94,11 @@ def pool_of(bank, panel, number):
     )
 
 
-def assert_decided_as_by_the_service(bank, panel, encoder):
+def assert_decided_as_by_the_service(bank, panel, encoder, policies):
     pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.prompts))]
-    for abstain in (False, True):
-        policies = [
-            Policy(rule=rule, guards=guards, reliability=reliability, abstain=abstain, seed=3)
-            for rule in RULES
-            for guards, reliability in SETTINGS
-        ]
-        for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
-            expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
-            assert picks.slot.tolist() == expected, policy
+    for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
+        expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
+        assert picks.slot.tolist() == expected, policy
 
 
 def rows_of(answers, plan, store):
