@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,24 +27,25 @@ def answers(judged_file):
     return read_judged_answers(judged_file)
 
 
-def with_openings(bank, pool, encoder):
-    return replace(
-        pool,
-        prompt=(prompt := bank.prompts[bank.prompt_ids.index(pool.prompt_id)]),
-        prompt_opening=encoder.encode_with_openings([prompt])[1][0],
-        openings=encoder.encode_with_openings(pool.texts)[1],
-    )
+@cache
+def opening_of(text):
+    return HashingEncoder().encode_with_openings([text])[1][0]
+
+
+def with_openings(bank, pool):
+    prompt = bank.prompts[bank.prompt_ids.index(pool.prompt_id)]
+    openings = np.array([opening_of(text) for text in pool.texts])
+    return replace(pool, prompt=prompt, prompt_opening=opening_of(prompt), openings=openings)
 
 
 @pytest.mark.parametrize(
     "attack", ["on_topic_copies", "short_copies", "garbage", "empty", "over_long", "constant_spam"]
 )
 def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attack):
-    encoder = HashingEncoder()
-    bank = make_bank(answers, attack_columns(answers, attack, 3, 7), encoder, store)
+    bank = make_bank(answers, attack_columns(answers, attack, 3, 7), HashingEncoder(), store)
     columns, attacked = seated(draw_panel(9, 6, 7, 0), answers, attack, 3, 7)
     panel = Panel(columns, 3, attacked)
-    assert_decided_as_by_the_service(bank, panel, encoder, one_of_each())
+    assert_decided_as_by_the_service(bank, panel, one_of_each())
 
 
 def one_of_each():
@@ -68,7 +70,7 @@ def test_whatever_the_equivalence(made_answers, store, equivalence):
     columns = np.tile(draw_panel(12, 6, 7, 0), (len(answers.prompts), 1))
     everywhere = np.ones(len(answers.prompts), dtype=bool)
     policies = every_policy() if equivalence == "mixed" else one_of_each()
-    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), HashingEncoder(), policies)
+    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), policies)
 
 
 def every_policy():
@@ -94,8 +96,8 @@ def pool_of(bank, panel, number):
     )
 
 
-def assert_decided_as_by_the_service(bank, panel, encoder, policies):
-    pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.prompts))]
+def assert_decided_as_by_the_service(bank, panel, policies):
+    pools = [with_openings(bank, pool_of(bank, panel, number)) for number in range(len(bank.prompts))]
     for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
         expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
         assert picks.slot.tolist() == expected, policy
