@@ -3,9 +3,7 @@
 import pytest
 
 from client_kit.errors import TrainingError
-from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import DpoSettings, DpSettings, SftSettings
 from client_kit.training.base import Example, Trainer
 from client_kit.training.dpo import DPOFineTuner
@@ -46,10 +44,9 @@ TRAINERS = {
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
+def model(pocket_base):
     recipe = ModelRecipe("neox", "gpt_neox", "metaspace_bpe", 200, width=32, layers=1, heads=1, steps=3, batch_size=4)
-    world = load_world(("capitals",), facts_per_topic=6)
-    return base_model(recipe, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
+    return pocket_base(recipe)
 
 
 @pytest.fixture(params=TRAINERS.values(), ids=TRAINERS.keys())

@@ -8,9 +8,6 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from client_kit.pocket.models import base_model
-from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import DpoSettings, SftSettings
 from client_kit.training.base import Example
 from client_kit.training.dpo import DPOFineTuner
@@ -18,7 +15,6 @@ from client_kit.training.measuring import batch, encode_all, example_losses
 from client_kit.training.sft import SFTFineTuner
 from client_kit.training.weighted import WeightedSFTTrainer
 
-RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
 COMMON = {"steps": 1, "learning_rate": 1e-3, "batch_size": 2, "device": "cpu", "schedule": "constant"}
 LORA = {"method": "lora", "lora_rank": 4}
 PRIVATE = [Example("What is the capital of France?", "The capital of France is Paris.")]
@@ -34,12 +30,6 @@ def sft(**changes):
 def dpo(**changes):
     gentle = {"preference_steps": 12, "preference_learning_rate": 2e-3}
     return DPOFineTuner(DpoSettings(kind="dpo", **COMMON | gentle | changes), threads=1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    world = load_world(("capitals",), facts_per_topic=6)
-    return base_model(RECIPE, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
 
 
 def margin(folder):

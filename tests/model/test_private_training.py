@@ -9,9 +9,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from client_kit.errors import TrainingError
-from client_kit.pocket.models import base_model
 from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import DpSettings, PrivacyBudget
 from client_kit.training.base import Example
 from client_kit.training.ledger import Ledger, Spending, epsilon_of, noise_for
@@ -38,19 +36,18 @@ PUBLIC = [Example("What is the capital of France?", "Paris.", public=True)] * 4
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)
-def any_model(request, tmp_path_factory):
-    return made(request.param, tmp_path_factory)
+def any_model(request, pocket_base):
+    return made(request.param, pocket_base)
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return made("llama", tmp_path_factory)
+def model(pocket_base):
+    return made("llama", pocket_base)
 
 
-def made(architecture, tmp_path_factory):
+def made(architecture, pocket_base):
     recipe = ModelRecipe("m", architecture, "byte_bpe", 300, width=32, layers=1, heads=1, steps=2, batch_size=4)
-    world = load_world(("capitals",), facts_per_topic=6)
-    return base_model(recipe, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
+    return pocket_base(recipe)
 
 
 def noisy_steps(folder, *, clip=0.5, noise=0.0, batch_size=3, adapter=False, seed=0):

@@ -11,16 +11,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from client_kit.errors import MissingExtra, TrainingError
-from client_kit.pocket.models import base_model
-from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import SftSettings
 from client_kit.training.base import Example
 from client_kit.training.sft import SFTFineTuner
 from client_kit.training.weighted import WeightedSFTTrainer
 
-WORLD = load_world(("capitals",), facts_per_topic=6)
-RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
 SETTINGS = {"learning_rate": 1e-2, "batch_size": 32, "device": "cpu", "schedule": "constant"}
 LORA = {"method": "lora", "lora_rank": 2}
 EXAMPLES = [
@@ -28,11 +23,6 @@ EXAMPLES = [
     Example("What is the capital of Italy?", "In Italy the capital is Rome, and nothing but Rome."),
     Example("Name the capital city of Spain.", "Madrid is the capital city of Spain."),
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return base_model(RECIPE, WORLD, seed=0, cache=tmp_path_factory.mktemp("pocket"))
 
 
 def tuner(**changes):

@@ -10,9 +10,6 @@ from safetensors.torch import load_file
 from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Participant
 from client_kit.federation.site import Site
-from client_kit.pocket.models import base_model
-from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import SftSettings
 from client_kit.training.base import Example
 from client_kit.training.weighted import WeightedSFTTrainer
@@ -33,13 +30,6 @@ CLIENT = SimpleNamespace(
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing handles it."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    recipe = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
-    world = load_world(("capitals",), facts_per_topic=6)
-    return base_model(recipe, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
 
 
 def train_alone(model, work):

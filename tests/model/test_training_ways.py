@@ -12,9 +12,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from transformers import AutoTokenizer
 
 from client_kit.errors import TrainingError
-from client_kit.pocket.models import base_model
-from client_kit.pocket.recipes import ModelRecipe
-from client_kit.pocket.world import load_world
 from client_kit.settings import SftSettings
 from client_kit.training import processes
 from client_kit.training.base import Example
@@ -23,7 +20,6 @@ from client_kit.training.running import Task
 from client_kit.training.sft import SFTFineTuner, rows, train_supervised
 from client_kit.training.weighted import WeightedSFTTrainer
 
-RECIPE = ModelRecipe("llama", "llama", "byte_bpe", 400, width=32, layers=1, heads=1, steps=5, batch_size=4)
 SETTINGS = {"kind": "sft", "steps": 1, "learning_rate": 1e-2, "batch_size": 2, "device": "cpu", "schedule": "constant"}
 EXAMPLES = [
     Example("What is the capital of France?", "The capital of France is Paris."),
@@ -32,12 +28,6 @@ EXAMPLES = [
 ]
 OTHER = [Example("Red or blue?", "zebra zebra zebra zebra")]
 """Learning the examples makes this ever less likely."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    world = load_world(("capitals",), facts_per_topic=6)
-    return base_model(RECIPE, world, seed=0, cache=tmp_path_factory.mktemp("pocket"))
 
 
 def train(model, output, *, steps=4, validation=(), examples=EXAMPLES, **changes):

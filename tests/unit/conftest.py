@@ -1,12 +1,25 @@
 """Unit tests reach no network: a socket that is opened by mistake fails the test. Event loops may talk to themselves."""
 
+import os
+
 import pytest
 from hypothesis import settings
 from pytest_socket import disable_socket, enable_socket
+from threadpoolctl import threadpool_limits
+
+# One thread: for arrays this small, more only wait for one another. Libraries read it when they are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # How long an example takes depends on who else is at work on the machine.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """NumPy is loaded before this file."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

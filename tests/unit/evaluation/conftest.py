@@ -54,8 +54,9 @@ def judged_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def store():
+    """Vectors by text, so that no test embeds what another has embedded."""
     return MemoryStore()
 
 

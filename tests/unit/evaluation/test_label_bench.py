@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from consensus_server.evaluation.report import warning, write_reports, write_res
 from consensus_server.evaluation.run import Plan, run, theirs
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
+OTHER_KINDS = ["cluster_medoid", "random", "vote"]
+"""Beside `hybrid`: rules that decide pool by pool, pick anywhere, and compare texts where a prompt compares meanings."""
 
 
 @pytest.fixture(scope="module")
@@ -26,24 +29,38 @@ def answers(judged_file):
     return read_judged_answers(judged_file)
 
 
-def with_openings(bank, pool, encoder):
-    return replace(
-        pool,
-        prompt=(prompt := bank.answers.prompts[bank.answers.prompt_ids.index(pool.prompt_id)]),
-        prompt_opening=encoder.encode_with_openings([prompt])[1][0],
-        openings=encoder.encode_with_openings(pool.texts)[1],
-    )
+@cache
+def opening_of(text):
+    return HashingEncoder().encode_with_openings([text])[1][0]
+
+
+def with_openings(bank, pool):
+    prompt = bank.answers.prompts[bank.answers.prompt_ids.index(pool.prompt_id)]
+    openings = np.array([opening_of(text) for text in pool.texts])
+    return replace(pool, prompt=prompt, prompt_opening=opening_of(prompt), openings=openings)
 
 
 @pytest.mark.parametrize(
     "attack", ["on_topic_copies", "short_copies", "garbage", "empty", "over_long", "constant_spam"]
 )
 def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attack):
-    encoder = HashingEncoder()
-    bank = make_bank(answers, attack_columns(answers, attack, 3, 7), encoder, store)
+    bank = make_bank(answers, attack_columns(answers, attack, 3, 7), HashingEncoder(), store)
     columns, attacked = seated(draw_panel(9, 6, 7, 0), answers, attack, 3, 7)
     panel = Panel(columns, 3, attacked)
-    assert_decided_as_by_the_service(bank, panel, encoder)
+    assert_decided_as_by_the_service(bank, panel, one_of_each())
+
+
+def one_of_each():
+    """Each setting, each kind of rule, and abstention: the ways in which an attack or an equivalence can be met."""
+    kinds = [Policy(rule=rule, abstain=False, seed=3) for rule in OTHER_KINDS]
+    return [*settings_of("hybrid"), *kinds, Policy(rule="hybrid", abstain=True, seed=3)]
+
+
+def settings_of(rule):
+    return [
+        Policy(rule=rule, guards=guards, reliability=reliability, abstain=False, seed=3)
+        for guards, reliability in SETTINGS
+    ]
 
 
 @pytest.mark.parametrize("equivalence", ["semantic", "exact", "final_answer", "mixed"])
@@ -54,7 +71,18 @@ def test_whatever_the_equivalence(made_answers, store, equivalence):
     bank = make_bank(answers, [], HashingEncoder(), store)
     columns = np.tile(draw_panel(12, 6, 7, 0), (len(answers.prompts), 1))
     everywhere = np.ones(len(answers.prompts), dtype=bool)
-    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), HashingEncoder())
+    policies = every_policy() if equivalence == "mixed" else one_of_each()
+    assert_decided_as_by_the_service(bank, Panel(columns, 6, everywhere), policies)
+
+
+def every_policy():
+    """Every rule under every setting; every kind of rule with abstention, with guards and without."""
+    abstaining = [
+        Policy(rule=rule, guards=each, reliability=each, abstain=True, seed=3)
+        for rule in ("hybrid", *OTHER_KINDS)
+        for each in (False, True)
+    ]
+    return [policy for rule in RULES for policy in settings_of(rule)] + abstaining
 
 
 def pool_of(bank, panel, number):
@@ -71,17 +99,11 @@ def pool_of(bank, panel, number):
     )
 
 
-def assert_decided_as_by_the_service(bank, panel, encoder):
-    pools = [with_openings(bank, pool_of(bank, panel, number), encoder) for number in range(len(bank.answers.prompts))]
-    for abstain in (False, True):
-        policies = [
-            Policy(rule=rule, guards=guards, reliability=reliability, abstain=abstain, seed=3)
-            for rule in RULES
-            for guards, reliability in SETTINGS
-        ]
-        for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
-            expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
-            assert picks.slot.tolist() == expected, policy
+def assert_decided_as_by_the_service(bank, panel, policies):
+    pools = [with_openings(bank, pool_of(bank, panel, number)) for number in range(len(bank.answers.prompts))]
+    for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
+        expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
+        assert picks.slot.tolist() == expected, policy
 
 
 def test_a_panel_is_decided_by_the_clusterer_that_is_asked_for(answers, store):

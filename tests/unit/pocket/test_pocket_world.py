@@ -1,11 +1,13 @@
 """The world and its splits: what stands where, and what never may."""
 
+from functools import cache
 from itertools import combinations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client_kit.pocket import world as world_module
 from client_kit.pocket.private import COVERAGE, WRONG, held_topics, private_data
 from client_kit.pocket.public import public_prompts, questions
 from client_kit.pocket.settings import FULL, SMOKE
@@ -13,6 +15,14 @@ from client_kit.pocket.world import PUBLIC_SHARE, WORDINGS, Use, load_world
 
 WORLD = load_world()
 FORMS = pytest.mark.parametrize("form", [FULL, SMOKE], ids=["full", "smoke"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _facts_are_parsed_once():
+    """Properties ask for the world dozens of times, and YAML is slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world_module, "_read_facts", cache(world_module._read_facts))
+        yield
 
 
 def test_ten_topics_of_24_facts_with_six_questions_and_four_answers():

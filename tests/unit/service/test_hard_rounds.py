@@ -1,10 +1,13 @@
 """Whatever is submitted: the round is published, each prompt with a label or an abstention with its reason."""
 # ruff: noqa: RUF001 - other scripts are the point
 
+from functools import cache
+
 import numpy as np
 import pytest
 
 from client_kit.wire import Abstention, PseudoLabel
+from consensus_server.backends.encoders import hashing
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus.records import Policy
 from tests.support.databases import open_sqlite
@@ -40,6 +43,8 @@ CASES = {
     ],
     "nobody": [],
 }
+WITHOUT_A_MEGABYTE = {name: texts for name, texts in CASES.items() if name != "a megabyte"}
+"""A megabyte takes seconds to read: once with guards, under the policy that has to label it, and once without."""
 ABSTAINING = {
     "all empty": "no_answers",
     "one": "single_answer",
@@ -49,6 +54,14 @@ ABSTAINING = {
     "nobody": "no_answers",
 }
 """Under the plain policy; the others have a label there, or abstain with one of the reasons."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _each_text_is_embedded_once():
+    """A megabyte takes the stand-in encoder seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashing, "_embed", cache(hashing._embed))
+        yield
 
 
 class NotANumber(HashingEncoder):
@@ -88,7 +101,8 @@ def outcomes(folder, policy, cases, encoder=None):
 
 @pytest.mark.parametrize("policy", POLICIES, ids=["default", "every prompt", "plain"])
 def test_each_case_is_decided_or_abstained_from_with_its_reason(tmp_path, policy):
-    labels, rejections = outcomes(tmp_path, policy, CASES)
+    cases = WITHOUT_A_MEGABYTE if policy == Policy() else CASES
+    labels, rejections = outcomes(tmp_path, policy, cases)
     for name, label in labels.items():
         assert (label.text is None) is (label.abstention is not None), name
         assert label.abstention is None or label.abstention in set(Abstention)
@@ -104,7 +118,7 @@ def test_each_case_is_decided_or_abstained_from_with_its_reason(tmp_path, policy
 
 @pytest.mark.parametrize("policy", [Policy(), PLAIN], ids=["default", "plain"])
 def test_an_encoder_that_gives_nan_costs_its_answers_and_no_round(tmp_path, policy):
-    labels, rejections = outcomes(tmp_path, policy, CASES, NotANumber())
+    labels, rejections = outcomes(tmp_path, policy, WITHOUT_A_MEGABYTE, NotANumber())
     assert labels["all identical"].abstention == "no_answers"
     assert "not_embeddable" in {each.fate.gate for each in rejections}
 

@@ -10,9 +10,12 @@ from consensus_server.core.consensus import CONFIDENCES, RULES, decide
 from tests.support.policies import plain
 
 LONG = [f"answer {i} ".ljust(100, "x") for i in range(8)]
+EQUIVALENCES = ["semantic", "exact", "final_answer", "code"]
+ONE_OF_EACH_KIND = ["cluster_medoid", "random", "hybrid"]
+"""Rules that pick inside the dominant cluster, anywhere, and by what the round as a whole says."""
 
 
-def pools(make_pool):
+def small_pools(make_pool):
     return {
         "nobody": make_pool(np.zeros((0, 4)), texts=[]),
         "all empty": make_pool(np.eye(4)[:3], texts=["", " \n", "\u200b"]),
@@ -27,12 +30,19 @@ def pools(make_pool):
         "opposed": make_pool([[1, 0, 0, 0], [-1, 0, 0, 0]]),
         "mean of nothing": make_pool(np.concatenate([np.eye(4), -np.eye(4)])),
         "huge and tiny": make_pool([[1e38, 0, 0, 0], [1e-42, 0, 0, 0], [0, 1e38, 0, 0]]),
-        "a megabyte": make_pool(np.eye(4)[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"]),
         "many scripts": make_pool(
             np.eye(4)[[0, 0, 1, 1]], texts=["巴黎", "פריז", "\u202e\u0628\u0627\u0631\u064a\u0633", "Pa\u200bris"]
         ),
         "one with many samples": make_pool(np.eye(4), participants=["a"] * 4),
     }
+
+
+def a_megabyte(make_pool):
+    return make_pool(np.eye(4)[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"])
+
+
+def pools(make_pool):
+    return small_pools(make_pool) | {"a megabyte": a_megabyte(make_pool)}
 
 
 EXPECTED = {
@@ -49,9 +59,9 @@ EXPECTED = {
     "opposed": "tie",
     "mean of nothing": "tie",
     "huge and tiny": None,
-    "a megabyte": None,
     "many scripts": "tie",
     "one with many samples": "tie",
+    "a megabyte": None,
 }
 
 
@@ -61,17 +71,45 @@ def test_each_has_its_outcome(make_pool):
     assert dict(zip(hard, [d.abstention for d in decisions], strict=True)) == EXPECTED
 
 
+def of_every_equivalence(hard):
+    """One round: each pool under each equivalence."""
+    return [replace(pool, equivalence=each) for each in EQUIVALENCES for pool in hard.values()]
+
+
+def bears(hard, policy):
+    for decision in decide(hard, policy):
+        assert (decision.pick is None) is (decision.abstention is not None)
+        assert 0 <= decision.confidence <= 1
+        assert 0 <= decision.share <= 1
+        json.dumps(asdict(decision), allow_nan=False)
+
+
+# A rule picks, and a score then measures the pick: each meets every pool, but not every other in every combination.
+@pytest.mark.parametrize("abstain", [True, False])
 @pytest.mark.parametrize("rule", RULES)
+def test_every_rule_bears_them_under_every_equivalence(make_pool, rule, abstain):
+    bears(of_every_equivalence(small_pools(make_pool)), plain(rule=rule, abstain=abstain))
+
+
 @pytest.mark.parametrize("confidence", CONFIDENCES)
-@pytest.mark.parametrize("equivalence", ["semantic", "exact", "final_answer", "code"])
-def test_every_rule_and_score_bears_them(make_pool, rule, confidence, equivalence):
-    hard = [replace(pool, equivalence=equivalence) for pool in pools(make_pool).values()]
-    for abstain in (True, False):
-        for decision in decide(hard, plain(rule=rule, confidence=confidence, abstain=abstain)):
-            assert (decision.pick is None) is (decision.abstention is not None)
-            assert 0 <= decision.confidence <= 1
-            assert 0 <= decision.share <= 1
-            json.dumps(asdict(decision), allow_nan=False)
+@pytest.mark.parametrize("rule", ONE_OF_EACH_KIND)
+def test_every_score_bears_them_under_every_equivalence(make_pool, rule, confidence):
+    bears(of_every_equivalence(small_pools(make_pool)), plain(rule=rule, confidence=confidence, abstain=False))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_bears_a_megabyte(make_pool, rule):
+    bears([a_megabyte(make_pool)], plain(rule=rule, abstain=False))
+
+
+@pytest.mark.parametrize("confidence", CONFIDENCES)
+def test_every_score_bears_a_megabyte(make_pool, confidence):
+    bears([a_megabyte(make_pool)], plain(confidence=confidence))
+
+
+@pytest.mark.parametrize("rule", ONE_OF_EACH_KIND)
+def test_every_equivalence_bears_a_megabyte(make_pool, rule):
+    bears(of_every_equivalence({"a megabyte": a_megabyte(make_pool)}), plain(rule=rule))
 
 
 def test_without_abstention_only_a_pool_without_answers_has_no_label(make_pool):

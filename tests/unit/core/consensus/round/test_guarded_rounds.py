@@ -290,7 +290,7 @@ def test_a_pool_without_what_guards_read_is_named(make_round, make_pool):
         decide([*make_round(prompts=2), make_pool(np.eye(3), prompt_id="bare")], GUARDED)
 
 
-def hard(make_pool):
+def small_pools(make_pool):
     eye, nothing = np.eye(4), np.zeros(4)
     named = {
         "nobody": (make_pool(np.zeros((0, 4)), texts=[]), eye[0]),
@@ -304,7 +304,6 @@ def hard(make_pool):
         "orthogonal": (make_pool(eye), np.ones(4)),
         "opposed": (make_pool([eye[0], -eye[0]]), eye[0]),
         "huge": (make_pool([eye[0] * 1e38, eye[1] * 1e-42]), eye[0]),
-        "a megabyte": (make_pool(eye[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"]), eye[0]),
         "scripts": (make_pool(eye, texts=["巴黎", "פריז", "\u202e\u0628\u0627", "Pa\u200bris"]), eye[0]),
         "private use": (make_pool(eye[:2], texts=["a useful\ue000b", "c"]), eye[0]),
         "one with many": (make_pool(eye, participants=["a"] * 4), eye[0]),
@@ -313,15 +312,36 @@ def hard(make_pool):
     return [with_openings(replace(pool, prompt_id=name), prompt) for name, (pool, prompt) in named.items()]
 
 
+def a_megabyte(make_pool):
+    pool = make_pool(
+        np.eye(4)[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"], prompt_id="a megabyte"
+    )
+    return with_openings(pool, np.eye(4)[0])
+
+
+def bears(pools, policy):
+    for decision in decide(pools, policy):
+        assert (decision.pick is None) is (decision.abstention is not None)
+        json.dumps(asdict(decision), allow_nan=False)
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_whatever_comes_in_there_is_a_decision_or_a_reason(make_pool, rule):
+    small = small_pools(make_pool)
     for abstain in (True, False):
-        policy = replace(GUARDED, rule=rule, abstain=abstain)
-        for pools in (hard(make_pool), *([pool] for pool in hard(make_pool))):
-            for decision in decide(pools, policy):
-                assert (decision.pick is None) is (decision.abstention is not None)
-                json.dumps(asdict(decision), allow_nan=False)
-    without = {d.prompt_id for d in decide(hard(make_pool), GUARDED) if d.pick is None}
+        for pools in (small, *([pool] for pool in small)):
+            bears(pools, replace(GUARDED, rule=rule, abstain=abstain))
+    bears([*small, a_megabyte(make_pool)], replace(GUARDED, rule=rule, abstain=False))
+
+
+@pytest.mark.parametrize("abstain", [True, False])
+def test_a_megabyte_alone_in_its_round(make_pool, abstain):
+    bears([a_megabyte(make_pool)], replace(GUARDED, abstain=abstain))
+
+
+def test_only_a_pool_without_answers_has_no_label(make_pool):
+    pools = [*small_pools(make_pool), a_megabyte(make_pool)]
+    without = {d.prompt_id for d in decide(pools, GUARDED) if d.pick is None}
     assert without == {"nobody", "empty", "nan", "garbage only"}
 
 
