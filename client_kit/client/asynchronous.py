@@ -7,51 +7,13 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from client_kit import wire
 from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
 from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
 from client_kit.client.events import EventFeed
 from client_kit.client.operations import Operations
 from client_kit.client.submitting import Answers, Submission
-from client_kit.wire import (
-    Appeal,
-    AppealCreate,
-    AppealOutcome,
-    AppealResolution,
-    ConsensusPolicy,
-    Endpoint,
-    Federation,
-    FederationCreate,
-    Health,
-    HeldSubmission,
-    Identity,
-    Manifest,
-    ParameterReceipt,
-    Participant,
-    ParticipantCreate,
-    ParticipantToken,
-    ParticipantUpdate,
-    PoolMap,
-    PrivacyStatement,
-    Prompt,
-    PromptExplanation,
-    PromptSetUpload,
-    PseudoLabel,
-    PseudoLabelPage,
-    PullStatus,
-    Readiness,
-    Rejection,
-    Reliability,
-    Role,
-    Round,
-    RoundCard,
-    RoundCreate,
-    RoundEvent,
-    RoundState,
-    SealReceipt,
-    Traffic,
-    WhatIf,
-)
 
 T = TypeVar("T")
 
@@ -95,11 +57,11 @@ class AsyncConsensusClient:
 
     # The server
 
-    async def health(self) -> Health:
+    async def health(self) -> wire.Health:
         """Whether the process answers, and its version."""
         return await self._run(self._operations.send(calls.health()))
 
-    async def readiness(self) -> Readiness:
+    async def readiness(self) -> wire.Readiness:
         """Whether it can work, with which encoder; a server that is not ready is an answer, not an error."""
         return await self._run(self._operations.send(calls.readiness()))
 
@@ -107,67 +69,67 @@ class AsyncConsensusClient:
         """Prometheus metrics as text."""
         return await self._run(self._operations.send(calls.metrics()))
 
-    async def identity(self) -> Identity:
+    async def identity(self) -> wire.Identity:
         """Whose token this is."""
         return await self._run(self._operations.send(calls.identity()))
 
     # Prompt sets
 
-    async def upload_prompt_set(self, upload: PromptSetUpload) -> Manifest:
+    async def upload_prompt_set(self, upload: wire.PromptSetUpload) -> wire.Manifest:
         """Give the server a prompt set; one that it holds already is no error. Operators of the server only."""
         return await self._run(self._operations.send(calls.upload_prompt_set(upload)))
 
-    async def prompt_sets(self) -> list[Manifest]:
+    async def prompt_sets(self) -> list[wire.Manifest]:
         """All prompt sets that the server holds."""
         return (await self._run(self._operations.send(calls.prompt_sets()))).items
 
-    async def prompt_set(self, digest: str) -> Manifest:
+    async def prompt_set(self, digest: str) -> wire.Manifest:
         """What a prompt set is, beside its prompts."""
         return await self._run(self._operations.send(calls.prompt_set(digest)))
 
-    async def prompts(self, digest: str | None = None) -> list[Prompt]:
+    async def prompts(self, digest: str | None = None) -> list[wire.Prompt]:
         """The prompts of a set, verified by its digest; by default of the federation's."""
         return await self._run(self._operations.prompts(digest))
 
     # Federations and participants
 
-    async def create_federation(self, federation: FederationCreate) -> Federation:
+    async def create_federation(self, federation: wire.FederationCreate) -> wire.Federation:
         """Begin a federation. Operators of the server only."""
         return await self._run(self._operations.send(calls.create_federation(federation)))
 
-    async def federations(self) -> list[Federation]:
+    async def federations(self) -> list[wire.Federation]:
         """The federations that the token may see."""
         return (await self._run(self._operations.send(calls.federations()))).items
 
-    async def federation(self) -> Federation:
+    async def federation(self) -> wire.Federation:
         """What the participants of the federation agreed on."""
         return await self._run(self._operations.here(calls.federation))
 
-    async def add_participant(self, participant: str, role: Role = Role.PARTICIPANT) -> ParticipantToken:
+    async def add_participant(self, participant: str, role: wire.Role = wire.Role.PARTICIPANT) -> wire.ParticipantToken:
         """Add a participant; its token is shown this once. Operators only."""
-        body = ParticipantCreate(participant=participant, role=role)
+        body = wire.ParticipantCreate(participant=participant, role=role)
         return await self._run(self._operations.here(lambda name: calls.add_participant(name, body)))
 
-    async def participants(self) -> list[Participant]:
+    async def participants(self) -> list[wire.Participant]:
         """All participants of the federation. Operators only."""
         return (await self._run(self._operations.here(calls.participants))).items
 
-    async def set_active(self, participant: str, *, active: bool) -> Participant:
+    async def set_active(self, participant: str, *, active: bool) -> wire.Participant:
         """Let a participant take part, or not. Operators only."""
-        body = ParticipantUpdate(active=active)
+        body = wire.ParticipantUpdate(active=active)
         return await self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
 
-    async def new_token(self, participant: str) -> ParticipantToken:
+    async def new_token(self, participant: str) -> wire.ParticipantToken:
         """A new token for a participant; its old one ends. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.new_token(name, participant)))
 
     # Pull mode
 
-    async def set_endpoint(self, participant: str, endpoint: Endpoint) -> Endpoint:
+    async def set_endpoint(self, participant: str, endpoint: wire.Endpoint) -> wire.Endpoint:
         """Have the server ask a participant through an upstream of its panels file. Operators of the server only."""
         return await self._run(self._operations.here(lambda name: calls.set_endpoint(name, participant, endpoint)))
 
-    async def endpoint(self, participant: str) -> Endpoint:
+    async def endpoint(self, participant: str) -> wire.Endpoint:
         """How the server asks a participant; an error where it does not. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.endpoint(name, participant)))
 
@@ -175,38 +137,38 @@ class AsyncConsensusClient:
         """Have the server ask a participant no more. Operators of the server only."""
         await self._run(self._operations.here(lambda name: calls.remove_endpoint(name, participant)))
 
-    async def pulls(self, number: int) -> list[PullStatus]:
+    async def pulls(self, number: int) -> list[wire.PullStatus]:
         """How far the server is with each participant that it asks in a round, and why answers are missing."""
         return (await self._run(self._operations.here(lambda name: calls.pulls(name, number)))).items
 
     # Rounds
 
-    async def create_round(self, *, draft: bool = False, round_seconds: float | None = None) -> Round:
+    async def create_round(self, *, draft: bool = False, round_seconds: float | None = None) -> wire.Round:
         """The next round, open at once unless it is to be a draft. Operators only."""
-        body = RoundCreate(open=not draft, round_seconds=round_seconds)
+        body = wire.RoundCreate(open=not draft, round_seconds=round_seconds)
         return await self._run(self._operations.here(lambda name: calls.create_round(name, body)))
 
-    async def rounds(self) -> list[Round]:
+    async def rounds(self) -> list[wire.Round]:
         """All rounds of the federation, oldest first."""
         return (await self._run(self._operations.here(calls.rounds))).items
 
-    async def round(self, number: int) -> Round:
+    async def round(self, number: int) -> wire.Round:
         """One round as it is now."""
         return await self._run(self._operations.here(lambda name: calls.round_(name, number)))
 
-    async def current_round(self) -> Round:
+    async def current_round(self) -> wire.Round:
         """The newest round; UnknownRound where there is none yet."""
         return await self._run(self._operations.current_round())
 
-    async def open_round(self, number: int) -> Round:
+    async def open_round(self, number: int) -> wire.Round:
         """Open a draft. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.open_round(name, number)))
 
-    async def close_round(self, number: int) -> Round:
+    async def close_round(self, number: int) -> wire.Round:
         """Close a round before its deadline, or a failed one again. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.close_round(name, number)))
 
-    async def wait_for(self, number: int, state: RoundState, timeout_seconds: float | None = None) -> Round:
+    async def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None = None) -> wire.Round:
         """Wait until a round reached or passed a state; it need not exist yet. None waits for ever.
 
         Raises WaitTimeout, and RoundFailed where the round can no longer reach the state. Once the server has answered,
@@ -214,7 +176,7 @@ class AsyncConsensusClient:
         """
         return await self._run(self._operations.wait_for(number, state, timeout_seconds))
 
-    async def events(self, number: int, *, after: int | None = None) -> AsyncIterator[RoundEvent]:
+    async def events(self, number: int, *, after: int | None = None) -> AsyncIterator[wire.RoundEvent]:
         """The events of a round as they happen, until it is published or failed; reconnects by itself.
 
         after: `event_id` of the last event seen; by default from the beginning.
@@ -232,11 +194,11 @@ class AsyncConsensusClient:
             finally:
                 await response.aclose()
 
-    async def card(self, number: int) -> RoundCard:
+    async def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return await self._run(self._operations.here(lambda name: calls.card(name, number)))
 
-    async def traffic(self, number: int) -> list[Traffic]:
+    async def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""
         return (await self._run(self._operations.here(lambda name: calls.traffic(name, number)))).items
 
@@ -250,7 +212,7 @@ class AsyncConsensusClient:
         """
         return await self._run(self._operations.submit(number, answers, replace=replace))
 
-    async def held(self, number: int) -> HeldSubmission:
+    async def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return await self._run(self._operations.here(lambda name: calls.held(name, number)))
 
@@ -260,8 +222,8 @@ class AsyncConsensusClient:
         answers: Answers | Submission,
         *,
         training_rights: bool = False,
-        privacy: PrivacyStatement | None = None,
-    ) -> SealReceipt:
+        privacy: wire.PrivacyStatement | None = None,
+    ) -> wire.SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
         answers: all answers of this participant in the round, or what `submit` returned for all of them.
@@ -278,8 +240,8 @@ class AsyncConsensusClient:
         *,
         replace: bool = False,
         training_rights: bool = False,
-        privacy: PrivacyStatement | None = None,
-    ) -> SealReceipt:
+        privacy: wire.PrivacyStatement | None = None,
+    ) -> wire.SealReceipt:
         """`submit` all answers, then `seal` them."""
         return await self._run(
             self._operations.submit_and_seal(
@@ -289,7 +251,7 @@ class AsyncConsensusClient:
 
     # Parameters
 
-    async def put_parameters(self, number: int, file: bytes, *, replace: bool = False) -> ParameterReceipt:
+    async def put_parameters(self, number: int, file: bytes, *, replace: bool = False) -> wire.ParameterReceipt:
         """Send this participant's update of a round, before the seal; the same file again changes nothing.
 
         file: safetensors as `client_kit.parameters` writes it. Raises ParametersRefused where it does not follow the
@@ -308,7 +270,7 @@ class AsyncConsensusClient:
 
     # Pseudo-labels
 
-    async def pseudo_labels(self, number: int) -> list[PseudoLabel]:
+    async def pseudo_labels(self, number: int) -> list[wire.PseudoLabel]:
         """All pseudo-labels of a published round, abstentions included, verified by the round's digest.
 
         Raises RoundNotPublished before; `wait_for_labels` waits instead.
@@ -317,48 +279,48 @@ class AsyncConsensusClient:
 
     async def pseudo_label_page(
         self, number: int, *, cursor: str | None = None, limit: int | None = None
-    ) -> PseudoLabelPage:
+    ) -> wire.PseudoLabelPage:
         """One page of pseudo-labels, for those who show them; `pseudo_labels` fetches and verifies all."""
         return await self._run(self._operations.here(lambda name: calls.pseudo_label_page(name, number, cursor, limit)))
 
-    async def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[PseudoLabel]:
+    async def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[wire.PseudoLabel]:
         """`wait_for` publication, then `pseudo_labels`."""
         return await self._run(self._operations.wait_for_labels(number, timeout_seconds))
 
-    async def explanation(self, number: int, prompt_id: str) -> PromptExplanation:
+    async def explanation(self, number: int, prompt_id: str) -> wire.PromptExplanation:
         """Why a prompt has the pseudo-label it has."""
         return await self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
 
     # Standings
 
-    async def map(self, number: int, prompt_id: str, *, method: str = "pca") -> PoolMap:
+    async def map(self, number: int, prompt_id: str, *, method: str = "pca") -> wire.PoolMap:
         """The answers to a prompt in two dimensions; by `umap` where the server has that extra."""
         return await self._run(self._operations.here(lambda name: calls.map_(name, number, prompt_id, method)))
 
-    async def what_if(self, number: int, policy: ConsensusPolicy) -> WhatIf:
+    async def what_if(self, number: int, policy: wire.ConsensusPolicy) -> wire.WhatIf:
         """A published round as another policy would have decided it; nothing is changed. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.what_if(name, number, policy)))
 
-    async def reliability(self, number: int) -> list[Reliability]:
+    async def reliability(self, number: int) -> list[wire.Reliability]:
         """How far participants were trusted in a published round: an operator sees all, a participant itself."""
         return (await self._run(self._operations.here(lambda name: calls.reliability(name, number)))).items
 
-    async def rejections(self, number: int) -> list[Rejection]:
+    async def rejections(self, number: int) -> list[wire.Rejection]:
         """Answers that gates kept out of a published round, with reasons: all for an operator, else the caller's own."""
         return await self._run(self._operations.rejections(number))
 
-    async def appeal(self, number: int, gate: str, text: str) -> Appeal:
+    async def appeal(self, number: int, gate: str, text: str) -> wire.Appeal:
         """Appeal against a gate that refused answers of the caller in a published round; once for each gate."""
-        body = AppealCreate(gate=gate, text=text)
+        body = wire.AppealCreate(gate=gate, text=text)
         return await self._run(self._operations.here(lambda name: calls.make_appeal(name, number, body)))
 
-    async def appeals(self) -> list[Appeal]:
+    async def appeals(self) -> list[wire.Appeal]:
         """Appeals of the federation, oldest first: all for an operator, else the caller's own."""
         return (await self._run(self._operations.here(calls.appeals))).items
 
-    async def resolve_appeal(self, appeal: int, outcome: AppealOutcome, note: str = "") -> Appeal:
+    async def resolve_appeal(self, appeal: int, outcome: wire.AppealOutcome, note: str = "") -> wire.Appeal:
         """Decide an appeal; upheld, it exempts from the next aggregation on. The last word counts. Operators only."""
-        body = AppealResolution(outcome=outcome, note=note)
+        body = wire.AppealResolution(outcome=outcome, note=note)
         return await self._run(self._operations.here(lambda name: calls.resolve_appeal(name, appeal, body)))
 
     # Performing steps

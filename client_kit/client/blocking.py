@@ -7,51 +7,13 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from client_kit import wire
 from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
 from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
 from client_kit.client.events import EventFeed
 from client_kit.client.operations import Operations
 from client_kit.client.submitting import Answers, Submission
-from client_kit.wire import (
-    Appeal,
-    AppealCreate,
-    AppealOutcome,
-    AppealResolution,
-    ConsensusPolicy,
-    Endpoint,
-    Federation,
-    FederationCreate,
-    Health,
-    HeldSubmission,
-    Identity,
-    Manifest,
-    ParameterReceipt,
-    Participant,
-    ParticipantCreate,
-    ParticipantToken,
-    ParticipantUpdate,
-    PoolMap,
-    PrivacyStatement,
-    Prompt,
-    PromptExplanation,
-    PromptSetUpload,
-    PseudoLabel,
-    PseudoLabelPage,
-    PullStatus,
-    Readiness,
-    Rejection,
-    Reliability,
-    Role,
-    Round,
-    RoundCard,
-    RoundCreate,
-    RoundEvent,
-    RoundState,
-    SealReceipt,
-    Traffic,
-    WhatIf,
-)
 
 T = TypeVar("T")
 
@@ -104,11 +66,11 @@ class ConsensusClient:
 
     # The server
 
-    def health(self) -> Health:
+    def health(self) -> wire.Health:
         """Whether the process answers, and its version."""
         return self._run(self._operations.send(calls.health()))
 
-    def readiness(self) -> Readiness:
+    def readiness(self) -> wire.Readiness:
         """Whether it can work, with which encoder; a server that is not ready is an answer, not an error."""
         return self._run(self._operations.send(calls.readiness()))
 
@@ -116,67 +78,67 @@ class ConsensusClient:
         """Prometheus metrics as text."""
         return self._run(self._operations.send(calls.metrics()))
 
-    def identity(self) -> Identity:
+    def identity(self) -> wire.Identity:
         """Whose token this is."""
         return self._run(self._operations.send(calls.identity()))
 
     # Prompt sets
 
-    def upload_prompt_set(self, upload: PromptSetUpload) -> Manifest:
+    def upload_prompt_set(self, upload: wire.PromptSetUpload) -> wire.Manifest:
         """Give the server a prompt set; one that it holds already is no error. Operators of the server only."""
         return self._run(self._operations.send(calls.upload_prompt_set(upload)))
 
-    def prompt_sets(self) -> list[Manifest]:
+    def prompt_sets(self) -> list[wire.Manifest]:
         """All prompt sets that the server holds."""
         return self._run(self._operations.send(calls.prompt_sets())).items
 
-    def prompt_set(self, digest: str) -> Manifest:
+    def prompt_set(self, digest: str) -> wire.Manifest:
         """What a prompt set is, beside its prompts."""
         return self._run(self._operations.send(calls.prompt_set(digest)))
 
-    def prompts(self, digest: str | None = None) -> list[Prompt]:
+    def prompts(self, digest: str | None = None) -> list[wire.Prompt]:
         """The prompts of a set, verified by its digest; by default of the federation's."""
         return self._run(self._operations.prompts(digest))
 
     # Federations and participants
 
-    def create_federation(self, federation: FederationCreate) -> Federation:
+    def create_federation(self, federation: wire.FederationCreate) -> wire.Federation:
         """Begin a federation. Operators of the server only."""
         return self._run(self._operations.send(calls.create_federation(federation)))
 
-    def federations(self) -> list[Federation]:
+    def federations(self) -> list[wire.Federation]:
         """The federations that the token may see."""
         return self._run(self._operations.send(calls.federations())).items
 
-    def federation(self) -> Federation:
+    def federation(self) -> wire.Federation:
         """What the participants of the federation agreed on."""
         return self._run(self._operations.here(calls.federation))
 
-    def add_participant(self, participant: str, role: Role = Role.PARTICIPANT) -> ParticipantToken:
+    def add_participant(self, participant: str, role: wire.Role = wire.Role.PARTICIPANT) -> wire.ParticipantToken:
         """Add a participant; its token is shown this once. Operators only."""
-        body = ParticipantCreate(participant=participant, role=role)
+        body = wire.ParticipantCreate(participant=participant, role=role)
         return self._run(self._operations.here(lambda name: calls.add_participant(name, body)))
 
-    def participants(self) -> list[Participant]:
+    def participants(self) -> list[wire.Participant]:
         """All participants of the federation. Operators only."""
         return self._run(self._operations.here(calls.participants)).items
 
-    def set_active(self, participant: str, *, active: bool) -> Participant:
+    def set_active(self, participant: str, *, active: bool) -> wire.Participant:
         """Let a participant take part, or not. Operators only."""
-        body = ParticipantUpdate(active=active)
+        body = wire.ParticipantUpdate(active=active)
         return self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
 
-    def new_token(self, participant: str) -> ParticipantToken:
+    def new_token(self, participant: str) -> wire.ParticipantToken:
         """A new token for a participant; its old one ends. Operators only."""
         return self._run(self._operations.here(lambda name: calls.new_token(name, participant)))
 
     # Pull mode
 
-    def set_endpoint(self, participant: str, endpoint: Endpoint) -> Endpoint:
+    def set_endpoint(self, participant: str, endpoint: wire.Endpoint) -> wire.Endpoint:
         """Have the server ask a participant through an upstream of its panels file. Operators of the server only."""
         return self._run(self._operations.here(lambda name: calls.set_endpoint(name, participant, endpoint)))
 
-    def endpoint(self, participant: str) -> Endpoint:
+    def endpoint(self, participant: str) -> wire.Endpoint:
         """How the server asks a participant; an error where it does not. Operators only."""
         return self._run(self._operations.here(lambda name: calls.endpoint(name, participant)))
 
@@ -184,38 +146,38 @@ class ConsensusClient:
         """Have the server ask a participant no more. Operators of the server only."""
         self._run(self._operations.here(lambda name: calls.remove_endpoint(name, participant)))
 
-    def pulls(self, number: int) -> list[PullStatus]:
+    def pulls(self, number: int) -> list[wire.PullStatus]:
         """How far the server is with each participant that it asks in a round, and why answers are missing."""
         return self._run(self._operations.here(lambda name: calls.pulls(name, number))).items
 
     # Rounds
 
-    def create_round(self, *, draft: bool = False, round_seconds: float | None = None) -> Round:
+    def create_round(self, *, draft: bool = False, round_seconds: float | None = None) -> wire.Round:
         """The next round, open at once unless it is to be a draft. Operators only."""
-        body = RoundCreate(open=not draft, round_seconds=round_seconds)
+        body = wire.RoundCreate(open=not draft, round_seconds=round_seconds)
         return self._run(self._operations.here(lambda name: calls.create_round(name, body)))
 
-    def rounds(self) -> list[Round]:
+    def rounds(self) -> list[wire.Round]:
         """All rounds of the federation, oldest first."""
         return self._run(self._operations.here(calls.rounds)).items
 
-    def round(self, number: int) -> Round:
+    def round(self, number: int) -> wire.Round:
         """One round as it is now."""
         return self._run(self._operations.here(lambda name: calls.round_(name, number)))
 
-    def current_round(self) -> Round:
+    def current_round(self) -> wire.Round:
         """The newest round; UnknownRound where there is none yet."""
         return self._run(self._operations.current_round())
 
-    def open_round(self, number: int) -> Round:
+    def open_round(self, number: int) -> wire.Round:
         """Open a draft. Operators only."""
         return self._run(self._operations.here(lambda name: calls.open_round(name, number)))
 
-    def close_round(self, number: int) -> Round:
+    def close_round(self, number: int) -> wire.Round:
         """Close a round before its deadline, or a failed one again. Operators only."""
         return self._run(self._operations.here(lambda name: calls.close_round(name, number)))
 
-    def wait_for(self, number: int, state: RoundState, timeout_seconds: float | None = None) -> Round:
+    def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None = None) -> wire.Round:
         """Wait until a round reached or passed a state; it need not exist yet. None waits for ever.
 
         Raises WaitTimeout, and RoundFailed where the round can no longer reach the state. Once the server has answered,
@@ -223,7 +185,7 @@ class ConsensusClient:
         """
         return self._run(self._operations.wait_for(number, state, timeout_seconds))
 
-    def events(self, number: int, *, after: int | None = None) -> Iterator[RoundEvent]:
+    def events(self, number: int, *, after: int | None = None) -> Iterator[wire.RoundEvent]:
         """The events of a round as they happen, until it is published or failed; reconnects by itself.
 
         after: `event_id` of the last event seen; by default from the beginning.
@@ -241,11 +203,11 @@ class ConsensusClient:
             finally:
                 response.close()
 
-    def card(self, number: int) -> RoundCard:
+    def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return self._run(self._operations.here(lambda name: calls.card(name, number)))
 
-    def traffic(self, number: int) -> list[Traffic]:
+    def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""
         return self._run(self._operations.here(lambda name: calls.traffic(name, number))).items
 
@@ -259,7 +221,7 @@ class ConsensusClient:
         """
         return self._run(self._operations.submit(number, answers, replace=replace))
 
-    def held(self, number: int) -> HeldSubmission:
+    def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
 
@@ -269,8 +231,8 @@ class ConsensusClient:
         answers: Answers | Submission,
         *,
         training_rights: bool = False,
-        privacy: PrivacyStatement | None = None,
-    ) -> SealReceipt:
+        privacy: wire.PrivacyStatement | None = None,
+    ) -> wire.SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
         answers: all answers of this participant in the round, or what `submit` returned for all of them.
@@ -287,8 +249,8 @@ class ConsensusClient:
         *,
         replace: bool = False,
         training_rights: bool = False,
-        privacy: PrivacyStatement | None = None,
-    ) -> SealReceipt:
+        privacy: wire.PrivacyStatement | None = None,
+    ) -> wire.SealReceipt:
         """`submit` all answers, then `seal` them."""
         return self._run(
             self._operations.submit_and_seal(
@@ -298,7 +260,7 @@ class ConsensusClient:
 
     # Parameters
 
-    def put_parameters(self, number: int, file: bytes, *, replace: bool = False) -> ParameterReceipt:
+    def put_parameters(self, number: int, file: bytes, *, replace: bool = False) -> wire.ParameterReceipt:
         """Send this participant's update of a round, before the seal; the same file again changes nothing.
 
         file: safetensors as `client_kit.parameters` writes it. Raises ParametersRefused where it does not follow the
@@ -315,55 +277,57 @@ class ConsensusClient:
 
     # Pseudo-labels
 
-    def pseudo_labels(self, number: int) -> list[PseudoLabel]:
+    def pseudo_labels(self, number: int) -> list[wire.PseudoLabel]:
         """All pseudo-labels of a published round, abstentions included, verified by the round's digest.
 
         Raises RoundNotPublished before; `wait_for_labels` waits instead.
         """
         return self._run(self._operations.pseudo_labels(number))
 
-    def pseudo_label_page(self, number: int, *, cursor: str | None = None, limit: int | None = None) -> PseudoLabelPage:
+    def pseudo_label_page(
+        self, number: int, *, cursor: str | None = None, limit: int | None = None
+    ) -> wire.PseudoLabelPage:
         """One page of pseudo-labels, for those who show them; `pseudo_labels` fetches and verifies all."""
         return self._run(self._operations.here(lambda name: calls.pseudo_label_page(name, number, cursor, limit)))
 
-    def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[PseudoLabel]:
+    def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[wire.PseudoLabel]:
         """`wait_for` publication, then `pseudo_labels`."""
         return self._run(self._operations.wait_for_labels(number, timeout_seconds))
 
-    def explanation(self, number: int, prompt_id: str) -> PromptExplanation:
+    def explanation(self, number: int, prompt_id: str) -> wire.PromptExplanation:
         """Why a prompt has the pseudo-label it has."""
         return self._run(self._operations.here(lambda name: calls.explanation(name, number, prompt_id)))
 
     # Standings
 
-    def map(self, number: int, prompt_id: str, *, method: str = "pca") -> PoolMap:
+    def map(self, number: int, prompt_id: str, *, method: str = "pca") -> wire.PoolMap:
         """The answers to a prompt in two dimensions; by `umap` where the server has that extra."""
         return self._run(self._operations.here(lambda name: calls.map_(name, number, prompt_id, method)))
 
-    def what_if(self, number: int, policy: ConsensusPolicy) -> WhatIf:
+    def what_if(self, number: int, policy: wire.ConsensusPolicy) -> wire.WhatIf:
         """A published round as another policy would have decided it; nothing is changed. Operators only."""
         return self._run(self._operations.here(lambda name: calls.what_if(name, number, policy)))
 
-    def reliability(self, number: int) -> list[Reliability]:
+    def reliability(self, number: int) -> list[wire.Reliability]:
         """How far participants were trusted in a published round: an operator sees all, a participant itself."""
         return self._run(self._operations.here(lambda name: calls.reliability(name, number))).items
 
-    def rejections(self, number: int) -> list[Rejection]:
+    def rejections(self, number: int) -> list[wire.Rejection]:
         """Answers that gates kept out of a published round, with reasons: all for an operator, else the caller's own."""
         return self._run(self._operations.rejections(number))
 
-    def appeal(self, number: int, gate: str, text: str) -> Appeal:
+    def appeal(self, number: int, gate: str, text: str) -> wire.Appeal:
         """Appeal against a gate that refused answers of the caller in a published round; once for each gate."""
-        body = AppealCreate(gate=gate, text=text)
+        body = wire.AppealCreate(gate=gate, text=text)
         return self._run(self._operations.here(lambda name: calls.make_appeal(name, number, body)))
 
-    def appeals(self) -> list[Appeal]:
+    def appeals(self) -> list[wire.Appeal]:
         """Appeals of the federation, oldest first: all for an operator, else the caller's own."""
         return self._run(self._operations.here(calls.appeals)).items
 
-    def resolve_appeal(self, appeal: int, outcome: AppealOutcome, note: str = "") -> Appeal:
+    def resolve_appeal(self, appeal: int, outcome: wire.AppealOutcome, note: str = "") -> wire.Appeal:
         """Decide an appeal; upheld, it exempts from the next aggregation on. The last word counts. Operators only."""
-        body = AppealResolution(outcome=outcome, note=note)
+        body = wire.AppealResolution(outcome=outcome, note=note)
         return self._run(self._operations.here(lambda name: calls.resolve_appeal(name, appeal, body)))
 
     # Performing steps

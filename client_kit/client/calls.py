@@ -8,52 +8,11 @@ from urllib.parse import quote
 
 import httpx
 
+from client_kit import wire
 from client_kit._transport import Call
-from client_kit.wire import (
-    Appeal,
-    AppealCreate,
-    AppealList,
-    AppealResolution,
-    ConsensusPolicy,
-    Endpoint,
-    Federation,
-    FederationCreate,
-    FederationList,
-    Health,
-    HeldSubmission,
-    Identity,
-    Manifest,
-    ParameterReceipt,
-    Participant,
-    ParticipantCreate,
-    ParticipantList,
-    ParticipantToken,
-    ParticipantUpdate,
-    PoolMap,
-    Prompt,
-    PromptExplanation,
-    PromptSetList,
-    PromptSetUpload,
-    PseudoLabelPage,
-    PullList,
-    Readiness,
-    RejectionPage,
-    ReliabilityList,
-    Round,
-    RoundCard,
-    RoundCreate,
-    RoundList,
-    RoundState,
-    Seal,
-    SealReceipt,
-    SubmissionReceipt,
-    TrafficList,
-    WhatIf,
-    WireModel,
-    routes,
-)
+from client_kit.wire import routes
 
-M = TypeVar("M", bound=WireModel)
+M = TypeVar("M", bound=wire.WireModel)
 
 _JSON = {"Content-Type": "application/json"}
 
@@ -81,7 +40,7 @@ def _get(template: str, kind: type[M], **values: str | int) -> Call[M]:
 
 
 def _post(
-    template: str, kind: type[M], body: WireModel | None = None, *, idempotent: bool = True, **values: str | int
+    template: str, kind: type[M], body: wire.WireModel | None = None, *, idempotent: bool = True, **values: str | int
 ) -> Call[M]:
     content = None if body is None else body.model_dump_json(exclude_none=True).encode()
     headers: Mapping[str, str] = {} if body is None else _JSON
@@ -91,41 +50,41 @@ def _post(
 # The server itself
 
 
-def health() -> Call[Health]:
-    return _get(routes.HEALTH, Health)
+def health() -> Call[wire.Health]:
+    return _get(routes.HEALTH, wire.Health)
 
 
-def readiness() -> Call[Readiness]:
+def readiness() -> Call[wire.Readiness]:
     """A server that is not ready says so with 503 and the same body."""
-    return Call("GET", routes.READY, _model(Readiness), also_read=frozenset({503}))
+    return Call("GET", routes.READY, _model(wire.Readiness), also_read=frozenset({503}))
 
 
 def metrics() -> Call[str]:
     return Call("GET", routes.METRICS, lambda response: response.text)
 
 
-def identity() -> Call[Identity]:
-    return _get(routes.IDENTITY, Identity)
+def identity() -> Call[wire.Identity]:
+    return _get(routes.IDENTITY, wire.Identity)
 
 
 # Prompt sets
 
 
-def upload_prompt_set(upload: PromptSetUpload) -> Call[Manifest]:
-    return _post(routes.PROMPT_SETS, Manifest, upload)
+def upload_prompt_set(upload: wire.PromptSetUpload) -> Call[wire.Manifest]:
+    return _post(routes.PROMPT_SETS, wire.Manifest, upload)
 
 
-def prompt_sets() -> Call[PromptSetList]:
-    return _get(routes.PROMPT_SETS, PromptSetList)
+def prompt_sets() -> Call[wire.PromptSetList]:
+    return _get(routes.PROMPT_SETS, wire.PromptSetList)
 
 
-def prompt_set(digest: str) -> Call[Manifest]:
-    return _get(routes.PROMPT_SET, Manifest, digest=digest)
+def prompt_set(digest: str) -> Call[wire.Manifest]:
+    return _get(routes.PROMPT_SET, wire.Manifest, digest=digest)
 
 
-def prompts(digest: str) -> Call[list[Prompt]]:
-    def read(response: httpx.Response) -> list[Prompt]:
-        return [Prompt.read(line) for line in lines(response)]
+def prompts(digest: str) -> Call[list[wire.Prompt]]:
+    def read(response: httpx.Response) -> list[wire.Prompt]:
+        return [wire.Prompt.read(line) for line in lines(response)]
 
     return Call("GET", path(routes.PROMPTS, digest=digest), read, headers={"Accept": routes.NDJSON})
 
@@ -133,99 +92,99 @@ def prompts(digest: str) -> Call[list[Prompt]]:
 # Federations and participants
 
 
-def create_federation(federation: FederationCreate) -> Call[Federation]:
-    return _post(routes.FEDERATIONS, Federation, federation, idempotent=False)
+def create_federation(federation: wire.FederationCreate) -> Call[wire.Federation]:
+    return _post(routes.FEDERATIONS, wire.Federation, federation, idempotent=False)
 
 
-def federations() -> Call[FederationList]:
-    return _get(routes.FEDERATIONS, FederationList)
+def federations() -> Call[wire.FederationList]:
+    return _get(routes.FEDERATIONS, wire.FederationList)
 
 
-def federation(name: str) -> Call[Federation]:
-    return _get(routes.FEDERATION, Federation, federation=name)
+def federation(name: str) -> Call[wire.Federation]:
+    return _get(routes.FEDERATION, wire.Federation, federation=name)
 
 
-def add_participant(federation: str, participant: ParticipantCreate) -> Call[ParticipantToken]:
+def add_participant(federation: str, participant: wire.ParticipantCreate) -> Call[wire.ParticipantToken]:
     """Not repeated after a lost answer: the token was in it, and a second request meets `already_exists`."""
-    return _post(routes.PARTICIPANTS, ParticipantToken, participant, idempotent=False, federation=federation)
+    return _post(routes.PARTICIPANTS, wire.ParticipantToken, participant, idempotent=False, federation=federation)
 
 
-def participants(federation: str) -> Call[ParticipantList]:
-    return _get(routes.PARTICIPANTS, ParticipantList, federation=federation)
+def participants(federation: str) -> Call[wire.ParticipantList]:
+    return _get(routes.PARTICIPANTS, wire.ParticipantList, federation=federation)
 
 
-def update_participant(federation: str, participant: str, update: ParticipantUpdate) -> Call[Participant]:
+def update_participant(federation: str, participant: str, update: wire.ParticipantUpdate) -> Call[wire.Participant]:
     return Call(
         "PATCH",
         path(routes.PARTICIPANT, federation=federation, participant=participant),
-        _model(Participant),
+        _model(wire.Participant),
         headers=_JSON,
         content=update.model_dump_json().encode(),
     )
 
 
-def new_token(federation: str, participant: str) -> Call[ParticipantToken]:
+def new_token(federation: str, participant: str) -> Call[wire.ParticipantToken]:
     """May be repeated: the token of a lost answer is of no use to anybody, and the next one ends it."""
-    return _post(routes.TOKEN, ParticipantToken, federation=federation, participant=participant)
+    return _post(routes.TOKEN, wire.ParticipantToken, federation=federation, participant=participant)
 
 
 # Pull mode
 
 
-def set_endpoint(federation: str, participant: str, endpoint: Endpoint) -> Call[Endpoint]:
+def set_endpoint(federation: str, participant: str, endpoint: wire.Endpoint) -> Call[wire.Endpoint]:
     return Call(
         "PUT",
         path(routes.ENDPOINT, federation=federation, participant=participant),
-        _model(Endpoint),
+        _model(wire.Endpoint),
         headers=_JSON,
         content=endpoint.model_dump_json(exclude_none=True).encode(),
     )
 
 
-def endpoint(federation: str, participant: str) -> Call[Endpoint]:
-    return _get(routes.ENDPOINT, Endpoint, federation=federation, participant=participant)
+def endpoint(federation: str, participant: str) -> Call[wire.Endpoint]:
+    return _get(routes.ENDPOINT, wire.Endpoint, federation=federation, participant=participant)
 
 
 def remove_endpoint(federation: str, participant: str) -> Call[None]:
     return Call("DELETE", path(routes.ENDPOINT, federation=federation, participant=participant), lambda _: None)
 
 
-def pulls(federation: str, number: int) -> Call[PullList]:
-    return _get(routes.PULLS, PullList, federation=federation, number=number)
+def pulls(federation: str, number: int) -> Call[wire.PullList]:
+    return _get(routes.PULLS, wire.PullList, federation=federation, number=number)
 
 
 # Rounds
 
 
-def create_round(federation: str, create: RoundCreate) -> Call[Round]:
+def create_round(federation: str, create: wire.RoundCreate) -> Call[wire.Round]:
     """Not repeated after a lost answer: that would make two rounds."""
-    return _post(routes.ROUNDS, Round, create, idempotent=False, federation=federation)
+    return _post(routes.ROUNDS, wire.Round, create, idempotent=False, federation=federation)
 
 
-def rounds(federation: str) -> Call[RoundList]:
-    return _get(routes.ROUNDS, RoundList, federation=federation)
+def rounds(federation: str) -> Call[wire.RoundList]:
+    return _get(routes.ROUNDS, wire.RoundList, federation=federation)
 
 
-def round_(federation: str, number: int) -> Call[Round]:
-    return _get(routes.ROUND, Round, federation=federation, number=number)
+def round_(federation: str, number: int) -> Call[wire.Round]:
+    return _get(routes.ROUND, wire.Round, federation=federation, number=number)
 
 
-def poll_round(federation: str, number: int, state: RoundState, timeout_seconds: float) -> Call[Round]:
+def poll_round(federation: str, number: int, state: wire.RoundState, timeout_seconds: float) -> Call[wire.Round]:
     return Call(
         "GET",
         path(routes.ROUND, federation=federation, number=number),
-        _model(Round),
+        _model(wire.Round),
         params={"wait_for": state.value, "timeout_seconds": round(timeout_seconds, 3)},
         wait_seconds=timeout_seconds,
     )
 
 
-def open_round(federation: str, number: int) -> Call[Round]:
-    return _post(routes.OPEN, Round, idempotent=False, federation=federation, number=number)
+def open_round(federation: str, number: int) -> Call[wire.Round]:
+    return _post(routes.OPEN, wire.Round, idempotent=False, federation=federation, number=number)
 
 
-def close_round(federation: str, number: int) -> Call[Round]:
-    return _post(routes.CLOSE, Round, idempotent=False, federation=federation, number=number)
+def close_round(federation: str, number: int) -> Call[wire.Round]:
+    return _post(routes.CLOSE, wire.Round, idempotent=False, federation=federation, number=number)
 
 
 def events(federation: str, number: int, last_event_id: int | None) -> Call[httpx.Response]:
@@ -239,85 +198,88 @@ def events(federation: str, number: int, last_event_id: int | None) -> Call[http
     return Call("GET", path(routes.EVENTS, federation=federation, number=number), read, headers=headers, streamed=True)
 
 
-def card(federation: str, number: int) -> Call[RoundCard]:
-    return _get(routes.CARD, RoundCard, federation=federation, number=number)
+def card(federation: str, number: int) -> Call[wire.RoundCard]:
+    return _get(routes.CARD, wire.RoundCard, federation=federation, number=number)
 
 
-def traffic(federation: str, number: int) -> Call[TrafficList]:
-    return _get(routes.TRAFFIC, TrafficList, federation=federation, number=number)
+def traffic(federation: str, number: int) -> Call[wire.TrafficList]:
+    return _get(routes.TRAFFIC, wire.TrafficList, federation=federation, number=number)
 
 
 # Inspection
 
 
-def map_(federation: str, number: int, prompt_id: str, method: str) -> Call[PoolMap]:
+def map_(federation: str, number: int, prompt_id: str, method: str) -> Call[wire.PoolMap]:
     where = path(routes.MAP, federation=federation, number=number, prompt_id=prompt_id)
-    return Call("GET", where, _model(PoolMap), params={"method": method})
+    return Call("GET", where, _model(wire.PoolMap), params={"method": method})
 
 
-def what_if(federation: str, number: int, policy: ConsensusPolicy) -> Call[WhatIf]:
-    return _post(routes.WHAT_IF, WhatIf, policy, federation=federation, number=number)
+def what_if(federation: str, number: int, policy: wire.ConsensusPolicy) -> Call[wire.WhatIf]:
+    return _post(routes.WHAT_IF, wire.WhatIf, policy, federation=federation, number=number)
 
 
 # Standings
 
 
-def reliability(federation: str, number: int) -> Call[ReliabilityList]:
-    return _get(routes.RELIABILITY, ReliabilityList, federation=federation, number=number)
+def reliability(federation: str, number: int) -> Call[wire.ReliabilityList]:
+    return _get(routes.RELIABILITY, wire.ReliabilityList, federation=federation, number=number)
 
 
-def rejections(federation: str, number: int, cursor: str | None) -> Call[RejectionPage]:
+def rejections(federation: str, number: int, cursor: str | None) -> Call[wire.RejectionPage]:
     params: dict[str, str | int | float | bool] = {} if cursor is None else {"cursor": cursor}
     return Call(
-        "GET", path(routes.REJECTIONS, federation=federation, number=number), _model(RejectionPage), params=params
+        "GET",
+        path(routes.REJECTIONS, federation=federation, number=number),
+        _model(wire.RejectionPage),
+        params=params,
     )
 
 
-def make_appeal(federation: str, number: int, body: AppealCreate) -> Call[Appeal]:
-    return _post(routes.ROUND_APPEALS, Appeal, body, idempotent=False, federation=federation, number=number)
+def make_appeal(federation: str, number: int, body: wire.AppealCreate) -> Call[wire.Appeal]:
+    return _post(routes.ROUND_APPEALS, wire.Appeal, body, idempotent=False, federation=federation, number=number)
 
 
-def appeals(federation: str) -> Call[AppealList]:
-    return _get(routes.APPEALS, AppealList, federation=federation)
+def appeals(federation: str) -> Call[wire.AppealList]:
+    return _get(routes.APPEALS, wire.AppealList, federation=federation)
 
 
-def resolve_appeal(federation: str, appeal: int, body: AppealResolution) -> Call[Appeal]:
+def resolve_appeal(federation: str, appeal: int, body: wire.AppealResolution) -> Call[wire.Appeal]:
     """May be repeated: the last word counts, and it is the same."""
-    return _post(routes.RESOLUTION, Appeal, body, federation=federation, appeal=appeal)
+    return _post(routes.RESOLUTION, wire.Appeal, body, federation=federation, appeal=appeal)
 
 
 # Submissions
 
 
-def put_answers(federation: str, number: int, body: bytes, *, replace: bool) -> Call[SubmissionReceipt]:
+def put_answers(federation: str, number: int, body: bytes, *, replace: bool) -> Call[wire.SubmissionReceipt]:
     """body: gzip of NDJSON of `Answer`."""
     return Call(
         "PUT",
         path(routes.SUBMISSIONS, federation=federation, number=number),
-        _model(SubmissionReceipt),
+        _model(wire.SubmissionReceipt),
         params={"replace": "true"} if replace else {},
         headers={"Content-Type": routes.NDJSON, "Content-Encoding": "gzip"},
         content=body,
     )
 
 
-def held(federation: str, number: int) -> Call[HeldSubmission]:
-    return _get(routes.SUBMISSIONS, HeldSubmission, federation=federation, number=number)
+def held(federation: str, number: int) -> Call[wire.HeldSubmission]:
+    return _get(routes.SUBMISSIONS, wire.HeldSubmission, federation=federation, number=number)
 
 
-def seal(federation: str, number: int, body: Seal) -> Call[SealReceipt]:
-    return _post(routes.SEAL, SealReceipt, body, federation=federation, number=number)
+def seal(federation: str, number: int, body: wire.Seal) -> Call[wire.SealReceipt]:
+    return _post(routes.SEAL, wire.SealReceipt, body, federation=federation, number=number)
 
 
 # Parameters
 
 
-def put_parameters(federation: str, number: int, body: bytes, *, replace: bool) -> Call[ParameterReceipt]:
+def put_parameters(federation: str, number: int, body: bytes, *, replace: bool) -> Call[wire.ParameterReceipt]:
     """body: safetensors."""
     return Call(
         "PUT",
         path(routes.PARAMETERS, federation=federation, number=number),
-        _model(ParameterReceipt),
+        _model(wire.ParameterReceipt),
         params={"replace": "true"} if replace else {},
         headers={"Content-Type": routes.SAFETENSORS},
         content=body,
@@ -344,15 +306,17 @@ def pseudo_labels(federation: str, number: int) -> Call[list[bytes]]:
     return Call("GET", where, lines, headers={"Accept": routes.NDJSON})
 
 
-def pseudo_label_page(federation: str, number: int, cursor: str | None, limit: int | None) -> Call[PseudoLabelPage]:
+def pseudo_label_page(
+    federation: str, number: int, cursor: str | None, limit: int | None
+) -> Call[wire.PseudoLabelPage]:
     params: dict[str, str | int | float | bool] = {}
     if cursor is not None:
         params["cursor"] = cursor
     if limit is not None:
         params["limit"] = limit
     where = path(routes.PSEUDO_LABELS, federation=federation, number=number)
-    return Call("GET", where, _model(PseudoLabelPage), params=params, headers={"Accept": "application/json"})
+    return Call("GET", where, _model(wire.PseudoLabelPage), params=params, headers={"Accept": "application/json"})
 
 
-def explanation(federation: str, number: int, prompt_id: str) -> Call[PromptExplanation]:
-    return _get(routes.EXPLANATION, PromptExplanation, federation=federation, number=number, prompt_id=prompt_id)
+def explanation(federation: str, number: int, prompt_id: str) -> Call[wire.PromptExplanation]:
+    return _get(routes.EXPLANATION, wire.PromptExplanation, federation=federation, number=number, prompt_id=prompt_id)

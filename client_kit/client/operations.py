@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import httpx
 
+from client_kit import wire
 from client_kit._transport import Call, Pause, RetryPolicy, Steps, complete
 from client_kit.client import calls
 from client_kit.client.events import EventFeed
@@ -20,25 +21,19 @@ from client_kit.errors import (
     Unreachable,
     WaitTimeout,
 )
-from client_kit.wire import (
-    Identity,
-    PrivacyStatement,
-    Prompt,
-    PseudoLabel,
-    Rejection,
-    Round,
-    RoundState,
-    SealReceipt,
-    prompt_set_digest,
-    rows_digest,
-)
 
 T = TypeVar("T")
 
 POLL_SECONDS = 25.0
 """Length of one long poll: below the 30 and 60 seconds after which proxies commonly hang up."""
 
-_LIFE = [RoundState.DRAFT, RoundState.OPEN, RoundState.CLOSED, RoundState.AGGREGATING, RoundState.PUBLISHED]
+_LIFE = [
+    wire.RoundState.DRAFT,
+    wire.RoundState.OPEN,
+    wire.RoundState.CLOSED,
+    wire.RoundState.AGGREGATING,
+    wire.RoundState.PUBLISHED,
+]
 
 
 class Operations:
@@ -58,7 +53,7 @@ class Operations:
     def name(self) -> Steps[str]:
         """The federation: as configured, else the one that the token belongs to."""
         if self._federation is None:
-            identity: Identity = yield from self.send(calls.identity())
+            identity: wire.Identity = yield from self.send(calls.identity())
             if identity.federation is None:
                 raise ConfigurationError(
                     "this token is valid for every federation; say which one: federation='NAME', "
@@ -72,19 +67,19 @@ class Operations:
         name = yield from self.name()
         return (yield from self.send(call(name)))
 
-    def prompts(self, digest: str | None) -> Steps[list[Prompt]]:
+    def prompts(self, digest: str | None) -> Steps[list[wire.Prompt]]:
         """The prompts of a set, by default the federation's. Raises DigestMismatch."""
         if digest is None:
             digest = (yield from self.here(calls.federation)).prompt_set
         prompts = yield from self.send(calls.prompts(digest))
-        if prompt_set_digest(prompts) != digest:
+        if wire.prompt_set_digest(prompts) != digest:
             raise DigestMismatch(
                 f"the prompts received are not the prompt set {digest[:12]}: their digest is "
-                f"{prompt_set_digest(prompts)[:12]}. Do not answer them; ask the operator."
+                f"{wire.prompt_set_digest(prompts)[:12]}. Do not answer them; ask the operator."
             )
         return prompts
 
-    def current_round(self) -> Steps[Round]:
+    def current_round(self) -> Steps[wire.Round]:
         """The newest round. Raises UnknownRound where there is none yet."""
         rounds = (yield from self.here(calls.rounds)).items
         if not rounds:
@@ -93,7 +88,7 @@ class Operations:
             )
         return max(rounds, key=lambda item: item.number)
 
-    def wait_for(self, number: int, state: RoundState, timeout_seconds: float | None) -> Steps[Round]:
+    def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None) -> Steps[wire.Round]:
         """Long polls until the round reached or passed a state.
 
         A round that does not exist yet is waited for. Once the server has answered, an outage is waited out as well.
@@ -131,8 +126,13 @@ class Operations:
         return ledger.total()
 
     def seal(
-        self, number: int, answers: Answers | Submission, *, training_rights: bool, privacy: PrivacyStatement | None
-    ) -> Steps[SealReceipt]:
+        self,
+        number: int,
+        answers: Answers | Submission,
+        *,
+        training_rights: bool,
+        privacy: wire.PrivacyStatement | None,
+    ) -> Steps[wire.SealReceipt]:
         """Close the submission over all answers as this participant counts them."""
         if not isinstance(answers, Submission):
             ledger = Ledger({})
@@ -149,13 +149,13 @@ class Operations:
         *,
         replace: bool,
         training_rights: bool,
-        privacy: PrivacyStatement | None,
-    ) -> Steps[SealReceipt]:
+        privacy: wire.PrivacyStatement | None,
+    ) -> Steps[wire.SealReceipt]:
         """`submit`, then `seal` over the same answers."""
         submission = yield from self.submit(number, answers, replace=replace)
         return (yield from self.seal(number, submission, training_rights=training_rights, privacy=privacy))
 
-    def pseudo_labels(self, number: int) -> Steps[list[PseudoLabel]]:
+    def pseudo_labels(self, number: int) -> Steps[list[wire.PseudoLabel]]:
         """All pseudo-labels of a published round, believed only when their digest is the round's."""
         name = yield from self.name()
         lines = yield from self.send(calls.pseudo_labels(name, number))
@@ -165,12 +165,12 @@ class Operations:
                 f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
-        return [PseudoLabel.read(line) for line in lines]
+        return [wire.PseudoLabel.read(line) for line in lines]
 
-    def rejections(self, number: int) -> Steps[list[Rejection]]:
+    def rejections(self, number: int) -> Steps[list[wire.Rejection]]:
         """All rejected answers of a round that the caller may see, page by page."""
         name = yield from self.name()
-        found: list[Rejection] = []
+        found: list[wire.Rejection] = []
         cursor: str | None = None
         while True:
             page = yield from self.send(calls.rejections(name, number, cursor))
@@ -179,9 +179,9 @@ class Operations:
             if cursor is None:
                 return found
 
-    def wait_for_labels(self, number: int, timeout_seconds: float | None) -> Steps[list[PseudoLabel]]:
+    def wait_for_labels(self, number: int, timeout_seconds: float | None) -> Steps[list[wire.PseudoLabel]]:
         """`wait_for` publication, then `pseudo_labels`."""
-        yield from self.wait_for(number, RoundState.PUBLISHED, timeout_seconds)
+        yield from self.wait_for(number, wire.RoundState.PUBLISHED, timeout_seconds)
         return (yield from self.pseudo_labels(number))
 
     def event_stream(self, number: int, feed: EventFeed, *, again: bool) -> Steps[httpx.Response]:
@@ -192,10 +192,10 @@ class Operations:
         return (yield from self.here(lambda name: calls.events(name, number, feed.last_event_id)))
 
 
-def _reached(found: Round, state: RoundState) -> bool:
+def _reached(found: wire.Round, state: wire.RoundState) -> bool:
     """Whether the round reached or passed a state. Raises RoundFailed where it no longer can."""
-    if found.state is RoundState.FAILED:
-        if state is RoundState.FAILED:
+    if found.state is wire.RoundState.FAILED:
+        if state is wire.RoundState.FAILED:
             return True
         reason = f"{found.failure.code}: {found.failure.detail.rstrip('.')}" if found.failure else "no reason is given"
         raise RoundFailed(
@@ -205,7 +205,7 @@ def _reached(found: Round, state: RoundState) -> bool:
     return state in _LIFE and _LIFE.index(found.state) >= _LIFE.index(state)
 
 
-def _too_late(found: Round, state: RoundState, timeout_seconds: float | None) -> WaitTimeout:
+def _too_late(found: wire.Round, state: wire.RoundState, timeout_seconds: float | None) -> WaitTimeout:
     return WaitTimeout(
         f"round {found.number} of {found.federation} is {found.state.value}, not {state.value}, after "
         f"{timeout_seconds:g} seconds ({found.sealed} of {found.active} participants have sealed)"
@@ -215,4 +215,4 @@ def _too_late(found: Round, state: RoundState, timeout_seconds: float | None) ->
 def _labels_digest(lines: Sequence[bytes]) -> str:
     """`pseudo_labels_digest` of rows as received, with fields that this version may not know."""
     rows = (json.loads(line) for line in lines)
-    return rows_digest({key: value for key, value in row.items() if value is not None} for row in rows)
+    return wire.rows_digest({key: value for key, value in row.items() if value is not None} for row in rows)

@@ -5,24 +5,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from client_kit import wire
 from client_kit.client import ConsensusClient
 from client_kit.errors import AlreadyExists, WaitTimeout
 from client_kit.federation.replay_file import AnswerFile, wire_names, wire_prompt_ids
 from client_kit.federation.server_process import ServerProcess
-from client_kit.wire import (
-    Answer,
-    AnswerPolicy,
-    ConsensusPolicy,
-    FederationCreate,
-    Manifest,
-    Prompt,
-    PromptSetUpload,
-    PseudoLabel,
-    RoundCard,
-    RoundState,
-    TruncatedAnswers,
-    prompt_set_digest,
-)
 from client_kit.wire.limits import MAX_ANSWER_CHARS
 
 SERVER_FOLDER = "server"
@@ -50,9 +37,9 @@ class Replay:
     models: tuple[str, ...]
     participants: Mapping[str, str]
     """Name on the wire by model."""
-    labels: Mapping[str, PseudoLabel]
+    labels: Mapping[str, wire.PseudoLabel]
     """By prompt_id of the file, sorted."""
-    card: RoundCard
+    card: wire.RoundCard
 
 
 def replay(
@@ -60,7 +47,7 @@ def replay(
     models: Sequence[str],
     folder: Path,
     *,
-    policy: ConsensusPolicy,
+    policy: wire.ConsensusPolicy,
     encoder: str | None = None,
     observe: Stage = quiet,
 ) -> Replay:
@@ -100,11 +87,13 @@ def replay(
         )
 
 
-def _prompt_set(prompts: Mapping[str, str], prompt_ids: Mapping[str, str]) -> PromptSetUpload:
+def _prompt_set(prompts: Mapping[str, str], prompt_ids: Mapping[str, str]) -> wire.PromptSetUpload:
     """The file's prompts as a prompt set, named by its digest since the file has no name of its own."""
-    rows = [Prompt(prompt_id=prompt_ids[prompt_id], prompt=prompt) for prompt_id, prompt in sorted(prompts.items())]
-    digest = prompt_set_digest(rows)
-    manifest = Manifest(
+    rows = [
+        wire.Prompt(prompt_id=prompt_ids[prompt_id], prompt=prompt) for prompt_id, prompt in sorted(prompts.items())
+    ]
+    digest = wire.prompt_set_digest(rows)
+    manifest = wire.Manifest(
         name=f"replay-{digest[:16]}",
         version="1",
         digest=digest,
@@ -114,20 +103,20 @@ def _prompt_set(prompts: Mapping[str, str], prompt_ids: Mapping[str, str]) -> Pr
         language="und",
         topics={},
     )
-    return PromptSetUpload(manifest=manifest, prompts=rows)
+    return wire.PromptSetUpload(manifest=manifest, prompts=rows)
 
 
-def _new_federation(operator: ConsensusClient, prompt_set: str, policy: ConsensusPolicy, quorum: int) -> str:
+def _new_federation(operator: ConsensusClient, prompt_set: str, policy: wire.ConsensusPolicy, quorum: int) -> str:
     """Create the first of `replay-1`, `replay-2`, ... that is free."""
     taken = {federation.federation for federation in operator.federations()}
     for name in (f"replay-{number}" for number in count(1)):
         if name in taken:
             continue
-        wanted = FederationCreate(
+        wanted = wire.FederationCreate(
             federation=name,
             prompt_set=prompt_set,
             policy=policy,
-            answers=AnswerPolicy(truncated=TruncatedAnswers.KEEP),  # sent as they stand in the file
+            answers=wire.AnswerPolicy(truncated=wire.TruncatedAnswers.KEEP),  # sent as they stand in the file
             quorum=quorum,
             round_seconds=_ROUND_SECONDS,
             max_answer_chars=MAX_ANSWER_CHARS,
@@ -140,16 +129,16 @@ def _new_federation(operator: ConsensusClient, prompt_set: str, policy: Consensu
 
 
 def _submit(url: str, token: str, number: int, outputs: Mapping[str, str], prompt_ids: Mapping[str, str]) -> None:
-    given = [Answer(prompt_id=prompt_ids[prompt_id], text=text) for prompt_id, text in sorted(outputs.items())]
+    given = [wire.Answer(prompt_id=prompt_ids[prompt_id], text=text) for prompt_id, text in sorted(outputs.items())]
     with ConsensusClient(url, token) as participant:
         participant.submit_and_seal(number, given)
 
 
-def _labels(server: ServerProcess, client: ConsensusClient, number: int) -> dict[str, PseudoLabel]:
+def _labels(server: ServerProcess, client: ConsensusClient, number: int) -> dict[str, wire.PseudoLabel]:
     """Pseudo-labels by prompt id on the wire, once the round is published. A server that ended is told from one at work."""
     while True:
         try:
-            client.wait_for(number, RoundState.PUBLISHED, timeout_seconds=_CHECK_SECONDS)
+            client.wait_for(number, wire.RoundState.PUBLISHED, timeout_seconds=_CHECK_SECONDS)
             break
         except WaitTimeout:
             server.check()
