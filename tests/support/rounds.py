@@ -1,0 +1,73 @@
+"""Rounds made for tests of what is read across a round."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+
+from consensus_server.core.consensus import Policy, Pool
+from consensus_server.core.consensus.answers.lengths import Lengths
+from consensus_server.core.consensus.answers.pairs import Pairs
+from consensus_server.core.consensus.round.measures import Measures
+
+GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
+WORDS = [f"word{i}" for i in range(400)]
+
+
+def text_of(rng, count, vocabulary=WORDS):
+    return " ".join(rng.choice(vocabulary, count))
+
+
+def with_openings(pool, prompt_opening):
+    return replace(
+        pool, prompt="Which words?", prompt_opening=np.asarray(prompt_opening, np.float32), openings=pool.vectors
+    )
+
+
+def joined(pool, names, texts, vectors):
+    """The pool with more answers."""
+    digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
+    vectors = np.concatenate([pool.vectors, np.asarray(vectors, np.float32)])
+    return Pool(
+        pool.prompt_id,
+        (*pool.participants, *names),
+        (*pool.samples, *[0] * len(names)),
+        (*pool.texts, *texts),
+        (*pool.digests, *digests),
+        vectors,
+        prompt=pool.prompt,
+        prompt_opening=pool.prompt_opening,
+        openings=vectors,
+    )
+
+
+def rearranged(pool, order):
+    columns = ("participants", "samples", "texts", "digests")
+    return replace(
+        pool,
+        vectors=pool.vectors[order],
+        openings=pool.openings[order],
+        **{name: tuple(getattr(pool, name)[i] for i in order) for name in columns},
+    )
+
+
+def votes_of(pool, decision):
+    return sum(cluster.votes for cluster in decision.clusters)
+
+
+def measures_of(pool, participant, characters):
+    """Measures in which nothing is alike."""
+    pairs = Pairs(np.asarray(pool))
+    nothing = np.zeros(len(pairs))
+    return Measures(
+        pairs=pairs,
+        lengths=Lengths(pairs.pool, np.asarray(characters), GUARDED.short_chars),
+        participant=np.asarray(participant),
+        wording=np.arange(len(pairs.pool)),
+        by_key=np.zeros(len(pairs.pool), bool),
+        cosine=nothing,
+        f1=nothing,
+        coverage=nothing,
+        opening_cosine=nothing,
+        for_gates=None,
+    )

@@ -1,0 +1,66 @@
+"""The gates that read the round, and the table of all gates."""
+
+import numpy as np
+import pytest
+
+from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Reads
+from consensus_server.core.consensus.constants import deciding_constants
+from consensus_server.core.consensus.round.gates import GATES
+from tests.support.rounds import GUARDED, joined, text_of, with_openings
+
+
+def test_an_answer_far_from_the_prompt_but_near_the_topical_ones_is_on_topic(make_pool):
+    """Four answers of one meaning, one of them worded far from the prompt; a fifth about something else."""
+    prompt = np.array([1.0, 0, 0, 0])
+    vectors = np.array([[1, 2, 0, 0], [1, 2, 0.3, 0], [1, 2, 0, 0.3], [0.1, 2, 0, 0], [0.1, 0.1, 0.2, 2]])
+    texts = [f"answer {i} ".ljust(120, "x") for i in range(5)]
+    pool = with_openings(make_pool(vectors, texts=texts), prompt)
+    assert decide([pool], GUARDED)[0].gates == {4: "off_topic"}
+
+
+def test_each_gate_rejects_by_its_name(make_round):
+    rng = np.random.default_rng(4)
+    pools = []
+    for pool in make_round(participants=4):
+        near = pool.vectors[:1] + 0.1 * rng.normal(size=(1, 24)).astype(np.float32)
+        texts = [
+            "\x00\x01\ufffd\x1b" * 40 + text_of(rng, 3),
+            text_of(rng, 30),
+            "Buy the finest carpets at the bazaar of our town. " + text_of(rng, 2),
+            text_of(rng, 3000, [f"{pool.prompt_id}word{i}" for i in range(900)]),
+        ]
+        pools.append(
+            joined(
+                pool, ["bytes", "stray", "seller", "talker"], texts, [near[0], -pool.prompt_opening, near[0], near[0]]
+            )
+        )
+    expected = {4: "garbage", 5: "off_topic", 6: "repetitive", 7: "over_long"}
+    for decision in decide(pools, GUARDED):
+        assert decision.gates == expected
+        assert decision.pick < 4
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_every_gate_has_a_sentence_for_whom_it_rejects(name):
+    sentence = GATES[name].sentence
+    said = sentence.format(measured=0.4321, limit=0.65)
+    assert said.endswith(".")
+    assert "{" not in said
+    assert ("measured" in sentence) is ("limit" in sentence) is (GATES[name].reads is not Reads.ANSWER)
+
+
+def test_the_table_holds_every_gate_in_the_order_in_which_they_are_asked():
+    assert list(GATES)[: len(ANSWER_GATES)] == list(ANSWER_GATES)
+    reads = [list(Reads).index(gate.reads) for gate in GATES.values()]
+    assert reads == sorted(reads)
+    assert {name for name, gate in GATES.items() if not gate.appealable} == set(ANSWER_GATES)
+
+
+def test_a_card_has_the_constants_of_every_gate():
+    constants = deciding_constants(Policy())
+    for gate in GATES.values():
+        assert gate.constants.items() <= constants.items()
+    of_gates = {name for gate in GATES.values() for name in gate.constants}
+    assert of_gates
+    assert not deciding_constants(Policy(guards=False)).keys() & of_gates

@@ -1,0 +1,103 @@
+"""Rounds judged as a whole: whatever comes in, in whatever order."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus_server.core.consensus import RULES, MissingOpenings, decide
+from consensus_server.core.consensus.decide import decide_round
+from tests.support.rounds import GUARDED, rearranged, with_openings
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shuffle=st.randoms(use_true_random=False))
+def test_neither_the_order_of_pools_nor_of_answers_matters(make_round, seed, shuffle):
+    pools = make_round(seed % 5, prompts=25)
+    before = {d.prompt_id: d for d in decide(pools, GUARDED)}
+    others = []
+    for pool in pools:
+        order = list(range(len(pool.texts)))
+        shuffle.shuffle(order)
+        others.append(rearranged(pool, order))
+    shuffle.shuffle(others)
+    for pool, decision in zip(others, decide(others, GUARDED), strict=True):
+        old = before[pool.prompt_id]
+        old_pool = next(p for p in pools if p.prompt_id == pool.prompt_id)
+        assert pool.digests[decision.pick] == old_pool.digests[old.pick]
+        assert (decision.confidence, decision.support, decision.share) == (old.confidence, old.support, old.share)
+
+
+def test_reliability_follows_who_agrees_elsewhere(make_round):
+    pools = make_round(prompts=40)
+    trusting, plain = (decide_round(pools, replace(GUARDED, reliability=each)) for each in (True, False))
+    best = max(trusting.participants, key=lambda each: each.mean).participant
+
+    def picks(outcome):
+        return [pool.participants[d.pick] for pool, d in zip(pools, outcome.decisions, strict=True)]
+
+    assert picks(trusting).count(best) > picks(plain).count(best)
+    assert picks(trusting).count("site-0") == 0
+
+
+def test_a_pool_without_what_gates_read_is_named(make_round, make_pool):
+    with pytest.raises(MissingOpenings, match=r"pool 'bare' lacks.*encode_with_openings"):
+        decide([*make_round(prompts=2), make_pool(np.eye(3), prompt_id="bare")], GUARDED)
+
+
+def a_megabyte(make_pool):
+    pool = make_pool(
+        np.eye(4)[[0, 0, 1]], texts=["word " * 200_000, " " * 999_999 + "x", "short"], prompt_id="a megabyte"
+    )
+    return with_openings(pool, np.eye(4)[0])
+
+
+def small_pools(make_pool):
+    eye, nothing = np.eye(4), np.zeros(4)
+    named = {
+        "nobody": (make_pool(np.zeros((0, 4)), texts=[]), eye[0]),
+        "empty": (make_pool(eye[:3], texts=["", " \n", "\u200b"]), eye[0]),
+        "nan": (make_pool(np.full((3, 4), np.nan)), eye[0]),
+        "nan prompt": (make_pool(eye[:3]), np.full(4, np.nan)),
+        "zero prompt": (make_pool(eye[:3]), nothing),
+        "one": (make_pool(eye[:1]), eye[0]),
+        "two": (make_pool(eye[:2]), eye[0]),
+        "identical": (make_pool(np.ones((5, 4)), texts=["the same words " * 20] * 5), np.ones(4)),
+        "orthogonal": (make_pool(eye), np.ones(4)),
+        "opposed": (make_pool([eye[0], -eye[0]]), eye[0]),
+        "huge": (make_pool([eye[0] * 1e38, eye[1] * 1e-42]), eye[0]),
+        "scripts": (make_pool(eye, texts=["巴黎", "פריז", "\u202e\u0628\u0627", "Pa\u200bris"]), eye[0]),
+        "private use": (make_pool(eye[:2], texts=["a useful\ue000b", "c"]), eye[0]),
+        "one with many": (make_pool(eye, participants=["a"] * 4), eye[0]),
+        "garbage only": (make_pool(eye[:3], texts=["\x00" * 9 + "a", "\x01" * 9 + "b", "\x02" * 9 + "c"]), eye[0]),
+    }
+    return [with_openings(replace(pool, prompt_id=name), prompt) for name, (pool, prompt) in named.items()]
+
+
+def bears(pools, policy):
+    for decision in decide(pools, policy):
+        assert (decision.pick is None) is (decision.abstention is not None)
+        json.dumps(asdict(decision), allow_nan=False)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_whatever_comes_in_there_is_a_decision_or_a_reason(make_pool, rule):
+    small = small_pools(make_pool)
+    for abstain in (True, False):
+        for pools in (small, *([pool] for pool in small)):
+            bears(pools, replace(GUARDED, rule=rule, abstain=abstain))
+    bears([*small, a_megabyte(make_pool)], replace(GUARDED, rule=rule, abstain=False))
+
+
+@pytest.mark.parametrize("abstain", [True, False])
+def test_a_megabyte_alone_in_its_round(make_pool, abstain):
+    bears([a_megabyte(make_pool)], replace(GUARDED, abstain=abstain))
+
+
+def test_only_a_pool_without_answers_has_no_label(make_pool):
+    pools = [*small_pools(make_pool), a_megabyte(make_pool)]
+    without = {d.prompt_id for d in decide(pools, GUARDED) if d.pick is None}
+    assert without == {"nobody", "empty", "nan", "garbage only"}
