@@ -1,4 +1,4 @@
-"""What an import of the kit loads, and how long it takes."""
+"""What an import of the kit loads, and that it takes no longer than what it stands on lets expect."""
 
 import subprocess
 import sys
@@ -29,7 +29,8 @@ def test_no_import_of_the_kit_loads_a_heavy_library(statement):
     modules, seconds = loaded_by(statement)
     assert modules.isdisjoint(HEAVY)
     assert not any(name.partition(".")[0] == "consensus_server" for name in modules)
-    assert seconds < 1.0
+    # What it stands on takes about half as long: a ratio, for a machine may be slow or busy.
+    assert seconds < 4 * min(loaded_by("import httpx, pydantic, rich, typer, yaml")[1] for _ in range(3))
 
 
 def test_the_name_of_the_kit_alone_loads_next_to_nothing():

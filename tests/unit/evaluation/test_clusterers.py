@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from consensus_server.core.consensus import Policy, Pool
-from consensus_server.core.consensus.answers import read
+from consensus_server.core.consensus.answers.table import read
+from consensus_server.core.consensus.meaning.equivalences import least_similarity
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.evaluation.clusterers import CLUSTERERS, UnknownClusterer, clusterer_named
 
@@ -33,8 +34,8 @@ def near(meaning, number, spread=0.1):
 
 
 def clusters(pool, name, **policy):
-    answers, _ = read([pool])
-    found = clusterer_named(name)(answers, Policy(**policy), BlockedNeighbours()).clusters
+    answers = read([pool])
+    found = clusterer_named(name)(answers, least_similarity(answers, Policy(**policy)), BlockedNeighbours())
     return {
         frozenset(pool.participants[i] for i in answers.places[found == cluster]) for cluster in set(found.tolist())
     }

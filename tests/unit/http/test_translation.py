@@ -3,11 +3,10 @@
 from dataclasses import fields
 
 import pytest
-from consensus_server.core.consensus.calibration import Calibration
 
 from client_kit import wire
 from consensus_server.core import federations, parameters, privacy, pulling
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import Calibration, Policy
 from consensus_server.http_api import translate
 
 PAIRS = [

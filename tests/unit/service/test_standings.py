@@ -65,7 +65,7 @@ def test_each_round_keeps_how_participants_came_out_and_the_next_begins_with_it(
     assert all(0.36 < row.weight < 2.72 for row in third)
     card = service.pseudo_labels.card(OPERATOR, "clinics", 3)
     assert (card.reliability.participants, card.reliability.newcomers) == (4, 0)
-    assert card.constants["carried_prompts"] == 20
+    assert card.constants["reputation_prompts"] == 20
     assert service.pseudo_labels.card(OPERATOR, "clinics", 1).reliability.newcomers == 4
 
 
