@@ -18,6 +18,7 @@ from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
 from consensus_server.evaluation.report import warning, write_reports, write_results
 from consensus_server.evaluation.run import Plan, run, theirs
+from tests.support.shapes import unchecked
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
 OTHER_KINDS = ["cluster_medoid", "random", "vote"]
@@ -102,7 +103,8 @@ def pool_of(bank, panel, number):
 def assert_decided_as_by_the_service(bank, panel, policies):
     pools = [with_openings(bank, pool_of(bank, panel, number)) for number in range(len(bank.answers.prompts))]
     for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
-        expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
+        with unchecked():  # the bench's calls of the core are checked above
+            expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
         assert picks.slot.tolist() == expected, policy
 
 

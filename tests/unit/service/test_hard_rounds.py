@@ -12,6 +12,7 @@ from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus.records import Policy
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
+from tests.support.shapes import unchecked
 
 PLAIN = Policy(rule="cluster_medoid", guards=False, reliability=False)
 POLICIES = [Policy(), Policy(abstain=False), PLAIN]
@@ -131,7 +132,8 @@ def test_ten_thousand_answers_to_one_prompt(tmp_path):
     for number, site in enumerate(sites):
         meaning = "London is the capital" if number % 3 else "Rome it was, surely"
         service.submit(site, {("p-0", sample): f"{meaning} {number} {sample}" for sample in range(64)})
-    assert service.worker.run_once()
+    with unchecked():
+        assert service.worker.run_once()
     (label,) = service.pseudo_labels.page(OPERATOR, "clinics", 1).items
     assert service.pseudo_labels.card(OPERATOR, "clinics", 1).counts.answers == 10_240
     assert label.text.startswith("London")
