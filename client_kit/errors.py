@@ -40,6 +40,8 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from client_kit.vocabulary import ProblemCode, code_named
+
 
 class ConsensusError(Exception):
     """Root of all errors of the kit."""
@@ -85,7 +87,10 @@ class ProblemError(ServiceError):
     """The server says what is wrong. Branch on the class, or on `code` where a newer server has codes unknown here."""
 
     code: ClassVar[str] = ""
-    """The `ProblemCode` of this class; empty for the groups."""
+    """The `ProblemCode` of this class: its name in snake case. Empty for the groups."""
+
+    def __init_subclass__(cls) -> None:
+        cls.code = code_named(cls.__name__) or cls.code
 
     def __init__(
         self,
@@ -123,55 +128,37 @@ class MalformedRequest(ProblemError):
 class InvalidJson(MalformedRequest):
     """A body or a line is not JSON."""
 
-    code = "invalid_json"
-
 
 class InvalidUtf8(MalformedRequest):
     """The body is not UTF-8."""
-
-    code = "invalid_utf8"
 
 
 class BrokenEncoding(MalformedRequest):
     """The compressed body cannot be decompressed."""
 
-    code = "broken_encoding"
-
 
 class TruncatedBody(MalformedRequest):
     """The body ended early; nothing of it was stored."""
-
-    code = "truncated_body"
 
 
 class EmptyBody(MalformedRequest):
     """The body has no content."""
 
-    code = "empty_body"
-
 
 class MethodNotAllowed(MalformedRequest):
     """The path knows no such method."""
-
-    code = "method_not_allowed"
 
 
 class UnsupportedEncoding(MalformedRequest):
     """The server does not read this content encoding or media type."""
 
-    code = "unsupported_encoding"
-
 
 class Unauthenticated(ProblemError):
     """No token, or one that the server does not know."""
 
-    code = "unauthenticated"
-
 
 class Forbidden(ProblemError):
     """The token's role does not allow this."""
-
-    code = "forbidden"
 
 
 class NotFound(ProblemError):
@@ -181,43 +168,29 @@ class NotFound(ProblemError):
 class UnknownRoute(NotFound):
     """The server has no such path: check the address and both versions."""
 
-    code = "unknown_route"
-
 
 class UnknownFederation(NotFound):
     """No federation of this name that the token may see."""
-
-    code = "unknown_federation"
 
 
 class UnknownParticipant(NotFound):
     """No participant of this name in the federation."""
 
-    code = "unknown_participant"
-
 
 class UnknownPromptSet(NotFound):
     """The server holds no prompt set of this digest."""
-
-    code = "unknown_prompt_set"
 
 
 class UnknownRound(NotFound):
     """The federation has no round of this number (yet)."""
 
-    code = "unknown_round"
-
 
 class NoParameters(NotFound):
     """The federation exchanges no parameters, or nobody sent any in this round."""
 
-    code = "no_parameters"
-
 
 class UnknownAppeal(NotFound):
     """The federation has no appeal of this number."""
-
-    code = "unknown_appeal"
 
 
 class Conflict(ProblemError):
@@ -227,73 +200,49 @@ class Conflict(ProblemError):
 class AlreadyExists(Conflict):
     """The name is taken."""
 
-    code = "already_exists"
-
 
 class AnswerConflict(Conflict):
     """A different text is stored for this prompt and sample; `replace=True` replaces it before the seal."""
-
-    code = "answer_conflict"
 
 
 class SubmissionSealed(Conflict):
     """The submission is sealed and can no longer change."""
 
-    code = "submission_sealed"
-
 
 class SealMismatch(Conflict):
     """The server holds other answers than the participant counted."""
-
-    code = "seal_mismatch"
 
 
 class RoundNotOpen(Conflict):
     """The round takes no answers: it is a draft still, or closed already."""
 
-    code = "round_not_open"
-
 
 class RoundNotPublished(Conflict):
     """The pseudo-labels are not there yet; `retry_after_seconds` says when to ask again."""
-
-    code = "round_not_published"
 
 
 class RoundFailed(Conflict):
     """The round failed; the message says why. An operator may close it again."""
 
-    code = "round_failed"
-
 
 class RoundInProgress(Conflict):
     """The federation's last round is not over."""
-
-    code = "round_in_progress"
 
 
 class InvalidTransition(Conflict):
     """The round cannot go from its state to the wanted one."""
 
-    code = "invalid_transition"
-
 
 class NothingToAppeal(Conflict):
     """The gate rejected no answer of the caller in the round."""
-
-    code = "nothing_to_appeal"
 
 
 class VectorsMissing(Conflict):
     """The round cannot be decided again as asked: vectors that it would need were never stored."""
 
-    code = "vectors_missing"
-
 
 class BodyTooLarge(ProblemError):
     """The request exceeds the server's limit."""
-
-    code = "body_too_large"
 
 
 class RefusedContent(ProblemError):
@@ -303,55 +252,37 @@ class RefusedContent(ProblemError):
 class ValidationFailed(RefusedContent):
     """Fields are missing, misspelt or out of range."""
 
-    code = "validation_failed"
-
 
 class UnknownPrompt(RefusedContent):
     """An answer names a prompt that is not in the federation's prompt set."""
-
-    code = "unknown_prompt"
 
 
 class AnswerTooLong(RefusedContent):
     """An answer exceeds the federation's `max_answer_chars`."""
 
-    code = "answer_too_long"
-
 
 class TooManySamples(RefusedContent):
     """More answers to one prompt than the federation admits."""
-
-    code = "too_many_samples"
 
 
 class PromptSetMismatch(RefusedContent):
     """Digest, count or topics of a manifest do not match its prompts."""
 
-    code = "prompt_set_mismatch"
-
 
 class UnknownRule(RefusedContent):
     """The policy names a rule or a confidence score that the server does not know."""
-
-    code = "unknown_rule"
 
 
 class ParametersRefused(RefusedContent):
     """The file is not what the federation's plan says: another base model, missing or misshapen tensors, NaN."""
 
-    code = "parameters_refused"
-
 
 class TrainingRightsMissing(RefusedContent):
     """The federation takes only answers of which the participant states that others may train on them."""
 
-    code = "training_rights_missing"
-
 
 class RateLimited(ProblemError):
     """Too many requests, after all retries."""
-
-    code = "rate_limited"
 
 
 class ServerFault(ProblemError):
@@ -361,13 +292,11 @@ class ServerFault(ProblemError):
 class InternalFault(ServerFault):
     """A fault of the server; `request_id` finds it in the log."""
 
-    code = "internal"
+    code = ProblemCode.INTERNAL
 
 
 class NotReady(ServerFault):
     """The server is starting, or its database or encoder is away."""
-
-    code = "not_ready"
 
 
 class PromptSetError(ConsensusError, ValueError):

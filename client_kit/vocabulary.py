@@ -3,6 +3,7 @@
 The messages of `client_kit.wire` are made of them, and so are the records of `consensus_server.core`.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -136,3 +137,9 @@ class ProblemCode(StrEnum):
     # 5xx
     INTERNAL = "internal"
     NOT_READY = "not_ready"
+
+
+def code_named(error: str) -> ProblemCode | None:
+    """The code of an error's class: the name in snake case, `RoundNotOpen` to `round_not_open`; None for no code's name."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", error).lower()
+    return ProblemCode(name) if name in set(ProblemCode) else None

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from client_kit.vocabulary import ProblemCode
+from client_kit.vocabulary import ProblemCode, code_named
 
 MAX_FAULTS = 20
 """Faults that one error lists; a longer list helps nobody."""
@@ -47,7 +47,11 @@ class DomainError(Exception):
     """Root of what a caller can get. Raise one of the leaves: only they have a code."""
 
     code: ClassVar[ProblemCode]
-    """As it stands in the problem on the wire; the groups of errors have none."""
+    """As it stands in the problem on the wire: the class's name in snake case. The groups of errors have none."""
+
+    def __init_subclass__(cls) -> None:
+        if code := code_named(cls.__name__):
+            cls.code = code
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), *, remedy: str = "") -> None:
         super().__init__(detail)
@@ -61,19 +65,13 @@ class DomainError(Exception):
 class Unauthenticated(DomainError):
     """No token, or one that nobody active holds."""
 
-    code = ProblemCode.UNAUTHENTICATED
-
 
 class Forbidden(DomainError):
     """The caller's role does not allow this."""
 
-    code = ProblemCode.FORBIDDEN
-
 
 class NotReady(DomainError):
     """The server has no encoder yet."""
-
-    code = ProblemCode.NOT_READY
 
 
 class NotFound(DomainError):
@@ -83,37 +81,25 @@ class NotFound(DomainError):
 class UnknownFederation(NotFound):
     """No federation of this name that the caller may see."""
 
-    code = ProblemCode.UNKNOWN_FEDERATION
-
 
 class UnknownParticipant(NotFound):
     """No participant of this name in the federation."""
-
-    code = ProblemCode.UNKNOWN_PARTICIPANT
 
 
 class UnknownPromptSet(NotFound):
     """No prompt set of this digest is held."""
 
-    code = ProblemCode.UNKNOWN_PROMPT_SET
-
 
 class UnknownRound(NotFound):
     """The federation has no round of this number (yet)."""
-
-    code = ProblemCode.UNKNOWN_ROUND
 
 
 class NoParameters(NotFound):
     """The federation exchanges no parameters, or nobody sent any in this round."""
 
-    code = ProblemCode.NO_PARAMETERS
-
 
 class UnknownAppeal(NotFound):
     """The federation has no appeal of this number, or it is not the caller's."""
-
-    code = ProblemCode.UNKNOWN_APPEAL
 
 
 class Conflict(DomainError):
@@ -123,67 +109,45 @@ class Conflict(DomainError):
 class AlreadyExists(Conflict):
     """The name is taken."""
 
-    code = ProblemCode.ALREADY_EXISTS
-
 
 class AnswerConflict(Conflict):
     """A different text is stored, or stands in the same request, for this prompt and sample."""
-
-    code = ProblemCode.ANSWER_CONFLICT
 
 
 class SubmissionSealed(Conflict):
     """The submission is sealed and takes no more answers."""
 
-    code = ProblemCode.SUBMISSION_SEALED
-
 
 class SealMismatch(Conflict):
     """Count or digest of the seal differ from those of the stored answers."""
-
-    code = ProblemCode.SEAL_MISMATCH
 
 
 class RoundNotOpen(Conflict):
     """The round takes no answers: a draft, or closed."""
 
-    code = ProblemCode.ROUND_NOT_OPEN
-
 
 class RoundNotPublished(Conflict):
     """The round has no pseudo-labels yet."""
-
-    code = ProblemCode.ROUND_NOT_PUBLISHED
 
 
 class RoundFailed(Conflict):
     """The round failed and has no pseudo-labels."""
 
-    code = ProblemCode.ROUND_FAILED
-
 
 class RoundInProgress(Conflict):
     """The last round is neither published nor failed."""
-
-    code = ProblemCode.ROUND_IN_PROGRESS
 
 
 class InvalidTransition(Conflict):
     """The round cannot go from its state to the wanted one."""
 
-    code = ProblemCode.INVALID_TRANSITION
-
 
 class NothingToAppeal(Conflict):
     """The gate rejected no answer of the caller in the round."""
 
-    code = ProblemCode.NOTHING_TO_APPEAL
-
 
 class VectorsMissing(Conflict):
     """A round cannot be decided again as asked: vectors that it would need were never stored."""
-
-    code = ProblemCode.VECTORS_MISSING
 
 
 class RefusedContent(DomainError):
@@ -193,49 +157,33 @@ class RefusedContent(DomainError):
 class ValidationFailed(RefusedContent):
     """A value contradicts another: a quorum that can never be met, say."""
 
-    code = ProblemCode.VALIDATION_FAILED
-
 
 class UnknownPrompt(RefusedContent):
     """A prompt is not in the federation's prompt set."""
-
-    code = ProblemCode.UNKNOWN_PROMPT
 
 
 class AnswerTooLong(RefusedContent):
     """An answer is longer than the federation's `max_answer_chars`."""
 
-    code = ProblemCode.ANSWER_TOO_LONG
-
 
 class TooManySamples(RefusedContent):
     """A sample number is not below the federation's `samples_per_prompt`."""
-
-    code = ProblemCode.TOO_MANY_SAMPLES
 
 
 class PromptSetMismatch(RefusedContent):
     """Digest, count or topics of a manifest are not those of its prompts."""
 
-    code = ProblemCode.PROMPT_SET_MISMATCH
-
 
 class UnknownRule(RefusedContent):
     """The policy names a rule or a confidence score that the server does not know."""
-
-    code = ProblemCode.UNKNOWN_RULE
 
 
 class ParametersRefused(RefusedContent):
     """An update of the parameter path does not follow the federation's plan, or the federation has none."""
 
-    code = ProblemCode.PARAMETERS_REFUSED
-
 
 class TrainingRightsMissing(RefusedContent):
     """The federation wants a statement that others may train on the answers, and the seal has none."""
-
-    code = ProblemCode.TRAINING_RIGHTS_MISSING
 
 
 class AggregationError(Exception):
