@@ -11,8 +11,8 @@ from client_kit.training.base import Example
 from client_kit.training.dpo import DPOFineTuner
 from client_kit.training.private import DPFineTuner
 from client_kit.training.sft import SFTFineTuner
-from consensus_server.core.parameters import Update, aggregate, check_plan
-from consensus_server.http_api.translate import parameter_plan
+from consensus_server.core.parameters import ParameterPlan, Update, aggregate, check_plan
+from consensus_server.http_api.translate import to_core
 from consensus_server.service.parameters import read_update
 from tests.support.tiny_model import write_tiny_model
 
@@ -112,7 +112,7 @@ def test_the_mean_of_r_is_the_mean_of_the_changes(base, start, tmp_path):
     folders = [trained(start, tmp_path / f"p{seed}", seed=seed) for seed in range(3)]
     first = lora_sb.read_middle(folders[0])
     plan = parameters.make_plan(first, "fed_sb", parameters.base_digest(base))
-    core = parameter_plan(plan)
+    core = to_core(ParameterPlan, plan)
     check_plan(core)
     files = [parameters.write_update(lora_sb.read_middle(folder), plan) for folder in folders]
     sent = [read_update(f"p{place}", file, core) for place, file in enumerate(files)]

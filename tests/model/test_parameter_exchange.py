@@ -8,8 +8,8 @@ import pytest
 from client_kit import parameters
 from client_kit.errors import ConfigurationError
 from client_kit.wire import Dtype
-from consensus_server.core.parameters import Update, aggregate, check_plan, check_update
-from consensus_server.http_api.translate import parameter_plan
+from consensus_server.core.parameters import ParameterPlan, Update, aggregate, check_plan, check_update
+from consensus_server.http_api.translate import to_core
 from consensus_server.service.parameters import read_update
 from consensus_server.service.tensor_files import write_tensors
 from tests.support.tiny_model import write_tiny_model
@@ -64,7 +64,7 @@ def plan_for(base, folder, method, **options):
 
 def download(plan, files):
     """What the server would give for these updates, as the client reads it."""
-    core = parameter_plan(plan)
+    core = to_core(ParameterPlan, plan)
     sent = [read_update(f"p{i}", file, core) for i, file in enumerate(files)]
     tensors = [{name: value.numpy() for name, value in parameters.read_file(file).items()} for file in files]
     found = aggregate([Update(s.participant, t, s.rank, s.examples) for s, t in zip(sent, tensors, strict=True)], core)
@@ -75,9 +75,9 @@ def download(plan, files):
 @pytest.mark.parametrize("dtype", list(Dtype))
 def test_the_server_takes_what_the_kit_writes(base, adapters, method, dtype):
     plan = plan_for(base, adapters[0], method, dtype=dtype)
-    check_plan(parameter_plan(plan))
+    check_plan(to_core(ParameterPlan, plan))
     file = parameters.write_update(parameters.read_lora(adapters[1]), plan, examples=17)
-    read = read_update("anna", file, parameter_plan(plan))
+    read = read_update("anna", file, to_core(ParameterPlan, plan))
     assert (read.rank, read.examples) == (4, 17)
 
 
@@ -177,6 +177,6 @@ def test_a_mixture_is_never_worse_on_the_held_out_part_than_ones_own():
 
 
 def test_update_files_hold_an_update(base, adapters):
-    core = parameter_plan(plan_for(base, adapters[0], "fedit"))
+    core = to_core(ParameterPlan, plan_for(base, adapters[0], "fedit"))
     tensors = {name: value.numpy().astype(float) for name, value in parameters.read_lora(adapters[0]).items()}
     check_update(Update("anna", tensors, rank=4), parameters.base_digest(base), core)
