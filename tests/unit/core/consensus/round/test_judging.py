@@ -101,15 +101,3 @@ def test_only_a_pool_without_answers_has_no_label(make_pool):
     pools = [*small_pools(make_pool), a_megabyte(make_pool)]
     without = {d.prompt_id for d in decide(pools, GUARDED) if d.pick is None}
     assert without == {"nobody", "empty", "nan", "garbage only"}
-
-
-@pytest.mark.parametrize("at", [0, 2, 3, 5, 6, 7])
-def test_a_gate_rejects_the_answer_that_it_measured(mixed_round, at):
-    """In a pool of whatever size, before and behind unusable answers."""
-    pools = mixed_round(1)
-    place = len(pools[at].texts)
-    pools[at] = joined(pools[at], ["bytes"], ["\x00\x01\ufffd\x1b" * 40], pools[at].vectors[:1])
-    garbage = [
-        (i, r) for i, each in enumerate(decide(pools, GUARDED)) for r, name in each.gates.items() if name == "garbage"
-    ]
-    assert garbage == [(at, place)]
