@@ -39,7 +39,7 @@ def loading(request, tmp_path_factory):
         store = open_store(f"sqlite:///{tmp_path_factory.mktemp('endpoint') / 'vectors.sqlite'}")
         with embedding_server() as server:
             endpoint = EmbeddingsApi(server.url, DIMENSION)
-            yield partial(load_encoder, f"openai:{MODEL}", endpoint=endpoint, store=store.embeddings)
+            yield partial(load_encoder, f"openai:{MODEL}", api=endpoint, store=store.embeddings)
         store.close()
     else:
         yield partial(load_encoder, request.param, threads=1)

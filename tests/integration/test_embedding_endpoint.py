@@ -36,7 +36,7 @@ def store(tmp_path):
 def load(server, store):
     def load(model=MODEL, *, url=None, dimension=DIMENSION, retries=2, **options):
         endpoint = EmbeddingsApi(url or server.url, dimension, retries=retries, **options)
-        return load_encoder(f"openai:{model}", endpoint=endpoint, store=store)
+        return load_encoder(f"openai:{model}", api=endpoint, store=store)
 
     return load
 
@@ -176,7 +176,7 @@ def sealed(server, tmp_path):
     """A service on the endpoint's model whose round 1 waits to be aggregated."""
     held = open_store(f"sqlite:///{tmp_path / 'rounds.sqlite'}")
     endpoint = EmbeddingsApi(server.url, DIMENSION, retries=0)
-    service = Service(held, encoder=load_encoder(f"openai:{MODEL}", endpoint=endpoint, store=held.embeddings))
+    service = Service(held, encoder=load_encoder(f"openai:{MODEL}", api=endpoint, store=held.embeddings))
     for site in service.found(sites=("north", "south")):
         if service.rounds.all(OPERATOR, "clinics") == ():
             service.open()
