@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.characters import printable_share
-from consensus_server.core.consensus.answers.gates import Candidates, rejected_alone
+from consensus_server.core.consensus.answers.gates import Candidates, usable_answers
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
@@ -85,6 +85,7 @@ class Bank:
         )
         measures = measure(
             some,
+            pairs,
             policy,
             for_gates=for_gates,
             words=self.words.of(at),
@@ -113,8 +114,7 @@ def make_bank(
     answers = _table(judged, names, texts, digests, np.array([embedded.vectors[each] for each in digests], np.float32))
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
-    usable = np.ones(len(texts), dtype=bool)
-    usable[list(rejected_alone(Candidates(texts, answers.vectors)))] = False
+    usable, _ = usable_answers(Candidates(texts, answers.vectors))
     table, square, pairs = (len(rows), len(names)), (len(rows), len(names), len(names)), Pairs(answers.pool)
     return Bank(
         names=names,

@@ -1,9 +1,13 @@
 """What goes into a decision and what comes out of it. Plain frozen records; the arithmetic stands beside them."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32
+
+SEMANTIC: Final = "semantic"
+"""Name of the equivalence that compares what answers mean; all others compare a key of each answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,7 @@ class Pool:
     """Content digest of each text."""
     vectors: Float32[np.ndarray, "answers dimension"]
     """Unit vectors; a row of zeros where the encoder saw nothing."""
-    equivalence: str = "semantic"
+    equivalence: str = SEMANTIC
     prompt: str = ""
     """Text of the prompt, for the gate against repetition: what an answer quotes from it is not repeated."""
     prompt_opening: Float32[np.ndarray, " dimension"] | None = None

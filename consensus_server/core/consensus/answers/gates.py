@@ -109,10 +109,15 @@ ANSWER_GATES: Final[Mapping[str, Gate[Candidates]]] = MappingProxyType(
 )
 
 
-def rejected_alone(candidates: Candidates) -> Rejections:
-    """Answers that are kept out whatever the others say. Where several gates reject, the first in the table counts."""
+def usable_answers(candidates: Candidates) -> tuple[Bool[np.ndarray, " answers"], Rejections]:
+    """Which answers no gate keeps out that reads an answer by itself; the rejections of the others.
+
+    Where several gates reject, the first in the table counts.
+    """
     rejections: Rejections = {}
     for name, gate in ANSWER_GATES.items():
         found = gate.find(candidates)
         rejections = rejections_of(name, found, found.rejected) | rejections
-    return rejections
+    usable = np.ones(len(candidates.texts), dtype=bool)
+    usable[list(rejections)] = False
+    return usable, rejections

@@ -13,10 +13,8 @@ from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.code import code_key
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.meaning.linkage import Neighbours, semantic_clusters
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.words.lexical import folded
-
-SEMANTIC: Final = "semantic"
 
 
 @dataclass(frozen=True, slots=True)

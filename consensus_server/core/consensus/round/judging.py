@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers.characters import printable_share
-from consensus_server.core.consensus.answers.gates import Candidates, Reads, Rejections, rejected_alone
+from consensus_server.core.consensus.answers.gates import Candidates, Reads, Rejections, usable_answers
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS, Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks, stacked
@@ -48,7 +48,7 @@ _BLOCK_VALUES = 2**22
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What is known of each answer of a table before its pool is decided. Columns over answers; 0 where not admitted."""
+    """What is known of each answer of a table before its pool is decided. Columns over answers; only admitted ones are read."""
 
     admitted: Bool[np.ndarray, " answers"]
     rejections: Rejections
@@ -75,44 +75,44 @@ def judge_round(
 ) -> tuple[Verdict, tuple[ParticipantStanding, ...]]:
     """Judge every answer of a round; how each participant came out of it, by name.
 
-    pools: those that `answers` was read from, with openings where the policy guards. round_wide: whether gates or the rule read the round; else each pool is judged
-    by itself, and nothing is said of participants. So is, without guards, a pool of more than `FULL_MATRIX_ANSWERS` usable
-    answers; with guards it is judged without pairs. Neither says anything of participants.
+    pools: those that `answers` was read from, with openings where the policy guards. round_wide: whether gates or the rule
+    read the round; else each pool is judged by itself, and nothing is said of participants. So is, without guards, a pool of
+    more than `FULL_MATRIX_ANSWERS` usable answers; with guards it is judged without pairs. Neither says anything of
+    participants.
     """
-    rejections = rejected_alone(Candidates(answers.texts, answers.vectors))
-    passed = np.ones(len(answers.texts), dtype=bool)
-    passed[list(rejections)] = False
-    usable = np.flatnonzero(passed)
-    fits = _fits_pairs(answers, passed)[usable] & round_wide
-    paired, unpaired = usable[fits], usable[~fits]
+    passed, rejections = usable_answers(Candidates(answers.texts, answers.vectors))
+    rows = np.flatnonzero(passed)
+    usable = answers.at(rows)
+    guarding = _read_for_gates(answers, rows, usable, pools) if policy.guards else None
     known = earlier.of(answers.names)
-    for_gates = _for_gates(answers, pools, usable) if policy.guards else None
     verdict = _nothing(len(passed), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
-    if len(paired):
+    # Usable answers only: those that show nothing make no pool large.
+    fits = (usable.sizes <= FULL_MATRIX_ANSWERS)[usable.pool] & round_wide
+    if fits.any():
         at = np.flatnonzero(fits)
-        measures = _measured(answers.at(paired), pools, policy, for_gates and for_gates.at(at))
+        measures = _measured(usable.at(at), policy, guarding and guarding.at(at))
         part = judge(measures, policy, known)
-        verdict.enter(paired, part)
+        verdict.enter(rows[at], part)
         standings = participant_standings(
             measures, part.admitted, part.votes, part.standing.z, known=known, names=answers.names
         )
-    for rows in _some_pools(answers, unpaired, 0 if for_gates else _BLOCK_VALUES):
-        some = answers.at(rows)
-        if for_gates is None:
-            verdict.enter(rows, judge_alone(some))
-        else:
-            measures = measure_unpaired(some, policy, for_gates.at(np.searchsorted(usable, rows)))
-            verdict.enter(rows, judge_unpaired(measures, _openings(some, pools)[0], some.unit, policy, known))
+    for at in _some_pools(usable, np.flatnonzero(~fits), 0 if guarding else _BLOCK_VALUES):
+        verdict.enter(rows[at], _judge_apart(usable.at(at), policy, guarding and guarding.at(at), known))
     return verdict, standings
 
 
-def _fits_pairs(answers: Answers, usable: Bool[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
-    """Whether each answer's pool is small enough for a table of pairs. Answers that show nothing make no pool large."""
-    fits: Bool[np.ndarray, " answers"] = (np.bincount(answers.pool, weights=usable) <= FULL_MATRIX_ANSWERS)[
-        answers.pool
-    ]
-    return fits
+@dataclass(frozen=True, slots=True)
+class _ForGates:
+    """What is read of answers where the policy guards."""
+
+    measures: GateMeasures
+    openings: Float64[np.ndarray, "answers dimension"]
+    """Unit vectors."""
+
+    def at(self, rows: Int64[np.ndarray, " some"]) -> "_ForGates":
+        """What is read of some of the answers."""
+        return _ForGates(self.measures.at(rows), self.openings[rows])
 
 
 def _some_pools(
@@ -154,6 +154,14 @@ def judge_unpaired(
     return Verdict(admitted, rejections | late, votes, standing)
 
 
+def _judge_apart(answers: Answers, policy: Policy, guarding: _ForGates | None, known: Known) -> Verdict:
+    """Judge pools that say nothing of participants; of one pool where gates are asked."""
+    if guarding is None:
+        return judge_alone(answers)
+    measures = measure_unpaired(answers, policy, guarding.measures)
+    return judge_unpaired(measures, guarding.openings, answers.unit, policy, known)
+
+
 def judge_alone(answers: Answers) -> Verdict:
     """All answers of pools that are judged each by itself: admitted, every participant with a whole vote."""
     everybody = np.ones(len(answers.texts), dtype=bool)
@@ -175,31 +183,35 @@ def _counted(
     return votes_of(seen.measures, left.admitted, group_size), left.admitted, rejections
 
 
-def _measured(answers: Answers, pools: Sequence[Pool], policy: Policy, for_gates: GateMeasures | None) -> Measures:
+def _measured(answers: Answers, policy: Policy, guarding: _ForGates | None) -> Measures:
     """Answers and their pairs, read now."""
     pairs = Pairs(answers.pool)
     return measure(
         answers,
+        pairs,
         policy,
-        for_gates=for_gates,
+        for_gates=None if guarding is None else guarding.measures,
         words=distinct_words(answers.texts),
         wording=codes(map(folded, answers.texts)),
         cosine=pairs.cosines(answers.unit),
-        opening_cosine=pairs.cosines(_openings(answers, pools)[0]) if policy.guards else np.zeros(0),
+        opening_cosine=np.zeros(0) if guarding is None else pairs.cosines(guarding.openings),
     )
 
 
-def _for_gates(answers: Answers, pools: Sequence[Pool], usable: Int64[np.ndarray, " usable"]) -> GateMeasures:
-    """What gates read of the usable answers, read now."""
-    some = answers.at(usable)
-    return measure_for_gates(
+def _read_for_gates(
+    answers: Answers, rows: Int64[np.ndarray, " usable"], usable: Answers, pools: Sequence[Pool]
+) -> _ForGates:
+    """What gates read of the usable answers, read now. rows: where they stand among all `answers`."""
+    openings, prompts = _openings(usable, pools)
+    measures = measure_for_gates(
         answers,
-        usable,
-        printable=np.fromiter(map(printable_share, some.texts), dtype=np.float64),
-        relevance=relevance(*_openings(some, pools)),
-        neighbours=word_pairs(some.texts, some.prompts, some.pool),
+        rows,
+        printable=np.fromiter(map(printable_share, usable.texts), dtype=np.float64),
+        relevance=relevance(openings, prompts),
+        neighbours=word_pairs(usable.texts, usable.prompts, usable.pool),
         units=read_units(answers.texts, answers.prompts, answers.pool),
     )
+    return _ForGates(measures, openings)
 
 
 def require_openings(pools: Sequence[Pool]) -> None:

@@ -10,7 +10,7 @@ from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import row_cosines
 from consensus_server.core.consensus.answers.table import Answers, dense
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.words.lexical import Words, information, overlaps
 from consensus_server.core.consensus.words.order import WordPairs, shares_in_order
 from consensus_server.core.consensus.words.repetition import Units, repetition
@@ -89,6 +89,7 @@ _NO_PAIRS = np.zeros(0)
 
 def measure(
     answers: Answers,
+    pairs: Pairs,
     policy: Policy,
     *,
     for_gates: GateMeasures | None,
@@ -99,9 +100,8 @@ def measure(
 ) -> Measures:
     """Measure answers and their pairs. How much a word tells is read across all of them.
 
-    words, wording, cosine, opening_cosine: of these answers, read now or held from before.
+    pairs: of the answers. words, wording, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
     """
-    pairs = Pairs(answers.pool)
     f1, coverage = overlaps(words, pairs, information(words, answers.pool))
     return Measures(
         pairs=pairs,
@@ -135,7 +135,7 @@ def measure_unpaired(answers: Answers, policy: Policy, for_gates: GateMeasures) 
 
 def by_key(answers: Answers) -> Bool[np.ndarray, " answers"]:
     """Whether each answer's pool is compared by keys, and not by meaning."""
-    keyed = np.array([each != "semantic" for each in answers.equivalences], dtype=bool)
+    keyed = np.array([each != SEMANTIC for each in answers.equivalences], dtype=bool)
     by_key: Bool[np.ndarray, " answers"] = keyed[answers.pool]
     return by_key
 

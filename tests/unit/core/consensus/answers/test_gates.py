@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Candidates, rejected_alone
+from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Candidates, usable_answers
 
 
 def gates(texts, vectors):
-    found = rejected_alone(Candidates(texts, np.asarray(vectors, dtype=np.float32)))
+    usable, found = usable_answers(Candidates(texts, np.asarray(vectors, dtype=np.float32)))
+    assert usable.tolist() == [row not in found for row in range(len(texts))]
     return [found[row].gate if row in found else None for row in range(len(texts))]
 
 
