@@ -93,7 +93,7 @@ def test_asked_to_end_it_leaves_no_process_behind(tmp_path, agreed):
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in errors
+    assert "run the same command again to go on from there" in errors
     assert processes_of(tmp_path) == []
 
 
