@@ -1,0 +1,74 @@
+"""One word in the place of another: exclusive categories, names, unknown words."""
+
+from collections.abc import Iterator, Set
+from typing import Final
+
+from consensus_server.core.contradictions.alignment import BARE_NUMBER, WORD, Alignment, Difference, Level
+from consensus_server.core.contradictions.classes import CATEGORIES, axes_of
+from consensus_server.core.contradictions.reading import Sentence
+from consensus_server.core.contradictions.roles import swapped
+
+_MOST_EXCHANGED: Final = 3
+_SHORT_SENTENCE: Final = 6
+
+
+def categories(pair: Alignment) -> Iterator[Difference]:
+    """Monday / Tuesday: words of one category of which the sentences share none."""
+    if pair.level is Level.STRICT:
+        return
+    for category in sorted(pair.first.categories.keys() & pair.second.categories.keys()):
+        first, second = pair.first.categories[category], pair.second.categories[category]
+        if first.keys() & second.keys() or (category == "color" and pair.level is not Level.SHORT):
+            continue
+        (key, word), (other_key, other) = next(iter(first.items())), next(iter(second.items()))
+        if category == "compass" and swapped(*pair.both):
+            continue
+        if pair.enough(pair.overlap({key}, {other_key}), BARE_NUMBER):
+            yield Difference(0.5 if category == "color" else 0.9, f"category:{category}", word, other)
+
+
+def names(pair: Alignment) -> Iterator[Difference]:
+    """Another name in the same place."""
+    mine, theirs = _only_names(pair.first, pair.only_first), _only_names(pair.second, pair.only_second)
+    overlap = pair.overlap(pair.only_first, pair.only_second)
+    if (
+        mine
+        and theirs
+        and pair.level is not Level.STRICT
+        and max(len(pair.only_first), len(pair.only_second)) <= _MOST_EXCHANGED
+        and pair.first.polarity[mine[0]] == pair.second.polarity[theirs[0]]
+        and overlap.cover >= 0.6
+        and overlap.shared >= (WORD / 2 if pair.level is Level.SHORT else WORD)
+        and _in_one_place(pair, mine[0], theirs[0])
+    ):
+        yield Difference(0.8, "name", pair.first.names[mine[0]], pair.second.names[theirs[0]])
+
+
+def _only_names(sentence: Sentence, only: list[str]) -> list[str]:
+    return [key for key in only if key in sentence.names and key not in CATEGORIES]
+
+
+def _in_one_place(pair: Alignment, name: str, other: str) -> bool:
+    """Whether the names have a neighbour in common; in a short sentence there is one place for a name."""
+    few = min(len(pair.first.polarity), len(pair.second.polarity)) <= _SHORT_SENTENCE
+    return few or not _neighbours(pair.first, name).isdisjoint(_neighbours(pair.second, other))
+
+
+def _neighbours(sentence: Sentence, key: str) -> Set[tuple[str, str]]:
+    at = sentence.order.index(key)
+    before = sentence.order[at - 1] if at else ""
+    after = sentence.order[at + 1] if at + 1 < len(sentence.order) else ""
+    return {("before", before), ("after", after)}
+
+
+def substitutions(pair: Alignment) -> Iterator[Difference]:
+    """One word of each sentence is unknown to the other, in the same place: synonyms or not, words alone do not tell."""
+    if len(pair.only_first) != 1 or len(pair.only_second) != 1:
+        return
+    (word,), (other,) = pair.only_first, pair.only_second
+    known = {axis for axis, _ in axes_of(word)} & {axis for axis, _ in axes_of(other)}
+    same_place = pair.first.order.index(word) == pair.second.order.index(other)
+    same_sign = pair.first.polarity[word] == pair.second.polarity[other]
+    if same_place and same_sign and not known and pair.overlap([word], [other]).shared >= WORD:
+        shown = pair.first.shown.get(word, word), pair.second.shown.get(other, other)
+        yield Difference(0.5, "substitution", *shown)

@@ -1,0 +1,365 @@
+"""Quantities in a sentence: amounts with units, frequencies, clock times, dates and years, in digits or words.
+
+Numbers in words stand inside the stream of tokens and may be bounds, ranges or denominators of what follows, so that the
+readers of the usual libraries, which take a whole string, would find them a second time. Units are a table of our own, made
+once: a library of units takes a tenth of a second to load and a millisecond a quantity.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from consensus_server.core.contradictions.lexicon import UNITS, WORDS, Unit
+from consensus_server.core.contradictions.stems import stem
+
+
+class Quantity(NamedTuple):
+    """A number with what it counts."""
+
+    dimension: str
+    """Of the unit; `frequency`, `clock`, `date`, `year`, `decade`; or `n:` and the stem of what is counted."""
+    low: float
+    high: float
+    """Ends of a range, in the base unit; equal for one number."""
+    bound: int
+    """1: at least; -1: at most; 0: neither."""
+    loose: bool
+    """Only near, or a clock time that does not tell morning from evening."""
+    shown: str
+
+    @property
+    def counted(self) -> bool:
+        """Whether it counts things, rather than measures."""
+        return self.dimension.startswith("n:")
+
+
+class _Found(NamedTuple):
+    """What a reader found from a token on."""
+
+    end: int
+    quantities: tuple[Quantity, ...] = ()
+    used: tuple[int, ...] = ()
+    """Tokens that belong to the quantities."""
+
+
+_MOST_DIGITS: Final = 18
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+_NUMBERS: Final = (
+    {word: float(i) for i, word in enumerate(f"{_ONES} eighteen nineteen".split())}
+    | {word: 10.0 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+    | {"dozen": 12.0}
+)
+_SCALES: Final = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
+_PARTS: Final = {"half": 1 / 2, "halves": 1 / 2, "third": 1 / 3, "thirds": 1 / 3, "quarter": 1 / 4, "quarters": 1 / 4}
+_PARTS |= {"fifth": 1 / 5, "fifths": 1 / 5, "tenth": 1 / 10, "tenths": 1 / 10}
+_MONTHS: Final = tuple(
+    "january february march april may june july august september october november december".split()
+)
+_PER_DAY: Final = {"minute": 1440.0, "hour": 24.0, "day": 1.0, "week": 1 / 7, "month": 1 / 30.4, "year": 1 / 365.25}
+_PER_DAY |= {"hourly": 24.0, "daily": 1.0, "weekly": 1 / 7, "monthly": 1 / 30.4, "quarterly": 4 / 365.25}
+_PER_DAY |= {"yearly": 1 / 365.25, "annually": 1 / 365.25, "annual": 1 / 365.25}
+_ADVERBS: Final = frozenset("daily weekly monthly yearly annually hourly quarterly".split())
+_PRESCRIPTIONS: Final = {"bid": 2.0, "tid": 3.0, "qid": 4.0, "qd": 1.0, "tds": 3.0, "bd": 2.0, "od": 1.0}
+_TIMES: Final = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
+_DOSES: Final = frozenset(map(stem, "tablet capsule dose pill time".split()))
+_EACH: Final = frozenset("a per each every".split())
+
+
+class _Tokens(tuple[str, ...]):
+    """Tokens in small letters; beyond the ends stands nothing."""
+
+    __slots__ = ()
+
+    def at(self, i: int) -> str:
+        return self[i] if 0 <= i < len(self) else ""
+
+    def shown(self, start: int, end: int) -> str:
+        return " ".join(self[start:end])
+
+
+def read_quantities(tokens: Sequence[str]) -> tuple[list[Quantity], set[int]]:
+    """The quantities of a sentence, and which of its tokens belong to them. tokens: in small letters."""
+    words, found, used, at = _Tokens(tokens), list[Quantity](), set[int](), 0
+    while at < len(words):
+        part = next(filter(None, (reader(words, at) for reader in _READERS)), None)
+        if part is None:
+            at += 1
+            continue
+        found += part.quantities
+        used.update(part.used)
+        at = part.end
+    return found, used
+
+
+def _one(quantity: Quantity, start: int, end: int) -> _Found:
+    return _Found(end, (quantity,), tuple(range(start, end)))
+
+
+def _exactly(dimension: str, value: float, shown: str, *, loose: bool = False) -> Quantity:
+    return Quantity(dimension, value, value, 0, loose, shown)
+
+
+def _date_in_digits(tokens: _Tokens, at: int) -> _Found | None:
+    """2024-05-17."""
+    token = tokens[at]
+    if not (len(token) == len("2024-05-17") and token[0].isdigit() and token.count("-") == 2):
+        return None
+    year, month, day = map(int, token.split("-"))
+    date = _exactly("date", 100.0 * month + day, token)
+    return _Found(at + 1, (_exactly("year", year, token), date), (at,))
+
+
+def _clock(tokens: _Tokens, at: int) -> _Found | None:
+    """noon, midnight, 14:30, 2:30 pm."""
+    token, following = tokens[at], tokens.at(at + 1)
+    if token in ("noon", "midnight"):
+        return _one(_exactly("clock", 12.0 if token == "noon" else 24.0, token), at, at + 1)
+    if not (":" in token and token[0].isdigit()):
+        return None
+    hour, minute = map(int, token.split(":"))
+    marked = following in ("am", "pm")
+    hour += 12 * (following == "pm" and hour < 12)
+    return _one(_exactly("clock", hour + minute / 60, token, loose=not marked and hour <= 12), at, at + 1 + marked)
+
+
+def _frequency(tokens: _Tokens, at: int) -> _Found | None:
+    """twice a day, daily, 5 mg bid, every 6 to 8 hours."""
+    token, following = tokens[at], tokens.at(at + 1)
+    if token == "every":
+        return _interval(tokens, at)
+    if token in _PRESCRIPTIONS and (tokens.at(at - 1) in UNITS or tokens.at(at - 1)[:1].isdigit()):
+        return _one(_exactly("frequency", _PRESCRIPTIONS[token], token), at, at + 1)
+    if token in _TIMES:
+        end = at + 1 + (following in _EACH)
+        if tokens.at(end) in _PER_DAY:
+            value = _TIMES[token] * _PER_DAY[tokens[end]]
+            return _one(_exactly("frequency", value, tokens.shown(at, end + 1)), at, end + 1)
+    if token in _ADVERBS and following not in ("dose", "life", "amount", "intake", "limit"):
+        return _one(_exactly("frequency", _PER_DAY[token], token), at, at + 1)
+    return None
+
+
+def _interval(tokens: _Tokens, at: int) -> _Found | None:
+    """every day, every other day, every 6 hours, every 6 to 8 hours."""
+    first = _number(tokens, at + 1) or ((2.0, 1) if tokens.at(at + 1) == "other" else None)
+    low = high = first[0] if first else 1.0
+    end = at + 1 + (first[1] if first else 0)
+    if first and tokens.at(end) in ("-", "–", "to") and (second := _number(tokens, end + 1)):
+        high, end = second[0], end + 1 + second[1]
+    period = _PER_DAY.get(tokens.at(end).rstrip("s"))
+    if period is None or low <= 0 or high <= 0:
+        return None
+    shown = tokens.shown(at, end + 1)
+    return _one(Quantity("frequency", period / high, period / low, 0, False, shown), at, end + 1)
+
+
+def _number(tokens: _Tokens, at: int) -> tuple[float, int] | None:
+    """The number that stands at a token, in digits or words, and how many tokens it takes."""
+    token = tokens.at(at)
+    if token[:1].isdigit():
+        if ":" in token or "-" in token or len(token) > _MOST_DIGITS:
+            return None
+        scale = _SCALES.get(tokens.at(at + 1))
+        value = float(token.replace(",", ""))
+        return (value, 1) if scale is None else (value * scale, 2)
+    if token == "half":
+        return (0.5, 1) if tokens.at(at + 1) in ("an", "a", "of", "the") else None
+    if token == "a":
+        return _with_article(tokens, at)
+    return _in_words(tokens, at) if token in _NUMBERS else None
+
+
+def _with_article(tokens: _Tokens, at: int) -> tuple[float, int] | None:
+    """a hundred, a dozen, a third of."""
+    following = tokens.at(at + 1)
+    if following in _SCALES or following == "dozen":
+        return _SCALES.get(following, 12.0), 2
+    return (_PARTS[following], 2) if following in _PARTS and tokens.at(at + 2) == "of" else None
+
+
+def _in_words(tokens: _Tokens, at: int) -> tuple[float, int]:
+    """two hundred and five, three and a half, two thirds."""
+    total, part, end = 0.0, 0.0, at
+    while end < len(tokens):
+        word = tokens[end]
+        if word in _NUMBERS:
+            part += _NUMBERS[word]
+        elif word == "hundred" and part:
+            part *= 100
+        elif word in _SCALES and part:
+            total, part = total + part * _SCALES[word], 0.0
+        elif not (end > at and tokens.at(end + 1) in _NUMBERS and _joins(word, tokens[end - 1], part)):
+            break
+        end += 1
+    value = total + part
+    if tokens[end : end + 3] == ("and", "a", "half"):
+        return value + 0.5, end + 3 - at
+    if tokens.at(end) in _PARTS:
+        return value * _PARTS[tokens[end]], end + 1 - at
+    return value, end - at
+
+
+def _joins(word: str, before: str, part: float) -> bool:
+    """Whether a number goes on after this word: five hundred *and* six, twenty *-* one."""
+    return word == "and" and before in _SCALES or word == "-" and part >= 20
+
+
+def _measured(tokens: _Tokens, at: int) -> _Found | None:
+    """A number, and what it counts."""
+    number = _number(tokens, at)
+    if number is None:
+        return None
+    value, taken = number
+    end = at + taken
+    if tokens.at(end) == "/" and (below := _number(tokens, end + 1)) and tokens[end + 1][0].isdigit() and below[0]:
+        value, end = value / below[0], end + 2
+    if tokens.at(end) in ("st", "nd", "rd", "th"):
+        return _Found(end + 1)
+    return (
+        _times(tokens, at, end, value)
+        or _hour(tokens, at, end, value)
+        or _day_of_month(tokens, at, end, value)
+        or _amount(tokens, at, end, value)
+    )
+
+
+def _times(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
+    """three times a day."""
+    if not (tokens.at(end) in ("times", "x") or (tokens.at(end) == "time" and value == 1)):
+        return None
+    end += 1 + (tokens.at(end + 1) in _EACH)
+    if tokens.at(end) not in _PER_DAY:
+        return None
+    value *= _PER_DAY[tokens[end]]
+    return _one(_exactly("frequency", value, tokens.shown(at, end + 1)), at, end + 1)
+
+
+def _hour(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
+    """8 am, 8 o'clock, 8 in the evening."""
+    part = tokens.at(end)
+    if part in ("am", "pm", "o'clock"):
+        end += 1
+    elif tokens[end : end + 2] == ("in", "the") and tokens.at(end + 2) in ("morning", "evening", "afternoon"):
+        part, end = tokens[end + 2], end + 3
+    else:
+        return None
+    value += 12 * (part in ("pm", "evening", "afternoon") and value < 12)
+    return _one(_exactly("clock", value, tokens.shown(at, end), loose=part == "o'clock"), at, end)
+
+
+def _day_of_month(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
+    """17 May, May 17; the month stays a word of the sentence. The verb "may" comes before no number."""
+    month = next((each for each in (tokens.at(end), tokens.at(at - 1)) if each in _MONTHS), None)
+    if month is None or value > 31 or value != int(value) or tokens[at] == "one":
+        return None
+    date = _exactly("date", 100.0 * (_MONTHS.index(month) + 1) + value, f"{tokens[at]} {month}")
+    return _Found(end, (date,), (at,))
+
+
+def _amount(tokens: _Tokens, at: int, end: int, value: float) -> _Found:
+    """5 mg, 5-10 mg, at least 5 mg per day, $5, 5 tablets, in 1980."""
+    low, high, unit_before, end = _range(tokens, at, end, value)
+    if tokens.at(end) == "-" and tokens.at(end + 1) in UNITS:
+        end += 1
+    unit = UNITS.get(tokens.at(end))
+    end += unit is not None
+    unit = unit or unit_before
+    if (sign := tokens.at(at - 1)) in ("$", "€", "£"):
+        unit = unit if unit and unit.dimension == "money" else UNITS[sign]
+    if unit is None:
+        return _unitless(tokens, at, end, low, high)
+    unit, end = _compound(tokens, end, unit)
+    if unit.dimension == "temperature" and unit.size < 0:
+        low, high, unit = (low - 32) / 1.8, (high - 32) / 1.8, Unit("temperature", 1.0)
+    return _bounded(tokens, at, end, unit.dimension, low * unit.size, high * unit.size)
+
+
+def _range(tokens: _Tokens, at: int, end: int, value: float) -> tuple[float, float, Unit | None, int]:
+    """Both ends of what may be a range, and the unit where it stands after the first number."""
+    unit = UNITS.get(tokens.at(end)) if tokens.at(end + 1) in ("to", "-", "–") else None
+    joint = end + (unit is not None)
+    if tokens.at(joint) in ("-", "–", "to") or (tokens.at(joint) == "and" and tokens.at(at - 1) == "between"):
+        second = _number(tokens, joint + 1)
+        if second and second[0] > value:
+            return value, second[0], unit, joint + 1 + second[1]
+    return value, value, unit, joint
+
+
+def _compound(tokens: _Tokens, end: int, unit: Unit) -> tuple[Unit, int]:
+    """The unit with what follows it: degrees *Celsius*, mg *per litre*. A length per time is a speed; a dose per day stays a dose."""
+    if unit.dimension == "temperature" and tokens.at(end) in ("celsius", "fahrenheit", "c", "f"):
+        unit, end = Unit("temperature", -1.0 if tokens[end] in ("fahrenheit", "f") else 1.0), end + 1
+    below = tokens.at(end + 1)
+    if tokens.at(end) not in ("/", "per") or (below not in UNITS and below not in _PER_DAY):
+        return unit, end
+    other = UNITS.get(below, Unit("time", 1.0))
+    if other.dimension != "time" or unit.dimension == "length":
+        unit = Unit(f"{unit.dimension}/{other.dimension}", unit.size / other.size)
+    return unit, end + 2
+
+
+def _unitless(tokens: _Tokens, at: int, end: int, low: float, high: float) -> _Found:
+    """A share, a year, or a count of what the next word says. "one" alone counts nothing, unless it counts doses."""
+    token, single = tokens[at], end == at + 1
+    if token == "one" and single and stem(tokens.at(end)) not in _DOSES:
+        return _Found(end)
+    if low < 1 and not token[0].isdigit():
+        return _bounded(tokens, at, end, "percent", low * 100, high * 100)
+    if low == high and single and token.isdigit() and 1000 <= low <= 2100:
+        return _bounded(tokens, at, end, "decade" if tokens.at(end) == "s" else "year", low, high)
+    counted = (stem(word) for word in tokens[end : end + 2] if word not in WORDS["function"] and word.isalpha())
+    return _bounded(tokens, at, end, f"n:{next(counted, '')}", low, high)
+
+
+def _bounded(tokens: _Tokens, at: int, end: int, dimension: str, low: float, high: float) -> _Found:
+    """With the bound and the hedge that stand around the number."""
+    before = tokens[max(0, at - 3) : at]
+    after = (tokens.at(end), tokens.at(end + 1))
+    upper, lower = WORDS["upper_bound"], WORDS["lower_bound"]
+    bound = -1 if not upper.isdisjoint(before) else 1 if not lower.isdisjoint(before) else 0
+    bound = 1 if "minimum_before" in after else -1 if "maximum_before" in after else bound
+    loose = not WORDS["hedge"].isdisjoint(tokens[max(0, at - 2) : at])
+    used = [*range(at, end)]
+    if bound:
+        used += [i for i in range(max(0, at - 3), at) if tokens[i] in upper | lower | {"at", "than"}]
+    quantity = Quantity(dimension, low, high, bound, loose, tokens.shown(at, end))
+    return _Found(end, (quantity,), tuple(used))
+
+
+_READERS: Final[tuple[Callable[[_Tokens, int], _Found | None], ...]] = (
+    _clock,
+    _date_in_digits,
+    _frequency,
+    _measured,
+)
+
+
+def same_dimension(first: Quantity, second: Quantity) -> bool:
+    """Whether two quantities can be compared. A number that counts nothing named compares with any count."""
+    return first.dimension == second.dimension or (
+        first.counted and second.counted and "n:" in (first.dimension, second.dimension)
+    )
+
+
+def close(first: Quantity, second: Quantity, tolerance: float) -> bool:
+    """Whether two quantities of one dimension say the same, up to a relative tolerance: equal, or one within the other's range."""
+    if first.dimension == "clock":
+        apart = abs(first.low - second.low) % 24
+        half_day = apart % 12
+        same = min(apart, 24 - apart) < 0.02
+        return same or ((first.loose or second.loose) and min(half_day, 12 - half_day) < 0.02)
+    for one, other in ((first, second), (second, first)):
+        if one.low == one.high and other.low < other.high:
+            return other.low * (1 - tolerance) <= one.low <= other.high * (1 + tolerance)
+    return _near(first.low, second.low, tolerance) and _near(first.high, second.high, tolerance)
+
+
+def _near(one: float, other: float, tolerance: float) -> bool:
+    return abs(one - other) <= tolerance * max(abs(one), abs(other))
+
+
+def usual_tolerance(first: Quantity, second: Quantity) -> float:
+    """.1 where one is hedged, none for dates and whole counts, else .025: "a pound" is 450 g."""
+    if first.loose or second.loose:
+        return 0.1 + 1e-9
+    exact = first.dimension in ("year", "date", "decade") or first.counted
+    return (0.0 if exact and first.low == int(first.low) else 0.025) + 1e-9

@@ -1,0 +1,56 @@
+"""Words by their stems: forms of one word, British or American, are one.
+
+A light stemmer of its own: the Porter and Snowball stemmers cut "general" and "generous" to one stem, leave "colour" and
+"color" two, and know no irregular forms, and each of these is a false finding or a missed one.
+"""
+
+import re
+from functools import lru_cache
+
+from consensus_server.core.contradictions.lexicon import BASE_FORMS, WORDS
+
+_AMERICAN = tuple(
+    (re.compile(pattern), instead)
+    for pattern, instead in (
+        (r"oe(?=[a-z])|ae(?=[a-z])", "e"),
+        (r"our(?=s?$|ed$|ing$|al$|able$)", "or"),
+        (r"is(?=(e|es|ed|er|ing|ation)$)", "iz"),
+        (r"ys(?=(e|es|ed|ing)$)", "yz"),
+        (r"(?<=[^aeiou])re(?=s?$)", "er"),
+        (r"(?<=[a-z]{4}e)ll(?=(ed|ing|er)$)", "l"),
+        (r"ogue$", "og"),
+        (r"mme$", "m"),
+    )
+)
+_SUFFIXES = ("ingly", "edly", "ation", "ing", "ed", "ly", "ment")
+
+
+@lru_cache(maxsize=2**16)
+def stem(word: str) -> str:
+    """The stem of a word in small letters."""
+    word = word.removesuffix("'s")
+    word = BASE_FORMS.get(word, word)
+    if len(word) > 4 and word not in WORDS["spelled"]:
+        for pattern, instead in _AMERICAN:
+            word = pattern.sub(instead, word)
+    word = _without_suffix(_singular(word))
+    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+
+
+def _singular(word: str) -> str:
+    if len(word) <= 3:
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def _without_suffix(word: str) -> str:
+    """At least four letters stay; a consonant that was doubled before the suffix is single again."""
+    for suffix in _SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) > 3:
+            word = word.removesuffix(suffix)
+            return word[:-1] if word[-1] == word[-2] and word[-1] not in "sle" else word
+    return word
