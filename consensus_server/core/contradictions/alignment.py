@@ -4,10 +4,9 @@ The measure is the weight of shared content words over that of the lighter sente
 are exact: 10 for a word, 5 where the prompt has it too, 4 and 2 for generic ones.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from consensus_server.core.contradictions.questions import Question
@@ -46,16 +45,22 @@ class Overlap(NamedTuple):
         return min(1.0, self.shared / lighter) if lighter else 1.0
 
 
-class Need(NamedTuple):
-    """Least cover for a kind of difference between replies to a closed question."""
+NEGATION: Final = 0.5
+"""Least cover between replies to a closed question for a difference by negation; below for other differences."""
+OPPOSITE: Final = 0.3
+AMOUNT: Final = 0.3
+BARE_NUMBER: Final = 0.5
+"""Of years, dates, spans of time and counts."""
+NEARLY_EQUAL: Final = 0.75
+"""Least cover of sentences that are alike but for what differs."""
+_SHORT: Final = 0.34
+"""Least cover between short answers, and between those of more than seven content words."""
+_SHORT_WIDE: Final = 0.55
+_NOTHING_ELSE: Final = 25
+"""Most weight of a sentence that is compared with one of no other words than the differing one."""
 
-    cover: float
 
-
-NEGATION, OPPOSITE, AMOUNT, BARE_NUMBER = Need(0.5), Need(0.3), Need(0.3), Need(0.5)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Alignment:
     """Two sentences, one of each answer."""
 
@@ -64,42 +69,24 @@ class Alignment:
     """Of the sentences in their texts."""
     level: Level
     question: Question
+    first: Sentence
+    second: Sentence
+    shared: frozenset[str]
+    """Content words that both have."""
+    only_first: Sequence[str]
+    """Content words that only the first has, in order."""
+    only_second: Sequence[str]
+    axes: Sequence[str]
+    """Opposites on which both stand."""
 
-    @cached_property
-    def first(self) -> Sentence:
-        return self.texts[0].sentences[self.places[0]]
-
-    @cached_property
-    def second(self) -> Sentence:
-        return self.texts[1].sentences[self.places[1]]
-
-    @cached_property
+    @property
     def both(self) -> tuple[Sentence, Sentence]:
         return self.first, self.second
 
-    @cached_property
-    def shared(self) -> frozenset[str]:
-        """Content words that both have."""
-        return frozenset(self.first.polarity.keys() & self.second.polarity.keys())
-
-    @cached_property
-    def only_first(self) -> list[str]:
-        """Content words that only the first has, in order."""
-        return [key for key in self.first.order if key in self.first.polarity and key not in self.second.polarity]
-
-    @cached_property
-    def only_second(self) -> list[str]:
-        return [key for key in self.second.order if key in self.second.polarity and key not in self.first.polarity]
-
-    @cached_property
-    def axes(self) -> tuple[str, ...]:
-        """Opposites on which both stand."""
-        return tuple(sorted(self.first.sides.keys() & self.second.sides.keys()))
-
-    @cached_property
-    def agreed_axes(self) -> tuple[str, ...]:
-        """Those on which both stand on one side."""
-        return tuple(x for x in self.axes if self.first.sides[x].keys() & self.second.sides[x].keys())
+    @property
+    def agreed_axes(self) -> list[str]:
+        """Opposites on which both stand on one side."""
+        return [axis for axis in self.axes if self.first.sides[axis].keys() & self.second.sides[axis].keys()]
 
     def overlap(self, without_first: Collection[str] = (), without_second: Collection[str] = ()) -> Overlap:
         """What is shared when the differing words of each are left out."""
@@ -121,15 +108,36 @@ class Alignment:
             for stands in (self.first.sides[axis] for axis in self.agreed_axes)
         )
 
-    def enough(self, overlap: Overlap, need: Need) -> bool:
-        """Whether the sentences speak of the same."""
+    def enough(self, overlap: Overlap, least: float) -> bool:
+        """Whether the sentences speak of the same. least: cover, between replies to a closed question."""
         if self.level is Level.STRICT:
-            return overlap.cover >= 0.75 and overlap.shared >= 3 * WORD
+            return overlap.cover >= NEARLY_EQUAL and overlap.shared >= 3 * WORD
         if self.level is Level.ASKED:
-            return overlap.cover >= need.cover and overlap.shared >= WORD / 2
+            return overlap.cover >= least and overlap.shared >= WORD / 2
         few = min(len(self.first.polarity), len(self.second.polarity)) <= _FEW_WORDS
-        nothing_else = min(overlap.first, overlap.second) == 0 and max(overlap.first, overlap.second) <= 2.5 * WORD
-        return overlap.cover >= (0.34 if few else 0.55) or nothing_else
+        alone = not min(overlap.first, overlap.second) and max(overlap.first, overlap.second) <= _NOTHING_ELSE
+        return alone or overlap.cover >= (_SHORT if few else _SHORT_WIDE)
+
+
+def align(texts: tuple[Reading, Reading], places: tuple[int, int], level: Level, question: Question) -> Alignment:
+    """Put two sentences side by side."""
+    first, second = texts[0].sentences[places[0]], texts[1].sentences[places[1]]
+    return Alignment(
+        texts,
+        places,
+        level,
+        question,
+        first,
+        second,
+        shared=frozenset(first.polarity.keys() & second.polarity.keys()),
+        only_first=_only(first, second),
+        only_second=_only(second, first),
+        axes=sorted(first.sides.keys() & second.sides.keys()),
+    )
+
+
+def _only(sentence: Sentence, other: Sentence) -> list[str]:
+    return [key for key in sentence.order if key in sentence.polarity and key not in other.polarity]
 
 
 class Difference(NamedTuple):

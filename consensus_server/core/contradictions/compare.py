@@ -1,8 +1,14 @@
-"""Two answers compared: which of their sentences speak of the same, and how these differ."""
+"""The answers of a pool compared: which of their sentences speak of the same, and how these differ."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
-from consensus_server.core.contradictions.alignment import WORD, Alignment, Difference, Level
+import numpy as np
+from jaxtyping import Int64
+from scipy.sparse import csr_array
+
+from consensus_server.core.contradictions.alignment import WORD, Alignment, Difference, Level, align
 from consensus_server.core.contradictions.amounts import bounds, numbers
 from consensus_server.core.contradictions.exchanged import categories, names, substitutions
 from consensus_server.core.contradictions.opposites import negating_prefixes, opposites
@@ -13,51 +19,76 @@ from consensus_server.core.contradictions.roles import roles
 from consensus_server.core.contradictions.stance import stances
 
 _RULES = (opposites, negating_prefixes, numbers, bounds, categories, names, substitutions, quantifiers, roles)
+_LEAST_SHARED = 3
+"""Content words that two sentences of long answers share, at least, where they are no replies."""
 
 
-def differences(first: Answer, second: Answer, question: Question) -> list[Difference]:
-    """What two answers to a question say differently, strongest first."""
+def compare(answers: Sequence[Answer], question: Question) -> Mapping[tuple[int, int], list[Difference]]:
+    """What every two answers to a question say differently, strongest first; pairs (i, j), i < j, that say the same are missing."""
+    found: dict[tuple[int, int], set[Difference]] = defaultdict(set)
+    for (i, first), (j, second) in combinations(enumerate(answers), 2):
+        found[i, j].update(_of_whole_answers(first, second, question))
+    for i, j, pair in _alignments(answers, question):
+        found[i, j].update(_between(pair))
+    return {at: sorted(each, key=lambda one: (-one.strength, one)) for at, each in found.items() if each}
+
+
+def _of_whole_answers(first: Answer, second: Answer, question: Question) -> Iterator[Difference]:
+    """What the answers differ in as wholes: their yes or no, and their stance to a closed question."""
     verdicts = first.reading.verdict, second.reading.verdict
-    found = [Difference(1.0, "verdict", *map(_verdict, verdicts))] if verdicts[0] * verdicts[1] < 0 else []
-    if not (first.reading.short and second.reading.short) and question.closed:
-        found += stances(first, second, question)
-    for pair in _aligned(first, second, question):
-        found += _between(pair)
-    return sorted(set(found), key=lambda each: (-each.strength, each))
+    if verdicts[0] * verdicts[1] < 0:
+        yield Difference(1.0, "verdict", *("yes" if verdict > 0 else "no" for verdict in verdicts))
+    if question.closed and not (first.reading.short and second.reading.short):
+        yield from stances(first, second, question)
 
 
-def _verdict(sign: int) -> str:
-    return "yes" if sign > 0 else "no"
+def _alignments(answers: Sequence[Answer], question: Question) -> Iterator[tuple[int, int, Alignment]]:
+    """The pairs of sentences that may speak of the same, with the places of their answers.
+
+    A sentence that both texts contain is no difference. Which sentences share enough words is told for all of the pool at
+    once, by one product of matrices: there are thousands of pairs, and few of them do.
+    """
+    rows = [(i, place) for i, answer in enumerate(answers) for place in range(len(answer.reading.sentences))]
+    levels = _levels(answers, rows, question)
+    for left, right in np.argwhere(np.triu(levels) > 0).tolist():
+        (i, place), (j, other) = rows[left], rows[right]
+        first, second = answers[i], answers[j]
+        texts = first.reading, second.reading
+        if texts[0].sentences[place].raw not in second.said and texts[1].sentences[other].raw not in first.said:
+            yield i, j, align(texts, (place, other), _LEVELS[levels[left, right]], question)
 
 
-def _aligned(first: Answer, second: Answer, question: Question) -> Iterator[Alignment]:
-    """The pairs of sentences that may speak of the same. A sentence that both texts contain is no difference."""
-    both = first.said & second.said
-    texts = first.reading, second.reading
-    for i, sentence in enumerate(texts[0].sentences):
-        for j, other in enumerate(texts[1].sentences):
-            if sentence.raw in both or other.raw in both:
-                continue
-            level = _level(first, i, second, j, question)
-            if level is not None:
-                yield Alignment(texts, (i, j), level, question)
+_LEVELS = {1: Level.STRICT, 2: Level.ASKED, 3: Level.SHORT}
 
 
-def _level(first: Answer, i: int, second: Answer, j: int, question: Question) -> Level | None:
-    """How two sentences are to be compared; None where they are not."""
-    if first.reading.short and second.reading.short:
-        return Level.SHORT
-    shared = first.reading.sentences[i].polarity.keys() & second.reading.sentences[j].polarity.keys()
-    if i in first.replies and j in second.replies:
-        return Level.ASKED if shared else None
-    strict = len(shared) >= 3 and _may_be_equal(shared, first.worth[i], second.worth[j], question)
-    return Level.STRICT if strict else None
+def _levels(
+    answers: Sequence[Answer], rows: Sequence[tuple[int, int]], question: Question
+) -> Int64[np.ndarray, "sentences sentences"]:
+    """How every two sentences of a pool are to be compared, by `_LEVELS`; 0: not at all."""
+    words = [tuple(answers[i].reading.sentences[place].polarity) for i, place in rows]
+    shared, weight = _shared(words, question)
+    worth = np.array([answers[i].worth[place] for i, place in rows], dtype=np.int64)
+    lighter = np.minimum(worth[:, None], worth)
+    near = (lighter >= 3 * WORD) & (weight >= np.maximum(2.3 * WORD, 0.6 * lighter))
+    strict = (shared >= _LEAST_SHARED) & near
+    reply = np.array([place in answers[i].replies for i, place in rows], dtype=bool)
+    replies = reply[:, None] & reply
+    short = np.array([answers[i].reading.short for i, _ in rows], dtype=bool)
+    answer = np.array([i for i, _ in rows], dtype=np.int64)
+    level = np.where(replies, 2 * (shared > 0), strict)
+    return np.where(answer[:, None] == answer, 0, np.where(short[:, None] & short, 3, level)).astype(np.int64)
 
 
-def _may_be_equal(shared: Iterable[str], worth: int, other: int, question: Question) -> bool:
-    """A quick look whether two sentences of long answers can reach the overlap that is asked of them."""
-    weight = sum(map(question.weight, shared))
-    return min(worth, other) >= 3 * WORD and weight >= max(2.3 * WORD, 0.6 * min(worth, other))
+def _shared(
+    words: Sequence[Sequence[str]], question: Question
+) -> tuple[Int64[np.ndarray, "sentences sentences"], Int64[np.ndarray, "sentences sentences"]]:
+    """Number and weight of the content words that every two sentences share. words: of each sentence, each once."""
+    known: dict[str, int] = {}
+    columns = [known.setdefault(word, len(known)) for each in words for word in each]
+    ends = np.cumsum([0, *map(len, words)])
+    table = csr_array((np.ones(len(columns), dtype=np.int64), columns, ends), shape=(len(words), max(1, len(known))))
+    weights = np.array([question.weight(word) for word in known] or [0], dtype=np.int64)
+    return (table @ table.T).toarray(), ((table * weights) @ table.T).toarray()
 
 
 def _between(pair: Alignment) -> list[Difference]:

@@ -1,6 +1,6 @@
 """One word in the place of another: exclusive categories, names, unknown words."""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from consensus_server.core.contradictions.alignment import BARE_NUMBER, WORD, Alignment, Difference, Level
@@ -9,6 +9,8 @@ from consensus_server.core.contradictions.reading import Sentence
 from consensus_server.core.contradictions.roles import swapped
 
 _MOST_EXCHANGED: Final = 3
+_SAME_PLACE: Final = 0.6
+"""Least cover of sentences in which one name stands for another."""
 _SHORT_SENTENCE: Final = 6
 
 
@@ -37,14 +39,14 @@ def names(pair: Alignment) -> Iterator[Difference]:
         and pair.level is not Level.STRICT
         and max(len(pair.only_first), len(pair.only_second)) <= _MOST_EXCHANGED
         and pair.first.polarity[mine[0]] == pair.second.polarity[theirs[0]]
-        and overlap.cover >= 0.6
+        and overlap.cover >= _SAME_PLACE
         and overlap.shared >= (WORD / 2 if pair.level is Level.SHORT else WORD)
         and _in_one_place(pair, mine[0], theirs[0])
     ):
         yield Difference(0.8, "name", pair.first.names[mine[0]], pair.second.names[theirs[0]])
 
 
-def _only_names(sentence: Sentence, only: list[str]) -> list[str]:
+def _only_names(sentence: Sentence, only: Sequence[str]) -> list[str]:
     return [key for key in only if key in sentence.names and key not in CATEGORIES]
 
 
@@ -54,11 +56,11 @@ def _in_one_place(pair: Alignment, name: str, other: str) -> bool:
     return few or not _neighbours(pair.first, name).isdisjoint(_neighbours(pair.second, other))
 
 
-def _neighbours(sentence: Sentence, key: str) -> Set[tuple[str, str]]:
+def _neighbours(sentence: Sentence, key: str) -> frozenset[tuple[str, str]]:
     at = sentence.order.index(key)
     before = sentence.order[at - 1] if at else ""
     after = sentence.order[at + 1] if at + 1 < len(sentence.order) else ""
-    return {("before", before), ("after", after)}
+    return frozenset({("before", before), ("after", after)})
 
 
 def substitutions(pair: Alignment) -> Iterator[Difference]:

@@ -1,6 +1,7 @@
 """What the comparison knows of English words, read from the files in `data/`. Each file says in its head what a line is."""
 
 from collections.abc import Iterator, Mapping
+from fractions import Fraction
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -26,9 +27,9 @@ def lines(name: str) -> Iterator[tuple[str, str]]:
             yield head, words
 
 
-def _units() -> dict[str, Unit]:
-    pairs = ((dimension, *each.split("=")) for dimension, words in lines("units.txt") for each in words.split())
-    return {word: Unit(dimension, float(size)) for dimension, word, size in pairs}
+def _valued(words: str) -> dict[str, float]:
+    """`half=1/2` and the like."""
+    return {word: float(Fraction(value)) for word, _, value in (each.partition("=") for each in words.split())}
 
 
 WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -41,8 +42,24 @@ BASE_FORMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Irregular form to base word."""
 
-UNITS: Final[Mapping[str, Unit]] = MappingProxyType(_units())
+NUMBERS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
+    {name: MappingProxyType(_valued(words)) for name, words in lines("numbers.txt")}
+)
+"""Words that stand for numbers, by kind."""
+
+UNITS: Final[Mapping[str, Unit]] = MappingProxyType(
+    {word: Unit(dimension, size) for dimension, words in lines("units.txt") for word, size in _valued(words).items()}
+)
 """By word or symbol, in small letters."""
+
+
+def turns() -> Iterator[tuple[str, str]]:
+    """(pattern, what is written instead) of turns of phrase, in the order in which they are rewritten."""
+    for line in (_FOLDER / "turns.txt").read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            pattern, _, instead = line.partition(" =>")
+            yield pattern, f" {instead.strip()} "
+
 
 @cache
 def lexicon_digest() -> str:

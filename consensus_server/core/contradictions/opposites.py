@@ -1,7 +1,7 @@
 """Opposite words: two sides of an axis of the lexicon, and words that differ by a negating prefix."""
 
-import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 from consensus_server.core.contradictions.alignment import OPPOSITE, Alignment, Difference, Level, sole
@@ -10,7 +10,7 @@ from consensus_server.core.contradictions.lexicon import WORDS
 from consensus_server.core.contradictions.roles import swapped
 from consensus_server.core.contradictions.stems import stem
 
-_NEGATING_PREFIX: Final = re.compile(r"^(?:un|in|im|ir|il|non|dis|a|ab)-?")
+_NEGATING_PREFIXES: Final = ("un", "in", "im", "ir", "il", "non", "dis", "a", "ab")
 _SHORTEST_STEM: Final = 4
 
 
@@ -49,14 +49,23 @@ def _says_both(pair: Alignment, axis: str) -> bool:
 
 def prefixed(pair: Alignment) -> Iterator[tuple[str, str, bool]]:
     """(word of the first, of the second, whether they contradict) of words that differ by a negating prefix."""
-    for word in dict.fromkeys(pair.only_first):
-        for other in dict.fromkeys(pair.only_second):
-            long, brief = (word, other) if len(word) > len(other) else (other, word)
-            if len(brief) < _SHORTEST_STEM or brief in WORDS["no_opposite"] or not long.endswith(brief):
-                continue
-            cut = _NEGATING_PREFIX.match(long)
-            if cut and long[cut.end() :] == brief:
-                yield word, other, pair.first.polarity[word] * pair.second.polarity[other] > 0
+    for word, other in _prefixed_words(pair):
+        yield word, other, pair.first.polarity[word] * pair.second.polarity[other] > 0
+
+
+def _prefixed_words(pair: Alignment) -> Iterator[tuple[str, str]]:
+    only_first, only_second = dict.fromkeys(pair.only_first), dict.fromkeys(pair.only_second)
+    for word in only_first:
+        yield from ((word, brief) for brief in without_prefix(word) if brief in only_second)
+    for word in only_second:
+        yield from ((brief, word) for brief in without_prefix(word) if brief in only_first)
+
+
+@lru_cache(maxsize=2**16)
+def without_prefix(word: str) -> tuple[str, ...]:
+    """What a negating prefix may stand before in a word: its opposites, where it is a word."""
+    rests = (word.removeprefix(prefix).removeprefix("-") for prefix in _NEGATING_PREFIXES if word.startswith(prefix))
+    return tuple(rest for rest in rests if len(rest) >= _SHORTEST_STEM and rest not in WORDS["no_opposite"])
 
 
 def negating_prefixes(pair: Alignment) -> Iterator[Difference]:

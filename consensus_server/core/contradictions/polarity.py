@@ -1,11 +1,15 @@
 """The same word affirmed by one sentence and denied by the other; how much of a whole; must and may."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from consensus_server.core.contradictions.alignment import NEGATION, WORD, Alignment, Difference, Level
+from consensus_server.core.contradictions.alignment import NEARLY_EQUAL, NEGATION, WORD, Alignment, Difference, Level
 from consensus_server.core.contradictions.classes import GENERIC
 from consensus_server.core.contradictions.opposites import prefixed
 from consensus_server.core.contradictions.roles import swapped
+
+_LEVELS_APART: Final = 2
+_FEW_WORDS: Final = 2
 
 
 def negations(pair: Alignment) -> Iterator[Difference]:
@@ -41,7 +45,7 @@ def _says_it_otherwise(pair: Alignment, telling: list[str], opposed: list[str]) 
     weight = pair.question.weight
     if pair.level is Level.STRICT:
         heavier = max(sum(map(weight, sentence.polarity)) for sentence in pair.both)
-        if len(opposed) < 2 or sum(map(weight, pair.shared)) < 0.6 * heavier:
+        if len(opposed) == 1 or sum(map(weight, pair.shared)) < 0.6 * heavier:
             return True
     affirming_first = any(pair.first.polarity[key] > 0 for key in telling)
     rest = set(pair.only_first if affirming_first else pair.only_second)
@@ -51,13 +55,13 @@ def _says_it_otherwise(pair: Alignment, telling: list[str], opposed: list[str]) 
 def nearly_equal(pair: Alignment) -> bool:
     """Whether the sentences are alike but for the words that only one of them has."""
     overlap = pair.overlap(pair.only_first, pair.only_second)
-    return overlap.cover >= 0.75 and overlap.shared >= (WORD / 2 if pair.level is Level.SHORT else 2 * WORD)
+    return overlap.cover >= NEARLY_EQUAL and overlap.shared >= (WORD / 2 if pair.level is Level.SHORT else 2 * WORD)
 
 
 def quantifiers(pair: Alignment) -> Iterator[Difference]:
     """all / few: two levels apart."""
     first, second = pair.first.quantifier, pair.second.quantifier
-    if first and second and abs(first - second) >= 2 and nearly_equal(pair):
+    if first and second and abs(first - second) >= _LEVELS_APART and nearly_equal(pair):
         strength = 0.7 if pair.level is Level.SHORT else 0.4
         yield Difference(strength, "quantifier", f"level {first}", f"level {second}")
 
@@ -66,5 +70,5 @@ def modality(pair: Alignment) -> Iterator[Difference]:
     """must / may."""
     modes = pair.first.modality, pair.second.modality
     if set(modes) == {"oblige", "free"} and nearly_equal(pair):
-        small = len(pair.only_first) + len(pair.only_second) <= 2
+        small = len(pair.only_first) + len(pair.only_second) <= _FEW_WORDS
         yield Difference(0.6 if pair.level is Level.SHORT and small else 0.4, "modality", *modes)

@@ -5,10 +5,11 @@ readers of the usual libraries, which take a whole string, would find them a sec
 once: a library of units takes a tenth of a second to load and a millisecond a quantity.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from consensus_server.core.contradictions.lexicon import UNITS, WORDS, Unit
+from consensus_server.core.contradictions.lexicon import NUMBERS, UNITS, WORDS, Unit
 from consensus_server.core.contradictions.stems import stem
 
 
@@ -33,7 +34,7 @@ class Quantity(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What a reader found from a token on."""
+    """What a reader found from a word on."""
 
     end: int
     quantities: tuple[Quantity, ...] = ()
@@ -41,27 +42,21 @@ class _Found(NamedTuple):
     """Tokens that belong to the quantities."""
 
 
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_DIGITS: Final = 18
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-_NUMBERS: Final = (
-    {word: float(i) for i, word in enumerate(f"{_ONES} eighteen nineteen".split())}
-    | {word: 10.0 * i for i, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
-    | {"dozen": 12.0}
-)
-_SCALES: Final = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9}
-_PARTS: Final = {"half": 1 / 2, "halves": 1 / 2, "third": 1 / 3, "thirds": 1 / 3, "quarter": 1 / 4, "quarters": 1 / 4}
-_PARTS |= {"fifth": 1 / 5, "fifths": 1 / 5, "tenth": 1 / 10, "tenths": 1 / 10}
-_MONTHS: Final = tuple(
-    "january february march april may june july august september october november december".split()
-)
-_PER_DAY: Final = {"minute": 1440.0, "hour": 24.0, "day": 1.0, "week": 1 / 7, "month": 1 / 30.4, "year": 1 / 365.25}
-_PER_DAY |= {"hourly": 24.0, "daily": 1.0, "weekly": 1 / 7, "monthly": 1 / 30.4, "quarterly": 4 / 365.25}
-_PER_DAY |= {"yearly": 1 / 365.25, "annually": 1 / 365.25, "annual": 1 / 365.25}
-_ADVERBS: Final = frozenset("daily weekly monthly yearly annually hourly quarterly".split())
-_PRESCRIPTIONS: Final = {"bid": 2.0, "tid": 3.0, "qid": 4.0, "qd": 1.0, "tds": 3.0, "bd": 2.0, "od": 1.0}
-_TIMES: Final = {"once": 1.0, "twice": 2.0, "thrice": 3.0}
-_DOSES: Final = frozenset(map(stem, "tablet capsule dose pill time".split()))
-_EACH: Final = frozenset("a per each every".split())
+_NOON: Final = 12
+_LONGEST_MONTH: Final = 31
+_YEARS: Final = range(1000, 2101)
+"""Bare numbers that are read as years."""
+_MINUTE: Final = 0.02
+"""Hours within which two clock times are one."""
+_MARK_OF_RANGE: Final = ("-", "\N{EN DASH}", "to")
+_MONTHS: Final = NUMBERS["month"]
+_TIMES: Final = NUMBERS["times"]
+_ADVERBS: Final = NUMBERS["adverb"]
+_PER_DAY: Final = {**NUMBERS["period"], **_ADVERBS}
+_PRESCRIPTIONS: Final = NUMBERS["prescription"]
+_DOSES: Final = frozenset(map(stem, WORDS["dose"]))
 
 
 class _Tokens(tuple[str, ...]):
@@ -80,7 +75,7 @@ def read_quantities(tokens: Sequence[str]) -> tuple[list[Quantity], set[int]]:
     """The quantities of a sentence, and which of its tokens belong to them. tokens: in small letters."""
     words, found, used, at = _Tokens(tokens), list[Quantity](), set[int](), 0
     while at < len(words):
-        part = next(filter(None, (reader(words, at) for reader in _READERS)), None)
+        part = _read_at(words, at) if words[at] in _STARTS or words[at][0].isdigit() else None
         if part is None:
             at += 1
             continue
@@ -88,6 +83,10 @@ def read_quantities(tokens: Sequence[str]) -> tuple[list[Quantity], set[int]]:
         used.update(part.used)
         at = part.end
     return found, used
+
+
+def _read_at(tokens: _Tokens, at: int) -> _Found | None:
+    return next(filter(None, (reader(tokens, at) for reader in _READERS)), None)
 
 
 def _one(quantity: Quantity, start: int, end: int) -> _Found:
@@ -100,41 +99,41 @@ def _exactly(dimension: str, value: float, shown: str, *, loose: bool = False) -
 
 def _date_in_digits(tokens: _Tokens, at: int) -> _Found | None:
     """2024-05-17."""
-    token = tokens[at]
-    if not (len(token) == len("2024-05-17") and token[0].isdigit() and token.count("-") == 2):
+    word = tokens[at]
+    if not _DATE.fullmatch(word):
         return None
-    year, month, day = map(int, token.split("-"))
-    date = _exactly("date", 100.0 * month + day, token)
-    return _Found(at + 1, (_exactly("year", year, token), date), (at,))
+    year, month, day = map(int, word.split("-"))
+    date = _exactly("date", 100.0 * month + day, word)
+    return _Found(at + 1, (_exactly("year", year, word), date), (at,))
 
 
 def _clock(tokens: _Tokens, at: int) -> _Found | None:
     """noon, midnight, 14:30, 2:30 pm."""
-    token, following = tokens[at], tokens.at(at + 1)
-    if token in ("noon", "midnight"):
-        return _one(_exactly("clock", 12.0 if token == "noon" else 24.0, token), at, at + 1)
-    if not (":" in token and token[0].isdigit()):
+    word, following = tokens[at], tokens.at(at + 1)
+    if word in ("noon", "midnight"):
+        return _one(_exactly("clock", _NOON * (1.0 if word == "noon" else 2.0), word), at, at + 1)
+    if not (":" in word and word[0].isdigit()):
         return None
-    hour, minute = map(int, token.split(":"))
+    hour, minute = map(int, word.split(":"))
     marked = following in ("am", "pm")
-    hour += 12 * (following == "pm" and hour < 12)
-    return _one(_exactly("clock", hour + minute / 60, token, loose=not marked and hour <= 12), at, at + 1 + marked)
+    hour += _NOON * (following == "pm" and hour < _NOON)
+    return _one(_exactly("clock", hour + minute / 60, word, loose=not marked and hour <= _NOON), at, at + 1 + marked)
 
 
 def _frequency(tokens: _Tokens, at: int) -> _Found | None:
     """twice a day, daily, 5 mg bid, every 6 to 8 hours."""
-    token, following = tokens[at], tokens.at(at + 1)
-    if token == "every":
+    word, following = tokens[at], tokens.at(at + 1)
+    if word == "every":
         return _interval(tokens, at)
-    if token in _PRESCRIPTIONS and (tokens.at(at - 1) in UNITS or tokens.at(at - 1)[:1].isdigit()):
-        return _one(_exactly("frequency", _PRESCRIPTIONS[token], token), at, at + 1)
-    if token in _TIMES:
-        end = at + 1 + (following in _EACH)
+    if word in _PRESCRIPTIONS and (tokens.at(at - 1) in UNITS or tokens.at(at - 1)[:1].isdigit()):
+        return _one(_exactly("frequency", _PRESCRIPTIONS[word], word), at, at + 1)
+    if word in _TIMES:
+        end = at + 1 + (following in WORDS["each"])
         if tokens.at(end) in _PER_DAY:
-            value = _TIMES[token] * _PER_DAY[tokens[end]]
+            value = _TIMES[word] * _PER_DAY[tokens[end]]
             return _one(_exactly("frequency", value, tokens.shown(at, end + 1)), at, end + 1)
-    if token in _ADVERBS and following not in ("dose", "life", "amount", "intake", "limit"):
-        return _one(_exactly("frequency", _PER_DAY[token], token), at, at + 1)
+    if word in _ADVERBS and following not in WORDS["rated"]:
+        return _one(_exactly("frequency", _PER_DAY[word], word), at, at + 1)
     return None
 
 
@@ -143,37 +142,38 @@ def _interval(tokens: _Tokens, at: int) -> _Found | None:
     first = _number(tokens, at + 1) or ((2.0, 1) if tokens.at(at + 1) == "other" else None)
     low = high = first[0] if first else 1.0
     end = at + 1 + (first[1] if first else 0)
-    if first and tokens.at(end) in ("-", "–", "to") and (second := _number(tokens, end + 1)):
+    if first and tokens.at(end) in _MARK_OF_RANGE and (second := _number(tokens, end + 1)):
         high, end = second[0], end + 1 + second[1]
     period = _PER_DAY.get(tokens.at(end).rstrip("s"))
     if period is None or low <= 0 or high <= 0:
         return None
     shown = tokens.shown(at, end + 1)
-    return _one(Quantity("frequency", period / high, period / low, 0, False, shown), at, end + 1)
+    quantity = Quantity("frequency", period / high, period / low, bound=0, loose=False, shown=shown)
+    return _one(quantity, at, end + 1)
 
 
 def _number(tokens: _Tokens, at: int) -> tuple[float, int] | None:
-    """The number that stands at a token, in digits or words, and how many tokens it takes."""
-    token = tokens.at(at)
-    if token[:1].isdigit():
-        if ":" in token or "-" in token or len(token) > _MOST_DIGITS:
+    """The number that stands at a word, in digits or words, and how many tokens it takes."""
+    word = tokens.at(at)
+    if word[:1].isdigit():
+        if ":" in word or "-" in word or len(word) > _MOST_DIGITS:
             return None
-        scale = _SCALES.get(tokens.at(at + 1))
-        value = float(token.replace(",", ""))
+        scale = NUMBERS["scale"].get(tokens.at(at + 1))
+        value = float(word.replace(",", ""))
         return (value, 1) if scale is None else (value * scale, 2)
-    if token == "half":
+    if word == "half":
         return (0.5, 1) if tokens.at(at + 1) in ("an", "a", "of", "the") else None
-    if token == "a":
+    if word == "a":
         return _with_article(tokens, at)
-    return _in_words(tokens, at) if token in _NUMBERS else None
+    return _in_words(tokens, at) if word in NUMBERS["number"] else None
 
 
 def _with_article(tokens: _Tokens, at: int) -> tuple[float, int] | None:
     """a hundred, a dozen, a third of."""
     following = tokens.at(at + 1)
-    if following in _SCALES or following == "dozen":
-        return _SCALES.get(following, 12.0), 2
-    return (_PARTS[following], 2) if following in _PARTS and tokens.at(at + 2) == "of" else None
+    if following in NUMBERS["scale"] or following == "dozen":
+        return NUMBERS["scale"].get(following, 12.0), 2
+    return (NUMBERS["part"][following], 2) if following in NUMBERS["part"] and tokens.at(at + 2) == "of" else None
 
 
 def _in_words(tokens: _Tokens, at: int) -> tuple[float, int]:
@@ -181,26 +181,26 @@ def _in_words(tokens: _Tokens, at: int) -> tuple[float, int]:
     total, part, end = 0.0, 0.0, at
     while end < len(tokens):
         word = tokens[end]
-        if word in _NUMBERS:
-            part += _NUMBERS[word]
+        if word in NUMBERS["number"]:
+            part += NUMBERS["number"][word]
         elif word == "hundred" and part:
             part *= 100
-        elif word in _SCALES and part:
-            total, part = total + part * _SCALES[word], 0.0
-        elif not (end > at and tokens.at(end + 1) in _NUMBERS and _joins(word, tokens[end - 1], part)):
+        elif word in NUMBERS["scale"] and part:
+            total, part = total + part * NUMBERS["scale"][word], 0.0
+        elif not (end > at and tokens.at(end + 1) in NUMBERS["number"] and _joins(word, tokens[end - 1], part)):
             break
         end += 1
     value = total + part
     if tokens[end : end + 3] == ("and", "a", "half"):
         return value + 0.5, end + 3 - at
-    if tokens.at(end) in _PARTS:
-        return value * _PARTS[tokens[end]], end + 1 - at
+    if tokens.at(end) in NUMBERS["part"]:
+        return value * NUMBERS["part"][tokens[end]], end + 1 - at
     return value, end - at
 
 
 def _joins(word: str, before: str, part: float) -> bool:
     """Whether a number goes on after this word: five hundred *and* six, twenty *-* one."""
-    return word == "and" and before in _SCALES or word == "-" and part >= 20
+    return (word == "and" and before in NUMBERS["scale"]) or (word == "-" and part >= NUMBERS["number"]["twenty"])
 
 
 def _measured(tokens: _Tokens, at: int) -> _Found | None:
@@ -226,7 +226,7 @@ def _times(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
     """three times a day."""
     if not (tokens.at(end) in ("times", "x") or (tokens.at(end) == "time" and value == 1)):
         return None
-    end += 1 + (tokens.at(end + 1) in _EACH)
+    end += 1 + (tokens.at(end + 1) in WORDS["each"])
     if tokens.at(end) not in _PER_DAY:
         return None
     value *= _PER_DAY[tokens[end]]
@@ -242,16 +242,16 @@ def _hour(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
         part, end = tokens[end + 2], end + 3
     else:
         return None
-    value += 12 * (part in ("pm", "evening", "afternoon") and value < 12)
+    value += _NOON * (part in ("pm", "evening", "afternoon") and value < _NOON)
     return _one(_exactly("clock", value, tokens.shown(at, end), loose=part == "o'clock"), at, end)
 
 
 def _day_of_month(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
     """17 May, May 17; the month stays a word of the sentence. The verb "may" comes before no number."""
     month = next((each for each in (tokens.at(end), tokens.at(at - 1)) if each in _MONTHS), None)
-    if month is None or value > 31 or value != int(value) or tokens[at] == "one":
+    if month is None or value > _LONGEST_MONTH or value != int(value) or tokens[at] == "one":
         return None
-    date = _exactly("date", 100.0 * (_MONTHS.index(month) + 1) + value, f"{tokens[at]} {month}")
+    date = _exactly("date", 100.0 * _MONTHS[month] + value, f"{tokens[at]} {month}")
     return _Found(end, (date,), (at,))
 
 
@@ -270,14 +270,14 @@ def _amount(tokens: _Tokens, at: int, end: int, value: float) -> _Found:
     unit, end = _compound(tokens, end, unit)
     if unit.dimension == "temperature" and unit.size < 0:
         low, high, unit = (low - 32) / 1.8, (high - 32) / 1.8, Unit("temperature", 1.0)
-    return _bounded(tokens, at, end, unit.dimension, low * unit.size, high * unit.size)
+    return _bounded(tokens, (at, end), unit.dimension, low * unit.size, high * unit.size)
 
 
 def _range(tokens: _Tokens, at: int, end: int, value: float) -> tuple[float, float, Unit | None, int]:
     """Both ends of what may be a range, and the unit where it stands after the first number."""
-    unit = UNITS.get(tokens.at(end)) if tokens.at(end + 1) in ("to", "-", "–") else None
+    unit = UNITS.get(tokens.at(end)) if tokens.at(end + 1) in _MARK_OF_RANGE else None
     joint = end + (unit is not None)
-    if tokens.at(joint) in ("-", "–", "to") or (tokens.at(joint) == "and" and tokens.at(at - 1) == "between"):
+    if tokens.at(joint) in _MARK_OF_RANGE or (tokens.at(joint) == "and" and tokens.at(at - 1) == "between"):
         second = _number(tokens, joint + 1)
         if second and second[0] > value:
             return value, second[0], unit, joint + 1 + second[1]
@@ -299,19 +299,20 @@ def _compound(tokens: _Tokens, end: int, unit: Unit) -> tuple[Unit, int]:
 
 def _unitless(tokens: _Tokens, at: int, end: int, low: float, high: float) -> _Found:
     """A share, a year, or a count of what the next word says. "one" alone counts nothing, unless it counts doses."""
-    token, single = tokens[at], end == at + 1
-    if token == "one" and single and stem(tokens.at(end)) not in _DOSES:
+    word, single = tokens[at], end == at + 1
+    if word == "one" and single and stem(tokens.at(end)) not in _DOSES:
         return _Found(end)
-    if low < 1 and not token[0].isdigit():
-        return _bounded(tokens, at, end, "percent", low * 100, high * 100)
-    if low == high and single and token.isdigit() and 1000 <= low <= 2100:
-        return _bounded(tokens, at, end, "decade" if tokens.at(end) == "s" else "year", low, high)
+    if low < 1 and not word[0].isdigit():
+        return _bounded(tokens, (at, end), "percent", low * 100, high * 100)
+    if low == high and single and word.isdigit() and low in _YEARS:
+        return _bounded(tokens, (at, end), "decade" if tokens.at(end) == "s" else "year", low, high)
     counted = (stem(word) for word in tokens[end : end + 2] if word not in WORDS["function"] and word.isalpha())
-    return _bounded(tokens, at, end, f"n:{next(counted, '')}", low, high)
+    return _bounded(tokens, (at, end), f"n:{next(counted, '')}", low, high)
 
 
-def _bounded(tokens: _Tokens, at: int, end: int, dimension: str, low: float, high: float) -> _Found:
+def _bounded(tokens: _Tokens, span: tuple[int, int], dimension: str, low: float, high: float) -> _Found:
     """With the bound and the hedge that stand around the number."""
+    at, end = span
     before = tokens[max(0, at - 3) : at]
     after = (tokens.at(end), tokens.at(end + 1))
     upper, lower = WORDS["upper_bound"], WORDS["lower_bound"]
@@ -331,6 +332,10 @@ _READERS: Final[tuple[Callable[[_Tokens, int], _Found | None], ...]] = (
     _frequency,
     _measured,
 )
+_STARTS: Final = frozenset(
+    (*NUMBERS["number"], *_TIMES, *_PRESCRIPTIONS, *_ADVERBS, "a", "half", "every", "noon", "midnight")
+)
+"""Words with which a quantity may begin; digits are looked at apart."""
 
 
 def same_dimension(first: Quantity, second: Quantity) -> bool:
@@ -345,8 +350,8 @@ def close(first: Quantity, second: Quantity, tolerance: float) -> bool:
     if first.dimension == "clock":
         apart = abs(first.low - second.low) % 24
         half_day = apart % 12
-        same = min(apart, 24 - apart) < 0.02
-        return same or ((first.loose or second.loose) and min(half_day, 12 - half_day) < 0.02)
+        same = min(apart, 24 - apart) < _MINUTE
+        return same or ((first.loose or second.loose) and min(half_day, 12 - half_day) < _MINUTE)
     for one, other in ((first, second), (second, first)):
         if one.low == one.high and other.low < other.high:
             return other.low * (1 - tolerance) <= one.low <= other.high * (1 + tolerance)

@@ -99,7 +99,7 @@ class Question:
 
     def names_both_sides(self, axis: str) -> bool:
         """Whether the prompt itself says both opposites: "left or right?"."""
-        return len((self.sides or {}).get(axis, {})) == 2
+        return {1, -1} == (self.sides or {}).get(axis, {}).keys()
 
     def asks_for(self, quantity: Quantity) -> bool:
         """Whether a quantity is of the kind that is asked for; a count, of things that the prompt names."""

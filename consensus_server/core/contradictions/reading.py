@@ -1,5 +1,7 @@
-"""What a sentence says, as far as words tell: which words it affirms and which it denies, on which side of which opposites it
-stands, its quantities, names and order of words.
+"""What a sentence says, as far as words tell.
+
+That is: which words it affirms and which it denies, on which side of which opposites it stands, its quantities, its names and
+the order of its words.
 
 A sentence is read once, from left to right, clause by clause. A negation turns what follows in its clause; some words turn
 the whole clause ("it is *unlikely* that", "not possible"). Two of them cancel.
@@ -18,8 +20,11 @@ from consensus_server.core.contradictions.stems import stem
 
 _PUNCTUATION: Final = frozenset(".,;:!?()\n")
 _BREAKS: Final = _PUNCTUATION | WORDS["clause_end"]
-_TO_BE: Final = frozenset("is are was were been being be".split())
-_MODALS: Final = frozenset("may can could should must".split())
+_TO_BE: Final = frozenset(["is", "are", "was", "were", "been", "being", "be"])
+_MODALS: Final = frozenset(["may", "can", "could", "should", "must"])
+_MOST_OF_SHORT: Final = 2
+"""Sentences of a short answer."""
+_LONGEST_ACRONYM: Final = 5
 _LATEST_COMMA: Final = 10
 """Token up to which the first comma of a sentence may end its adjunct."""
 _DRUG: Final = re.compile(
@@ -102,13 +107,13 @@ def read(text: str) -> Reading:
     """Read a text, in about a millisecond for 300 words."""
     parts = split(text)
     sentences = (_read_sentence(sentence, first=i == 0) for i, sentence in enumerate(parts.sentences))
-    return Reading(tuple(filter(None, sentences)), parts.verdict, len(parts.sentences) <= 2)
+    return Reading(tuple(filter(None, sentences)), parts.verdict, len(parts.sentences) <= _MOST_OF_SHORT)
 
 
 def _read_sentence(text: str, *, first: bool) -> Sentence | None:
     """first: whether it opens its text. None for one without words."""
     written = tokens_of(text)
-    if not any(token[0].isalnum() for token in written):
+    if not any(word[0].isalnum() for word in written):
         return None
     return _Reader(written, first=first).read()
 
@@ -129,7 +134,7 @@ class _Reader:
 
     def __init__(self, written: Sequence[str], *, first: bool) -> None:
         self._written, self._first = written, first
-        self._tokens = [token.lower() for token in written]
+        self._tokens = [word.lower() for word in written]
         self._quantities, self._taken = read_quantities(self._tokens)
         self._clause = _Clause()
         self._scope = 1
@@ -148,20 +153,20 @@ class _Reader:
         self._quantifier, self._modality, self._passive = 0, "", False
 
     def read(self) -> Sentence:
-        for i, token in enumerate(self._tokens):
-            if token in _BREAKS:
-                self._break(i, token)
+        for i, word in enumerate(self._tokens):
+            if word in _BREAKS:
+                self._break(i, word)
                 continue
-            self._note_quantifier(i, token)
-            self._passive |= token == "by" and not _TO_BE.isdisjoint(self._tokens[max(0, i - 4) : i])
+            self._note_quantifier(i, word)
+            self._passive |= word == "by" and not _TO_BE.isdisjoint(self._tokens[max(0, i - 4) : i])
             if i in self._taken:
                 continue
-            if self._phrase and token in WORDS["auxiliary"]:  # "without evidence | can be irrational"
+            if self._phrase and word in WORDS["auxiliary"]:  # "without evidence | can be irrational"
                 self._scope, self._phrase = 1, False
-            if token in WORDS["denying_clause"]:
-                self._deny_clause(token)
-            elif not (token in WORDS["denying"] and self._deny(i, token)):
-                self._take(i, token)
+            if word in WORDS["denying_clause"]:
+                self._deny_clause(word)
+            elif not (word in WORDS["denying"] and self._deny(i, word)):
+                self._take(i, word)
         self._end_clause()
         raw = " ".join(self._tokens)
         return Sentence(
@@ -184,12 +189,12 @@ class _Reader:
     def _at(self, i: int) -> str:
         return self._tokens[i] if 0 <= i < len(self._tokens) else ""
 
-    def _break(self, i: int, token: str) -> None:
+    def _break(self, i: int, word: str) -> None:
         """A clause ends, unless this is the comma after an adjunct that opens the sentence."""
-        adjunct = token == "," and self._tokens[0] in WORDS["adjunct"] and i <= _LATEST_COMMA
+        adjunct = word == "," and self._tokens[0] in WORDS["adjunct"] and i <= _LATEST_COMMA
         if not adjunct or self._adjunct_over:
             self._end_clause()
-        self._adjunct_over |= token == ","
+        self._adjunct_over |= word == ","
         self._scope, self._negated = 1, False
 
     def _end_clause(self) -> None:
@@ -203,50 +208,50 @@ class _Reader:
             turned = clause.turned if denied is not None else 1
             self._sides.setdefault(axis, {})[side * turned] = Stand(word, bool(denied) != (turned < 0))
 
-    def _note_quantifier(self, i: int, token: str) -> None:
-        if token not in QUANTIFIERS or self._quantifier or (token == "most" and self._at(i - 1) == "at"):
+    def _note_quantifier(self, i: int, word: str) -> None:
+        if word not in QUANTIFIERS or self._quantifier or (word == "most" and self._at(i - 1) == "at"):
             return
-        self._quantifier = QUANTIFIERS[token]
-        if token == "few" and self._at(i - 1) == "a":  # "a few" are some
+        self._quantifier = QUANTIFIERS[word]
+        if word == "few" and self._at(i - 1) == "a":  # "a few" are some
             self._quantifier = QUANTIFIERS["some"]
-        if token == "many" and self._scope < 0:  # "not many" are few
+        if word == "many" and self._scope < 0:  # "not many" are few
             self._quantifier = QUANTIFIERS["few"]
 
-    def _deny_clause(self, token: str) -> None:
+    def _deny_clause(self, word: str) -> None:
         """A word that denies its clause as a whole; a negation before it is cancelled."""
         if self._scope < 0:
             self._scope = 1
         else:
             self._clause.turned *= -1
         turned = self._negated and self._scope > 0 and self._clause.turned > 0
-        key = stem(token)
-        self._stand(key, token, -1 if turned else 1, None)
-        self._shown.setdefault(key, token)
+        key = stem(word)
+        self._stand(key, word, -1 if turned else 1, None)
+        self._shown.setdefault(key, word)
         self._order.append(key)
 
     def _stand(self, key: str, word: str, turned: int, denied: bool | None) -> None:  # noqa: FBT001 - of a stand
         self._clause.stands += [(axis, side * turned, word, denied) for axis, side in axes_of(key)]
 
-    def _deny(self, i: int, token: str) -> bool:
+    def _deny(self, i: int, word: str) -> bool:
         """A word that denies what follows it. False where it does not, and is a word like others."""
         before, after = self._at(i - 1), self._at(i + 1)
-        if token == "against" and not before.startswith(("advis", "recommend", "warn", "argu")):
+        if word == "against" and not before.startswith(("advis", "recommend", "warn", "argu")):
             return True
-        if token in ("fail", "fails", "failed") and after != "to":
+        if word in ("fail", "fails", "failed") and after != "to":
             return False
-        if token == "no" and self._first and i == 0 and after in (",", ".", ""):
+        if word == "no" and self._first and i == 0 and after in (",", ".", ""):
             return True
-        if token == "not" and self._deny_auxiliary(i, before):
+        if word == "not" and self._deny_auxiliary(i, before):
             return True
-        if token in ("neither", "none", "nobody", "nothing") and self._scope < 0:
+        if word in ("neither", "none", "nobody", "nothing") and self._scope < 0:
             return True
-        if token == "exclude" and (after in _BREAKS or not after or before in _TO_BE):
+        if word == "exclude" and (after in _BREAKS or not after or before in _TO_BE):
             self._clause.turned *= -1
         else:
             self._scope = -self._scope
-            self._phrase = token in ("without", "lacking")
+            self._phrase = word in ("without", "lacking")
         self._negated = True
-        self._stand(stem(token), token, 1 if token == "exclude" else -self._scope, None)
+        self._stand(stem(word), word, 1 if word == "exclude" else -self._scope, None)
         return True
 
     def _deny_auxiliary(self, i: int, before: str) -> bool:
@@ -268,64 +273,69 @@ class _Reader:
             return False
         return True
 
-    def _take(self, i: int, token: str) -> None:
+    def _take(self, i: int, word: str) -> None:
         """A word that denies nothing."""
         following = self._at(i + 1)
-        if token in ("less", "least") and following.isalpha() and following not in WORDS["function"] and self._at(i - 1) != "at":
+        if (
+            word in ("less", "least")
+            and following.isalpha()
+            and following not in WORDS["function"]
+            and self._at(i - 1) != "at"
+        ):
             self._less = stem(following)
-        key = self._note_sides(i, token)
-        self._note_modality(i, token)
-        if category := CATEGORIES.get(key) or CATEGORIES.get(token):
-            self._categories.setdefault(category, {})[key] = token
-        if token in ("before", "after"):
+        key = self._note_sides(i, word)
+        self._note_modality(i, word)
+        if category := CATEGORIES.get(key) or CATEGORIES.get(word):
+            self._categories.setdefault(category, {})[key] = word
+        if word in ("before", "after"):
             self._order.append(key)
-        if token == "then" and "first" in self._tokens[:i]:
+        if word == "then" and "first" in self._tokens[:i]:
             self._order.append(stem("before"))
             self._clause.stands.append(("order", self._scope, "then", self._scope < 0))
         if following == "than":
             self._compared.add(key)
-        if self._is_content(i, token):
-            self._note_content(i, token, key)
+        if self._is_content(i, word):
+            self._note_content(i, word, key)
 
-    def _note_sides(self, i: int, token: str) -> str:
+    def _note_sides(self, i: int, word: str) -> str:
         """Note on which sides of opposites a word stands. Its stem, without hyper-, hypo- and their like."""
-        key, denied = stem(token), self._scope < 0
-        if match := _PREFIX.match(token):
+        key, denied = stem(word), self._scope < 0
+        if match := _PREFIX.match(word):
             axis, side = _PREFIXES[match[1]]
-            key = stem(token[match.end() :])
-            self._clause.stands.append((f"{axis}:{key}", side * self._scope, token, denied))
+            key = stem(word[match.end() :])
+            self._clause.stands.append((f"{axis}:{key}", side * self._scope, word, denied))
             if axis == "hyper":
-                self._clause.stands.append(("level", side * self._scope, token, denied))
-        month = token == "may" and self._written[i] == "May" and i > 0
-        forbids = token == "must" and self._at(i + 1) == "not"
+                self._clause.stands.append(("level", side * self._scope, word, denied))
+        month = word == "may" and self._written[i] == "May" and i > 0
+        forbids = word == "must" and self._at(i + 1) == "not"
         for axis, side in () if month else axes_of(key):
-            if (axis, token) == ("love", "like") or (axis == "necessity" and forbids):
+            if (axis, word) == ("love", "like") or (axis == "necessity" and forbids):
                 continue
-            self._clause.stands.append((axis, side * self._scope, token, denied))
+            self._clause.stands.append((axis, side * self._scope, word, denied))
         return key
 
-    def _note_modality(self, i: int, token: str) -> None:
+    def _note_modality(self, i: int, word: str) -> None:
         if self._modality:
             return
-        if token in WORDS["oblige"] or (token in ("has", "have", "needs", "need") and self._at(i + 1) == "to"):
+        if word in WORDS["oblige"] or (word in ("has", "have", "needs", "need") and self._at(i + 1) == "to"):
             self._modality = "oblige" if self._scope * self._clause.turned > 0 else "free"
-        elif token in WORDS["permit"] and self._written[i] != "May":
+        elif word in WORDS["permit"] and self._written[i] != "May":
             self._modality = "free" if self._scope > 0 else "forbid"
 
-    def _is_content(self, i: int, token: str) -> bool:
-        if len(token) == 1:  # "vitamin K" has a name, "a" has none
-            return i > 0 and token.isalpha() and self._written[i].isupper()
-        return token[0].isalpha() and token not in WORDS["function"]
+    def _is_content(self, i: int, word: str) -> bool:
+        if len(word) == 1:  # "vitamin K" has a name, "a" has none
+            return i > 0 and word.isalpha() and self._written[i].isupper()
+        return word[0].isalpha() and word not in WORDS["function"]
 
-    def _note_content(self, i: int, token: str, key: str) -> None:
+    def _note_content(self, i: int, word: str, key: str) -> None:
         written = self._written[i]
-        shouted = len(written) > 5 and written.isupper()
-        if written[0].isupper() and not shouted and i > 0 and self._tokens[i - 1] not in _BREAKS and token != "i":
+        shouted = len(written) > _LONGEST_ACRONYM and written.isupper()
+        if written[0].isupper() and not shouted and i > 0 and self._tokens[i - 1] not in _BREAKS and word != "i":
             self._names[key] = written
-        elif _DRUG.search(token):
-            self._names[key] = token
+        elif _DRUG.search(word):
+            self._names[key] = word
         self._order.append(key)
-        self._shown.setdefault(key, token if self._scope > 0 else f"not … {token}")
+        self._shown.setdefault(key, word if self._scope > 0 else f"not … {word}")
         less = key == self._less
         self._clause.words.append((key, -self._scope if less else self._scope))
         if less:

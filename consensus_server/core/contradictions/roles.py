@@ -15,7 +15,7 @@ def swapped(first: Sentence, second: Sentence) -> bool:
     if first.from_to and second.from_to and first.from_to == second.from_to[::-1]:
         return True
     shared = first.polarity.keys() & second.polarity.keys()
-    if len(shared) < 2 or len(shared) < 0.6 * max(len(first.polarity), len(second.polarity)):
+    if len(shared) <= 1 or len(shared) < 0.6 * max(len(first.polarity), len(second.polarity)):
         return False
     for one, other in _pivots(first, second):
         if _exchanged(first.order, first.order.index(one), second.order, second.order.index(other)):
@@ -48,9 +48,7 @@ def _exchanged(first: tuple[str, ...], i: int, second: tuple[str, ...], j: int) 
 
 def roles(pair: Alignment) -> Iterator[Difference]:
     """Exchanged roles; none where opposites on both sides of the pivot cancel them."""
-    cancelled = any(
-        sole(pair.first.sides[axis]) * sole(pair.second.sides[axis]) < 0 for axis in pair.axes
-    )
+    cancelled = any(sole(pair.first.sides[axis]) * sole(pair.second.sides[axis]) < 0 for axis in pair.axes)
     if swapped(*pair.both) and not cancelled:
         strength = 0.5 if pair.level is Level.STRICT else 0.7
         yield Difference(strength, "roles", *(" … ".join(sentence.order[:3]) for sentence in pair.both))

@@ -7,6 +7,8 @@ reader of a sentence knows, so that the reader stays small. What only looks like
 import re
 from typing import Final, NamedTuple
 
+from consensus_server.core.contradictions.lexicon import NUMBERS, turns
+
 _CODE: Final = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 _SENTENCE_END: Final = re.compile(
     r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\d\.(?=\s\S{1,40}$))\s+|\n+|;\s"
@@ -15,60 +17,20 @@ _LIST_MARK: Final = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-h][.)])\s+")
 _TYPOGRAPHY: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00a0": " ", "*": ""})
 _TOKEN: Final = re.compile(
     r"\d+(?:,\d{3})+(?:\.\d+)?|\d{4}-\d\d-\d\d|\d{1,2}:\d\d|\d+(?:\.\d+)?"
-    r"|[A-Za-zÀ-ÿµμ°][\w'À-ÿ]*|[%$€£<>≤≥~/.,;:!?()\n–-]"
+    r"|[A-Za-zÀ-ÿµμ°][\w'À-ÿ]*|[%$€£<>≤≥~/.,;:!?()\n\N{EN DASH}-]"
 )
 _VERDICT: Final = re.compile(
     r"^\W*(yes|no|true|false|correct|incorrect)\b(?=\W|$)"
     r"(?! (?:one|evidence|need|sign|doubt|other|more|less|member|prescription|patient|studies)\b)",
     re.IGNORECASE,
 )
-_ORDINALS: Final = (
-    "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth fifteenth "
-    "sixteenth seventeenth eighteenth nineteenth twentieth twenty-first"
-).split()
+_ORDINALS: Final = NUMBERS["ordinal"]
 _CENTURY: Final = re.compile(
-    rf"\b(?:(\d{{1,2}})(?:st|nd|rd|th)|({'|'.join(reversed(_ORDINALS))}))[ -]century", re.IGNORECASE
+    rf"\b(?:(\d{{1,2}})(?:st|nd|rd|th)|({'|'.join(sorted(_ORDINALS, reverse=True))}))[ -]century", re.IGNORECASE
 )
 _DECADE: Final = re.compile(r"\b(\d{3}0)s\b")
 
-_TURNS: Final = tuple(
-    (re.compile(pattern, re.IGNORECASE), instead)
-    for pattern, instead in (
-        (r"\b(dr|mr|mrs|ms|prof|st)\.", r"\1"),
-        (
-            r"\bnot only\b|\bno doubt that\b|\bthere is no doubt\b|\bwithout (?:a )?doubt\b|\bno matter\b"
-            r"|\bit goes without saying(?: that)?\b|\bnot (?:just|merely|to mention)\b|\bnothing better than\b"
-            r"|\bin no time\b|\bnot necessarily\b",
-            " ",
-        ),
-        (r"\b(?:do not|don't|never) (?:hesitate|forget|be afraid) to\b", " "),
-        (r"\b(?:cannot|can not|can't) be (?:ruled out|excluded)\b", " possible "),
-        (
-            r"\b(?:no|not|never)(?: \w+){0,3}? (?:more|greater|higher|over|above|larger|longer) than\b"
-            r"|\b(?:not|never|n't) exceed\w*",
-            " at most ",
-        ),
-        (r"\b(?:no|not) (?:less|lower|fewer) than\b", " at least "),
-        (r"\b(?:do not|don't|never) (give|take|use) more than\b", r"\1 at most "),
-        (r"\bor (?:older|more|above|over)\b", " minimum_before "),
-        (r"\bor (?:younger|less|below|under)\b", " maximum_before "),
-        (r"\bup to\b", " at most "),
-        (r"\brul(?:e|es|ed|ing) out\b", " exclude "),
-        (r"\bcannot\b", "can not"),
-        (r"\bwon't\b", "will not"),
-        (r"n't\b", " not"),
-        (r"\bfree (?:of|from)\b", " without "),
-        (r"\babsence of\b", " without "),
-        (r"\bno one\b", "nobody"),
-        (r"\b(?:rather than|instead of|except(?: for)?)\b", " , not "),
-        (r"\bno longer\b|\bnot\b(?=.{0,30}\bany ?more\b)", "not"),
-        (r"\bprior to\b|\bin advance of\b", "before"),
-        (r"\blater than(?= \d)", "over"),
-        (r"\blater than\b", "after"),
-        (r"\bunless\b", "if not"),
-        (r"\bearlier than\b", "before"),
-    )
-)
+_TURNS: Final = tuple((re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in turns())
 _TURN_WORDS: Final = re.compile(
     r"n't|\b(?:no|not|never|cannot|without|dr|mr|mrs|ms|prof|st|rul(?:e|es|ed|ing) out|free (?:of|from)|absence|up to"
     r"|rather|instead|except|prior|in advance|later|earlier|older|or (?:more|less|above|below|under|over|younger)"
@@ -92,7 +54,7 @@ def split(text: str) -> Split:
     text = _CENTURY.sub(_century, _DECADE.sub(r"\1", text))
     text = _CODE.sub(" ", text).translate(_TYPOGRAPHY)
     raw = (_LIST_MARK.sub("", sentence) for sentence in _SENTENCE_END.split(text))
-    sentences = [sentence for sentence in raw if sentence.strip() and sentence.count("|") < 2]
+    sentences = [sentence for sentence in raw if sentence.strip() and sentence.count("|") <= 1]
     verdict, rest = _verdict(sentences[0]) if sentences else (0, "")
     if verdict:
         sentences[0] = rest
@@ -101,7 +63,7 @@ def split(text: str) -> Split:
 
 def _century(found: re.Match[str]) -> str:
     """As a quantity: "19 centuries"."""
-    return f"{found[1] or _ORDINALS.index(found[2].lower()) + 1} centuries"
+    return f"{found[1] or int(_ORDINALS[found[2].lower()])} centuries"
 
 
 def _verdict(sentence: str) -> tuple[int, str]:
@@ -110,7 +72,7 @@ def _verdict(sentence: str) -> tuple[int, str]:
     if found is None:
         return 0, sentence
     word, rest = found[1].lower(), sentence[found.end() :]
-    if rest.strip() and rest.lstrip()[0] not in ",.!;:-–—" and word != "yes":
+    if rest.strip() and rest.lstrip()[0] not in ",.!;:-\N{EN DASH}\N{EM DASH}" and word != "yes":
         return 0, sentence
     return (1 if word in ("yes", "true", "correct") else -1), rest.lstrip(",.!;: ")
 

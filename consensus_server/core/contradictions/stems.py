@@ -22,6 +22,8 @@ _AMERICAN = tuple(
         (r"mme$", "m"),
     )
 )
+_SHORTEST_SPELLING = 5
+_SHORTEST_STEM = 3
 _SUFFIXES = ("ingly", "edly", "ation", "ing", "ed", "ly", "ment")
 
 
@@ -30,15 +32,15 @@ def stem(word: str) -> str:
     """The stem of a word in small letters."""
     word = word.removesuffix("'s")
     word = BASE_FORMS.get(word, word)
-    if len(word) > 4 and word not in WORDS["spelled"]:
+    if len(word) >= _SHORTEST_SPELLING and word not in WORDS["spelled"]:
         for pattern, instead in _AMERICAN:
             word = pattern.sub(instead, word)
     word = _without_suffix(_singular(word))
-    return word[:-1] if len(word) > 3 and word.endswith("e") else word
+    return word[:-1] if len(word) > _SHORTEST_STEM and word.endswith("e") else word
 
 
 def _singular(word: str) -> str:
-    if len(word) <= 3:
+    if len(word) <= _SHORTEST_STEM:
         return word
     if word.endswith("ies"):
         return word[:-3] + "y"
@@ -50,7 +52,7 @@ def _singular(word: str) -> str:
 def _without_suffix(word: str) -> str:
     """At least four letters stay; a consonant that was doubled before the suffix is single again."""
     for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) > 3:
+        if word.endswith(suffix) and len(word) - len(suffix) > _SHORTEST_STEM:
             word = word.removesuffix(suffix)
             return word[:-1] if word[-1] == word[-2] and word[-1] not in "sle" else word
     return word

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Final
 
 from consensus_server.core.contradictions.alignment import Difference
-from consensus_server.core.contradictions.compare import differences
+from consensus_server.core.contradictions.compare import compare
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.contradictions.lexicon import lexicon_digest
 from consensus_server.core.contradictions.questions import read_question
@@ -33,13 +33,14 @@ class WordContradictions:
     def between(self, texts: Sequence[str], prompt: str) -> list[Finding]:
         """The strongest difference between every two answers; see `ports.Contradictions`."""
         question = read_question(prompt)
-        answers = {text: answer_to(question, _reading(text)) for text in sorted(set(texts))}
-        found = {pair: differences(answers[pair[0]], answers[pair[1]], question) for pair in combinations(answers, 2)}
-        strongest = {pair: each[0] for pair, each in found.items() if each}
+        distinct = sorted(set(texts))
+        found = compare([answer_to(question, _reading(text)) for text in distinct], question)
+        place = {text: i for i, text in enumerate(distinct)}
+        rows = [place[text] for text in texts]
         return [
-            _placed(i, j, strongest[min(one, other), max(one, other)], turned=one > other)
-            for (i, one), (j, other) in combinations(enumerate(texts), 2)
-            if (min(one, other), max(one, other)) in strongest
+            _placed(i, j, found[min(one, other), max(one, other)][0], turned=one > other)
+            for (i, one), (j, other) in combinations(enumerate(rows), 2)
+            if (min(one, other), max(one, other)) in found
         ]
 
 
