@@ -27,6 +27,7 @@ from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.equivalences import check_equivalence
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
+from consensus_server.service.contradictions import pinned
 from consensus_server.service.federations import check_policy, rule_of_today
 from consensus_server.settings import SettingsError
 
@@ -60,7 +61,9 @@ def _for_single_questions(given: Any) -> Any:  # noqa: ANN401 - whatever the fil
 def _known_policy(given: ConsensusPolicy) -> ConsensusPolicy:
     policy = given.model_copy(update={"rule": rule_of_today(given.rule)})
     try:
-        check_policy(Policy(**policy.model_dump(exclude={"calibration"})))
+        core = Policy(**policy.model_dump(exclude={"calibration"}))
+        check_policy(core)
+        pinned(core)
     except UnknownRule as error:
         raise ValueError(error.detail) from None
     return policy

@@ -10,6 +10,7 @@ from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
 from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller
 from consensus_server.service.pulling import Pulling
@@ -80,7 +81,7 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
             deadline_seconds=settings.deadline_seconds,
             patience_seconds=settings.patience_seconds,
         ),
-        policy=translate.policy(settings.policy),
+        policy=pinned(translate.policy(settings.policy)),
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
     )

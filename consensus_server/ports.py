@@ -11,10 +11,11 @@ from jaxtyping import Float32, Int64
 
 from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
 from consensus_server.core.appeals import Appeal
+from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
 from consensus_server.core.inference import Question, Reply
-from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
+from consensus_server.core.labels import AnswerFate, ClusterContest, ParticipantTraffic, RoundCard
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
@@ -24,6 +25,7 @@ __all__ = [
     "AggregateFile",
     "AppealStore",
     "Clock",
+    "Contradictions",
     "EmbeddingStore",
     "Encoder",
     "EncoderIdentity",
@@ -69,6 +71,22 @@ class Encoder(Protocol):
         Rows are of unit length and in the order of `texts`; zeros for a text without content. Equal sets of texts give
         equal bytes, whatever their order. One pass gives both: relevance and copies are measured on openings, where texts
         of unlike length are alike.
+        """
+        ...
+
+
+class Contradictions(Protocol):
+    """Tells which answers to a prompt cannot both be right, or may not be."""
+
+    @property
+    def identity(self) -> str:
+        """Name and version of everything that a finding depends on. Equal identities give equal findings."""
+        ...
+
+    def between(self, texts: Sequence[str], prompt: str) -> list[Finding]:
+        """The strongest finding of every two of `texts` that differ, by their places (i, j), i < j, in that order.
+
+        A text and a copy of it never differ. What is found of two texts depends on neither the others nor their order.
         """
         ...
 
@@ -348,6 +366,7 @@ class LabelRecord:
     line: str
     """Canonical JSON without the newline: the very characters that the round's digest is made of."""
     fates: tuple[AnswerFate, ...]
+    contests: tuple[ClusterContest, ...] = ()
 
 
 class LabelStore(Protocol):

@@ -42,6 +42,7 @@ from client_kit.wire.prompt_sets import (
 from client_kit.wire.pseudo_labels import (
     AnswerFate,
     ClusterShare,
+    Contest,
     PromptExplanation,
     PseudoLabel,
     PseudoLabelPage,
@@ -101,6 +102,7 @@ __all__ = [
     "AppealResolution",
     "Calibration",
     "ClusterShare",
+    "Contest",
     "ConsensusPolicy",
     "Dtype",
     "EncoderCard",

@@ -94,6 +94,9 @@ class ConsensusPolicy(Request):
     """Share of the round's own effect of length on support that `fused` and `hybrid` take from answers longer than their pool's mean; 0: nothing, 1: all, above: the long are held back."""
     half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
     """Rounds after which half of a participant's reputation from earlier rounds is left; 0: each round begins anew."""
+    contradictions: str = "words"
+    """What keeps contradictory answers out of one cluster: `words` (English) or `none`. A federation's own policy shows the version
+    that it began with."""
     calibration: Calibration | None = None
     """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
 

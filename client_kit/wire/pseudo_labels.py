@@ -69,11 +69,28 @@ class AnswerFate(WireModel):
     """The answer itself, for operators; a participant has its own."""
 
 
+class Contest(WireModel):
+    """Two clusters of a prompt that say different things."""
+
+    first: int
+    """Index into the label's `clusters`, and of the other one."""
+    second: int
+    strength: Unit
+    """From .6 on the two cannot both be right; below they may."""
+    kind: str
+    """What differs: `opposite:` with the pair of opposites, `number:` with what is counted, `negation`, `name` and others."""
+    words_first: str
+    """The deciding words of an answer in the first cluster, for operators; empty for others."""
+    words_second: str
+
+
 class PromptExplanation(WireModel):
     """Why a prompt has the pseudo-label it has."""
 
     label: PseudoLabel
     answers: list[AnswerFate]
+    contests: list[Contest] = []
+    """The strongest difference between every two clusters that contradict one another."""
 
 
 def pseudo_labels_digest(labels: Iterable[PseudoLabel]) -> str:

@@ -86,6 +86,9 @@ def create(
     half_life_rounds: Annotated[
         float, typer.Option(help="Rounds after which half of a reputation is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
+    contradictions: Annotated[
+        str, typer.Option(help="What keeps contradictory answers apart: words (English) or none.")
+    ] = _NEW.policy.contradictions,
     calibration: Annotated[
         Path | None,
         typer.Option(help="File of `evaluate-labels --calibrate`; publishes estimated probabilities.", metavar="FILE"),
@@ -131,6 +134,7 @@ def create(
             "reliability": reliability,
             "length_penalty": length_penalty,
             "half_life_rounds": half_life_rounds,
+            "contradictions": contradictions,
             "calibration": calibrated,
         },
     }

@@ -62,6 +62,11 @@ def why(
             (i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)
         ]
         print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
+        if found.contests:
+            contests = [
+                (each.first, each.second, each.kind, each.words_first, each.words_second) for each in found.contests
+            ]
+            print_table(("cluster", "and", "differ in", "one says", "the other"), contests, empty="")
         print_table(
             ("participant", "sample", "cluster", "similarity", "", "answer"),
             [_row(each) for each in found.answers],

@@ -36,6 +36,19 @@ class Label:
     clusters: tuple[ClusterShare, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterContest:
+    """Two clusters that say different things, and the words that tell; `core.contradictions` finds them."""
+
+    first: int
+    """Index into the label's clusters, and of the other one; `first < second`."""
+    second: int
+    strength: float
+    kind: str
+    words_first: str
+    words_second: str
+
+
 @dataclass(frozen=True, slots=True)
 class LabelPage:
     """Pseudo-labels in the order of `prompt_id`."""
@@ -100,6 +113,8 @@ class Explanation:
     """Those that the caller may see."""
     texts: Mapping[tuple[str, int], str] = field(default_factory=dict)
     """By participant and sample, for operators."""
+    contests: tuple[ClusterContest, ...] = ()
+    """The deciding words are empty for others than operators."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ AGGREGATION_FAILED = "aggregation_failed"
 ENCODER_CHANGED = "encoder_changed"
 ENCODER_UNAVAILABLE = "encoder_unavailable"
 CLUSTERER_RETIRED = "clusterer_retired"
+CONTRADICTIONS_CHANGED = "contradictions_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class RoundFailure:
     """Why a round failed."""
 
     code: str
-    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable` or `clusterer_retired`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable`, `clusterer_retired` or
+    `contradictions_changed`."""
     detail: str
     """Fit for every member of the federation."""
 

@@ -75,7 +75,8 @@ def participant(record: Participant) -> wire.Participant:
 
 def explanation(record: Explanation) -> wire.PromptExplanation:
     fates = [_fate(fate, record.texts.get((fate.participant, fate.sample))) for fate in record.answers]
-    return wire.PromptExplanation(label=to_wire(wire.PseudoLabel, record.label), answers=fates)
+    contests = [to_wire(wire.Contest, each) for each in record.contests]
+    return wire.PromptExplanation(label=to_wire(wire.PseudoLabel, record.label), answers=fates, contests=contests)
 
 
 def _fate(fate: AnswerFate, text: str | None) -> wire.AnswerFate:

@@ -13,6 +13,7 @@ import structlog
 from client_kit.vocabulary import EventKind, RoundState
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.records import Pool
 from consensus_server.core.errors import (
     AggregationRefused,
     AggregationStopped,
@@ -33,6 +34,7 @@ from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
+from consensus_server.service.contradictions import require_contradictions, with_findings
 from consensus_server.service.deciding import (
     Embedded,
     RoundLabels,
@@ -193,6 +195,7 @@ class Aggregation:
         if federation.undecidable:
             raise AggregationRefused(federation.undecidable, CLUSTERER_RETIRED)
         self._check_encoder(federation)
+        require_contradictions(federation)
         policy = federation.terms.policy
         with self._store.reading() as tx:
             exempt = frozenset(tx.appeals.exemptions(federation))
@@ -204,6 +207,7 @@ class Aggregation:
             material,
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
         )
+        pools = [_alive(pool, heartbeat) for pool in with_findings(pools, policy)]
         decided = decide_round(pools, policy, self._neighbours, material.earlier)
         labelled = label_round(pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
@@ -313,6 +317,12 @@ class Aggregation:
 
     def _lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)
+
+
+def _alive(pool: Pool, heartbeat: Heartbeat) -> Pool:
+    """The pool, once the lease is known to be held."""
+    heartbeat.check()
+    return pool
 
 
 def _public_failure(error: EncodingFailed) -> tuple[str, str]:

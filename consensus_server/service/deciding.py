@@ -16,7 +16,7 @@ from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.trust import BETA
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.core.federations import Prompt
-from consensus_server.core.labels import AnswerFate, ClusterShare, Counts, Label, SupportRow
+from consensus_server.core.labels import AnswerFate, ClusterContest, ClusterShare, Counts, Label, SupportRow
 from consensus_server.core.reliability import Reliability, reputation_of, row_of
 from consensus_server.ports import LabelRecord, PooledAnswer
 from consensus_server.service.label_lines import label_line, lines_digest
@@ -109,8 +109,10 @@ def label_round(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -
     pairs = list(zip(pools, decided.decisions, strict=True))
     labels = tuple(_label(pool, decision, confidence_method(policy)) for pool, decision in pairs)
     lines = [label_line(label) for label in labels]
-    fates = (_fates(pool, decision) for pool, decision in pairs)
-    records = tuple(LabelRecord(*row) for row in zip((pool.prompt_id for pool in pools), lines, fates, strict=True))
+    records = tuple(
+        LabelRecord(pool.prompt_id, line, _fates(pool, decision), _contests(decision))
+        for (pool, decision), line in zip(pairs, lines, strict=True)
+    )
     trusts = policy.reliability and rule_named(policy.rule).round_wide
     rows = (row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0) for each in decided.participants)
     return RoundLabels(labels, records, lines_digest(lines), tuple(rows))
@@ -167,6 +169,20 @@ def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
             chosen=i == decision.pick,
         )
         for i in range(len(pool.texts))
+    )
+
+
+def _contests(decision: Decision) -> tuple[ClusterContest, ...]:
+    return tuple(
+        ClusterContest(
+            first=each.first,
+            second=each.second,
+            strength=each.finding.strength,
+            kind=each.finding.kind,
+            words_first=each.finding.words_first,
+            words_second=each.finding.words_second,
+        )
+        for each in decision.contests
     )
 
 

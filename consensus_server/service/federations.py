@@ -1,6 +1,7 @@
 """Federations: agreed on once, never changed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from consensus_server.core import consensus
 from consensus_server.core.consensus.records import Policy
@@ -10,6 +11,7 @@ from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
 from consensus_server.ports import Clock, EncoderIdentity, Store
 from consensus_server.service.access import Caller, federation_for, require_server_operator
+from consensus_server.service.contradictions import pinned
 from consensus_server.service.prompt_sets import manifest_for
 
 MAX_QUORUM = 1_000_000
@@ -33,6 +35,7 @@ class Federations:
         """
         require_server_operator(caller)
         check_policy(terms.policy)
+        terms = replace(terms, policy=pinned(terms.policy))
         check_terms(terms)
         if terms.parameters is not None:
             check_plan(terms.parameters)

@@ -14,9 +14,10 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
-from consensus_server.core.labels import AnswerFate, Label
+from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
+from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits, fan_out
 
@@ -77,6 +78,7 @@ class Choice:
     fates: tuple[AnswerFate, ...]
     chosen: Reply | None
     """None for an abstention."""
+    contests: tuple[ClusterContest, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +219,9 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
         PooledAnswer(ANSWER, name, 0, reply.text, content_digest(reply.text)) for name, reply in replies.items()
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
-    pools = build_pools(material, embedded)
+    pools = list(with_findings(build_pools(material, embedded), panel.policy))
     labelled = label_round(pools, decide_round(pools, panel.policy), panel.policy)
-    fates = labelled.records[0].fates
+    record = labelled.records[0]
+    fates = record.fates
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
-    return Choice(labelled.labels[0], fates, chosen)
+    return Choice(labelled.labels[0], fates, chosen, record.contests)

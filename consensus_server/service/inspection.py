@@ -14,6 +14,7 @@ from consensus_server.core.maps import MapPoint, PoolMap, principal_plane
 from consensus_server.core.what_if import WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
 from consensus_server.service.access import OPERATORS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.contradictions import pinned, with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.federations import check_policy
 from consensus_server.service.label_lines import read_label
@@ -86,6 +87,7 @@ class Inspection:
         UnknownRule, and VectorsMissing where the policy guards and the round did not.
         """
         check_policy(policy)
+        policy = pinned(policy)
         round_ = published_round(self._store, self._clock, caller, federation, number, roles=OPERATORS)
         with self._store.reading() as tx:
             home = federation_for(tx, caller, federation, OPERATORS)
@@ -95,7 +97,7 @@ class Inspection:
             exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
             material = load_material(tx, home, round_, policy, exempt)
             lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
-        pools = build_pools(material, self._embedded(material, card, policy))
+        pools = list(with_findings(build_pools(material, self._embedded(material, card, policy)), policy))
         labelled = label_round(pools, decide_round(pools, policy, earlier=material.earlier), policy)
         before = [read_label(line) for _, line in lines]
         return compare(policy, (card.labels, labelled.digest), before, labelled.labels, MOST_CHANGES)

@@ -1,11 +1,12 @@
 """What a published round gives back."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from client_kit.vocabulary import Role
 from consensus_server.core.errors import Forbidden
 from consensus_server.core.federations import Federation
-from consensus_server.core.labels import Explanation, LabelPage, RoundCard
+from consensus_server.core.labels import ClusterContest, Explanation, LabelPage, RoundCard
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
@@ -72,7 +73,7 @@ class PseudoLabels:
         if record is None:
             raise unknown_prompt(federation, prompt_id)
         seen = tuple(fate for fate in record.fates if may_see(caller, fate.participant))
-        return Explanation(read_label(record.line), seen, texts)
+        return Explanation(read_label(record.line), seen, texts, _told(record.contests, caller))
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
         """What made the round. Every member may read it. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""
@@ -85,6 +86,13 @@ class PseudoLabels:
 
     def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
         return published_round(self._store, self._clock, caller, federation, number, roles=roles)
+
+
+def _told(contests: tuple[ClusterContest, ...], caller: Caller) -> tuple[ClusterContest, ...]:
+    """Words of answers are told to operators, who see the answers; others learn which clusters differ, and in what."""
+    if caller.role is Role.OPERATOR:
+        return contests
+    return tuple(replace(each, words_first="", words_second="") for each in contests)
 
 
 def _check_contribution(tx: Transaction, caller: Caller, federation: Federation, round_: Round) -> None:

@@ -17,6 +17,7 @@ from consensus_server.core.lifecycle import (
 from consensus_server.core.rounds import Event, Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
+from consensus_server.service.contradictions import contradictions_changed
 from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
 
 NEW_FEDERATION = (
@@ -122,8 +123,8 @@ def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime
 
 
 def _require_decidable(federation: Federation) -> None:
-    if federation.undecidable:
-        raise UnknownRule(federation.undecidable, remedy=NEW_FEDERATION)
+    if why := federation.undecidable or contradictions_changed(federation):
+        raise UnknownRule(why, remedy=NEW_FEDERATION)
 
 
 def _require_repeatable(tx: Transaction, federation: Federation, round_: Round) -> None:

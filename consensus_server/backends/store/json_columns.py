@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BeforeValidator, TypeAdapter
 
 from consensus_server.core.federations import Manifest, Terms
-from consensus_server.core.labels import AnswerFate, RoundCard
+from consensus_server.core.labels import AnswerFate, ClusterContest, RoundCard
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull
 from consensus_server.core.rounds import Round
@@ -32,11 +32,18 @@ def _with_its_clusterer(card: Any) -> Any:  # noqa: ANN401 - whatever the column
     return card if clusterer == "average_linkage" else {**card, "retired_clusterer": clusterer}
 
 
+def _of_a_card(card: Any) -> Any:  # noqa: ANN401 - whatever the column holds
+    """Version 0.1.0 looked for no contradictions; what was published is not rewritten."""
+    card["policy"].setdefault("contradictions", "none")
+    return _with_its_clusterer(card)
+
+
 MANIFEST = JsonColumn(TypeAdapter(Manifest))
 TERMS = JsonColumn(TypeAdapter(Terms))
 ROUND = JsonColumn(TypeAdapter(Round))
 FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
+CONTESTS = JsonColumn(TypeAdapter(tuple[ClusterContest, ...]))
 ENDPOINT = JsonColumn(TypeAdapter(Endpoint))
 PULL = JsonColumn(TypeAdapter(Pull))
 PRIVACY = JsonColumn(TypeAdapter(PrivacyStatement))
-CARD = JsonColumn(TypeAdapter(Annotated[RoundCard, BeforeValidator(_with_its_clusterer)]))
+CARD = JsonColumn(TypeAdapter(Annotated[RoundCard, BeforeValidator(_of_a_card)]))

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, and_, insert, select
 
 from consensus_server.backends.store.engine import insert_unless_held
-from consensus_server.backends.store.json_columns import CARD, FATES
+from consensus_server.backends.store.json_columns import CARD, CONTESTS, FATES
 from consensus_server.backends.store.schema import federations, labels, participants, round_cards, rounds, traffic
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.rounds import Round
@@ -25,6 +25,7 @@ class SqlLabels:
                 "prompt_id": record.prompt_id,
                 "line": record.line,
                 "fates": FATES.write(record.fates),
+                "contests": CONTESTS.write(record.contests) if record.contests else None,
             }
             for record in records
         ]
@@ -40,11 +41,14 @@ class SqlLabels:
         return tuple((prompt_id, line) for prompt_id, line in rows)
 
     def get(self, round_: Round, prompt_id: str) -> LabelRecord | None:
-        query = select(labels.c.line, labels.c.fates).where(
+        query = select(labels.c.line, labels.c.fates, labels.c.contests).where(
             labels.c.round_id == round_.id, labels.c.prompt_id == prompt_id
         )
         row = self._connection.execute(query).one_or_none()
-        return None if row is None else LabelRecord(prompt_id, row.line, FATES.read(row.fates))
+        if row is None:
+            return None
+        contests = CONTESTS.read(row.contests) if row.contests else ()
+        return LabelRecord(prompt_id, row.line, FATES.read(row.fates), contests)
 
     def fates(self, round_: Round, *, after: str, limit: int) -> tuple[tuple[str, tuple[AnswerFate, ...]], ...]:
         query = select(labels.c.prompt_id, labels.c.fates).where(

@@ -5,53 +5,22 @@ with it. (Its share is 1, and a score read off the share would call the weakest 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64
 from scipy.special import entr
 
 from consensus_server.core.consensus.answers.centrality import mean_cosine
-from consensus_server.core.consensus.answers.tally import Tally
+from consensus_server.core.consensus.contested import most_confidence
 from consensus_server.core.consensus.errors import UnknownConfidence
+from consensus_server.core.consensus.picked import Picked
 from consensus_server.core.consensus.records import Calibration
 from consensus_server.core.consensus.rounding import settled
-from consensus_server.core.consensus.rules import Ballot
 
 TRUST: Final = 0.2
 """Cosine that one unit of reliability is worth in `trusted_similarity`; chosen by cross-validation over prompts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """Pools with their picks: what a confidence score sees."""
-
-    ballot: Ballot
-    tally: Tally
-    picks: Int64[np.ndarray, " pools"]
-    """Row of each pool's pick."""
-    long: Bool[np.ndarray, " pools"]
-    """Which pools are long and compared by meaning."""
-
-    @property
-    def labels(self) -> Int64[np.ndarray, " pools"]:
-        """Cluster of each pool's pick."""
-        labels: Int64[np.ndarray, " pools"] = self.ballot.clusters[self.picks]
-        return labels
-
-    @property
-    def shares(self) -> Float64[np.ndarray, " pools"]:
-        """Part of all votes that the pick's cluster has, 0..1."""
-        shares: Float64[np.ndarray, " pools"] = self.tally.cluster_votes[self.labels] / self.tally.pool_votes
-        return shares
-
-    @property
-    def support(self) -> Float64[np.ndarray, " pools"]:
-        """Votes of the participants present in the pick's cluster."""
-        support: Float64[np.ndarray, " pools"] = self.tally.support[self.labels]
-        return support
 
 
 Confidence = Callable[[Picked], Float64[np.ndarray, " pools"]]
@@ -150,11 +119,12 @@ def confidence_named(name: str) -> Confidence:
 
 
 def confidences(picked: Picked, score: Confidence) -> Float64[np.ndarray, " pools"]:
-    """The score of each pool's pick, settled, 0..1; 0 for a pool of one participant."""
+    """The score of each pool's pick, settled, 0..1, and no more than contradictions leave; 0 for a pool of one participant."""
     answers = picked.ballot.answers
     _, first = np.unique(answers.contributor, return_index=True)
     participants = np.bincount(answers.pool[first], minlength=len(answers.prompt_ids))
-    return np.where(participants > 1, settled(np.clip(score(picked), 0, 1)), 0.0)
+    scores = np.minimum(settled(np.clip(score(picked), 0, 1)), most_confidence(picked))
+    return np.where(participants > 1, scores, 0.0)
 
 
 def calibrated(scores: Float64[np.ndarray, " pools"], calibration: Calibration | None) -> Float64[np.ndarray, " pools"]:

@@ -11,7 +11,7 @@ outside it, and then have less support. A tie for the dominant cluster is the po
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -21,9 +21,11 @@ from consensus_server.core.consensus.answers.gates import Rejection
 from consensus_server.core.consensus.answers.similarity import row_cosines
 from consensus_server.core.consensus.answers.table import Answers, in_blocks, read
 from consensus_server.core.consensus.answers.tally import Tally, tally
-from consensus_server.core.consensus.confidence import Picked, calibrated, confidence_named, confidences
+from consensus_server.core.consensus.confidence import calibrated, confidence_named, confidences
+from consensus_server.core.consensus.contested import contesting_votes, contests, most_confidence
 from consensus_server.core.consensus.meaning.equivalences import Grouping, check_equivalence, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours, Neighbours
+from consensus_server.core.consensus.picked import Picked
 from consensus_server.core.consensus.records import Cluster, Decision, Policy, Pool, Reading
 from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.judging import Verdict, judge_round, require_openings
@@ -86,7 +88,7 @@ def decide_round(
         grouping = group(some, policy, neighbours or BlockedNeighbours(), instead=rule.equivalence)
         picked = pick(some, grouping, verdict.votes[rows], verdict.standing.at(rows), policy)
         for i, decision in _written(picked, policy, rejected):
-            decisions[i] = decision
+            decisions[i] = replace(decision, contests=contests(pools[i], decision.clusters))
     return RoundDecision(decisions, participants)
 
 
@@ -123,10 +125,11 @@ def abstentions(picked: Picked, policy: Policy) -> list[str | None]:
         [
             picked.ballot.answers.sizes == 1,
             picked.tally.tied,
+            contesting_votes(picked) >= picked.tally.cluster_votes[picked.labels],
             picked.support < policy.minimum_support - 0.5,  # half a vote of slack: redundancy may cost that much
             _uncertain(picked, policy),
         ],
-        ["single_answer", "tie", "low_support", "low_confidence"],
+        ["single_answer", "tie", "contested", "low_support", "low_confidence"],
         default="",
     )
     return [reason or None for reason in reasons.tolist()]
@@ -178,7 +181,7 @@ def _written(
     answers = picked.ballot.answers
     reasons = abstentions(picked, policy)
     scores = confidences(picked, confidence_named(policy.confidence))
-    confidence = calibrated(scores, policy.calibration).tolist()
+    confidence = np.minimum(calibrated(scores, policy.calibration), most_confidence(picked)).tolist()
     support, shares = picked.support.tolist(), settled(picked.shares).tolist()
     picks, places = answers.places[picked.picks].tolist(), answers.places.tolist()
     cosine = row_cosines(answers.unit, answers.unit[picked.picks][answers.pool]).tolist()

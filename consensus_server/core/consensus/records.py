@@ -6,6 +6,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
+from consensus_server.core.contradictions.findings import Finding
+
 SEMANTIC: Final = "semantic"
 """Name of the equivalence that compares what answers mean; all others compare a key of each answer."""
 
@@ -51,6 +53,8 @@ class Policy:
     """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `round.standing`."""
     half_life_rounds: float = 2.0
     """Rounds after which half of a participant's reputation is left; 0: each round begins anew."""
+    contradictions: str = "words"
+    """What tells contradictory answers apart: `none`, a name, or in a federation's policy the identity of what it began with."""
     calibration: Calibration | None = None
     """Makes an estimated probability of the confidence score; None: the score is published as it is."""
 
@@ -75,6 +79,8 @@ class Pool:
     """Vector of the prompt's opening; gates need it. Zeros where the encoder saw nothing."""
     openings: Float32[np.ndarray, "answers dimension"] | None = None
     """Vectors of the answers' openings, what fits into the encoder's first window; gates need them."""
+    findings: tuple[Finding, ...] = ()
+    """Which answers contradict one another, by places in this pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,17 @@ class Cluster:
     votes: float
     share: float
     """Its part of all votes, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Two clusters that say different things, and the words that tell."""
+
+    first: int
+    """Index of one cluster, and of the other; `first < second`."""
+    second: int
+    finding: Finding
+    """The strongest between their answers; its first answer is one of the first cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +137,5 @@ class Decision:
     """What was measured of those that a gate of the round rejected, by index in the pool."""
     similarity: tuple[float, ...] = ()
     """Cosine of each answer to the chosen one, -1..1; 0 for one that was not admitted; empty for an abstention."""
+    contests: tuple[Contest, ...] = ()
+    """What was found between the clusters."""

@@ -10,7 +10,7 @@ class Finding(NamedTuple):
     """Why two answers of a pool do not say the same."""
 
     first: int
-    """Place of one answer in the pool, and of the other; `first < second`."""
+    """Place of one answer in the pool, and of the other."""
     second: int
     strength: float
     """0..1; see `HARD`."""
@@ -23,3 +23,7 @@ class Finding(NamedTuple):
     @property
     def hard(self) -> bool:
         return self.strength >= HARD
+
+    def turned(self) -> "Finding":
+        """The same with the other answer first."""
+        return Finding(self.second, self.first, self.strength, self.kind, self.words_second, self.words_first)

@@ -50,6 +50,20 @@ class ClusterTold(AnswerModel):
     """Its part of all votes, 0..1."""
 
 
+class ContestTold(AnswerModel):
+    """Two meanings that contradict one another."""
+
+    clusters: tuple[int, int]
+    """Indices into `clusters`."""
+    votes: tuple[float, float]
+    words: tuple[str, str]
+    """The deciding words of an answer of each."""
+    kind: str
+    """What differs; docs/contradictions.md has the kinds."""
+    strength: float
+    """From .6 on the two cannot both be right; below they may."""
+
+
 class ChoiceTold(AnswerModel):
     """How one choice was decided; the words are those of a round's pseudo-label."""
 
@@ -64,6 +78,8 @@ class ChoiceTold(AnswerModel):
     share: float
     clusters: list[ClusterTold]
     """Most votes first."""
+    contested: list[ContestTold]
+    """The strongest difference between every two clusters that contradict one another."""
     upstreams: list[UpstreamTold]
 
 
@@ -88,6 +104,7 @@ class ConsensusTold(AnswerModel):
     confidence_method: str
     support: float
     share: float
+    contested: list[ContestTold]
     choices: list[ChoiceTold]
     timings: TimingsTold
 

@@ -5,13 +5,14 @@ from typing import Literal
 
 from client_kit.vocabulary import WHY_ABSTAINED, Abstention
 from consensus_server.core.inference import UpstreamRequest
-from consensus_server.core.labels import AnswerFate
+from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.http_api.openai_compat.answers import (
     AssistantMessage,
     ChatChoice,
     ChoiceTold,
     ClusterTold,
     ConsensusTold,
+    ContestTold,
     TextChoice,
     TimingsTold,
     TokenUsage,
@@ -37,6 +38,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, *, answers: bool) -> 
         confidence_method=first.confidence_method,
         support=first.support,
         share=first.share,
+        contested=first.contested,
         choices=choices,
         timings=TimingsTold(
             waiting_seconds=round(consensus.waiting_seconds, 6),
@@ -103,9 +105,20 @@ def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answer
             )
             for place, cluster in enumerate(label.clusters)
         ],
+        contested=[_describe_contest(each, label) for each in choice.contests],
         upstreams=describe_upstreams(
             (each for each in consensus.asked if each.sample == index), fates, answers=answers
         ),
+    )
+
+
+def _describe_contest(contest: ClusterContest, label: Label) -> ContestTold:
+    return ContestTold(
+        clusters=(contest.first, contest.second),
+        votes=(label.clusters[contest.first].votes, label.clusters[contest.second].votes),
+        words=(contest.words_first, contest.words_second),
+        kind=contest.kind,
+        strength=contest.strength,
     )
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
+from consensus_server.core.consensus.answers.conflicts import Conflicts, conflicts
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.records import Pool
@@ -44,6 +45,8 @@ class Answers:
     """As stored."""
     unit: Float64[np.ndarray, "answers dimension"]
     """The vectors at length 1, on the grid of `similarity.unit_vectors`."""
+    conflicts: Conflicts
+    """Which answers contradict one another."""
 
     @cached_property
     def starts(self) -> Int64[np.ndarray, " pools"]:
@@ -83,6 +86,7 @@ class Answers:
             texts=chosen(self.texts, rows),
             vectors=self.vectors[rows],
             unit=self.unit[rows],
+            conflicts=self.conflicts.at(rows),
         )
 
 
@@ -142,6 +146,19 @@ def read(pools: Sequence[Pool]) -> Answers:
         texts=tuple(pools[i].texts[place] for i, place in rows),
         vectors=vectors,
         unit=unit_vectors(vectors),
+        conflicts=_conflicts(pools, rows),
+    )
+
+
+def _conflicts(pools: Sequence[Pool], rows: Sequence[tuple[int, int]]) -> Conflicts:
+    """What was found in the pools, by row. rows: (pool, place) of each."""
+    row_of = {at: row for row, at in enumerate(rows)}
+    found = [(i, finding) for i, pool in enumerate(pools) for finding in pool.findings]
+    return conflicts(
+        np.array([row_of[i, each.first] for i, each in found], dtype=np.int64),
+        np.array([row_of[i, each.second] for i, each in found], dtype=np.int64),
+        np.array([each.strength for _, each in found], dtype=np.float64),
+        len(rows),
     )
 
 

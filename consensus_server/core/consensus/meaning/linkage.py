@@ -3,14 +3,15 @@
 Up to `FULL_MATRIX_ANSWERS` a pool is clustered by average linkage on its full cosine matrix, all pools of one size
 together. Beyond, the matrix would not fit, and the clusters are the connected components of the graph that joins
 answers within the distance. That is single linkage: a chain of close answers becomes one cluster even where its ends
-lie further apart than the distance, so clusters are never finer than those of average linkage cut there would be.
+lie further apart than the distance, so clusters are never finer than those of average linkage cut there would be. Nobody
+looks for contradictions in pools of that size, and none is heeded.
 """
 
 from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -49,22 +50,30 @@ class _Merging:
 
     sums: Float64[np.ndarray, "pools size size"]
     """Sum of the cosines between two clusters, in millionths: whole numbers, so never rounded."""
+    against: Float64[np.ndarray, "pools size size"]
+    """Pairs of answers of two clusters that contradict one another."""
     counts: Float64[np.ndarray, "pools size"]
-    """Answers in each cluster."""
+    """Answers in each cluster; 0 in one that is gone."""
     means: Float64[np.ndarray, "pools size size"]
-    """`sums` over the number of pairs; -inf from a cluster to itself and to one that is gone."""
+    """`sums` over the number of pairs; -inf where two clusters may not merge: a cluster with itself or with one that is gone,
+    and where at least half of the pairs contradict."""
 
 
 def average_linkage(
-    cosine: Float64[np.ndarray, "pools size size"], similarity: Float64[np.ndarray, " pools"]
+    cosine: Float64[np.ndarray, "pools size size"],
+    similarity: Float64[np.ndarray, " pools"],
+    contradict: Bool[np.ndarray, "pools size size"] | None = None,
 ) -> Int64[np.ndarray, "pools size"]:
     """Cluster of each answer, named by its first member; merges go on while the mean cosine is at least `similarity`.
 
     The Lance-Williams update of average linkage (UPGMA), kept as sums: the similarity of two clusters is the sum of
     the cosines between them over the number of pairs, and a merge adds sums. Cosines enter as whole millionths, so
     sums are exact and equal means are equal numbers; among them the pair with the first members wins.
+
+    Two clusters do not merge while at least half of the pairs between them contradict. (Forbidding a merge for any one pair
+    that does costs three times as many labels, and separates no better: docs/contradictions.md.)
     """
-    merging = _begin(cosine)
+    merging = _begin(cosine, np.zeros(cosine.shape, dtype=bool) if contradict is None else contradict)
     threshold = np.rint(similarity * 10**DECIMALS)
     labels = np.tile(np.arange(cosine.shape[1]), (len(cosine), 1))
     for _ in range(cosine.shape[1] - 1):
@@ -76,13 +85,13 @@ def average_linkage(
     return labels
 
 
-def _begin(cosine: Float64[np.ndarray, "pools size size"]) -> _Merging:
+def _begin(cosine: Float64[np.ndarray, "pools size size"], contradict: Bool[np.ndarray, "pools size size"]) -> _Merging:
     """Every answer a cluster of its own."""
     sums = np.rint(cosine * 10**DECIMALS)
-    means = sums.copy()
+    means = np.where(contradict, -np.inf, sums)
     everyone = np.arange(means.shape[1])
     means[:, everyone, everyone] = -np.inf
-    return _Merging(sums, np.ones(cosine.shape[:2]), means)
+    return _Merging(sums, contradict.astype(np.float64), np.ones(cosine.shape[:2]), means)
 
 
 def _closest(
@@ -104,14 +113,27 @@ def _merge(
     gone: Int64[np.ndarray, " merging"],
 ) -> None:
     """Add cluster `gone` to cluster `kept` in each of `pools`, in place."""
-    sums, counts, means = merging.sums, merging.counts, merging.means
-    joined = sums[pools, kept] + sums[pools, gone]
-    sums[pools, kept], sums[pools, :, kept] = joined, joined
+    counts, means = merging.counts, merging.means
+    joined, against = (_joined(table, pools, kept, gone) for table in (merging.sums, merging.against))
     counts[pools, kept] += counts[pools, gone]
+    counts[pools, gone] = 0
     means[pools, gone], means[pools, :, gone] = -np.inf, -np.inf
-    alive = np.isfinite(means[pools, kept])
-    mean = np.where(alive, joined / (counts[pools, kept, None] * counts[pools]), -np.inf)
+    possible = counts[pools, kept, None] * counts[pools]
+    may_merge = (2 * against < possible) & (np.arange(means.shape[1]) != kept[:, None])
+    mean = np.where(may_merge, joined / np.maximum(possible, 1), -np.inf)
     means[pools, kept], means[pools, :, kept] = mean, mean
+
+
+def _joined(
+    table: Float64[np.ndarray, "pools size size"],
+    pools: Int64[np.ndarray, " merging"],
+    kept: Int64[np.ndarray, " merging"],
+    gone: Int64[np.ndarray, " merging"],
+) -> Float64[np.ndarray, "merging size"]:
+    """The sums of `gone` added to those of `kept`, in place; the new sums."""
+    joined: Float64[np.ndarray, "merging size"] = table[pools, kept] + table[pools, gone]
+    table[pools, kept], table[pools, :, kept] = joined, joined
+    return joined
 
 
 def components(pairs: Int64[np.ndarray, "pairs 2"], size: int) -> Int64[np.ndarray, " size"]:
@@ -133,7 +155,7 @@ def semantic_clusters(
         pools = np.flatnonzero(answers.sizes == size)
         rows = answers.starts[pools][:, None] + np.arange(size)
         if size <= FULL_MATRIX_ANSWERS:
-            clusters[rows] = _linked(answers.unit, rows, similarity[pools])
+            clusters[rows] = _linked(answers, rows, similarity[pools])
             continue
         for pool, own in zip(pools.tolist(), rows, strict=True):
             clusters[own] = connected_clusters(answers, own, float(similarity[pool]), neighbours)
@@ -141,14 +163,17 @@ def semantic_clusters(
 
 
 def _linked(
-    unit: Float64[np.ndarray, "answers dimension"],
-    rows: Int64[np.ndarray, "pools size"],
-    similarity: Float64[np.ndarray, " pools"],
+    answers: Answers, rows: Int64[np.ndarray, "pools size"], similarity: Float64[np.ndarray, " pools"]
 ) -> Int64[np.ndarray, "pools size"]:
-    """Average linkage of the pools whose answers stand in `rows` of `unit`."""
+    """Average linkage of the pools whose answers stand in `rows`."""
     step = max(1, _BLOCK_VALUES // rows.shape[1] ** 2)
     parts = [slice(first, first + step) for first in range(0, len(rows), step)]
-    labels = [average_linkage(cosines(unit[rows[part]]), similarity[part]) for part in parts]
+    labels = [
+        average_linkage(
+            cosines(answers.unit[rows[part]]), similarity[part], answers.conflicts.hard_matrices(rows[part])
+        )
+        for part in parts
+    ]
     return np.take_along_axis(rows, np.concatenate(labels), axis=1)
 
 

@@ -53,6 +53,8 @@ class Measures:
     """How far the first says what the second does, by the information of its words, 0..1; 1 for an answer with itself."""
     opening_cosine: Float64[np.ndarray, " opening_pairs"]
     """Cosine of the openings of two answers, -1..1. Empty where the policy does not guard."""
+    contradict: Bool[np.ndarray, " pairs"]
+    """Whether two answers cannot both be right."""
     for_gates: GateMeasures | None
     """None where the policy does not guard."""
 
@@ -113,6 +115,7 @@ def measure(
         f1=f1,
         coverage=coverage,
         opening_cosine=opening_cosine,
+        contradict=answers.conflicts.hard_pairs(pairs),
         for_gates=for_gates,
     )
 
@@ -129,6 +132,7 @@ def measure_unpaired(answers: Answers, policy: Policy, for_gates: GateMeasures) 
         f1=_NO_PAIRS,
         coverage=_NO_PAIRS,
         opening_cosine=_NO_PAIRS,
+        contradict=np.zeros(0, dtype=bool),
         for_gates=for_gates,
     )
 

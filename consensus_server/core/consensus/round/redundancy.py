@@ -46,8 +46,8 @@ def comparable(measures: Measures) -> Bool[np.ndarray, " answers"]:
 def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Float64[np.ndarray, " pairs"]:
     """How far the answers of each pair count as one, 0..1; 1 for the samples of one participant.
 
-    max(ramp(F1), [cosine of openings >= .985]) of two comparable answers, or the redundancy of their participants over
-    the round, whichever is more; 0 where one is not admitted. Without guards only a participant's own answers count.
+    max(ramp(F1), [cosine of openings >= .985]) of two comparable answers that do not contradict one another, or the redundancy
+    of their participants over the round, whichever is more; 0 where one is not admitted. Without guards only a participant's own answers count.
     """
     own: Float64[np.ndarray, " pairs"] = measures.same_participant
     if measures.for_gates is None:
@@ -56,7 +56,7 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
     both = admitted[pairs.left] & admitted[pairs.right]
     candidates = comparable(measures)
     compared = both & candidates[pairs.left] & candidates[pairs.right]
-    copies = np.where(compared, _same_text(measures.f1, measures.opening_cosine), 0)
+    copies = np.where(compared & ~measures.contradict, _same_text(measures.f1, measures.opening_cosine), 0)
     alike = np.where(both, _participants_alike(measures, compared), 0)
     most: Float64[np.ndarray, " pairs"] = np.maximum(np.maximum(copies, alike), own)
     return most

@@ -1,0 +1,73 @@
+"""Which answers of a pool contradict one another: asked of the adapter that a policy names, before the pool is decided."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+
+from consensus_server.core.consensus.records import SEMANTIC, Policy, Pool
+from consensus_server.core.contradictions.words import WordContradictions
+from consensus_server.core.errors import AggregationRefused, Fault, UnknownRule
+from consensus_server.core.federations import Federation
+from consensus_server.core.lifecycle import CONTRADICTIONS_CHANGED
+from consensus_server.ports import Contradictions
+
+NONE: Final = "none"
+"""Name of a policy's choice to look for no contradictions."""
+
+MOST_TEXTS: Final = 128
+"""Distinct answers of a pool beyond which nobody looks: every two are compared, and that many take some seconds."""
+
+ADAPTERS: Final[Mapping[str, Contradictions]] = MappingProxyType({"words": WordContradictions()})
+"""By the name that a policy gives."""
+
+
+def pinned(policy: Policy) -> Policy:
+    """The policy with the identity of what compares answers in place of its name. Raises UnknownRule for an unknown one."""
+    if policy.contradictions in ADAPTERS:
+        return replace(policy, contradictions=ADAPTERS[policy.contradictions].identity)
+    if policy.contradictions != NONE and _adapter(policy) is None:
+        raise UnknownRule(*_unknown(policy))
+    return policy
+
+
+def _unknown(policy: Policy) -> tuple[str, list[Fault]]:
+    known = ", ".join(sorted({NONE, *ADAPTERS}))
+    fault = Fault("policy.contradictions", f"there is no {policy.contradictions!r}; known are {known}.")
+    return f"{fault.where}: {fault.message}", [fault]
+
+
+def _adapter(policy: Policy) -> Contradictions | None:
+    return next((each for each in ADAPTERS.values() if each.identity == policy.contradictions), None)
+
+
+def contradictions_changed(federation: Federation) -> str | None:
+    """Why this server cannot compare answers as a federation agreed to; None where it can. Fit for every member."""
+    policy = federation.terms.policy
+    if policy.contradictions == NONE or _adapter(policy) is not None:
+        return None
+    here = ", ".join(sorted(each.identity for each in ADAPTERS.values()))
+    return (
+        f"Federation {federation.name} agreed that contradictions are told by {policy.contradictions!r}, and this server has "
+        f"{here}: the same answers might get other labels. What was published stays. The operator runs the version of the server "
+        "that the federation began with, or creates a new federation."
+    )
+
+
+def require_contradictions(federation: Federation) -> None:
+    """Raise AggregationRefused where this server cannot compare answers as the federation agreed to."""
+    if changed := contradictions_changed(federation):
+        raise AggregationRefused(changed, CONTRADICTIONS_CHANGED)
+
+
+def with_findings(pools: Sequence[Pool], policy: Policy) -> Iterator[Pool]:
+    """The pools with what contradicts in them: those compared by meaning, of at most `MOST_TEXTS` distinct answers.
+
+    policy: as `pinned` gives it.
+    """
+    adapter = _adapter(policy)
+    for pool in pools:
+        if adapter is None or pool.equivalence != SEMANTIC or not 1 < len(set(pool.digests)) <= MOST_TEXTS:
+            yield pool
+        else:
+            yield replace(pool, findings=tuple(adapter.between(pool.texts, pool.prompt)))
