@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Reads
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.round.gates import GATES
 from tests.support.rounds import GUARDED, joined, text_of, with_openings
+from tests.support.short_answers import CLOSE, STRANGE, a_pool_about, long_text
+
+quick = settings(max_examples=25, deadline=None)
 
 
 def test_an_answer_far_from_the_prompt_but_near_the_topical_ones_is_on_topic(make_pool):
@@ -39,6 +44,59 @@ def test_each_gate_rejects_by_its_name(make_round):
     for decision in decide(pools, GUARDED):
         assert decision.gates == expected
         assert decision.pick < 4
+
+
+@quick
+@given(honest=st.integers(2, 6), data=st.data(), prompts=st.integers(1, 25))
+def test_short_answers_far_from_the_prompt_stay_whatever_a_minority_writes(make_pool, honest, data, prompts):
+    loud = data.draw(st.integers(0, honest))
+    pools = [
+        a_pool_about(
+            make_pool,
+            f"p{p}",
+            [("Paris.", STRANGE)] * honest + [(long_text(f"echo{p}x{k}y"), CLOSE) for k in range(loud)],
+        )
+        for p in range(prompts)
+    ]
+    for decision in decide(pools, Policy(abstain=False)):
+        assert not set(decision.gates) & set(range(honest))
+        assert decision.clusters[0].votes >= honest or decision.pick >= honest
+
+
+@quick
+@given(sites=st.integers(2, 7), prompts=st.integers(3, 30))
+def test_a_class_label_may_recur_from_prompt_to_prompt(make_pool, sites, prompts):
+    label = "This report is quite normal."
+    pools = [a_pool_about(make_pool, f"p{p}", [(label, CLOSE)] * sites) for p in range(prompts)]
+    for decision in decide(pools, Policy()):
+        assert decision.gates == {}
+        assert decision.support == sites
+
+
+@quick
+@given(
+    honest=st.integers(3, 6), spam=st.sampled_from(["Buy carpets now!", long_text("carpet", "bazaar")]), data=st.data()
+)
+def test_off_topic_spam_is_out_where_most_answer_at_length(make_pool, honest, spam, data):
+    spammers = data.draw(st.integers(1, honest - 1))
+    answers = [(long_text(f"site{k}x"), CLOSE) for k in range(honest)] + [(spam, STRANGE)] * spammers
+    decision = decide([a_pool_about(make_pool, "p", answers)], Policy(abstain=False))[0]
+    assert decision.gates == dict.fromkeys(range(honest, honest + spammers), "off_topic")
+
+
+def test_long_spam_is_out_among_short_answers_that_are_near_the_prompt(make_pool):
+    answers = [("It is Paris.", CLOSE)] * 3 + [(long_text("carpet", "bazaar"), STRANGE)] * 7
+    decision = decide([a_pool_about(make_pool, "p", answers)], Policy())[0]
+    assert set(decision.gates) == set(range(3, 10))
+
+
+@quick
+@given(sites=st.integers(1, 6))
+def test_where_everybody_is_far_from_the_prompt_nobody_is_rejected(make_pool, sites):
+    answers = [(long_text(f"site{k}x"), STRANGE) for k in range(sites)]
+    decision = decide([a_pool_about(make_pool, "p", answers)], Policy(abstain=False))[0]
+    assert decision.gates == {}
+    assert decision.pick is not None
 
 
 @pytest.mark.parametrize("name", GATES)
