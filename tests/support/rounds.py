@@ -42,12 +42,31 @@ def joined(pool, names, texts, vectors):
 
 
 def rearranged(pool, order):
+    """The pool with its answers in another order."""
     columns = ("participants", "samples", "texts", "digests")
     return replace(
         pool,
         vectors=pool.vectors[order],
-        openings=pool.openings[order],
+        openings=None if pool.openings is None else pool.openings[order],
         **{name: tuple(getattr(pool, name)[i] for i in order) for name in columns},
+    )
+
+
+def story(pool, decision):
+    """A decision without indices, so that pools in unlike orders can be compared."""
+
+    def key(i):
+        return pool.digests[i], pool.participants[i], pool.samples[i]
+
+    clusters = [(sorted(key(i) for i in c.members), c.votes, c.share) for c in decision.clusters]
+    return (
+        decision.prompt_id,
+        None if decision.pick is None else key(decision.pick),
+        decision.abstention,
+        (decision.confidence, decision.support, decision.share),
+        clusters,
+        {key(i): (gate, decision.readings.get(i)) for i, gate in decision.gates.items()},
+        {key(i): s for i, s in enumerate(decision.similarity)},
     )
 
 

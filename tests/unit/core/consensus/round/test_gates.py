@@ -99,6 +99,22 @@ def test_where_everybody_is_far_from_the_prompt_nobody_is_rejected(make_pool, si
     assert decision.pick is not None
 
 
+def test_whoever_is_rejected_can_be_told_why(make_pool):
+    """Every gate that a round reports stands in the table, and its sentence takes what was measured."""
+    about, texts = np.eye(4)[0], [long_text(f"site{k}x") for k in range(4)]
+    vectors = [about, about, about, about, about, np.zeros(4), about, np.eye(4)[1], about]
+    added = ["\u200b", "lost", "\x00\x01\ufffd\x1b" * 40, long_text("carpet"), "word " * 3000]
+    pool = with_openings(make_pool(vectors, texts=[*texts, *added]), about)
+    [decision] = decide([pool], GUARDED)
+    expected = ["empty", "not_embeddable", "garbage", "off_topic", "over_long"]
+    assert decision.gates == dict(enumerate(expected, start=4))
+    for place, name in decision.gates.items():
+        reading = decision.readings.get(place)
+        assert (reading is None) is (GATES[name].reads is Reads.ANSWER)
+        figures = {} if reading is None else {"measured": reading.value, "limit": reading.limit}
+        assert GATES[name].sentence.format(**figures)
+
+
 @pytest.mark.parametrize("name", GATES)
 def test_every_gate_has_a_sentence_for_whom_it_rejects(name):
     sentence = GATES[name].sentence
