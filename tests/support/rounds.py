@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from consensus_server.core.consensus import Policy, Pool
+from consensus_server.core.consensus import Policy
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.round.measures import Measures
@@ -28,15 +28,13 @@ def joined(pool, names, texts, vectors):
     """The pool with more answers."""
     digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
     vectors = np.concatenate([pool.vectors, np.asarray(vectors, np.float32)])
-    return Pool(
-        pool.prompt_id,
-        (*pool.participants, *names),
-        (*pool.samples, *[0] * len(names)),
-        (*pool.texts, *texts),
-        (*pool.digests, *digests),
-        vectors,
-        prompt=pool.prompt,
-        prompt_opening=pool.prompt_opening,
+    return replace(
+        pool,
+        participants=(*pool.participants, *names),
+        samples=(*pool.samples, *[0] * len(names)),
+        texts=(*pool.texts, *texts),
+        digests=(*pool.digests, *digests),
+        vectors=vectors,
         openings=vectors,
     )
 

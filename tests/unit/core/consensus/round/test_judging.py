@@ -14,7 +14,7 @@ from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning import linkage
 from consensus_server.core.consensus.round import judging
 from consensus_server.core.consensus.round.earlier import EarlierRounds
-from tests.support.rounds import GUARDED, rearranged, story, with_openings
+from tests.support.rounds import GUARDED, joined, rearranged, story, with_openings
 
 
 @settings(max_examples=15, deadline=None)
@@ -170,3 +170,36 @@ def test_every_row_has_a_verdict_of_its_own(mixed_round, policy, seed):
     for i, decision in enumerate(decisions):
         own = answers.sources[answers.pool] == i
         assert sum(cluster.votes for cluster in decision.clusters) == pytest.approx(verdict.votes[own].sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("at", [0, 2, 3, 5, 6, 7])
+def test_a_gate_rejects_the_answer_that_it_measured(mixed_round, at):
+    """In a pool of whatever size, before and behind unusable answers."""
+    pools = mixed_round(1)
+    place = len(pools[at].texts)
+    pools[at] = joined(pools[at], ["bytes"], ["\x00\x01\ufffd\x1b" * 40], pools[at].vectors[:1])
+    garbage = [
+        (i, r) for i, each in enumerate(decide(pools, GUARDED)) for r, name in each.gates.items() if name == "garbage"
+    ]
+    assert garbage == [(at, place)]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("seed", range(3))
+def test_unusable_answers_change_nothing_for_the_others(mixed_round, policy, seed):
+    pools = mixed_round(seed)
+    haunted = [
+        joined(
+            pool,
+            ["a-ghost", "z-ghost"],
+            ["\u200b" * (1 + i), "Nothing is seen of this."],
+            [pool.vectors.sum(0), np.zeros(12)],
+        )
+        for i, pool in enumerate(pools)
+    ]
+    for pool, alone, among in zip(pools, decide(pools, policy), decide(haunted, policy), strict=True):
+        size = len(pool.texts)
+        assert {place: among.gates[place] for place in (size, size + 1)} == {size: "empty", size + 1: "not_embeddable"}
+        gates = {place: gate for place, gate in among.gates.items() if place < size}
+        left = replace(among, gates=gates, similarity=among.similarity[:size])
+        assert story(pool, left) == story(pool, alone), pool.prompt_id
