@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.answers.gates import ANSWER_GATES, Reads
-from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.round.gates import GATES
 from tests.support.rounds import GUARDED, joined, text_of, with_openings
 from tests.support.short_answers import CLOSE, STRANGE, a_pool_about, long_text
@@ -129,12 +128,3 @@ def test_the_table_holds_every_gate_in_the_order_in_which_they_are_asked():
     reads = [list(Reads).index(gate.reads) for gate in GATES.values()]
     assert reads == sorted(reads)
     assert {name for name, gate in GATES.items() if not gate.appealable} == set(ANSWER_GATES)
-
-
-def test_a_card_has_the_constants_of_every_gate():
-    constants = deciding_constants(Policy())
-    for gate in GATES.values():
-        assert gate.constants.items() <= constants.items()
-    of_gates = {name for gate in GATES.values() for name in gate.constants}
-    assert of_gates
-    assert not deciding_constants(Policy(guards=False)).keys() & of_gates
