@@ -229,40 +229,6 @@ def test_other_numbers_are_other_answers(one, other, frame):
     assert (final_answer(frame.format(one)) == final_answer(frame.format(other))) is (one == other)
 
 
-def decided(make_pool, texts, rule="vote", **policy):
-    vectors = [[1.0, 0.1 * i] for i in range(len(texts))]
-    [decision] = decide(
-        [make_pool(vectors, texts=texts, equivalence="final_answer")], Policy(rule=rule, guards=False, **policy)
-    )
-    return decision
-
-
-@pytest.mark.parametrize("rule", ["vote", "hybrid", "cluster_medoid"])
-def test_most_votes_win_and_the_share_of_the_vote_is_the_confidence(make_pool, rule):
-    decision = decided(make_pool, ["41", "The answer is 42.", "I don't know.", r"\boxed{42}", "41 apples", "$42"], rule)
-    assert decision.pick in {1, 3, 5}
-    assert decision.confidence == decision.share == 0.5
-    assert {cluster.members for cluster in decision.clusters} == {(1, 3, 5), (0, 4), (2,)}
-
-
-def test_an_answer_that_states_none_wins_over_nobody_who_does(make_pool):
-    nothing = "I do not know what to say to this."
-    decision = decided(make_pool, [nothing, nothing, nothing, "42", "the answer is 42"])
-    assert decision.pick in {3, 4}
-    alone = decided(make_pool, [nothing, nothing, "42"], abstain=False)
-    assert alone.pick == 2
-    assert decided(make_pool, [nothing, nothing]).abstention == "tie"
-    assert decided(make_pool, [nothing, nothing], abstain=False).pick is not None
-
-
-def test_ties_and_the_text_of_a_class_go_by_the_fused_score(make_pool):
-    texts = ["the answer is 7", "the sum of all the apples is 42", "all the apples: the answer is 7", "42 " * 3]
-    tied = decided(make_pool, texts, abstain=False)
-    fused = decided(make_pool, texts, rule="hybrid", abstain=False)
-    assert tied.pick == fused.pick
-    assert decided(make_pool, texts).abstention == "tie"
-
-
 @settings(deadline=None)
 @given(data=st.data())
 def test_formats_order_and_names_do_not_change_the_winning_answer(make_pool, data):
