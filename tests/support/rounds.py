@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from consensus_server.core.consensus import Policy, Pool
+from consensus_server.core.consensus import Policy
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.round.measures import Measures
@@ -28,26 +28,43 @@ def joined(pool, names, texts, vectors):
     """The pool with more answers."""
     digests = tuple(hashlib.sha256(text.encode()).hexdigest() for text in texts)
     vectors = np.concatenate([pool.vectors, np.asarray(vectors, np.float32)])
-    return Pool(
-        pool.prompt_id,
-        (*pool.participants, *names),
-        (*pool.samples, *[0] * len(names)),
-        (*pool.texts, *texts),
-        (*pool.digests, *digests),
-        vectors,
-        prompt=pool.prompt,
-        prompt_opening=pool.prompt_opening,
+    return replace(
+        pool,
+        participants=(*pool.participants, *names),
+        samples=(*pool.samples, *[0] * len(names)),
+        texts=(*pool.texts, *texts),
+        digests=(*pool.digests, *digests),
+        vectors=vectors,
         openings=vectors,
     )
 
 
 def rearranged(pool, order):
+    """The pool with its answers in another order."""
     columns = ("participants", "samples", "texts", "digests")
     return replace(
         pool,
         vectors=pool.vectors[order],
-        openings=pool.openings[order],
+        openings=None if pool.openings is None else pool.openings[order],
         **{name: tuple(getattr(pool, name)[i] for i in order) for name in columns},
+    )
+
+
+def story(pool, decision):
+    """A decision without indices, so that pools in unlike orders can be compared."""
+
+    def key(i):
+        return pool.digests[i], pool.participants[i], pool.samples[i]
+
+    clusters = [(sorted(key(i) for i in c.members), c.votes, c.share) for c in decision.clusters]
+    return (
+        decision.prompt_id,
+        None if decision.pick is None else key(decision.pick),
+        decision.abstention,
+        (decision.confidence, decision.support, decision.share),
+        clusters,
+        {key(i): (gate, decision.readings.get(i)) for i, gate in decision.gates.items()},
+        {key(i): s for i, s in enumerate(decision.similarity)},
     )
 
 

@@ -51,6 +51,30 @@ def test_a_panel_is_decided_as_the_service_decides_a_round(answers, store, attac
     assert_decided_as_by_the_service(bank, panel, one_of_each())
 
 
+class BlindEncoder(HashingEncoder):
+    """Gives no direction to texts that say so."""
+
+    def encode_with_openings(self, texts):
+        seen = np.array([["unseen" not in text] for text in texts], dtype=np.float32)
+        return tuple(each * seen for each in super().encode_with_openings(texts))
+
+
+def test_unusable_answers_leave_a_panel_as_they_leave_a_round(made_answers, store):
+    """Every third answer of every second prompt, and all to one: empty, or without a vector."""
+    unusable = (" ", "This is unseen.", "\u200b", "So is this: unseen.")
+    outputs = tuple(
+        tuple(unusable[(p + k) % 4] if p == 5 or (p % 2 and k % 3 == p % 3) else text for k, text in enumerate(row))
+        for p, row in enumerate(made_answers.outputs)
+    )
+    names = tuple(["exact", "semantic", "final_answer"][p // 2 % 3] for p in range(len(outputs)))
+    answers = replace(made_answers, outputs=outputs, equivalences=names)
+    bank = make_bank(answers, [], BlindEncoder(), store)
+    columns = np.tile(draw_panel(12, 6, 7, 0), (len(outputs), 1))
+    panel = Panel(columns, 6, np.ones(len(outputs), dtype=bool))
+    assert_decided_as_by_the_service(bank, panel, one_of_each())
+    assert decide_panel(bank, panel, settings_of("hybrid"))[0].slot[5] == -1
+
+
 def one_of_each():
     """Each setting, each kind of rule, and abstention: the ways in which an attack or an equivalence can be met."""
     kinds = [Policy(rule=rule, abstain=False, seed=3) for rule in OTHER_KINDS]

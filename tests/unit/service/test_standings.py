@@ -6,6 +6,7 @@ import pytest
 
 from client_kit.vocabulary import AppealOutcome, Role
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.errors import (
     AlreadyExists,
     Forbidden,
@@ -162,6 +163,13 @@ def test_an_upheld_appeal_admits_the_participant_from_the_next_round_on(service,
     assert [(each.participant, each.gate) for each in card.exemptions] == [("west", "repetitive")]
     assert service.pseudo_labels.card(OPERATOR, "clinics", 2).exemptions == ()
     assert service.labels(1) == before
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_there_is_an_appeal_against_every_gate_that_judges(service, sites, gate):
+    play(service, sites, 1)
+    with pytest.raises(NothingToAppeal if GATES[gate].appealable else ValidationFailed):
+        service.appeals.make(sites[3], "clinics", 1, gate=gate, text="Please.")
 
 
 def test_an_exemption_ends_when_the_appeal_is_rejected_after_all(service, sites):

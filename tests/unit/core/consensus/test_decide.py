@@ -133,14 +133,6 @@ def test_the_median_counts_admitted_answers_only(make_pool):
     assert len(one(make_pool(at(0, 45.573, 0, 0), texts=shorter)).clusters) == 2
 
 
-def test_exact_pools_compare_texts_not_vectors(make_pool):
-    texts = ["Paris", " paris\n", "PARIS", "Paris, France", "x²", "x2"]
-    decision = one(make_pool(at(0, 90, 180, 0, 0, 0), texts=texts, equivalence="exact"))
-    assert decision.clusters[0].members == (0, 1, 2)
-    assert len(decision.clusters) == 4
-    assert decision.pick in {0, 1, 2}
-
-
 def test_a_large_pool_is_clustered_by_the_callers_index(make_pool, monkeypatch):
     monkeypatch.setattr("consensus_server.core.consensus.meaning.linkage.FULL_MATRIX_ANSWERS", 3)
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consensus_server.core.consensus import CONFIDENCES, RULES, decide
 from tests.support.policies import plain
+from tests.support.rounds import rearranged, story
 
 seeds = st.integers(0, 2**32 - 1)
 policies = st.builds(
@@ -22,32 +23,6 @@ policies = st.builds(
 )
 equivalences = st.sampled_from(["semantic", "exact", "final_answer", "code"])
 quick = settings(max_examples=60, deadline=None)
-
-
-def rearranged(pool, order):
-    """The pool with its answers in another order."""
-    columns = ("participants", "samples", "texts", "digests")
-    return replace(
-        pool, vectors=pool.vectors[order], **{name: tuple(getattr(pool, name)[i] for i in order) for name in columns}
-    )
-
-
-def story(pool, decision):
-    """A decision without indices, so that pools in unlike orders can be compared."""
-
-    def key(i):
-        return pool.digests[i], pool.participants[i], pool.samples[i]
-
-    clusters = [(sorted(key(i) for i in c.members), c.votes, c.share) for c in decision.clusters]
-    return (
-        decision.prompt_id,
-        None if decision.pick is None else key(decision.pick),
-        decision.abstention,
-        (decision.confidence, decision.support, decision.share),
-        clusters,
-        {key(i): gate for i, gate in decision.gates.items()},
-        {key(i): s for i, s in enumerate(decision.similarity)},
-    )
 
 
 @quick

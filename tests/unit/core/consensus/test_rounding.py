@@ -17,3 +17,8 @@ def test_the_last_bit_of_a_mean_decides_nothing(millionths, over):
 
 def test_nothing_is_negative_zero():
     assert str(settled(np.array([-1e-9]))[0]) == "0.0"
+
+
+def test_settled_has_six_decimals_and_no_negative_zero():
+    np.testing.assert_array_equal(settled(np.array([0.12345678, 1 / 3])), [0.123457, 0.333333])
+    assert not np.signbit(settled(np.array([-1e-9])))[0]

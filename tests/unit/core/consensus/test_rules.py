@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import minimize
 
 from consensus_server.core.consensus import RULES, decide
-from consensus_server.core.consensus.answers.centrality import closeness_to_geometric_median
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.rules import rule_named
 from tests.support.policies import plain
@@ -139,20 +137,6 @@ def test_the_geometric_median_bears_a_minority_that_sways_the_mean(make_pool):
     picks = {rule: decide([pool], plain(rule=rule, abstain=False))[0].pick for rule in ("medoid", "geometric_median")}
     assert picks["medoid"] == 3
     assert picks["geometric_median"] in {0, 1, 2}
-
-
-def test_the_geometric_median_is_where_summed_distance_is_least(pools):
-    rng = np.random.default_rng(3)
-    for pool in pools[:20]:
-        unit = unit_vectors(pool.vectors)
-        votes, one = np.ones(len(unit)), np.zeros(len(unit), dtype=np.int64)
-        near = closeness_to_geometric_median(unit, votes, one)
-
-        def summed(point, unit=unit):
-            return np.sqrt(((unit - point) ** 2).sum(axis=1)).sum()
-
-        best = minimize(summed, unit.mean(axis=0) + 1e-3 * rng.normal(size=unit.shape[1])).x
-        np.testing.assert_allclose(near, -np.sqrt(((unit - best) ** 2).sum(axis=1)), atol=0.02)
 
 
 @settings(max_examples=60, deadline=None)

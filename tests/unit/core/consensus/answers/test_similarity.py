@@ -5,7 +5,6 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from consensus_server.core.consensus.answers.similarity import cosines, pairs_within, unit_vectors
-from consensus_server.core.consensus.rounding import settled
 
 
 def vectors(answers, dimension, seed=0):
@@ -63,8 +62,3 @@ def test_pairs_do_not_depend_on_the_block(monkeypatch):
     for values in (1, 170, 2500):
         monkeypatch.setattr("consensus_server.core.consensus.answers.similarity._BLOCK_VALUES", values)
         np.testing.assert_array_equal(pairs_within(raw, 0.3), whole)
-
-
-def test_settled_has_six_decimals_and_no_negative_zero():
-    np.testing.assert_array_equal(settled(np.array([0.12345678, 1 / 3])), [0.123457, 0.333333])
-    assert not np.signbit(settled(np.array([-1e-9])))[0]

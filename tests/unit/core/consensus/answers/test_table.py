@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus_server.core.consensus.answers.table import in_blocks, read
+from tests.support.rounds import rearranged
 
 
 def test_neither_the_order_of_pools_nor_of_answers_shows(make_pool):
@@ -18,6 +19,21 @@ def test_neither_the_order_of_pools_nor_of_answers_shows(make_pool):
         np.testing.assert_array_equal(getattr(one, column), getattr(two, column))
     assert (one.sources.tolist(), two.sources.tolist()) == ([0, 1], [1, 0])
     assert [a.texts[place] for place in one.places[:2]] == [other.texts[place] for place in two.places[:2]]
+
+
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1), shuffle=st.randoms(use_true_random=False))
+def test_whatever_the_order_the_columns_are_equal(random_pool, seed, shuffle):
+    pools = [random_pool(seed + i, f"p{i % 3}", dimension=3) for i in range(5)]
+    others = [rearranged(pool, shuffle.sample(range(len(pool.texts)), len(pool.texts))) for pool in pools]
+    shuffle.shuffle(others)
+    one, two = read(pools), read(others)
+    assert (one.names, one.prompt_ids, one.digests) == (two.names, two.prompt_ids, two.digests)
+    for column in ("pool", "participant", "content", "unit"):
+        np.testing.assert_array_equal(getattr(one, column), getattr(two, column))
+    for answers, given_pools in ((one, pools), (two, others)):
+        sources, places = answers.sources[answers.pool].tolist(), answers.places.tolist()
+        assert [given_pools[i].texts[place] for i, place in zip(sources, places, strict=True)] == list(answers.texts)
 
 
 def test_a_table_of_some_rows_leaves_out_pools_without_one(make_pool):

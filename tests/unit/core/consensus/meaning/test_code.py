@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.meaning.code import code_key
 
 PLAIN = "def total(xs):\n    s = 0\n    for x in xs:\n        s += x\n    return s\n"
@@ -119,10 +118,3 @@ def test_names_of_locals_never_count(one, other):
         return f"def total(xs):\n    {local} = [{local} + 1 for {local} in xs]\n    return {local}"
 
     assert code_key(program(one)) == code_key(program(other))
-
-
-def test_code_that_does_not_parse_is_compared_as_text(make_pool):
-    texts = [PLAIN, "x = = 1", SAME[0], "x  = = 1", "y = = 1"]
-    pool = make_pool([[1.0, i] for i in range(5)], texts=texts, equivalence="code")
-    [decision] = decide([pool], Policy(rule="vote", abstain=False, guards=False))
-    assert {cluster.members for cluster in decision.clusters} == {(0, 2), (1, 3), (4,)}

@@ -17,12 +17,13 @@ STATED = {
         "The answer is not 41. It is 42.", "The answer to this question is approximately 42.", "\uff14\uff12", "\u0664\u0662",
         "The answer is \u200e42.", "\u200f42\u200f", "\\boxed{\u206642\u2069}", "#### \u200b42",
     ],
-    "number 1234567": ["1,234,567", "1234567", "1'234'567", "1.234.567", "1 234 567", "1\u202f234\u202f567", "12,34,567",
-                       r"\boxed{1{,}234{,}567}", r"\boxed{1\,234\,567}", "1.234567e6", "1.234567 million", "$1,234,567.00"],
-    "number 1200": ["1.2e3", "1.2E+3", "1.2 x 10^3", "1.2 \u00d7 10³", r"$1.2 \times 10^{3}$", "1.2*10^3", "1.2 thousand", "1,200", "1.2e0000003"],
-    "number 3/4": ["3/4", "0.75", "0,75", ".75", "¾", r"\frac{3}{4}", r"The answer is $\frac{3}{4}$.", "6/8", "7.5e-1"],
-    "number 5/2": ["2½", "2 1/2", "2.5", "5/2", "The answer is 2 1/2 cups.", "So she needs 2 1/2 cups."],
-    "number -5": ["-5", "\u22125 °C", "-$5", "$-5$", r"\boxed{-5}", "The answer is -5."],
+    "number 1234567": [r"\boxed{1{,}234{,}567}", r"\boxed{1\,234\,567}"],
+    "number 3/4": [r"The answer is $\frac{3}{4}$."],
+    "number 5/2": ["The answer is 2 1/2 cups.", "So she needs 2 1/2 cups.", "So she needs 2 and a half cups."],
+    "number -5": [r"\boxed{-5}", "The answer is -5."],
+    "number 2/3": ["The answer is two thirds."],
+    "number 3": ["So she has 3 quarters."],
+    "number 3000": ["The answer is three thousand dollars."],
     "choice B": ["B", "(B)", "b)", "B.", "B) Paris", "Option B", "The answer is (B).", "The correct option is B: Paris",
                  "the answer is (B) because A is wrong.", r"\boxed{\text{B}}", "Answer: B", "Answer: \ufeffB", "**B**",
                  "Option A is wrong, so the correct answer is option B."],
@@ -48,60 +49,9 @@ def test_texts_that_state_none(text):
     assert final_answer(text) is None
 
 
-WORDS = {
-    "0": ["zero"], "5": ["five", "five apples"], "-5": ["minus five", "Negative five.", "minus 5", "-five"],
-    "2/3": ["two thirds", "Two-thirds of them", "The answer is two thirds."], "3/4": ["three quarters", "three fourths"],
-    "1/2": ["half", "a half", "one half", "Half of it", "one-half", "half an hour", "five tenths"], "1/3": ["a third", "one third cup"],
-    "-1/2": ["minus a half"], "5/2": ["two and a half", "Two and a half cups", "So she needs 2 and a half cups.", "five halves"],
-    "-5/2": ["minus two and a half"], "11/4": ["two and three quarters"], "301/3": ["one hundred and one third"],
-    "105": ["one hundred and five", "One hundred five km", "a hundred and five"], "200": ["two hundred", "2 hundred"],
-    "3000": ["three thousand", "3 thousand", "The answer is three thousand dollars."], "25000": ["twenty-five thousand"],
-    "1200": ["twelve hundred", "one thousand two hundred", "a thousand and two hundred"], "1000000": ["one million", "a million"],
-    "205017": ["two hundred and five thousand and seventeen"], "7/3": ["2 and a third cups"], "1/20": ["five hundredths"],
-    "3": ["3 quarters", "So she has 3 quarters.", "3 third graders", "three of them"],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("number", "text"), [(number, text) for number, texts in WORDS.items() for text in texts])
-def test_numbers_in_words(number, text):
-    assert final_answer(text) == f"number {number}"
-
-
-NO_WORDS = [
-    "two and five", "three to five", "two or three", "two point five", "a third way", "twenty-third", "twenty third", "half past three",
-    "third", "two million thousand", "one thousand one thousand", "hundreds", "five minus three", "two hundred hundred", "a one",
-    "one, two, three", "a half-brother", "forty-eleven", "one thousand, two hundred", "minus", "five-sided", "two over three", "2 thirds",
-    "So she ate 2 thirds.", "two hundred third", "ten two", "twenty ten", "The answer", "one in five",
-    "5 hundred thousand",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("text", NO_WORDS)
-def test_words_that_are_no_one_number(text):
+@pytest.mark.parametrize("text", ["So she ate 2 thirds.", "2 thirds", "5 hundred thousand", "The answer"])
+def test_a_number_that_is_only_part_of_one_is_not_the_answer(text):
     assert final_answer(text) is None
-
-
-SMALL = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-]  # fmt: skip
-TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-
-
-@settings(deadline=None)
-@given(st.integers(0, 10**9))
-def test_every_number_in_words_is_that_number(number):
-    assert final_answer(f"The answer is {in_words(number)}.") == f"number {number}"
-
-
-def in_words(number):
-    for unit, name in ((10**9, "billion"), (10**6, "million"), (1000, "thousand"), (100, "hundred")):
-        if number >= unit:
-            rest = number % unit
-            return f"{in_words(number // unit)} {name}" + (f"{' and' * (rest < 100)} {in_words(rest)}" if rest else "")
-    if number >= 20 and number % 10:
-        return f"{in_words(number // 10 * 10)}-{in_words(number % 10)}"
-    return SMALL[number] if number < 20 else TENS[number // 10]
 
 
 DENIED = [
@@ -227,40 +177,6 @@ def test_neither_format_nor_frame_changes_a_number(number, frame, form, other):
 @given(numbers, numbers, frames)
 def test_other_numbers_are_other_answers(one, other, frame):
     assert (final_answer(frame.format(one)) == final_answer(frame.format(other))) is (one == other)
-
-
-def decided(make_pool, texts, rule="vote", **policy):
-    vectors = [[1.0, 0.1 * i] for i in range(len(texts))]
-    [decision] = decide(
-        [make_pool(vectors, texts=texts, equivalence="final_answer")], Policy(rule=rule, guards=False, **policy)
-    )
-    return decision
-
-
-@pytest.mark.parametrize("rule", ["vote", "hybrid", "cluster_medoid"])
-def test_most_votes_win_and_the_share_of_the_vote_is_the_confidence(make_pool, rule):
-    decision = decided(make_pool, ["41", "The answer is 42.", "I don't know.", r"\boxed{42}", "41 apples", "$42"], rule)
-    assert decision.pick in {1, 3, 5}
-    assert decision.confidence == decision.share == 0.5
-    assert {cluster.members for cluster in decision.clusters} == {(1, 3, 5), (0, 4), (2,)}
-
-
-def test_an_answer_that_states_none_wins_over_nobody_who_does(make_pool):
-    nothing = "I do not know what to say to this."
-    decision = decided(make_pool, [nothing, nothing, nothing, "42", "the answer is 42"])
-    assert decision.pick in {3, 4}
-    alone = decided(make_pool, [nothing, nothing, "42"], abstain=False)
-    assert alone.pick == 2
-    assert decided(make_pool, [nothing, nothing]).abstention == "tie"
-    assert decided(make_pool, [nothing, nothing], abstain=False).pick is not None
-
-
-def test_ties_and_the_text_of_a_class_go_by_the_fused_score(make_pool):
-    texts = ["the answer is 7", "the sum of all the apples is 42", "all the apples: the answer is 7", "42 " * 3]
-    tied = decided(make_pool, texts, abstain=False)
-    fused = decided(make_pool, texts, rule="hybrid", abstain=False)
-    assert tied.pick == fused.pick
-    assert decided(make_pool, texts).abstention == "tie"
 
 
 @settings(deadline=None)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,28 @@ def make_round(make_pool):
             texts = [text_of(rng, words, np.concatenate([common, rng.choice(WORDS, 40)])) for _ in range(participants)]
             pool = make_pool(vectors, [f"site-{k}" for k in range(participants)], texts, prompt_id=f"p{p:03}")
             pools.append(with_openings(pool, meaning))
+        return pools
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def make_contested_round(make_pool):
+    """A pool for each prompt: every site says what is so, `experts` nearer to it, `liars` together what is not."""
+
+    def make(seed, liars=(), experts=(), *, prompts=24, sites=10, dimension=16):
+        rng = np.random.default_rng(seed)
+        pools = []
+        for p in range(prompts):
+            true, false = rng.normal(size=(2, dimension))
+            false = 0.5 * true + 0.9 * false  # a plausible lie
+            told = np.array([false if f"s{k}" in liars else true for k in range(sites)])
+            noise = np.array([0.45 if f"s{k}" in experts else 0.65 for k in range(sites)])[:, None]
+            vectors = told + noise * rng.normal(size=told.shape)
+            words = {True: [f"t{p}-{i}" for i in range(30)], False: [f"f{p}-{i}" for i in range(30)]}
+            texts = [" ".join(rng.choice(words[f"s{k}" not in liars], 18)) + f" said s{k} of {p}" for k in range(sites)]
+            pool = make_pool(vectors, [f"s{k}" for k in range(sites)], texts, prompt_id=f"p{p:03}")
+            pools.append(replace(pool, prompt="?", prompt_opening=np.asarray(true, np.float32), openings=pool.vectors))
         return pools
 
     return make

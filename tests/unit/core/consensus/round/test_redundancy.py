@@ -7,10 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus_server.core.consensus import decide
+from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.round.redundancy import unusual_repeats
 from tests.support.rounds import GUARDED, joined, measures_of, rearranged, text_of, votes_of, with_openings
+from tests.support.short_answers import (
+    CLOSE,
+    a_mixed_pool,
+    a_pool_about,
+    elaborate,
+    near,
+    one_meaning,
+    picked,
+)
 
 
 def test_participants_alike_everywhere_are_no_surprise():
@@ -91,3 +100,63 @@ def test_who_repeats_an_answer_at_too_much_length_takes_none_of_its_vote(make_po
     assert after.gates == {2 + more: "over_long", 3 + more: "over_long"}
     assert votes_of(talked, after) == pytest.approx(votes_of(pool, before))
     assert (after.pick, after.support) == (before.pick, before.support)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    right=st.integers(2, 6),
+    wrong=st.integers(0, 5),
+    prompts=st.integers(1, 25),
+    equivalence=st.sampled_from(["final_answer", "code"]),
+)
+def test_worked_answers_that_resemble_each_other_keep_their_votes(make_pool, right, wrong, prompts, equivalence):
+    """They restate the question and take the same steps: where a key is counted, that is no copying."""
+    steps = "# The shop {} sells twelve boxes with one hundred pens in each, so that the number of pens is asked for.\n"
+    ends = {"final_answer": "The answer is {}.", "code": "pens = {}\n"}[equivalence]
+    values = [1200] * right + [1100 + k for k in range(wrong)]
+
+    def asked(shop):
+        said = [(steps.format(f"no{shop}") + ends.format(value), CLOSE) for value in values]
+        return replace(a_pool_about(make_pool, f"p{shop}", said), equivalence=equivalence)
+
+    pools = [asked(shop) for shop in range(prompts)]
+    for decision in decide(pools, Policy(rule="vote")):
+        assert decision.support == right
+        assert sum(cluster.votes for cluster in decision.clusters) == right + wrong
+
+
+def test_where_most_have_more_to_say_a_repeated_short_sentence_supports_itself_no_more(make_pool):
+    pools = [a_mixed_pool(make_pool, 6, 4, prompt_id=name) for name in ("a", "b", "c")]
+    policy = Policy(abstain=False)
+    assert all(len(text) > 80 for text in picked(pools, policy))
+    unguarded = picked(pools, replace(policy, guards=False))
+    assert all(len(text) < 80 for text in unguarded), "without gates nobody asks who repeats whom"
+
+
+def test_its_givers_keep_their_votes(make_pool):
+    """Facts agree word for word, also beside those who elaborate: one participant, one vote."""
+    (decision,) = decide([a_mixed_pool(make_pool, 6, 4)], Policy(abstain=False))
+    assert decision.support == pytest.approx(10)
+
+
+def test_where_half_are_short_they_agree(make_pool):
+    pools = [a_mixed_pool(make_pool, 4, 4, prompt_id=name) for name in ("a", "b", "c")]
+    assert all(len(text) < 80 for text in picked(pools, Policy(abstain=False)))
+
+
+def test_copies_do_not_make_most_of_a_pool_long(make_pool):
+    """Four copies of a long answer have one vote: five that say a fact in the same short words still agree."""
+    pool = a_mixed_pool(make_pool, 2, 5, prompt_id="paris")
+    lie = elaborate(np.random.default_rng(9), "It is paris and nothing else, but")
+    texts = [*pool.texts, *[lie] * 4]
+    vectors = [*pool.vectors, *[near(9, 0.95)] * 4]
+    assert len(picked([one_meaning(make_pool, texts, vectors, prompt_id="paris")], Policy(abstain=False))[0]) < 80
+
+
+def test_samples_do_not_make_most_of_a_pool_long(make_pool):
+    """One participant that elaborates five times is one."""
+    pool = a_mixed_pool(make_pool, 5, 3, prompt_id="paris")
+    names = ["talker"] * 5 + ["a", "b", "c"]
+    sampled = make_pool(pool.vectors, names, pool.texts, prompt_id="paris")
+    sampled = replace(sampled, prompt="Which?", prompt_opening=pool.vectors[0], openings=sampled.vectors)
+    assert len(picked([sampled], Policy(abstain=False))[0]) < 80

@@ -30,7 +30,7 @@ def golden():
 
 @pytest.fixture(autouse=True)
 def _as_the_reference_has_it(monkeypatch):
-    """Trust whatever the number of voices, lent to copies too; all answers far from the prompt off topic; F2 of bare words;
+    """Trust whatever the number of votes, also in copies; all answers far from the prompt off topic; F2 of bare words;
     whoever repeats a short answer supports it."""
     theirs = {"BETA": 1.0, "LAMBDA": 2.0, "HALF_EVIDENCE_VOTES": 0.0, "CLEARLY_CENTRAL": -np.inf}
     for name, value in theirs.items():
@@ -72,7 +72,7 @@ def test_votes_and_scores_are_those_of_the_reference(golden, measures):
 
 
 def test_picks_are_those_of_the_reference(golden, measures):
-    """Average linkage of the admitted answers only: who was refused cannot bend the clusters of the others."""
+    """Average linkage of the admitted answers only: who was rejected cannot bend the clusters of the others."""
     verdict = judge(measures, AS_THE_REFERENCE, EarlierRounds().of([""] * 64))
     prompts, models = golden["length"].shape
     admitted = verdict.admitted.reshape(prompts, models)

@@ -1,13 +1,112 @@
-"""Support, and what length adds to it."""
+"""Support: what one wording of short answers adds to it, and what length does."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from consensus_server.core.consensus import decide
+from consensus_server.core.consensus import Policy, decide
+from consensus_server.core.consensus.round import standing
 from consensus_server.core.consensus.round.standing import SHRINK_LENGTH, price_of_length
+from tests.support.judged import judged
 from tests.support.rounds import GUARDED, measures_of, with_openings
+from tests.support.short_answers import near, one_meaning, picked
+
+PLAIN = Policy(rule="hybrid", guards=False, reliability=False, length_penalty=0.0, abstain=False)
+TERSE, WORDY = "The yuan is the money of China.", "China uses the yuan as its currency."
+
+
+def scores(pools, policy):
+    """Of every answer, by pool and place."""
+    return [each.standing.score for each in judged(pools, policy)]
+
+
+@pytest.fixture
+def without_wording(monkeypatch):
+    """without_wording(function, ...): what it gives where one wording adds nothing."""
+
+    def call(function, *arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(standing, "SCALE_WORDING", 0.0)
+            return function(*arguments)
+
+    return call
+
+
+@pytest.fixture
+def other_prompts(make_pool):
+    """They tell which words are common: without them the odd sentence of the yuan would not cover the other one."""
+    pairs = [("franc", "France"), ("krona", "Sweden"), ("peso", "Chile"), ("rupee", "India")]
+    return [
+        one_meaning(make_pool, [f"The {money} is the money of {land}."] * 3, prompt_id=land) for money, land in pairs
+    ]
+
+
+@pytest.mark.parametrize("rule", ["fused", "hybrid"])
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 0, 1)])
+def test_two_who_choose_the_same_words_outdo_a_third_that_covers_them(
+    make_pool, other_prompts, without_wording, rule, order
+):
+    """Its words say nearly all that theirs say, and not the other way round: it would be the better witness of both."""
+    texts = [[TERSE, TERSE, WORDY][i] for i in order]
+    vectors = [[near(1, 1.0), near(1, 1.0), near(1, 0.9)][i] for i in order]
+    pools = [one_meaning(make_pool, texts, vectors, prompt_id="yuan"), *other_prompts]
+    for policy in (replace(PLAIN, rule=rule), Policy(rule=rule, abstain=False)):
+        assert picked(pools, policy)[0] == TERSE
+        assert without_wording(picked, pools, policy)[0] == WORDY
+
+
+def test_case_and_white_space_make_no_other_wording(make_pool, other_prompts):
+    texts = [TERSE, TERSE.upper().replace(" ", "  "), WORDY]
+    pools = [one_meaning(make_pool, texts, [near(1, 1.0), near(2, 0.9999), near(1, 0.9)], prompt_id="yuan")]
+    assert picked([*pools, *other_prompts], PLAIN)[0] != WORDY
+
+
+WORDS = ("yuan", "china", "money", "uses", "as", "the", "of", "its", "currency", "is")
+words = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8)
+
+
+@settings(max_examples=60)
+@given(agreed=words, other=words, cosine=st.floats(0.85, 0.999), longer=st.booleans())
+def test_two_of_three_always_win_by_the_same_words(make_pool, agreed, other, cosine, longer):
+    """Whatever the third covers, before the price of length and trust: the weight of the same wording ensures it."""
+    agreed, other = " ".join(agreed), " ".join([*agreed, *other] if longer else other)
+    if agreed.split() == other.split():
+        return
+    pool = one_meaning(make_pool, [agreed, agreed, other], [near(1, 1.0), near(1, 1.0), near(1, cosine)])
+    assert picked([pool], PLAIN) == [agreed]
+
+
+def test_a_smaller_weight_would_not_ensure_it(make_pool, monkeypatch):
+    texts = ["a", "a", " ".join("abcdefghijklmnopqrstuvwxyz")]
+    pools = [one_meaning(make_pool, texts, [near(1, 1.0), near(1, 1.0), near(1, 0.9999)])]
+    assert picked(pools, PLAIN) == ["a"]
+    monkeypatch.setattr(standing, "SCALE_WORDING", 11.7)
+    assert picked(pools, PLAIN) == texts[2:]
+
+
+@pytest.mark.parametrize(("givers", "others", "gains"), [(2, 2, True), (2, 3, False), (3, 3, True), (3, 4, False)])
+def test_fewer_than_half_gain_nothing_by_it(make_pool, without_wording, givers, others, gains):
+    """Two or three that agree on a sentence beforehand are no more than two or three."""
+    texts = [TERSE] * givers + [f"{WORDY} Number {i}." for i in range(others)]
+    vectors = [near(1, 1.0)] * givers + [near(2 + i, 0.95) for i in range(others)]
+    pools = [one_meaning(make_pool, texts, vectors)]
+    same = np.array_equal(scores(pools, PLAIN)[0], without_wording(scores, pools, PLAIN)[0])
+    assert same is not gains
+
+
+def test_long_answers_gain_nothing_by_it(make_pool, without_wording):
+    texts = [TERSE.ljust(80, "!"), TERSE.ljust(80, "!"), WORDY]
+    pools = [one_meaning(make_pool, texts, [near(1, 1.0), near(1, 1.0), near(1, 0.9)])]
+    assert np.array_equal(scores(pools, PLAIN)[0], without_wording(scores, pools, PLAIN)[0])
+
+
+def test_samples_of_one_participant_agree_with_nobody(make_pool, without_wording):
+    vectors = [near(1, 1.0), near(1, 1.0), near(1, 0.95)]
+    pools = [make_pool(vectors, ["a", "a", "b"], [TERSE, TERSE, WORDY], prompt_id="yuan")]
+    assert np.array_equal(scores(pools, PLAIN)[0], without_wording(scores, pools, PLAIN)[0])
 
 
 def test_what_length_adds_to_support_can_be_taken_from_the_long(make_pool):
