@@ -89,7 +89,7 @@ class PromptExplanation(WireModel):
 
     label: PseudoLabel
     answers: list[AnswerFate]
-    contests: list[Contest] = []
+    contests: tuple[Contest, ...] = ()
     """The strongest difference between every two clusters that contradict one another."""
 
 

@@ -39,6 +39,7 @@ from consensus_server.evaluation.clusterers import DEFAULT as DECIDING_CLUSTERER
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.run import Finding, Plan, Row, run
+from consensus_server.service.contradictions import ADAPTERS, NONE
 from consensus_server.wiring import load_configured_encoder
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
@@ -125,6 +126,10 @@ def evaluate_labels(
     confidence: Annotated[
         str, typer.Option(help=f"Score that ranks labels by confidence. {_listed(CONFIDENCES)}", metavar="NAME")
     ] = Policy().confidence,
+    contradictions: Annotated[
+        str,
+        typer.Option(help=f"What tells contradictory answers apart. {_listed((NONE, *ADAPTERS))}", metavar="NAME"),
+    ] = Policy().contradictions,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
     ] = False,
@@ -166,6 +171,7 @@ def evaluate_labels(
         attackers=_numbers(attackers, panel_size) if wanted else (),
         confidence=_name(confidence, CONFIDENCES, "--confidence"),
         clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
+        contradictions=_name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
         equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
         abstention=abstention,
         workers=workers or os.cpu_count() or 1,

@@ -8,18 +8,20 @@ from jaxtyping import Bool, Float32, Float64, Int64
 
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.characters import printable_share
+from consensus_server.core.consensus.answers.conflicts import Conflicts, conflicts
 from consensus_server.core.consensus.answers.gates import Candidates, usable_answers
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
 from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, key_classes
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import Measures, measure, measure_for_gates, relevance
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
 from consensus_server.core.consensus.words.order import WordPairs, word_pairs
 from consensus_server.core.consensus.words.repetition import Units, read_units
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.ports import EmbeddingStore, Encoder
+from consensus_server.service.contradictions import ADAPTERS, NONE
 from consensus_server.service.embedding import embed_texts
 
 
@@ -102,8 +104,12 @@ def make_bank(
     encoder: Encoder,
     store: EmbeddingStore,
     progress: Callable[[int, int], None] | None = None,
+    contradictions: str = NONE,
 ) -> Bank:
-    """Embed and read all columns. extra: further columns, as (name, text for each prompt, worth for each prompt)."""
+    """Embed and read all columns. extra: further columns, as (name, text for each prompt, worth for each prompt).
+
+    contradictions: name of what tells contradictory answers apart; asked of all columns of a prompt, however many.
+    """
     rows = [(*row, *(column[1][p] for column in extra)) for p, row in enumerate(judged.outputs)]
     names = (*judged.models, *(name for name, _, _ in extra))
     texts = tuple(text for row in rows for text in row)
@@ -111,7 +117,8 @@ def make_bank(
         {content_digest(text): text for text in (*texts, *judged.prompts)}, encoder, store, progress=progress
     )
     digests = tuple(map(content_digest, texts))
-    answers = _table(judged, names, texts, digests, np.array([embedded.vectors[each] for each in digests], np.float32))
+    vectors = np.array([embedded.vectors[each] for each in digests], np.float32)
+    answers = _table(judged, names, texts, digests, vectors, _found(judged, rows, contradictions))
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
     usable, _ = usable_answers(Candidates(texts, answers.vectors))
@@ -141,6 +148,7 @@ def _table(
     texts: tuple[str, ...],
     digests: tuple[str, ...],
     vectors: Float32[np.ndarray, "answers dimension"],
+    found: Conflicts,
 ) -> Answers:
     """All answers, prompt after prompt and column after column."""
     pool, column = np.divmod(np.arange(len(texts)), len(names))
@@ -158,4 +166,23 @@ def _table(
         texts=texts,
         vectors=vectors,
         unit=unit_vectors(vectors),
+        conflicts=found,
+    )
+
+
+def _found(judged: JudgedAnswers, rows: Sequence[Sequence[str]], contradictions: str) -> Conflicts:
+    """What contradicts among the answers to each prompt that is compared by meaning. rows: texts by prompt and column."""
+    adapter = None if contradictions == NONE else ADAPTERS[contradictions]
+    columns = len(rows[0]) if rows else 0
+    found = [
+        (prompt * columns, each)
+        for prompt, texts in enumerate(rows)
+        if adapter is not None and judged.equivalences[prompt] == SEMANTIC
+        for each in adapter.between(texts, judged.prompts[prompt])
+    ]
+    return conflicts(
+        np.array([first + each.first for first, each in found], dtype=np.int64),
+        np.array([first + each.second for first, each in found], dtype=np.int64),
+        np.array([each.strength for _, each in found], dtype=np.float64),
+        len(rows) * columns,
     )

@@ -36,6 +36,8 @@ class Plan:
     """Name of the score."""
     clusterer: str = DEFAULT
     """How answers of one meaning are found; others than the default are ablations."""
+    contradictions: str = Policy().contradictions
+    """What tells contradictory answers apart; `none`: nothing."""
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
@@ -144,7 +146,7 @@ def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
         for guards, reliability in settings if wide else [(False, False)]:
             yield Policy(
                 rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention,
-                seed=plan.seed, confidence=plan.confidence,
+                seed=plan.seed, confidence=plan.confidence, contradictions=plan.contradictions,
             )  # fmt: skip
 
 
@@ -158,7 +160,7 @@ def _bank(  # noqa: PLR0917 - where it comes from
 ) -> Bank:
     extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
     what = f"embedding, {kind_of(attack) if attack else 'answers'}"
-    return make_bank(answers, extra, encoder, store, partial(progress, what))
+    return make_bank(answers, extra, encoder, store, partial(progress, what), plan.contradictions)
 
 
 def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: _Case) -> Panel:

@@ -178,7 +178,9 @@ labels = Table(
     Column("prompt_id", _name(128), primary_key=True),
     Column("line", Text, nullable=False, comment="canonical JSON: what the digest is made of"),
     Column("fates", Text, nullable=False, comment="JSON: what became of each answer"),
-    Column("contests", Text, nullable=True, comment="JSON: what differs between clusters; none where nothing was found"),
+    Column(
+        "contests", Text, nullable=True, comment="JSON: what differs between clusters; none where nothing was found"
+    ),
 )
 
 round_cards = Table(

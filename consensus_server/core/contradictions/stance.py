@@ -15,6 +15,8 @@ from consensus_server.core.contradictions.replies import Answer
 from consensus_server.core.contradictions.roles import swapped
 from consensus_server.core.contradictions.stems import stem
 
+_PERMISSION: Final = frozenset(("safety", "harmless", "allow", "allow2", "open"))
+"""Axes whose first side says "go on"."""
 _WHAT_AXES: Final = ("level", "hyper", "side", "malignancy", "testresult", "presence", "change")
 """Opposites that may be the answer to "what" or "which" without standing in the question."""
 
@@ -35,6 +37,8 @@ def _sides(first: Answer, second: Answer, question: Question) -> Iterator[Differ
         axes = _WHAT_AXES if question.kind is Kind.WHAT else ()
     for axis in axes:
         mine, theirs = _words_on(axis, first, question), _words_on(axis, second, question)
+        if axis in _PERMISSION:
+            mine, theirs = mine or _forbidding(first), theirs or _forbidding(second)
         if sole(mine) * sole(theirs) >= 0:
             continue
         word, other = next(iter(mine.values())), next(iter(theirs.values()))
@@ -54,6 +58,18 @@ def _words_on(axis: str, answer: Answer, question: Question) -> Mapping[int, str
             for side, stand in sentence.sides.get(axis, {}).items():
                 found.setdefault(side, stand.word)
     return found
+
+
+def _forbidding(answer: Answer) -> Mapping[int, str]:
+    """What says in a relevant sentence that something is not to be done: an answer to "is it safe?" too. "May" is none."""
+    words = [
+        stand.word
+        for sentence, relevance in zip(answer.reading.sentences, answer.relevance, strict=True)
+        if relevance >= 1
+        for side, stand in sentence.sides.get("allow", {}).items()
+        if side < 0
+    ]
+    return {-1: words[0]} if words else {}
 
 
 def _replies(answer: Answer) -> list[Sentence]:
