@@ -98,7 +98,7 @@ class Bank:
         return measures, usable
 
 
-def make_bank(
+def make_bank(  # noqa: PLR0917 - what it is made of
     judged: JudgedAnswers,
     extra: Sequence[tuple[str, Sequence[str], Float64[np.ndarray, " prompts"]]],
     encoder: Encoder,
