@@ -28,13 +28,14 @@ from rich.console import Console
 from rich.progress import track
 
 from client_kit.pocket.world import load_world
-from consensus_server.backends.encoders import DEFAULT_ENCODER, Encoder, fit_lsa, load_encoder
+from consensus_server.backends.encoders import DEFAULT_ENCODER, fit_lsa, load_encoder
 from consensus_server.backends.store import open_store
 from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.answer_files import JudgedAnswers, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.figures import mean, two_way_interval
 from consensus_server.evaluation.panels import Panel, decide_panel
+from consensus_server.ports import Encoder
 
 SIZE = 8
 DISTANCES = (Policy().distance_short, Policy().distance_long)

@@ -10,7 +10,7 @@ from client_kit.errors import ConfigurationError
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generator, GeneratorSource
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
-from client_kit.generation.spending import Budget, Prices, Tokens
+from client_kit.generation.spending import Budget, Tokens
 from client_kit.settings import (
     DpoSettings,
     DpSettings,
@@ -78,7 +78,8 @@ def open_source(
     if isinstance(settings, VLLMSettings):
         local = _vllm_local(settings, cache)
         return _Source(local.open, cache, local.close)
-    budget = _budget(spending or SpendingSettings(), cache)
+    # What the cache holds was paid for already.
+    budget = Budget(spending or SpendingSettings(), spent=Tokens(*cache.tokens()))
     if isinstance(settings, VLLMServerSettings):
         served = _vllm_server(settings, work, cache, budget)
         return _Source(served.open, cache, served.close)
@@ -157,12 +158,6 @@ def _inference_api(settings: OpenAISettings | VLLMServerSettings, base_url: str)
         retries=settings.retries,
         extra_body=settings.extra_body,
     )
-
-
-def _budget(spending: SpendingSettings, cache: AnswerCache) -> Budget:
-    """What the cache holds was paid for already."""
-    prices = Prices(spending.prompt_price, spending.completion_price, spending.currency)
-    return Budget(prices, money=spending.limit, tokens=spending.limit_tokens, spent=Tokens(*cache.tokens()))
 
 
 def _api_key(variable: str | None) -> str | None:

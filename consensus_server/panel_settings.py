@@ -39,18 +39,16 @@ SINGLE_QUESTION = ConsensusPolicy(guards=False, reliability=False)
 Seconds = Annotated[float, Field(gt=0, le=3_600, allow_inf_nan=False)]
 
 
-def _known_upstream(name: str, info: ValidationInfo) -> str:
-    known = (info.context or {}).get("upstreams", [name])
-    if name not in known:
-        raise ValueError(f"there is no upstream {name!r}; there are {', '.join(sorted(known)) or 'none'}")
-    return name
+def _known(kind: str) -> AfterValidator:
+    """Refuses a name that the file gives to no upstream, or to no panel."""
 
+    def check(name: str, info: ValidationInfo) -> str:
+        known = (info.context or {}).get(f"{kind}s", [name])
+        if name not in known:
+            raise ValueError(f"there is no {kind} {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+        return name
 
-def _known_panel(name: str, info: ValidationInfo) -> str:
-    known = (info.context or {}).get("panels", [name])
-    if name not in known:
-        raise ValueError(f"there is no panel {name!r}; there are {', '.join(sorted(known)) or 'none'}")
-    return name
+    return AfterValidator(check)
 
 
 def _for_single_questions(given: Any) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -117,7 +115,7 @@ class UpstreamSettings(PanelModel):
 class PanelSettings(PanelModel):
     """Upstreams that answer together, and how their answers become one."""
 
-    upstreams: Annotated[list[Annotated[Name, AfterValidator(_known_upstream)]], Field(min_length=1)]
+    upstreams: Annotated[list[Annotated[Name, _known("upstream")]], Field(min_length=1)]
     quorum: Annotated[int, Field(ge=1)] = 2
     """Answers without which there is none."""
     deadline_seconds: Seconds = 30.0
@@ -145,7 +143,7 @@ class CallerSettings(PanelModel):
 
     token_hash: Digest
     """As `consensus-server panel token` prints it. The token itself stands nowhere."""
-    panels: list[Annotated[Name, AfterValidator(_known_panel)]] | Literal["all"] = "all"
+    panels: list[Annotated[Name, _known("panel")]] | Literal["all"] = "all"
 
 
 class PanelsFile(PanelModel):

@@ -21,36 +21,6 @@ from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, AnswerKey, Event, Round
 
-__all__ = [
-    "AggregateFile",
-    "AppealStore",
-    "Clock",
-    "Contradictions",
-    "EmbeddingStore",
-    "Encoder",
-    "EncoderIdentity",
-    "EventStore",
-    "FederationStore",
-    "LabelRecord",
-    "LabelStore",
-    "NeighbourIndex",
-    "ParameterStore",
-    "ParticipantStore",
-    "PooledAnswer",
-    "PromptSetStore",
-    "PullStore",
-    "ReliabilityStore",
-    "RoundStore",
-    "SealedSubmission",
-    "Store",
-    "SubmissionStore",
-    "TrafficCount",
-    "TrafficStore",
-    "Transaction",
-    "UpdateFile",
-    "Upstream",
-]
-
 
 class Encoder(Protocol):
     """Turns texts into unit vectors that lie close where the texts mean the same."""

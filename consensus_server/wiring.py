@@ -19,13 +19,14 @@ from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.projections import umap_plane
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.http_api.app import create_app
 from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.context import ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.panel_wiring import build_inference, build_pulling, upstream_names
-from consensus_server.ports import Clock, EmbeddingStore, Encoder, EncoderIdentity
+from consensus_server.ports import Clock, EmbeddingStore, Encoder
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals

@@ -42,9 +42,20 @@ def _get(template: str, kind: type[M], **values: str | int) -> Call[M]:
 def _post(
     template: str, kind: type[M], body: wire.WireModel | None = None, *, idempotent: bool = True, **values: str | int
 ) -> Call[M]:
-    content = None if body is None else body.model_dump_json(exclude_none=True).encode()
-    headers: Mapping[str, str] = {} if body is None else _JSON
-    return Call("POST", path(template, **values), _model(kind), headers=headers, content=content, idempotent=idempotent)
+    where = path(template, **values)
+    if body is None:
+        return Call("POST", where, _model(kind), idempotent=idempotent)
+    return _with_body("POST", where, kind, body, idempotent=idempotent)
+
+
+def _with_body(method: str, where: str, kind: type[M], body: wire.WireModel, *, idempotent: bool = True) -> Call[M]:
+    content = body.model_dump_json(exclude_none=True).encode()
+    return Call(method, where, _model(kind), headers=_JSON, content=content, idempotent=idempotent)
+
+
+def _put_file(where: str, kind: type[M], body: bytes, headers: Mapping[str, str], *, replace: bool) -> Call[M]:
+    params = {"replace": "true"} if replace else {}
+    return Call("PUT", where, _model(kind), params=params, headers=headers, content=body)
 
 
 # The server itself
@@ -114,13 +125,8 @@ def participants(federation: str) -> Call[wire.ParticipantList]:
 
 
 def update_participant(federation: str, participant: str, update: wire.ParticipantUpdate) -> Call[wire.Participant]:
-    return Call(
-        "PATCH",
-        path(routes.PARTICIPANT, federation=federation, participant=participant),
-        _model(wire.Participant),
-        headers=_JSON,
-        content=update.model_dump_json().encode(),
-    )
+    where = path(routes.PARTICIPANT, federation=federation, participant=participant)
+    return _with_body("PATCH", where, wire.Participant, update)
 
 
 def new_token(federation: str, participant: str) -> Call[wire.ParticipantToken]:
@@ -132,13 +138,8 @@ def new_token(federation: str, participant: str) -> Call[wire.ParticipantToken]:
 
 
 def set_endpoint(federation: str, participant: str, endpoint: wire.Endpoint) -> Call[wire.Endpoint]:
-    return Call(
-        "PUT",
-        path(routes.ENDPOINT, federation=federation, participant=participant),
-        _model(wire.Endpoint),
-        headers=_JSON,
-        content=endpoint.model_dump_json(exclude_none=True).encode(),
-    )
+    where = path(routes.ENDPOINT, federation=federation, participant=participant)
+    return _with_body("PUT", where, wire.Endpoint, endpoint)
 
 
 def endpoint(federation: str, participant: str) -> Call[wire.Endpoint]:
@@ -226,13 +227,8 @@ def reliability(federation: str, number: int) -> Call[wire.ReliabilityList]:
 
 
 def rejections(federation: str, number: int, cursor: str | None) -> Call[wire.RejectionPage]:
-    params: dict[str, str | int | float | bool] = {} if cursor is None else {"cursor": cursor}
-    return Call(
-        "GET",
-        path(routes.REJECTIONS, federation=federation, number=number),
-        _model(wire.RejectionPage),
-        params=params,
-    )
+    where = path(routes.REJECTIONS, federation=federation, number=number)
+    return Call("GET", where, _model(wire.RejectionPage), params={} if cursor is None else {"cursor": cursor})
 
 
 def make_appeal(federation: str, number: int, body: wire.AppealCreate) -> Call[wire.Appeal]:
@@ -253,14 +249,9 @@ def resolve_appeal(federation: str, appeal: int, body: wire.AppealResolution) ->
 
 def put_answers(federation: str, number: int, body: bytes, *, replace: bool) -> Call[wire.SubmissionReceipt]:
     """body: gzip of NDJSON of `Answer`."""
-    return Call(
-        "PUT",
-        path(routes.SUBMISSIONS, federation=federation, number=number),
-        _model(wire.SubmissionReceipt),
-        params={"replace": "true"} if replace else {},
-        headers={"Content-Type": routes.NDJSON, "Content-Encoding": "gzip"},
-        content=body,
-    )
+    where = path(routes.SUBMISSIONS, federation=federation, number=number)
+    headers = {"Content-Type": routes.NDJSON, "Content-Encoding": "gzip"}
+    return _put_file(where, wire.SubmissionReceipt, body, headers, replace=replace)
 
 
 def held(federation: str, number: int) -> Call[wire.HeldSubmission]:
@@ -276,14 +267,8 @@ def seal(federation: str, number: int, body: wire.Seal) -> Call[wire.SealReceipt
 
 def put_parameters(federation: str, number: int, body: bytes, *, replace: bool) -> Call[wire.ParameterReceipt]:
     """body: safetensors."""
-    return Call(
-        "PUT",
-        path(routes.PARAMETERS, federation=federation, number=number),
-        _model(wire.ParameterReceipt),
-        params={"replace": "true"} if replace else {},
-        headers={"Content-Type": routes.SAFETENSORS},
-        content=body,
-    )
+    where = path(routes.PARAMETERS, federation=federation, number=number)
+    return _put_file(where, wire.ParameterReceipt, body, {"Content-Type": routes.SAFETENSORS}, replace=replace)
 
 
 def parameters(federation: str, number: int) -> Call[bytes]:

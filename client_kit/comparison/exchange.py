@@ -11,6 +11,7 @@ from client_kit.training import lora_sb
 from client_kit.wire import ParameterPlan, RoundState
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import Tensor
 
 
@@ -101,13 +102,11 @@ def _take(run: Run, member: Member, download: "dict[str, Tensor]", number: int) 
 
 
 def _new_lora(base: Path, folder: Path, rank: int, seed: int) -> None:
-    """A LoRA adapter that changes nothing yet, the same for the same seed, with the base's tokenizer beside it."""
-    from peft import LoraConfig, get_peft_model  # noqa: PLC0415 - reaches torch
-    from transformers import AutoModelForCausalLM, set_seed  # noqa: PLC0415 - as above
+    """A LoRA adapter that changes nothing yet."""
+    from peft import LoraConfig  # noqa: PLC0415 - reaches torch
 
-    set_seed(seed)
     config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    _save(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), base, folder)
+    _new_adapter(config, base, folder, seed)
 
 
 def _new_lora_sb(run: Run, base: Path, folder: Path) -> None:
@@ -124,20 +123,19 @@ def _new_lora_sb(run: Run, base: Path, folder: Path) -> None:
 
 def _new_reft(base: Path, folder: Path, rank: int, seed: int, *, tied: bool = False) -> None:
     """A LoReFT adapter that edits nothing yet: W = R, b = 0."""
-    from peft import get_peft_model  # noqa: PLC0415 - reaches torch
-    from transformers import AutoModelForCausalLM, set_seed  # noqa: PLC0415 - as above
+    from client_kit.training.reft import ReftConfig  # noqa: PLC0415 - reaches torch
 
-    from client_kit.training.reft import ReftConfig  # noqa: PLC0415 - as above
+    config = ReftConfig(rank=rank, positions="f2+l2", tied=tied, init="identity", task_type="CAUSAL_LM")
+    _new_adapter(config, base, folder, seed)
+
+
+def _new_adapter(config: "PeftConfig", base: Path, folder: Path, seed: int) -> None:
+    """The adapter, the same for the same seed, with the base's tokenizer beside it."""
+    from peft import get_peft_model  # noqa: PLC0415 - reaches torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed  # noqa: PLC0415 - as above
 
     set_seed(seed)
-    config = ReftConfig(rank=rank, positions="f2+l2", tied=tied, init="identity", task_type="CAUSAL_LM")
-    _save(get_peft_model(AutoModelForCausalLM.from_pretrained(base), config), base, folder)
-
-
-def _save(model, base: Path, folder: Path) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - peft is untyped here
-    from transformers import AutoTokenizer  # noqa: PLC0415 - reaches torch
-
-    model.save_pretrained(folder)
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
 
 

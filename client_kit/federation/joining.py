@@ -14,7 +14,7 @@ from client_kit.federation.journal import Journal
 from client_kit.federation.learning import round_folder
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Observer, ignore
-from client_kit.federation.site import Openers, open_site, prices_of
+from client_kit.federation.site import Openers, open_site
 from client_kit.generation.base import Sampling
 from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
@@ -93,8 +93,8 @@ def estimate_round(settings: ParticipantSettings) -> Estimate:
         prompts = client.prompts()
     sampling = Sampling(**settings.sampling.model_dump())
     jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))
-    tokens, prices = estimate(jobs, sampling), prices_of(settings)
-    return Estimate(len(prompts), sampling.samples, tokens, prices.of(tokens), prices.currency)
+    tokens, spending = estimate(jobs, sampling), settings.spending
+    return Estimate(len(prompts), sampling.samples, tokens, tokens.cost(spending), spending.currency)
 
 
 def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, Any]:

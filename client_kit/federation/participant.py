@@ -257,7 +257,7 @@ class Participant:
         """Tokens that the round's answers took, and money where they have a price."""
         answers = list(self._journal.of("answer", round=number))
         read, written = (sum(a[name] or 0 for a in answers) for name in ("prompt_tokens", "completion_tokens"))
-        return self._site.prices.describe(Tokens(read, written)) if read + written else ""
+        return Tokens(read, written).describe(self._site.spending) if read + written else ""
 
     def _cleaned(self, number: int) -> tuple[list[Answer], Counter[str]]:
         """The answers to submit, and how many the federation's policy dropped for which reason."""

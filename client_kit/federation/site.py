@@ -13,7 +13,6 @@ from client_kit.errors import ConfigurationError
 from client_kit.exports import export_labels, write_whole
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generator, GeneratorSource, Sampling
-from client_kit.generation.spending import Prices
 from client_kit.settings import (
     CollapseSettings,
     GeneratorSettings,
@@ -50,8 +49,8 @@ class Site:
     open_generator: Callable[[Path | None], Generator]
     """The model as an inference API; the argument is the newest checkpoint, None where nothing is trained here."""
     sampling: Sampling = field(default_factory=Sampling)
-    prices: Prices = field(default_factory=Prices)
-    """Of the model's tokens, for what is shown."""
+    spending: SpendingSettings = field(default_factory=SpendingSettings)
+    """Prices of the model's tokens, for what is shown."""
     training_rights: bool = False
     """The site states that others may train on its answers."""
     base: Path | None = None
@@ -92,12 +91,6 @@ class Openers(Protocol):
     def open_trainer(self, settings: TrainerSettings, *, threads: int | None = None) -> Trainer | None: ...
 
 
-def prices_of(settings: ParticipantSettings) -> Prices:
-    """What the tokens of the participant's model cost."""
-    spending = settings.spending
-    return Prices(spending.prompt_price, spending.completion_price, spending.currency)
-
-
 def open_site(settings: ParticipantSettings, openers: Openers, source: GeneratorSource) -> Site:
     """Model, data and habits of a participant. Reads the private data; loads no model yet."""
     trainer = settings.trainer
@@ -111,7 +104,7 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         validation=validation,
         return_margin=settings.validation.return_margin,
         sampling=Sampling(**settings.sampling.model_dump()),
-        prices=prices_of(settings),
+        spending=settings.spending,
         preferences=trainer.kind == "dpo",
         mixing=settings.mixing,
         steps=(lambda _: 0) if isinstance(trainer, NoTrainerSettings) else trainer.steps_of,

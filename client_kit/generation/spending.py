@@ -6,6 +6,7 @@ from threading import Lock
 
 from client_kit.errors import SpendingLimit
 from client_kit.generation.base import Sampling
+from client_kit.settings import SpendingSettings
 from client_kit.wire import Prompt
 
 TEMPLATE_TOKENS = 64
@@ -32,23 +33,14 @@ class Tokens:
         """Both."""
         return self.prompt + self.completion
 
-
-@dataclass(frozen=True, slots=True)
-class Prices:
-    """What a provider asks for a million tokens."""
-
-    prompt_per_million: float = 0.0
-    completion_per_million: float = 0.0
-    currency: str = "USD"
-
-    def of(self, tokens: Tokens) -> float:
+    def cost(self, spending: SpendingSettings) -> float:
         """Money, in the currency's unit."""
-        return (tokens.prompt * self.prompt_per_million + tokens.completion * self.completion_per_million) / _MILLION
+        return (self.prompt * spending.prompt_price + self.completion * spending.completion_price) / _MILLION
 
-    def describe(self, tokens: Tokens) -> str:
+    def describe(self, spending: SpendingSettings) -> str:
         """Tokens, and money where there is a price."""
-        counted = f"{tokens.prompt:,} + {tokens.completion:,} tokens"
-        return f"{counted}, {self.of(tokens):.4g} {self.currency}" if self.of(tokens) else counted
+        counted, cost = f"{self.prompt:,} + {self.completion:,} tokens", self.cost(spending)
+        return f"{counted}, {cost:.4g} {spending.currency}" if cost else counted
 
 
 def at_most(prompt: Prompt, sampling: Sampling) -> Tokens:
@@ -66,17 +58,13 @@ class Budget:
 
     def __init__(
         self,
-        prices: Prices | None = None,
+        spending: SpendingSettings = SpendingSettings(),  # noqa: B008  frozen
         *,
-        money: float | None = None,
-        tokens: int | None = None,
-        spent: Tokens | None = None,
+        spent: Tokens = Tokens(),
     ) -> None:
-        """money, tokens: limits on all that is spent from the first answer on; None: no limit. spent: what was before."""
-        self.prices = prices or Prices()
-        self._money = money
-        self._tokens = tokens
-        self._spent = spent or Tokens()
+        """spending: prices, and limits on all that is spent from the first answer on. spent: what was before."""
+        self._spending = spending
+        self._spent = spent
         self._reserved = Tokens()
         self._lock = Lock()
 
@@ -89,7 +77,7 @@ class Budget:
         """Before anything is asked. Raises SpendingLimit where `answers` answers could exceed the limit."""
         if (excess := self._excess(self._spent + wanted)) is not None:
             raise SpendingLimit(
-                f"{answers} answers take at most {self.prices.describe(wanted)}{self._already()}; {excess}. "
+                f"{answers} answers take at most {wanted.describe(self._spending)}{self._already()}; {excess}. "
                 "Nothing was asked. Raise the limit, or lower max_tokens or samples."
             )
 
@@ -111,11 +99,12 @@ class Budget:
             self._spent += taken
 
     def _excess(self, tokens: Tokens) -> str | None:
-        if self._tokens is not None and tokens.total > self._tokens:
-            return f"the limit is {self._tokens:,} tokens"
-        if self._money is not None and self.prices.of(tokens) > self._money:
-            return f"the limit is {self._money:g} {self.prices.currency}"
+        most, money = self._spending.limit_tokens, self._spending.limit
+        if most is not None and tokens.total > most:
+            return f"the limit is {most:,} tokens"
+        if money is not None and tokens.cost(self._spending) > money:
+            return f"the limit is {money:g} {self._spending.currency}"
         return None
 
     def _already(self) -> str:
-        return f", after {self.prices.describe(self._spent)}" if self._spent.total else ""
+        return f", after {self._spent.describe(self._spending)}" if self._spent.total else ""

@@ -1,185 +1,94 @@
 """The HTTP contract of a consensus server: messages, limits, digests, problem codes and paths. Pydantic only."""
 
-from client_kit.vocabulary import Abstention, AppealOutcome, EventKind, ProblemCode, PullState, Role, RoundState
-from client_kit.wire.base import Request, WireModel
-from client_kit.wire.digests import canonical_json, content_digest, rows_digest, submission_digest
-from client_kit.wire.federations import (
-    AnswerPolicy,
-    Calibration,
-    ConsensusPolicy,
-    Federation,
-    FederationCreate,
-    FederationList,
-    Identity,
-    Participant,
-    ParticipantCreate,
-    ParticipantList,
-    ParticipantToken,
-    ParticipantUpdate,
-    Refusals,
-    TruncatedAnswers,
-)
-from client_kit.wire.health import Health, Readiness
-from client_kit.wire.inspection import LabelChange, MapPoint, PoolMap, WhatIf
-from client_kit.wire.parameters import (
-    Dtype,
-    ParameterCard,
-    ParameterPlan,
-    ParameterReceipt,
-    StatedParameters,
-    TensorSpec,
-    UpdateCard,
-)
-from client_kit.wire.problems import PROBLEM_MEDIA_TYPE, FieldProblem, Problem
-from client_kit.wire.prompt_sets import (
-    Equivalence,
-    Manifest,
-    Prompt,
-    PromptSetList,
-    PromptSetUpload,
-    prompt_set_digest,
-)
-from client_kit.wire.pseudo_labels import (
-    AnswerFate,
-    ClusterShare,
-    Contest,
-    PromptExplanation,
-    PseudoLabel,
-    PseudoLabelPage,
-    pseudo_labels_digest,
-)
-from client_kit.wire.pulling import Endpoint, PullList, PullStatus
-from client_kit.wire.rounds import (
-    EncoderCard,
-    Exemption,
-    ParticipantPrivacy,
-    PrivacyCard,
-    Round,
-    RoundCard,
-    RoundCounts,
-    RoundCreate,
-    RoundEvent,
-    RoundFailure,
-    RoundList,
-    RoundTimings,
-    Spread,
-    SupportRow,
-    Traffic,
-    TrafficList,
-)
-from client_kit.wire.standings import (
-    Appeal,
-    AppealCreate,
-    AppealList,
-    AppealResolution,
-    Rejection,
-    RejectionPage,
-    Reliability,
-    ReliabilityList,
-)
-from client_kit.wire.submissions import (
-    Answer,
-    FinishReason,
-    HeldAnswer,
-    HeldSubmission,
-    PrivacyStatement,
-    Seal,
-    SealReceipt,
-    SubmissionReceipt,
-    Usage,
-)
-
-__all__ = [
-    "PROBLEM_MEDIA_TYPE",
-    "Abstention",
-    "Answer",
-    "AnswerFate",
-    "AnswerPolicy",
-    "Appeal",
-    "AppealCreate",
-    "AppealList",
-    "AppealOutcome",
-    "AppealResolution",
-    "Calibration",
-    "ClusterShare",
-    "ConsensusPolicy",
-    "Contest",
-    "Dtype",
-    "EncoderCard",
-    "Endpoint",
-    "Equivalence",
-    "EventKind",
-    "Exemption",
-    "Federation",
-    "FederationCreate",
-    "FederationList",
-    "FieldProblem",
-    "FinishReason",
-    "Health",
-    "HeldAnswer",
-    "HeldSubmission",
-    "Identity",
-    "LabelChange",
-    "Manifest",
-    "MapPoint",
-    "ParameterCard",
-    "ParameterPlan",
-    "ParameterReceipt",
-    "Participant",
-    "ParticipantCreate",
-    "ParticipantList",
-    "ParticipantPrivacy",
-    "ParticipantToken",
-    "ParticipantUpdate",
-    "PoolMap",
-    "PrivacyCard",
-    "PrivacyStatement",
-    "Problem",
-    "ProblemCode",
-    "Prompt",
-    "PromptExplanation",
-    "PromptSetList",
-    "PromptSetUpload",
-    "PseudoLabel",
-    "PseudoLabelPage",
-    "PullList",
-    "PullState",
-    "PullStatus",
-    "Readiness",
-    "Refusals",
-    "Rejection",
-    "RejectionPage",
-    "Reliability",
-    "ReliabilityList",
-    "Request",
-    "Role",
-    "Round",
-    "RoundCard",
-    "RoundCounts",
-    "RoundCreate",
-    "RoundEvent",
-    "RoundFailure",
-    "RoundList",
-    "RoundState",
-    "RoundTimings",
-    "Seal",
-    "SealReceipt",
-    "Spread",
-    "StatedParameters",
-    "SubmissionReceipt",
-    "SupportRow",
-    "TensorSpec",
-    "Traffic",
-    "TrafficList",
-    "TruncatedAnswers",
-    "UpdateCard",
-    "Usage",
-    "WhatIf",
-    "WireModel",
-    "canonical_json",
-    "content_digest",
-    "prompt_set_digest",
-    "pseudo_labels_digest",
-    "rows_digest",
-    "submission_digest",
-]
+from client_kit.vocabulary import Abstention as Abstention
+from client_kit.vocabulary import AppealOutcome as AppealOutcome
+from client_kit.vocabulary import EventKind as EventKind
+from client_kit.vocabulary import ProblemCode as ProblemCode
+from client_kit.vocabulary import PullState as PullState
+from client_kit.vocabulary import Role as Role
+from client_kit.vocabulary import RoundState as RoundState
+from client_kit.wire.base import Request as Request
+from client_kit.wire.base import WireModel as WireModel
+from client_kit.wire.digests import canonical_json as canonical_json
+from client_kit.wire.digests import content_digest as content_digest
+from client_kit.wire.digests import rows_digest as rows_digest
+from client_kit.wire.digests import submission_digest as submission_digest
+from client_kit.wire.federations import AnswerPolicy as AnswerPolicy
+from client_kit.wire.federations import Calibration as Calibration
+from client_kit.wire.federations import ConsensusPolicy as ConsensusPolicy
+from client_kit.wire.federations import Federation as Federation
+from client_kit.wire.federations import FederationCreate as FederationCreate
+from client_kit.wire.federations import FederationList as FederationList
+from client_kit.wire.federations import Identity as Identity
+from client_kit.wire.federations import Participant as Participant
+from client_kit.wire.federations import ParticipantCreate as ParticipantCreate
+from client_kit.wire.federations import ParticipantList as ParticipantList
+from client_kit.wire.federations import ParticipantToken as ParticipantToken
+from client_kit.wire.federations import ParticipantUpdate as ParticipantUpdate
+from client_kit.wire.federations import Refusals as Refusals
+from client_kit.wire.federations import TruncatedAnswers as TruncatedAnswers
+from client_kit.wire.health import Health as Health
+from client_kit.wire.health import Readiness as Readiness
+from client_kit.wire.inspection import LabelChange as LabelChange
+from client_kit.wire.inspection import MapPoint as MapPoint
+from client_kit.wire.inspection import PoolMap as PoolMap
+from client_kit.wire.inspection import WhatIf as WhatIf
+from client_kit.wire.parameters import Dtype as Dtype
+from client_kit.wire.parameters import ParameterCard as ParameterCard
+from client_kit.wire.parameters import ParameterPlan as ParameterPlan
+from client_kit.wire.parameters import ParameterReceipt as ParameterReceipt
+from client_kit.wire.parameters import StatedParameters as StatedParameters
+from client_kit.wire.parameters import TensorSpec as TensorSpec
+from client_kit.wire.parameters import UpdateCard as UpdateCard
+from client_kit.wire.problems import PROBLEM_MEDIA_TYPE as PROBLEM_MEDIA_TYPE
+from client_kit.wire.problems import FieldProblem as FieldProblem
+from client_kit.wire.problems import Problem as Problem
+from client_kit.wire.prompt_sets import Equivalence as Equivalence
+from client_kit.wire.prompt_sets import Manifest as Manifest
+from client_kit.wire.prompt_sets import Prompt as Prompt
+from client_kit.wire.prompt_sets import PromptSetList as PromptSetList
+from client_kit.wire.prompt_sets import PromptSetUpload as PromptSetUpload
+from client_kit.wire.prompt_sets import prompt_set_digest as prompt_set_digest
+from client_kit.wire.pseudo_labels import AnswerFate as AnswerFate
+from client_kit.wire.pseudo_labels import ClusterShare as ClusterShare
+from client_kit.wire.pseudo_labels import Contest as Contest
+from client_kit.wire.pseudo_labels import PromptExplanation as PromptExplanation
+from client_kit.wire.pseudo_labels import PseudoLabel as PseudoLabel
+from client_kit.wire.pseudo_labels import PseudoLabelPage as PseudoLabelPage
+from client_kit.wire.pseudo_labels import pseudo_labels_digest as pseudo_labels_digest
+from client_kit.wire.pulling import Endpoint as Endpoint
+from client_kit.wire.pulling import PullList as PullList
+from client_kit.wire.pulling import PullStatus as PullStatus
+from client_kit.wire.rounds import EncoderCard as EncoderCard
+from client_kit.wire.rounds import Exemption as Exemption
+from client_kit.wire.rounds import ParticipantPrivacy as ParticipantPrivacy
+from client_kit.wire.rounds import PrivacyCard as PrivacyCard
+from client_kit.wire.rounds import Round as Round
+from client_kit.wire.rounds import RoundCard as RoundCard
+from client_kit.wire.rounds import RoundCounts as RoundCounts
+from client_kit.wire.rounds import RoundCreate as RoundCreate
+from client_kit.wire.rounds import RoundEvent as RoundEvent
+from client_kit.wire.rounds import RoundFailure as RoundFailure
+from client_kit.wire.rounds import RoundList as RoundList
+from client_kit.wire.rounds import RoundTimings as RoundTimings
+from client_kit.wire.rounds import Spread as Spread
+from client_kit.wire.rounds import SupportRow as SupportRow
+from client_kit.wire.rounds import Traffic as Traffic
+from client_kit.wire.rounds import TrafficList as TrafficList
+from client_kit.wire.standings import Appeal as Appeal
+from client_kit.wire.standings import AppealCreate as AppealCreate
+from client_kit.wire.standings import AppealList as AppealList
+from client_kit.wire.standings import AppealResolution as AppealResolution
+from client_kit.wire.standings import Rejection as Rejection
+from client_kit.wire.standings import RejectionPage as RejectionPage
+from client_kit.wire.standings import Reliability as Reliability
+from client_kit.wire.standings import ReliabilityList as ReliabilityList
+from client_kit.wire.submissions import Answer as Answer
+from client_kit.wire.submissions import FinishReason as FinishReason
+from client_kit.wire.submissions import HeldAnswer as HeldAnswer
+from client_kit.wire.submissions import HeldSubmission as HeldSubmission
+from client_kit.wire.submissions import PrivacyStatement as PrivacyStatement
+from client_kit.wire.submissions import Seal as Seal
+from client_kit.wire.submissions import SealReceipt as SealReceipt
+from client_kit.wire.submissions import SubmissionReceipt as SubmissionReceipt
+from client_kit.wire.submissions import Usage as Usage

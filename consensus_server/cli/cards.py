@@ -5,10 +5,11 @@ import typer
 from client_kit import wire
 from client_kit.command_line import JsonOption, print_json, print_table, say
 from consensus_server.cli.federations import NameArgument
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.operating import on_server
 from consensus_server.cli.rounds import NumberArgument, last_published
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.wiring import Server
 
 
 def register(rounds: typer.Typer) -> None:
@@ -16,24 +17,17 @@ def register(rounds: typer.Typer) -> None:
     rounds.command(epilog="Example: consensus-server round card clinics 3 --json")(card)
 
 
+@on_server
 def card(
-    federation: NameArgument,
-    number: NumberArgument = None,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
+    server: Server, federation: NameArgument, number: NumberArgument = None, *, as_json: JsonOption = False
 ) -> None:
     """What made a published round: counts, policy, encoder, bytes, and what participants state about privacy."""
-    with operating(data_dir, database_url) as server:
-        chosen = last_published(server, federation, number)
-        found = translate.to_wire(
-            wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen)
-        )
-        if as_json:
-            print_json(found)
-        else:
-            _show(found)
+    chosen = last_published(server, federation, number)
+    found = translate.to_wire(wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen))
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
 
 
 def _show(card: wire.RoundCard) -> None:

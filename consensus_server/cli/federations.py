@@ -17,7 +17,14 @@ from client_kit.command_line import (
     print_table,
     say,
 )
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, EncoderOption, checked_name, operating
+from consensus_server.cli.operating import (
+    DatabaseOption,
+    DataDirOption,
+    EncoderOption,
+    checked_name,
+    on_server,
+    operating,
+)
 from consensus_server.cli.prompt_sets import find_prompt_set
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -188,34 +195,26 @@ def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
 
 
 @app.command("list", epilog="Example: consensus-server federation list --json")
-def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
+@on_server
+def list_(server: Server, *, as_json: JsonOption = False) -> None:
     """All federations of the server."""
-    with operating(data_dir, database_url) as server:
-        found = [translate.federation(each) for each in server.use_cases.federations.all(SERVER_OPERATOR)]
-        if as_json:
-            print_json(wire.FederationList(items=found))
-            return
-        rows = [
-            (each.federation, each.prompt_set[:12], each.quorum, each.policy.rule, each.created_at) for each in found
-        ]
-        print_table(("federation", "prompt set", "quorum", "rule", "created"), rows, empty="There are no federations.")
+    found = [translate.federation(each) for each in server.use_cases.federations.all(SERVER_OPERATOR)]
+    if as_json:
+        print_json(wire.FederationList(items=found))
+        return
+    rows = [(each.federation, each.prompt_set[:12], each.quorum, each.policy.rule, each.created_at) for each in found]
+    print_table(("federation", "prompt set", "quorum", "rule", "created"), rows, empty="There are no federations.")
 
 
 @app.command(epilog="Example: consensus-server federation show clinics")
-def show(
-    name: NameArgument,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@on_server
+def show(server: Server, name: NameArgument, *, as_json: JsonOption = False) -> None:
     """What a federation agreed on."""
-    with operating(data_dir, database_url) as server:
-        found = translate.federation(server.use_cases.federations.get(SERVER_OPERATOR, name))
-        if as_json:
-            print_json(found)
-            return
-        flat = found.model_dump(mode="json")
-        rows = [(key, value) for key, value in flat.items() if not isinstance(value, dict)]
-        nested = [(f"{key}.{name}", value) for key in ("policy", "answers") for name, value in flat[key].items()]
-        print_table(("term", "value"), rows + nested, empty="")
+    found = translate.federation(server.use_cases.federations.get(SERVER_OPERATOR, name))
+    if as_json:
+        print_json(found)
+        return
+    flat = found.model_dump(mode="json")
+    rows = [(key, value) for key, value in flat.items() if not isinstance(value, dict)]
+    nested = [(f"{key}.{name}", value) for key in ("policy", "answers") for name, value in flat[key].items()]
+    print_table(("term", "value"), rows + nested, empty="")

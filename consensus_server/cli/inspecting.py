@@ -10,7 +10,7 @@ from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from client_kit.vocabulary import WHY_ABSTAINED
 from consensus_server.cli.federations import NameArgument, calibration_in
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.operating import on_server
 from consensus_server.core.consensus.records import Policy
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -35,43 +35,38 @@ def register(rounds: typer.Typer) -> None:
     )(what_if)
 
 
+@on_server
 def why(
+    server: Server,
     federation: NameArgument,
     number: RoundArgument,
     prompt: PromptArgument,
     *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Why a prompt has its pseudo-label: its clusters, where each answer stands, and why answers were kept out."""
-    with operating(data_dir, database_url) as server:
-        found = translate.explanation(
-            server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt)
-        )
-        if as_json:
-            print_json(found)
-            return
-        label = found.label
-        if label.abstention is None:
-            say(label.text or "")
-        else:
-            say(f"No label: {WHY_ABSTAINED[label.abstention]} ({label.abstention}).")
-        say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
-        clusters = [
-            (i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)
+    found = translate.explanation(server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt))
+    if as_json:
+        print_json(found)
+        return
+    label = found.label
+    if label.abstention is None:
+        say(label.text or "")
+    else:
+        say(f"No label: {WHY_ABSTAINED[label.abstention]} ({label.abstention}).")
+    say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
+    clusters = [(i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)]
+    print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
+    if found.contests:
+        contests = [
+            (each.first, each.second, each.kind, each.words_first, each.words_second) for each in found.contests
         ]
-        print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
-        if found.contests:
-            contests = [
-                (each.first, each.second, each.kind, each.words_first, each.words_second) for each in found.contests
-            ]
-            print_table(("cluster", "and", "differ in", "one says", "the other"), contests, empty="")
-        print_table(
-            ("participant", "sample", "cluster", "similarity", "", "answer"),
-            [_row(each) for each in found.answers],
-            empty="",
-        )
+        print_table(("cluster", "and", "differ in", "one says", "the other"), contests, empty="")
+    print_table(
+        ("participant", "sample", "cluster", "similarity", "", "answer"),
+        [_row(each) for each in found.answers],
+        empty="",
+    )
 
 
 def _row(fate: wire.AnswerFate) -> tuple[object, ...]:
@@ -86,41 +81,38 @@ def _opening(text: str) -> str:
     return line if len(line) <= _OPENING_CHARS else f"{line[:_OPENING_CHARS]}..."
 
 
+@on_server
 def map_(
+    server: Server,
     federation: NameArgument,
     number: RoundArgument,
     prompt: PromptArgument,
     *,
     method: Annotated[str, typer.Option(help="pca, or umap where that extra is installed.")] = "pca",
     out: Annotated[Path | None, typer.Option(help="HTML file to write; needs the extra `report`.")] = None,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The answers to a prompt in two dimensions, as a table, JSON or a plot."""
-    with operating(data_dir, database_url) as server:
-        if out is not None and out.suffix.lower() not in _PAGES:
-            raise CommandFailed(
-                f"A map is written as HTML, and {out} does not end in .html.",
-                Exit.USAGE,
-                remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
-            )
-        use_case = server.use_cases.inspection
-        found = translate.to_wire(
-            wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method)
+    if out is not None and out.suffix.lower() not in _PAGES:
+        raise CommandFailed(
+            f"A map is written as HTML, and {out} does not end in .html.",
+            Exit.USAGE,
+            remedy=f"For example: --out {out.with_suffix('.html')}" if out.name else "For example: --out map.html",
         )
-        if out is not None:
-            _write(found, out, f"{federation}, round {number}, {prompt}")
-        if as_json:
-            print_json(found)
-        elif out is not None:
-            say(f"The map of {len(found.points)} answers is in {out}.")
-        else:
-            rows = [
-                (each.participant, each.sample, f"{each.x:+.3f}", f"{each.y:+.3f}", each.gate or each.cluster)
-                for each in found.points
-            ]
-            print_table(("participant", "sample", "x", "y", "cluster or gate"), rows, empty="No answer has a vector.")
+    use_case = server.use_cases.inspection
+    found = translate.to_wire(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
+    if out is not None:
+        _write(found, out, f"{federation}, round {number}, {prompt}")
+    if as_json:
+        print_json(found)
+    elif out is not None:
+        say(f"The map of {len(found.points)} answers is in {out}.")
+    else:
+        rows = [
+            (each.participant, each.sample, f"{each.x:+.3f}", f"{each.y:+.3f}", each.gate or each.cluster)
+            for each in found.points
+        ]
+        print_table(("participant", "sample", "x", "y", "cluster or gate"), rows, empty="No answer has a vector.")
 
 
 def _write(found: wire.PoolMap, out: Path, title: str) -> None:
@@ -165,7 +157,9 @@ def _figure(found: wire.PoolMap, title: str) -> "Figure":
     return figure
 
 
+@on_server
 def what_if(
+    server: Server,
     federation: NameArgument,
     number: RoundArgument,
     *,
@@ -177,25 +171,22 @@ def what_if(
             metavar="FIELD=VALUE",
         ),
     ] = None,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """A published round as another policy would have decided it. Nothing is changed."""
-    with operating(data_dir, database_url) as server:
-        policy = _changed(server, federation, changes or [])
-        answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
-        found = translate.to_wire(wire.WhatIf, answer)
-        if as_json:
-            print_json(found)
-            return
-        say(
-            f"{found.changed} of {found.prompts} prompts would change: {found.gained} gain a label, {found.lost} lose theirs, "
-            f"{found.changed - found.gained - found.lost} get another; {found.rescored} keep it with other figures."
-        )
-        say(f"Coverage {found.labels_before / found.prompts:.3f} -> {found.labels_after / found.prompts:.3f}.")
-        rows = [(each.before.prompt_id, _outcome(each.before), _outcome(each.after)) for each in found.changes]
-        print_table(("prompt", "as published", "under this policy"), rows, empty="The labels are the same.")
+    policy = _changed(server, federation, changes or [])
+    answer = server.use_cases.inspection.what_if(SERVER_OPERATOR, federation, number, policy)
+    found = translate.to_wire(wire.WhatIf, answer)
+    if as_json:
+        print_json(found)
+        return
+    say(
+        f"{found.changed} of {found.prompts} prompts would change: {found.gained} gain a label, {found.lost} lose theirs, "
+        f"{found.changed - found.gained - found.lost} get another; {found.rescored} keep it with other figures."
+    )
+    say(f"Coverage {found.labels_before / found.prompts:.3f} -> {found.labels_after / found.prompts:.3f}.")
+    rows = [(each.before.prompt_id, _outcome(each.before), _outcome(each.after)) for each in found.changes]
+    print_table(("prompt", "as published", "under this policy"), rows, empty="The labels are the same.")
 
 
 def _outcome(label: wire.PseudoLabel) -> str:

@@ -2,8 +2,10 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import update_wrapper
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Annotated
 
@@ -43,6 +45,23 @@ def operating(data_dir: Path | None, database_url: str | None, *, encoder: str |
         yield server
     finally:
         server.close()
+
+
+def on_server(command: Callable[..., None]) -> Callable[..., None]:
+    """A command over the data of a server, which is its first argument; the options say where the data lies.
+
+    They stand before --json, which every command has as its last.
+    """
+
+    def run(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, **own: object) -> None:
+        with operating(data_dir, database_url) as server:
+            command(server, **own)
+
+    *where, _ = signature(run).parameters.values()
+    _, *own, as_json = signature(command).parameters.values()
+    update_wrapper(run, command)
+    run.__signature__ = Signature([*own, *where, as_json])  # type: ignore[attr-defined]  # what typer reads
+    return run
 
 
 def settings_from(**options: object) -> Settings:

@@ -6,7 +6,7 @@ import typer
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.operating import on_server
 from consensus_server.cli.prompt_set_files import read_prompt_set
 from consensus_server.core.errors import UnknownPromptSet
 from consensus_server.core.federations import Manifest, Prompt
@@ -25,46 +25,36 @@ SetArgument = Annotated[
 
 
 @app.command(epilog="Example: consensus-server prompt-set add general@1.0")
-def add(
-    name: SetArgument,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@on_server
+def add(server: Server, name: SetArgument, *, as_json: JsonOption = False) -> None:
     """Verify a prompt set and keep it. One that is held already changes nothing."""
-    with operating(data_dir, database_url) as server:
-        upload = read_prompt_set(name)
-        manifest = upload.manifest
-        added = server.use_cases.prompt_sets.add(
-            SERVER_OPERATOR,
-            translate.to_core(Manifest, manifest),
-            [translate.to_core(Prompt, each) for each in upload.prompts],
-        )
-        if as_json:
-            print_json({"added": added, "manifest": manifest.model_dump(mode="json")})
-        else:
-            state = "is added" if added else "was held already"
-            say(
-                f"{manifest.name} {manifest.version}, {manifest.prompt_count} prompts, {manifest.digest[:12]}, {state}."
-            )
+    upload = read_prompt_set(name)
+    manifest = upload.manifest
+    added = server.use_cases.prompt_sets.add(
+        SERVER_OPERATOR,
+        translate.to_core(Manifest, manifest),
+        [translate.to_core(Prompt, each) for each in upload.prompts],
+    )
+    if as_json:
+        print_json({"added": added, "manifest": manifest.model_dump(mode="json")})
+    else:
+        state = "is added" if added else "was held already"
+        say(f"{manifest.name} {manifest.version}, {manifest.prompt_count} prompts, {manifest.digest[:12]}, {state}.")
 
 
 @app.command("list", epilog="Example: consensus-server prompt-set list")
-def list_(*, data_dir: DataDirOption = None, database_url: DatabaseOption = None, as_json: JsonOption = False) -> None:
+@on_server
+def list_(server: Server, *, as_json: JsonOption = False) -> None:
     """All prompt sets of the server."""
-    with operating(data_dir, database_url) as server:
-        found = server.use_cases.prompt_sets.all(SERVER_OPERATOR)
-        items = [translate.to_wire(wire.Manifest, each) for each in found]
-        if as_json:
-            print_json(wire.PromptSetList(items=items))
-            return
-        rows = [
-            (each.name, each.version, each.prompt_count, each.language, each.licence, each.digest) for each in items
-        ]
-        print_table(
-            ("name", "version", "prompts", "language", "licence", "digest"), rows, empty="There are no prompt sets."
-        )
+    found = server.use_cases.prompt_sets.all(SERVER_OPERATOR)
+    items = [translate.to_wire(wire.Manifest, each) for each in found]
+    if as_json:
+        print_json(wire.PromptSetList(items=items))
+        return
+    rows = [(each.name, each.version, each.prompt_count, each.language, each.licence, each.digest) for each in items]
+    print_table(
+        ("name", "version", "prompts", "language", "licence", "digest"), rows, empty="There are no prompt sets."
+    )
 
 
 def find_prompt_set(server: Server, wanted: str) -> Manifest:

@@ -8,7 +8,7 @@ from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, operating
+from consensus_server.cli.operating import on_server
 from consensus_server.core.errors import UnknownRound
 from consensus_server.core.rounds import Round
 from consensus_server.http_api import translate
@@ -21,7 +21,9 @@ NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round;
 
 
 @app.command("open", epilog="Example: consensus-server round open clinics --round-seconds 3600")
+@on_server
 def open_(
+    server: Server,
     federation: NameArgument,
     number: NumberArgument = None,
     *,
@@ -29,13 +31,10 @@ def open_(
     round_seconds: Annotated[
         float | None, typer.Option(help="Time to the deadline, in place of the federation's.", min=0.001)
     ] = None,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Open the next round, or the draft with this number."""
-    with operating(data_dir, database_url) as server:
-        _print_round(_open(server, federation, number, draft=draft, round_seconds=round_seconds), as_json=as_json)
+    _print_round(_open(server, federation, number, draft=draft, round_seconds=round_seconds), as_json=as_json)
 
 
 def _open(server: Server, federation: str, number: int | None, *, draft: bool, round_seconds: float | None) -> Round:
@@ -53,69 +52,50 @@ def _open(server: Server, federation: str, number: int | None, *, draft: bool, r
 
 
 @app.command(epilog="Example: consensus-server round close clinics 1")
+@on_server
 def close(
-    federation: NameArgument,
-    number: NumberArgument = None,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
+    server: Server, federation: NameArgument, number: NumberArgument = None, *, as_json: JsonOption = False
 ) -> None:
     """Close a round before its deadline, or a failed one again, so that it is aggregated."""
-    with operating(data_dir, database_url) as server:
-        last = _last(server, federation, number)
-        _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
+    last = _last(server, federation, number)
+    _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server round status clinics 1 --json")
+@on_server
 def status(
-    federation: NameArgument,
-    number: NumberArgument = None,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
+    server: Server, federation: NameArgument, number: NumberArgument = None, *, as_json: JsonOption = False
 ) -> None:
     """The state of one round, or of all where no number is given."""
-    with operating(data_dir, database_url) as server:
-        if number is not None:
-            _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
-            return
-        found = [
-            translate.to_wire(wire.Round, each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)
-        ]
-        if as_json:
-            print_json(wire.RoundList(items=found))
-            return
-        rows = [
-            (each.number, each.state, f"{each.sealed} of {each.active}", each.quorum, each.deadline) for each in found
-        ]
-        print_table(("round", "state", "sealed", "quorum", "deadline"), rows, empty=f"{federation} has no rounds yet.")
+    if number is not None:
+        _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
+        return
+    found = [translate.to_wire(wire.Round, each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)]
+    if as_json:
+        print_json(wire.RoundList(items=found))
+        return
+    rows = [(each.number, each.state, f"{each.sealed} of {each.active}", each.quorum, each.deadline) for each in found]
+    print_table(("round", "state", "sealed", "quorum", "deadline"), rows, empty=f"{federation} has no rounds yet.")
 
 
 @app.command(epilog="Example: consensus-server round pulls clinics 1")
+@on_server
 def pulls(
-    federation: NameArgument,
-    number: NumberArgument = None,
-    *,
-    data_dir: DataDirOption = None,
-    database_url: DatabaseOption = None,
-    as_json: JsonOption = False,
+    server: Server, federation: NameArgument, number: NumberArgument = None, *, as_json: JsonOption = False
 ) -> None:
     """How far the server is with the participants that it asks itself, and why answers are missing."""
-    with operating(data_dir, database_url) as server:
-        last = _last(server, federation, number)
-        found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
-        items = [translate.to_wire(wire.PullStatus, each) for each in found]
-        if as_json:
-            print_json(wire.PullList(items=items))
-            return
-        rows = [
-            (each.participant, each.upstream, each.state, each.answered, each.given_up, each.tokens, each.reason)
-            for each in items
-        ]
-        columns = ("participant", "upstream", "state", "answered", "given up", "tokens", "reason")
-        print_table(columns, rows, empty=f"The server asks nobody in round {last} of {federation}.")
+    last = _last(server, federation, number)
+    found = server.use_cases.endpoints.pulls(SERVER_OPERATOR, federation, last)
+    items = [translate.to_wire(wire.PullStatus, each) for each in found]
+    if as_json:
+        print_json(wire.PullList(items=items))
+        return
+    rows = [
+        (each.participant, each.upstream, each.state, each.answered, each.given_up, each.tokens, each.reason)
+        for each in items
+    ]
+    columns = ("participant", "upstream", "state", "answered", "given up", "tokens", "reason")
+    print_table(columns, rows, empty=f"The server asks nobody in round {last} of {federation}.")
 
 
 def _last(server: Server, federation: str, number: int | None) -> int:

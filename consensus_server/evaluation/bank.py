@@ -118,7 +118,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     )
     digests = tuple(map(content_digest, texts))
     vectors = np.array([embedded.vectors[each] for each in digests], np.float32)
-    answers = _table(judged, names, texts, digests, vectors, _found(judged, rows, contradictions))
+    answers = _table(judged, names, texts, digests, vectors, found=_found(judged, rows, contradictions))
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
     usable, _ = usable_answers(Candidates(texts, answers.vectors))
@@ -148,6 +148,7 @@ def _table(
     texts: tuple[str, ...],
     digests: tuple[str, ...],
     vectors: Float32[np.ndarray, "answers dimension"],
+    *,
     found: Conflicts,
 ) -> Answers:
     """All answers, prompt after prompt and column after column."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.rounds import Event, Round
 from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.polling import SharedPoll
 from consensus_server.http_api.rate_limit import RateLimiter
 from consensus_server.http_api.traffic import TrafficLedger
-from consensus_server.ports import EncoderIdentity
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.endpoints import Endpoints

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 from consensus_server.core import consensus
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import Fault, NotReady, UnknownRule, ValidationFailed
 from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
-from consensus_server.ports import Clock, EncoderIdentity, Store
+from consensus_server.ports import Clock, Store
 from consensus_server.service.access import Caller, federation_for, require_server_operator
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.prompt_sets import manifest_for

@@ -7,27 +7,15 @@ Importing this package tells PEFT the method; it must be imported before an adap
 `train`.
 """
 
-from client_kit.training.reft.config import ReftConfig
-from client_kit.training.reft.interventions import (
-    interventions,
-    load_interventions,
-    read_adapter,
-    write_adapter,
-)
-from client_kit.training.reft.model import ReftModel
-from client_kit.training.reft.registration import REFT, register
-from client_kit.training.reft.variants import VARIANTS, Variant
-
-__all__ = [
-    "REFT",
-    "VARIANTS",
-    "ReftConfig",
-    "ReftModel",
-    "Variant",
-    "interventions",
-    "load_interventions",
-    "read_adapter",
-    "write_adapter",
-]
+from client_kit.training.reft.config import ReftConfig as ReftConfig
+from client_kit.training.reft.interventions import interventions as interventions
+from client_kit.training.reft.interventions import load_interventions as load_interventions
+from client_kit.training.reft.interventions import read_adapter as read_adapter
+from client_kit.training.reft.interventions import write_adapter as write_adapter
+from client_kit.training.reft.model import ReftModel as ReftModel
+from client_kit.training.reft.registration import REFT as REFT
+from client_kit.training.reft.registration import register
+from client_kit.training.reft.variants import VARIANTS as VARIANTS
+from client_kit.training.reft.variants import Variant as Variant
 
 register(ReftConfig, ReftModel)

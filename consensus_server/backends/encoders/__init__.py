@@ -2,27 +2,18 @@
 
 from pathlib import Path
 
-from consensus_server.backends.encoders.embeddings_api import EmbeddingsApi, EmbeddingsApiEncoder
-from consensus_server.backends.encoders.hashing import HashingEncoder
-from consensus_server.backends.encoders.lsa import SETTINGS_FILE, LsaEncoder, fit_lsa
-from consensus_server.backends.encoders.sentence_transformer import SentenceTransformerEncoder
-from consensus_server.backends.encoders.weights import DEFAULT_ENCODER, EncoderError, WeightsMismatchError
+from consensus_server.backends.encoders.embeddings_api import EmbeddingsApi as EmbeddingsApi
+from consensus_server.backends.encoders.embeddings_api import EmbeddingsApiEncoder
+from consensus_server.backends.encoders.hashing import HashingEncoder as HashingEncoder
+from consensus_server.backends.encoders.lsa import SETTINGS_FILE, LsaEncoder
+from consensus_server.backends.encoders.lsa import fit_lsa as fit_lsa
+from consensus_server.backends.encoders.sentence_transformer import (
+    SentenceTransformerEncoder as SentenceTransformerEncoder,
+)
+from consensus_server.backends.encoders.weights import DEFAULT_ENCODER as DEFAULT_ENCODER
+from consensus_server.backends.encoders.weights import EncoderError as EncoderError
+from consensus_server.backends.encoders.weights import WeightsMismatchError as WeightsMismatchError
 from consensus_server.ports import EmbeddingStore, Encoder
-
-__all__ = [
-    "API_PREFIX",
-    "DEFAULT_ENCODER",
-    "EmbeddingsApi",
-    "EmbeddingsApiEncoder",
-    "Encoder",
-    "EncoderError",
-    "HashingEncoder",
-    "LsaEncoder",
-    "SentenceTransformerEncoder",
-    "WeightsMismatchError",
-    "fit_lsa",
-    "load_encoder",
-]
 
 STAND_IN = "hashing"
 """Name under which the stand-in is asked for."""

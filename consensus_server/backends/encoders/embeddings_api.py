@@ -14,8 +14,9 @@ from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_
 from consensus_server.backends.encoders.terms import content_starts
 from consensus_server.backends.encoders.weights import EncoderError
 from consensus_server.core.chunking import Chunk, ChunkRule, first_chunks, mean_of_chunks
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import EncoderChanged
-from consensus_server.ports import EmbeddingStore, EncoderIdentity
+from consensus_server.ports import EmbeddingStore
 
 if TYPE_CHECKING:
     import openai

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from consensus_server.backends.encoders.terms import GRAM, grams, opening, visible, words
-from consensus_server.ports import EncoderIdentity
+from consensus_server.core.encoders import EncoderIdentity
 
 _DIMENSION = 1024
 _GRAM_WEIGHT = 0.25

@@ -11,7 +11,7 @@ from jaxtyping import Float32, Float64
 
 from consensus_server.backends.encoders.terms import GRAM, grams, opening, visible, words
 from consensus_server.backends.encoders.weights import EncoderError, weights_digest
-from consensus_server.ports import EncoderIdentity
+from consensus_server.core.encoders import EncoderIdentity
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer

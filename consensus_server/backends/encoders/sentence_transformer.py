@@ -12,7 +12,7 @@ from client_kit.wire import content_digest
 from consensus_server.backends.encoders.terms import content_starts
 from consensus_server.backends.encoders.weights import PINNED, EncoderError, file_digest, locate, verify, weights_digest
 from consensus_server.core.chunking import ChunkRule, first_chunks, mean_of_chunks, plan_batches
-from consensus_server.ports import EncoderIdentity
+from consensus_server.core.encoders import EncoderIdentity
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

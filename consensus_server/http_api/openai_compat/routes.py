@@ -25,7 +25,7 @@ from consensus_server.http_api.openai_compat.connected import while_connected
 from consensus_server.http_api.openai_compat.envelope import ENVELOPES, EnvelopeRoute
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
-from consensus_server.http_api.openai_compat.streaming import chat_chunks, text_chunks
+from consensus_server.http_api.openai_compat.streaming import chunks
 from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
 from consensus_server.http_api.path_parameters import Context
 from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
@@ -65,7 +65,7 @@ async def create_chat_completion(
     panel, consensus = await _consensus(asked, request, caller, context)
     choices = [chat_choice(index, each) for index, each in enumerate(consensus.choices)]
     answer = ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
-    return _streamed(chat_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
+    return _sent(asked, answer)
 
 
 @router.post(routes.COMPLETIONS, response_model=TextCompletion, responses=_EVENTS)
@@ -76,7 +76,7 @@ async def create_completion(
     panel, consensus = await _consensus(asked, request, caller, context)
     choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
     answer = TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
-    return _streamed(text_chunks(answer, include_usage=_with_usage(asked))) if asked.stream else _whole(answer)
+    return _sent(asked, answer)
 
 
 @router.get(routes.MODELS)
@@ -132,19 +132,17 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
     }
 
 
-def _with_usage(asked: AskedOfPanel) -> bool:
-    return asked.stream_options is not None and asked.stream_options.include_usage
+def _sent(asked: AskedOfPanel, answer: ChatCompletion | TextCompletion) -> Response:
+    """The answer as a whole, or in chunks where the request asks for a stream."""
+    headers = {"Cache-Control": "no-store"}
+    if not asked.stream:
+        return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
+    include_usage = asked.stream_options is not None and asked.stream_options.include_usage
+    events = _awaited(chunks(answer, include_usage=include_usage))
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
-def _whole(answer: ChatCompletion | TextCompletion) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
-
-
-def _streamed(chunks: Iterator[str]) -> Response:
-    return StreamingResponse(_awaited(chunks), media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
-
-
-async def _awaited(chunks: Iterator[str]) -> AsyncIterator[str]:
-    """Chunks stand ready: a thread for each would only cost time."""
-    for chunk in chunks:
-        yield chunk
+async def _awaited(events: Iterator[str]) -> AsyncIterator[str]:
+    """Events stand ready: a thread for each would only cost time."""
+    for event in events:
+        yield event

@@ -8,62 +8,55 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from consensus_server.http_api.openai_compat.answers import ChatCompletion, TextCompletion
+from consensus_server.http_api.openai_compat.answers import ChatChoice, ChatCompletion, TextChoice, TextCompletion
 
 CHUNK_CHARS = 256
 """Text in one chunk: few enough chunks to cost nothing, small enough for a page that shows them as they come."""
 
 
-def chat_chunks(answer: ChatCompletion, *, include_usage: bool) -> Iterator[str]:
-    """Server-sent events of a chat: per choice the role, the text, the end; then usage where asked for, and `[DONE]`."""
-    common = _common(answer, "chat.completion.chunk", include_usage=include_usage)
-    extension = answer.consensus.model_dump(mode="json")
-    for choice in answer.choices:
-        message = choice.message
-        first = {"consensus": extension} if choice.index == 0 else {}
-        yield _event(common | first, choice.index, delta={"role": "assistant", "content": "", "refusal": None})
-        for part in _parts(message.content or ""):
-            yield _event(common, choice.index, delta={"content": part})
-        if message.refusal is not None:
-            yield _event(common, choice.index, delta={"refusal": message.refusal})
-        yield _event(common, choice.index, finish_reason=choice.finish_reason, delta={})
-    yield from _ending(answer, common, include_usage=include_usage)
+def chunks(answer: ChatCompletion | TextCompletion, *, include_usage: bool) -> Iterator[str]:
+    """Server-sent events: per choice its beginning, its text and its end; then usage where asked for, and `[DONE]`.
 
-
-def text_chunks(answer: TextCompletion, *, include_usage: bool) -> Iterator[str]:
-    """Server-sent events of a completion: per choice the text and the end; then usage where asked for, and `[DONE]`."""
-    common = _common(answer, "text_completion", include_usage=include_usage)
-    extension = answer.consensus.model_dump(mode="json")
-    for choice in answer.choices:
-        first = {"consensus": extension} if choice.index == 0 else {}
-        yield _event(common | first, choice.index, text="")
-        for part in _parts(choice.text):
-            yield _event(common, choice.index, text=part)
-        yield _event(common, choice.index, finish_reason=choice.finish_reason, text="")
-    yield from _ending(answer, common, include_usage=include_usage)
-
-
-def _common(answer: ChatCompletion | TextCompletion, kind: str, *, include_usage: bool) -> dict[str, Any]:
-    fields = {
+    A chunk without choices only where usage was asked for: most clients look into the first choice of every chunk.
+    """
+    common = {
         "id": answer.id,
-        "object": kind,
+        "object": "chat.completion.chunk" if isinstance(answer, ChatCompletion) else "text_completion",
         "created": answer.created,
         "model": answer.model,
         "system_fingerprint": answer.system_fingerprint,
+        **({"usage": None} if include_usage else {}),
     }
-    return fields | ({"usage": None} if include_usage else {})
-
-
-def _event(common: dict[str, Any], index: int, *, finish_reason: str | None = None, **content: object) -> str:
-    choice = {"index": index, **content, "logprobs": None, "finish_reason": finish_reason}
-    return _data({**common, "choices": [choice]})
-
-
-def _ending(answer: ChatCompletion | TextCompletion, common: dict[str, Any], *, include_usage: bool) -> Iterator[str]:
-    """A chunk without choices only where usage was asked for: most clients look into the first choice of every chunk."""
+    extension = answer.consensus.model_dump(mode="json")
+    for choice in answer.choices:
+        first = {"consensus": extension} if choice.index == 0 else {}
+        begun, *more, ended = _deltas(choice) if isinstance(choice, ChatChoice) else _texts(choice)
+        yield _event(common | first, choice.index, begun)
+        for content in more:
+            yield _event(common, choice.index, content)
+        yield _event(common, choice.index, ended, finish_reason=choice.finish_reason)
     if include_usage:
         yield _data({**common, "choices": [], "usage": answer.usage.model_dump(mode="json")})
     yield "data: [DONE]\n\n"
+
+
+def _deltas(choice: ChatChoice) -> Iterator[dict[str, Any]]:
+    """What the chunks of a chat's choice add: the role, the text or why there is none, and at the end nothing."""
+    yield {"delta": {"role": "assistant", "content": "", "refusal": None}}
+    yield from ({"delta": {"content": part}} for part in _parts(choice.message.content or ""))
+    if choice.message.refusal is not None:
+        yield {"delta": {"refusal": choice.message.refusal}}
+    yield {"delta": {}}
+
+
+def _texts(choice: TextChoice) -> Iterator[dict[str, Any]]:
+    """What the chunks of a completion's choice add: its text, between two that add nothing."""
+    return ({"text": part} for part in ("", *_parts(choice.text), ""))
+
+
+def _event(common: dict[str, Any], index: int, content: dict[str, Any], *, finish_reason: str | None = None) -> str:
+    choice = {"index": index, **content, "logprobs": None, "finish_reason": finish_reason}
+    return _data({**common, "choices": [choice]})
 
 
 def _parts(text: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from client_kit.generation.cleaning import Dropped, clean
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.spending import Budget, Tokens, at_most
+from client_kit.settings import SpendingSettings
 from client_kit.wire import AnswerPolicy, FinishReason, Prompt, Refusals
 from tests.support.openai_server import MODEL, openai_server
 
@@ -154,12 +155,12 @@ def test_what_the_cache_holds_is_not_asked_again(ask, server, tmp_path):
 
 def test_a_limit_that_the_answers_could_exceed_is_told_before_anything_is_asked(ask, server):
     with pytest.raises(SpendingLimit, match="6 answers take at most"):
-        ask(sampling=Sampling(max_tokens=100), budget=Budget(tokens=600))
+        ask(sampling=Sampling(max_tokens=100), budget=Budget(SpendingSettings(limit_tokens=600)))
     assert not server.bodies
 
 
 def test_the_meter_counts_what_came_and_what_broke_off(ask, server):
-    budget = Budget(tokens=10_000)
+    budget = Budget(SpendingSettings(limit_tokens=10_000))
     ask(PROMPTS[:2], Sampling(max_tokens=100), budget=budget)
     assert budget.spent == Tokens(4, 6)
     server.failures = [500]
