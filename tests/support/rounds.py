@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from consensus_server.core.consensus import Policy
+from consensus_server.core.consensus.answers.conflicts import conflicts
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.round.measures import Measures
@@ -72,6 +73,11 @@ def votes_of(pool, decision):
     return sum(cluster.votes for cluster in decision.clusters)
 
 
+def no_conflicts(answers):
+    nothing = np.zeros(0, dtype=np.int64)
+    return conflicts(nothing, nothing, np.zeros(0), answers)
+
+
 def measures_of(pool, participant, characters):
     """Measures in which nothing is alike."""
     pairs = Pairs(np.asarray(pool))
@@ -86,5 +92,6 @@ def measures_of(pool, participant, characters):
         f1=nothing,
         coverage=nothing,
         opening_cosine=nothing,
+        contradict=nothing > 0,
         for_gates=None,
     )

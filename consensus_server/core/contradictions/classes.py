@@ -1,11 +1,16 @@
-"""Content words by their stems: which are opposites, which exclude one another, which weigh little."""
+"""Content words by their stems: which are opposites, which exclude one another, which mean the same, which weigh little.
+
+Opposites and categories are ours, made for clinical and general prose. Of WordNet, which knows far more words and less which
+of them matter, only single words that stand for one another are asked.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
-from consensus_server.core.contradictions.lexicon import WORDS, lines
+from consensus_server.core.contradictions.lexicon import WORDS, compressed_lines, lines
 from consensus_server.core.contradictions.stems import stem
 
 
@@ -36,6 +41,31 @@ QUANTIFIERS: Final[Mapping[str, int]] = MappingProxyType(
     {word: level for level in (1, 2, 3, 4) for word in WORDS[f"quantifier_{level}"]}
 )
 """Word to how much of a whole it says, 1 (few) to 4 (all)."""
+
+
+@cache
+def _meanings() -> Mapping[str, frozenset[int]]:
+    """Stem to the numbers of its meanings in WordNet, for those that it shares with another word."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for number, line in enumerate(compressed_lines("synonyms.txt.gz")):
+        for key in line.split():
+            found[key].add(number)
+    return {key: frozenset(numbers) for key, numbers in found.items()}
+
+
+@cache
+def _antonyms() -> frozenset[str]:
+    return frozenset(compressed_lines("antonyms.txt.gz"))
+
+
+def synonymous(key: str, other: str) -> bool:
+    """Whether WordNet has a meaning that two stems share."""
+    return not _meanings().get(key, frozenset()).isdisjoint(_meanings().get(other, frozenset()))
+
+
+def antonymous(key: str, other: str) -> bool:
+    """Whether two stems are opposites in WordNet, or one is and the other means about the same as its opposite."""
+    return " ".join(sorted((key, other))) in _antonyms()
 
 
 def axes_of(key: str) -> tuple[tuple[str, int], ...]:

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from consensus_server.core.contradictions.alignment import WORD, Alignment, Difference, Level, align
 from consensus_server.core.contradictions.amounts import bounds, numbers
-from consensus_server.core.contradictions.exchanged import categories, names, substitutions
+from consensus_server.core.contradictions.exchanged import categories, names, substitutions, values
 from consensus_server.core.contradictions.opposites import negating_prefixes, opposites
 from consensus_server.core.contradictions.polarity import modality, negations, quantifiers
 from consensus_server.core.contradictions.questions import Question
@@ -18,7 +18,18 @@ from consensus_server.core.contradictions.replies import Answer
 from consensus_server.core.contradictions.roles import roles
 from consensus_server.core.contradictions.stance import stances
 
-_RULES = (opposites, negating_prefixes, numbers, bounds, categories, names, substitutions, quantifiers, roles)
+_RULES = (
+    opposites,
+    negating_prefixes,
+    numbers,
+    bounds,
+    categories,
+    names,
+    substitutions,
+    values,
+    quantifiers,
+    roles,
+)
 _LEAST_SHARED = 3
 """Content words that two sentences of long answers share, at least, where they are no replies."""
 

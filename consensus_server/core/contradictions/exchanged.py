@@ -4,14 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from consensus_server.core.contradictions.alignment import BARE_NUMBER, WORD, Alignment, Difference, Level
-from consensus_server.core.contradictions.classes import CATEGORIES, axes_of
+from consensus_server.core.contradictions.classes import CATEGORIES, GENERIC, antonymous, axes_of, synonymous
+from consensus_server.core.contradictions.questions import Kind
 from consensus_server.core.contradictions.reading import Sentence
 from consensus_server.core.contradictions.roles import swapped
+from consensus_server.core.contradictions.stems import stem
 
 _MOST_EXCHANGED: Final = 3
 _SAME_PLACE: Final = 0.6
 """Least cover of sentences in which one name stands for another."""
 _SHORT_SENTENCE: Final = 6
+_LONGEST_VALUE: Final = 2
+_CALL: Final = stem("call")
 
 
 def categories(pair: Alignment) -> Iterator[Difference]:
@@ -64,13 +68,52 @@ def _neighbours(sentence: Sentence, key: str) -> frozenset[tuple[str, str]]:
 
 
 def substitutions(pair: Alignment) -> Iterator[Difference]:
-    """One word of each sentence is unknown to the other, in the same place: synonyms or not, words alone do not tell."""
+    """One word of each sentence is unknown to the other, in the same place: opposites, or perhaps another word for the same."""
     if len(pair.only_first) != 1 or len(pair.only_second) != 1:
         return
     (word,), (other,) = pair.only_first, pair.only_second
-    known = {axis for axis, _ in axes_of(word)} & {axis for axis, _ in axes_of(other)}
     same_place = pair.first.order.index(word) == pair.second.order.index(other)
     same_sign = pair.first.polarity[word] == pair.second.polarity[other]
-    if same_place and same_sign and not known and pair.overlap([word], [other]).shared >= WORD:
+    if not (same_place and same_sign) or _known(word, other) or pair.overlap([word], [other]).shared < WORD:
+        return
+    opposite = antonymous(word, other)
+    if opposite or not synonymous(word, other):
         shown = pair.first.shown.get(word, word), pair.second.shown.get(other, other)
-        yield Difference(0.5, "substitution", *shown)
+        yield Difference(0.9 if opposite else 0.5, "antonym" if opposite else "substitution", *shown)
+
+
+def _known(word: str, other: str) -> bool:
+    """Whether both stand on one axis of opposites, which has its own rule."""
+    return not {axis for axis, _ in axes_of(word)}.isdisjoint(axis for axis, _ in axes_of(other))
+
+
+def values(pair: Alignment) -> Iterator[Difference]:
+    """Short answers to "what", "which" or "who": what is left without the question's words is the answer.
+
+    Whatever is not the same is another answer, unless WordNet knows the two as words for one thing.
+    """
+    alone = all(len(text.sentences) == 1 for text in pair.texts)
+    if pair.level is not Level.SHORT or pair.question.kind is not Kind.WHAT or not alone:
+        return
+    mine, theirs = _value(pair, pair.first), _value(pair, pair.second)
+    if not mine or not theirs or set(mine) & set(theirs):
+        return
+    mine, theirs = ([key for key in each if key not in pair.shared] for each in (mine, theirs))
+    if not (0 < len(mine) <= _LONGEST_VALUE and 0 < len(theirs) <= _LONGEST_VALUE):
+        return
+    same = any(_known(one, other) or synonymous(one, other) for one in mine for other in theirs)
+    if pair.first.polarity[mine[0]] == pair.second.polarity[theirs[0]] and not same:
+        shown = (
+            " ".join(sentence.shown.get(key, key) for key in keys)
+            for sentence, keys in ((pair.first, mine), (pair.second, theirs))
+        )
+        yield Difference(0.7, "value", *shown)
+
+
+def _value(pair: Alignment, sentence: Sentence) -> list[str]:
+    """The content words of a short answer that the question does not say."""
+    return [
+        key
+        for key in sentence.order
+        if key in sentence.polarity and key not in pair.question.stems and key not in GENERIC and key != _CALL
+    ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cache
+from gzip import decompress
 from hashlib import sha256
 from importlib.resources import files
 from types import MappingProxyType
@@ -59,6 +60,11 @@ def turns() -> Iterator[tuple[str, str]]:
         if line and not line.startswith("#"):
             pattern, _, instead = line.partition(" =>")
             yield pattern, f" {instead.strip()} "
+
+
+def compressed_lines(name: str) -> list[str]:
+    """The lines of a compressed file."""
+    return decompress((_FOLDER / name).read_bytes()).decode().splitlines()
 
 
 @cache

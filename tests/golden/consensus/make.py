@@ -77,7 +77,7 @@ def decisions_json(pools: list[Pool]) -> str:
 
 def _decided(decision: Decision) -> dict[str, Any]:
     """Without what guards measured: it explains a decision and is no part of it."""
-    return {name: value for name, value in asdict(decision).items() if name != "readings"}
+    return {name: value for name, value in asdict(decision).items() if name not in {"readings", "contests"}}
 
 
 def told_apart(pool: Pool) -> Pool:

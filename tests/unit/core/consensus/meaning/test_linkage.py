@@ -15,6 +15,7 @@ from consensus_server.core.consensus.meaning.linkage import (
     connected_clusters,
     semantic_clusters,
 )
+from tests.support.rounds import no_conflicts
 
 GOLDEN = Path(__file__).parents[6] / "shared" / "consensus"
 
@@ -26,6 +27,7 @@ def table(vectors, pool, content):
     return Answers(
         names, names[:pools], names[:pools], ("semantic",) * pools, np.arange(pools), pool, np.arange(len(pool)),
         np.arange(len(pool)), content, digests, digests, vectors.astype(np.float32), unit_vectors(vectors.astype(np.float32)),
+        no_conflicts(len(pool)),
     )  # fmt: skip
 
 
@@ -82,6 +84,47 @@ def test_linkage_does_not_depend_on_the_block(monkeypatch):
     whole = semantic_clusters(answers, np.full(10, 0.6), BlockedNeighbours())
     monkeypatch.setattr("consensus_server.core.consensus.meaning.linkage._BLOCK_VALUES", 1)
     np.testing.assert_array_equal(semantic_clusters(answers, np.full(10, 0.6), BlockedNeighbours()), whole)
+
+
+def linked_one_by_one(cosine, contradict, similarity):
+    """The definition, without anything kept between steps: a merge is allowed while fewer than half of the pairs contradict."""
+    clusters = [[i] for i in range(len(cosine))]
+    while True:
+        means = {
+            (a, b): np.rint(1e6 * cosine[np.ix_(clusters[a], clusters[b])]).mean()
+            for a in range(len(clusters)) for b in range(a + 1, len(clusters))
+            if contradict[np.ix_(clusters[a], clusters[b])].mean() < 0.5
+        }  # fmt: skip
+        best = max(means, key=lambda pair: (means[pair], -pair[0], -pair[1]), default=None)
+        if best is None or means[best] < np.rint(similarity * 1e6):
+            return [min(each) for i in range(len(cosine)) for each in clusters if i in each]
+        clusters[best[0]] += clusters.pop(best[1])
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.4, 0.8])
+def test_clusters_of_which_half_the_pairs_contradict_do_not_merge(share):
+    cosine = random_cosines(12, 9, seed=3)
+    rng = np.random.default_rng(7)
+    contradict = rng.random(cosine.shape) < share
+    contradict = np.triu(contradict, 1) | np.triu(contradict, 1).transpose(0, 2, 1)
+    labels = average_linkage(cosine, np.full(12, 0.5), contradict)
+    for i in range(12):
+        assert labels[i].tolist() == linked_one_by_one(cosine[i], contradict[i], 0.5)
+
+
+def test_a_contradiction_keeps_two_apart_and_not_a_majority():
+    alike = np.full((1, 3, 3), 0.9)
+    contradict = np.zeros((1, 3, 3), dtype=bool)
+    contradict[0, [0, 1], [1, 0]] = True
+    np.testing.assert_array_equal(average_linkage(alike[:, :2, :2], np.array([0.5]), contradict[:, :2, :2]), [[0, 1]])
+    # A third that contradicts neither joins the first; the second is then against half of the two, and stays out.
+    np.testing.assert_array_equal(average_linkage(alike, np.array([0.5]), contradict), [[0, 1, 0]])
+    contradict[:] = False
+    contradict[0, [0, 2], [2, 0]] = True
+    alike[0, [0, 1], [1, 0]] = 0.95  # of three that join 0, one is against it
+    four = np.pad(alike, ((0, 0), (0, 1), (0, 1)), constant_values=0.9)
+    against = np.pad(contradict, ((0, 0), (0, 1), (0, 1)))
+    np.testing.assert_array_equal(average_linkage(four, np.array([0.5]), against), [[0, 0, 0, 0]])
 
 
 def test_components_join_chains_and_name_them_by_their_first_member():

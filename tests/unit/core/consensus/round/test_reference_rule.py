@@ -54,6 +54,7 @@ def measures(golden):
         f1=golden["f1"].astype(np.float64).ravel(),
         coverage=golden["f2"].astype(np.float64).ravel(),
         opening_cosine=np.einsum("pid,pjd->pij", first, first).ravel(),
+        contradict=np.zeros(prompts * models**2, dtype=bool),
         for_gates=GateMeasures(
             printable=golden["printable"].astype(np.float64).ravel(),
             relevance=golden["relevance"].astype(np.float64).ravel(),
