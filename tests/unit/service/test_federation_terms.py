@@ -15,6 +15,7 @@ from consensus_server.core.errors import (
     ValidationFailed,
 )
 from consensus_server.core.federations import Prompt, Terms
+from consensus_server.service.contradictions import pinned
 from consensus_server.service.federations import Federations
 from consensus_server.service.prompt_sets import prompts_digest
 from tests.support.service import OPERATOR, make_manifest, make_prompts
@@ -78,7 +79,7 @@ def test_an_unknown_prompt_set_is_told(service):
 
 def test_a_federation_keeps_its_terms_and_the_encoder_of_its_first_day(service):
     service.prompt_sets.add(OPERATOR, MANIFEST, PROMPTS)
-    terms = Terms(name="clinics", prompt_set=MANIFEST.digest, policy=Policy(rule="vote", seed=2**70), quorum=7)
+    terms = Terms(name="clinics", prompt_set=MANIFEST.digest, policy=pinned(Policy(rule="vote", seed=2**70)), quorum=7)
     made = service.federations.create(OPERATOR, terms)
     assert made == service.federations.get(OPERATOR, "clinics")
     assert (made.terms, made.encoder) == (terms, service.encoder.identity.digest)

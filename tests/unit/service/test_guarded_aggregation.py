@@ -8,7 +8,7 @@ from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
 
 SLOGAN = "Come to our shop, where every answer is cheaper than anywhere else in the whole town!"
-GUARDED = Policy(rule="hybrid", guards=True, reliability=True)
+GUARDED = Policy(rule="hybrid", guards=True, reliability=True, contradictions="none")
 
 
 def honest(site, number):

@@ -7,6 +7,7 @@ from consensus_server.core.consensus.answers.tally import whole_votes
 from consensus_server.core.consensus.decide import pick
 from consensus_server.core.consensus.meaning.equivalences import group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
+from consensus_server.core.consensus.picked import Picked
 from consensus_server.core.consensus.round.standing import standing_alone
 from tests.support.policies import plain
 
@@ -22,4 +23,5 @@ def test_share_and_support_are_those_of_the_cluster_in_which_the_pick_lies(make_
     dominant, outside = picked_by("cluster_medoid", pool), picked_by("longest", pool)
     np.testing.assert_allclose([dominant.shares[0], outside.shares[0]], [2 / 3, 1 / 3], atol=1e-6)
     assert (dominant.support[0], outside.support[0]) == (2, 1)
+    assert isinstance(dominant, Picked)
     assert dominant.labels[0] != outside.labels[0]
