@@ -39,7 +39,7 @@ def synsets(folder: Path, part: str) -> dict[str, Synset]:
             rest = fields[5 + 2 * count :]
             pointers = (rest[i : i + 4] for i in range(0, 4 * int(fields[4 + 2 * count]), 4))
             found[fields[0]] = Synset(
-                words, tuple((symbol, at, int(ends[:2], 16), int(ends[2:], 16)) for symbol, at, _, ends in pointers)
+                words, tuple((symbol, at, *divmod(int(ends, 16), 256)) for symbol, at, _, ends in pointers)
             )
     return found
 

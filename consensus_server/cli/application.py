@@ -5,6 +5,7 @@ import typer
 from client_kit.command_line import EXIT_TABLE, Commands
 from consensus_server.cli import (
     cards,
+    contradictions,
     databases,
     encoders,
     evaluating,
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 serving.register(app)
 evaluating.register(app)
+contradictions.register(app)
 app.add_typer(federations.app, name="federation")
 app.add_typer(participants.app, name="participant")
 cards.register(rounds.app)

@@ -177,11 +177,11 @@ def evaluate_labels(
         workers=workers or os.cpu_count() or 1,
     )
     _check_wishes(files, risk, coverage, calibrate=calibrate)
-    with _folder_usable(out, "--out"):
+    with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
-    findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or _cache_folder())
+    findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or cache_folder())
     rows = [finding.row for finding in findings]
-    with _folder_usable(out, "--out"):
+    with folder_usable(out, "--out"):
         write_results(rows, out)
         _report(findings, out)
         if calibrate:
@@ -206,7 +206,7 @@ def _check_wishes(files: list[Path], risk: float | None, coverage: float | None,
 
 
 @contextmanager
-def _folder_usable(folder: Path, option: str) -> Generator[None]:
+def folder_usable(folder: Path, option: str) -> Generator[None]:
     """Name the option where its folder cannot be made or written to. Raises CommandFailed."""
     try:
         yield
@@ -225,7 +225,7 @@ def _findings(  # noqa: PLR0917 - the options of the command
         answers = read_files(files, prompts)
     except AnswerFileError as error:
         raise CommandFailed(str(error), Exit.BAD_FILE) from None
-    with _folder_usable(cache, "--cache"):
+    with folder_usable(cache, "--cache"):
         cache.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
@@ -341,6 +341,6 @@ def _numbers(text: str, panel_size: int) -> tuple[int, ...]:
     return numbers
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
     """Where programs keep what they can make again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "semantic-consensus"

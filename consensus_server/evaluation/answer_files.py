@@ -83,9 +83,9 @@ def read_judged_answers(path: Path, prompts: int | None = None) -> JudgedAnswers
     """Read and check a file. prompts: use the first so many; None: all. Raises AnswerFileError."""
     questions: dict[str, _Question] = {}
     answers: dict[tuple[str, str], tuple[str, float]] = {}
-    for number, row in _rows(path):
+    for number, row in rows_of_file(path):
         where = f"{path} line {number}"
-        prompt_id, model, output = (_text(row, name, where) for name in ("prompt_id", "model", "output"))
+        prompt_id, model, output = (text_of(row, name, where) for name in ("prompt_id", "model", "output"))
         question = _question(row, where)
         if questions.setdefault(prompt_id, question) != question:
             raise AnswerFileError(
@@ -110,10 +110,10 @@ def _question(row: dict[str, Any], where: str) -> _Question:
             f"{where} has neither preference nor gold; write preference: null where nobody judged the answer."
         )
     if gold is not None:
-        _check_gold(_text(row, "gold", where), equivalence, where)
+        _check_gold(text_of(row, "gold", where), equivalence, where)
         if not np.isnan(_preference(row.get("preference"), where)):
             raise AnswerFileError(f"{where} has both preference and gold; keep one.")
-    return _Question(_text(row, "prompt", where), equivalence, gold)
+    return _Question(text_of(row, "prompt", where), equivalence, gold)
 
 
 def _check_gold(gold: str, equivalence: str, where: str) -> None:
@@ -156,7 +156,8 @@ def _table(
     )
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def rows_of_file(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of the line, object) of each line of a JSONL or JSONL.gz file that is not empty. Raises AnswerFileError."""
     try:
         content = path.read_bytes()
         lines = (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).split(b"\n")
@@ -173,7 +174,8 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _text(row: dict[str, Any], name: str, where: str) -> str:
+def text_of(row: dict[str, Any], name: str, where: str) -> str:
+    """A field that must be a text. where: of the row, for the message. Raises AnswerFileError."""
     value = row.get(name)
     if not isinstance(value, str):
         raise AnswerFileError(f"{where}: {name} is {value!r}; it must be a text.")
