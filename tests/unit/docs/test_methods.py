@@ -13,10 +13,11 @@ from consensus_server.core.consensus.answers.table import read
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.judging import judge_round
+from consensus_server.service.contradictions import pinned, with_findings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "methods.md").read_text(encoding="utf-8")
 CORE = "consensus_server.core.consensus"
-PLACE = re.compile(r"`((?:answers|words|meaning|round|rules|decide|confidence)(?:\.\w+)+)`")
+PLACE = re.compile(r"`((?:answers|words|meaning|round|rules|decide|confidence|contested)(?:\.\w+)+)`")
 
 
 def places():
@@ -52,7 +53,7 @@ def pool():
     cosines = np.array([[float(cell) for cell in row[1:]] for row in rows])
     with_prompt = np.vstack([cosines, [*cosines[:, -1], 1.0]])
     vectors = np.linalg.cholesky(with_prompt).astype(np.float32)
-    return Pool(
+    bare = Pool(
         prompt_id="australia",
         participants=tuple("ABCD"),
         samples=(0,) * 4,
@@ -63,12 +64,14 @@ def pool():
         prompt_opening=vectors[4],
         openings=vectors[:4],
     )
+    return next(with_findings([bare], pinned(Policy())))
 
 
 def test_the_pool_worked_by_hand_comes_out_as_the_page_says(pool):
     answers = read([pool])
     verdict, _ = judge_round(answers, [pool], Policy(), EarlierRounds(), round_wide=True)
     by_place = np.argsort(answers.places)
+    assert [(each.first, each.second, each.hard) for each in pool.findings] == [(0, 3, True), (1, 3, True)]
     z, score = (column[by_place] for column in (verdict.standing.z, verdict.standing.score))
     figures = [[float(cell) for cell in row] for row in table("| | support $s$")]
     assert [row[1] for row in figures] == [len(text) for text in pool.texts]
