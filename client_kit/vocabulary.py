@@ -89,6 +89,11 @@ WHY_ABSTAINED: Final[Mapping[Abstention, str]] = {
 """Each reason in words that people read."""
 
 
+def why_abstained(reason: str) -> str:
+    """A reason in words; one of a newer server, as it is called there."""
+    return WHY_ABSTAINED[Abstention(reason)] if reason in set(Abstention) else reason.replace("_", " ")
+
+
 class ProblemCode(StrEnum):
     """Stable names of everything that can go wrong. A client branches on these, never on text."""
 

@@ -45,7 +45,7 @@ def labels(
         if out is None:
             sys.stdout.write(file.read_text(encoding="utf-8"))
             return
-    abstentions = Counter(label.abstention.value for label in found if label.abstention is not None)
+    abstentions = Counter(str(label.abstention) for label in found if label.abstention is not None)
     summary = {"round": chosen, "labels": count, "prompts": len(found), "abstentions": abstentions, "file": str(out)}
     if as_json:
         print_json(summary)

@@ -24,7 +24,8 @@ class PseudoLabel(WireModel):
     text: str | None = None
     digest: Digest | None = None
     """Content digest of `text`."""
-    abstention: Abstention | None = None
+    abstention: Abstention | str | None = None
+    """Why there is no text. A newer server may give a reason that this version does not know."""
     confidence: Unit
     """0 for an abstention."""
     confidence_method: str

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
-from client_kit.vocabulary import WHY_ABSTAINED
+from client_kit.vocabulary import why_abstained
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import on_server
 from consensus_server.core.consensus.records import Policy
@@ -53,7 +53,7 @@ def why(
     if label.abstention is None:
         say(label.text or "")
     else:
-        say(f"No label: {WHY_ABSTAINED[label.abstention]} ({label.abstention}).")
+        say(f"No label: {why_abstained(label.abstention)} ({label.abstention}).")
     say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
     clusters = [(i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)]
     print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")

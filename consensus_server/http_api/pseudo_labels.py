@@ -6,8 +6,11 @@ from fastapi import Header, Query
 from starlette.responses import Response, StreamingResponse
 
 from client_kit import wire
+from client_kit.vocabulary import Abstention
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_PAGE_ITEMS, PromptId
+from consensus_server.core.errors import ValidationFailed
+from consensus_server.core.labels import RoundCard
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
@@ -38,9 +41,12 @@ def get_pseudo_labels(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ITEMS, description="Most labels of a page.")] = MAX_PAGE_ITEMS,
     accept: Annotated[str, Header()] = "",
     if_none_match: Annotated[str, Header()] = "",
+    user_agent: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Response:
     """The pseudo-labels in the order of `prompt_id`: paged as JSON, or all of them as NDJSON."""
     digest = service.pseudo_labels.published(caller, federation, number).labels or ""
+    if user_agent == _KIT_WITHOUT_CONTESTED:
+        _require_known_reasons(service.pseudo_labels.card(caller, federation, number))
     headers = {"ETag": etag(digest), "Cache-Control": FOREVER, "Vary": "Accept, Authorization"}
     if names(if_none_match, digest):
         return Response(status_code=304, headers=headers)
@@ -52,6 +58,19 @@ def get_pseudo_labels(
         items=[translate.to_wire(wire.PseudoLabel, each) for each in page.items], next_cursor=page.next_cursor
     )
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
+
+
+_KIT_WITHOUT_CONTESTED = "semantic-consensus/0.1.0"
+"""That kit knows a closed list of abstentions, and ends with a bare parsing error where a label has another."""
+
+
+def _require_known_reasons(card: RoundCard) -> None:
+    contested = card.counts.abstentions.get(Abstention.CONTESTED, 0)
+    if contested:
+        raise ValidationFailed(
+            f"{contested} prompts of this round are contested, a reason for an abstention that version 0.1.0 of the kit cannot read.",
+            remedy="Install a newer version of semantic-consensus where you fetch labels; nothing is lost.",
+        )
 
 
 def etag(digest: str) -> str:
