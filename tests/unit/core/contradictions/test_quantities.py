@@ -197,8 +197,11 @@ def test_a_bare_number_compares_with_any_count_and_with_no_measure():
     assert not same_dimension(bare, mass)
 
 
-@given(st.lists(st.text(min_size=1, max_size=12) | st.sampled_from(sorted(UNITS)), max_size=20))
-def test_any_tokens_are_read_and_only_they_are_used(tokens):
-    quantities, used = read_quantities([token.lower() for token in tokens])
+@given(
+    st.lists(st.text(max_size=9) | st.from_regex(r"\d{1,9}[.:,/-]?\d*") | st.sampled_from(sorted(UNITS)), max_size=20)
+)
+def test_quantities_of_any_text_are_read_and_use_its_tokens(parts):
+    tokens = [token.lower() for token in tokens_of(" ".join(parts))]
+    quantities, used = read_quantities(tokens)
     assert all(isinstance(each, Quantity) and each.low <= each.high for each in quantities)
     assert used <= set(range(len(tokens)))
