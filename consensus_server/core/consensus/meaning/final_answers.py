@@ -2,9 +2,9 @@ r"""The final answer that a text states, wherever and however it states it.
 
 Conventions, the strongest first; of several statements by one convention the last counts:
 
-1. `\boxed{42}`, `<answer>42</answer>`, `#### 42`;
+1. `\boxed{42}`, `<answer>42</answer>`, `#### 42`, and the field `"answer": "42"` of JSON;
 2. "the final answer is 42", "Answer: (B)", "the correct option is B";
-3. the whole text is the answer: "42 km", "B) Paris", "Yes.";
+3. the whole text is the answer: "42 km", "B) Paris", "Yes.", "(2, 3)", "x = 2, y = 3", "'abc'", "None";
 4. the text begins with yes or no, true or false: "Yes, because ...";
 5. the last sentence has a number: its last one. ("So she has 42 apples left.")
 
@@ -18,7 +18,7 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
-from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, plain, value_key, written_key
+from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, is_formal, plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
@@ -28,6 +28,11 @@ _BOXES: Final = 10
 """Boxes, from the end, that are looked into: thousands that never close would each be read to the end."""
 _TAGGED: Final = re.compile(r"<answer>(.{0,500}?)</answer>", re.IGNORECASE | re.DOTALL)
 _HASHES: Final = re.compile(r"^\s*####\s*(\S.*)$", re.MULTILINE)
+_FIELD: Final = re.compile(
+    r"""["'](?:final[ _-]?)?answer["']\s*:\s*(?:"((?:[^"\\]|\\.){0,500})"|(\[[^\[\]]{0,500}\]|[^\s,{}\[\]"][^,}\n]{0,200}))""",
+    re.IGNORECASE,
+)
+"""The field of an object in JSON, whole or broken off: a string, a list without lists in it, or a bare value."""
 _SUBJECT: Final = (
     r"(?:(?:the|my|our|your|a)\s+)?(?:(?:final|correct|right|best|overall|numerical)\s+)*"
     r"(?:answer|option|choice|solution|result)"
@@ -65,6 +70,7 @@ _DENIED: Final = re.compile(
     rf"{_NUMERAL}(?:{_JOINT}{_NUMERAL})*{_SCALE}",
     re.IGNORECASE,
 )
+_ESCAPED: Final = re.compile(r"\\(.)")
 _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
 
@@ -97,7 +103,7 @@ def _first(statements: list[str]) -> str | None:
 
 def _marked(text: str) -> list[str]:
     """What marks set apart, the last of each kind of mark."""
-    found = (_boxed(text), _last(_TAGGED, text), _last(_HASHES, text))
+    found = (_boxed(text), _last(_TAGGED, text), _last(_HASHES, text), _field(text))
     return [stated for stated in found if stated is not None]
 
 
@@ -110,6 +116,12 @@ def _boxed(text: str) -> str | None:
             if not depth:
                 return text[start:at]
     return None
+
+
+def _field(text: str) -> str | None:
+    """Value of the last field of JSON that is called the answer."""
+    found = _FIELD.findall(text)
+    return None if not found else found[-1][1] or _ESCAPED.sub(r"\1", found[-1][0])
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
@@ -133,7 +145,7 @@ def _bare(text: str) -> str | None:
     whole = text.strip()
     if len(whole) > _BARE or "\n" in whole:
         return None
-    return value_key(whole)
+    return value_key(whole) or (written_key(whole) if is_formal(whole) else None)
 
 
 def _opening(text: str) -> str | None:

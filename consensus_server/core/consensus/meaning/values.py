@@ -50,6 +50,21 @@ _TRUTH: Final = re.compile(
 )
 _TRUE: Final = frozenset({"yes", "true", "correct"})
 
+_QUOTED: Final = re.compile(r"""(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)\.?$""")
+_EMPTY: Final = frozenset({"none", "null", "[]", "{}", "()", "nan"})
+_LISTED: Final = re.compile(r"[(\[{].*[)\]}]$")
+_TERMS: Final = re.compile(
+    r"\\[a-z]+|\b(?:sqrt|pi|sin|cos|tan|log|ln|exp|inf|infty|infinity|true|false|none|null|nan)\b|(['\"])[^'\"]*\1",
+    re.IGNORECASE,
+)
+"""Words of formulas and literals, and quoted strings in them."""
+_PROSE: Final = re.compile(r"[^\W\d_]{2}")
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH: Final = rf"(?P<month>(?:{'|'.join(_MONTHS)})[a-z]{{0,6}})\.?"
+_YEAR: Final = r"(?P<year>\d{3,4})\W*$"
+_DAY: Final = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_DAY_FIRST: Final = re.compile(rf"(?:the )?{_DAY} (?:of )?{_MONTH},? {_YEAR}", re.IGNORECASE)
+_MONTH_FIRST: Final = re.compile(rf"{_MONTH} {_DAY},? {_YEAR}", re.IGNORECASE)
 _DIGITS: Final = r"\d+(?:[,']\d+)*(?:\.\d+)*(?:,\d+)?|\.\d+"
 _NUMBER: Final = re.compile(
     rf"^(?P<sign>[-+]?)\s*(?P<whole>{_DIGITS})"
@@ -133,19 +148,39 @@ def plain(text: str) -> str:
 
 
 def value_key(stated: str) -> str | None:
-    """Key of what is stated: `number 3/4`, `choice B`, `truth yes`; None where it is none of these.
+    """Key of what is stated: `number 3/4`, `choice B`, `truth yes`, `date 2020-05-04`; None where it is none of these.
 
     `number` is an exact fraction in lowest terms. A statement of several numbers (a pair, a range, a time) has none.
     """
     text = plain(stated).rstrip(" .!?:;,").lstrip(" !?:;,")
     bare = _LEAD.sub("", text.partition("=")[2].strip() if text.count("=") == 1 else text)
-    return _choice(text) or _choice(bare) or _truth(bare) or _number(bare)
+    return _choice(text) or _choice(bare) or _truth(bare) or _date(bare) or _number(bare)
 
 
 def written_key(stated: str) -> str | None:
-    """Key of a statement with digits that is no single number (a pair, a time, an expression): as written, spaces aside."""
+    """Key of a statement that is no single value (a pair, a time, an expression, a quoted string): as written, spaces aside.
+
+    None for one that has no digits and is neither quoted nor bracketed: that is a word, and words state no value.
+    """
+    if quoted := _QUOTED.match(stated.strip()):
+        return f"text {quoted['text']}"
     text = "".join(plain(stated).casefold().split()).strip(".!?:;,")
-    return f"written {text}" if any(char.isdigit() for char in text) else None
+    formal = text in _EMPTY or _LISTED.match(text) or any(char.isdigit() for char in text)
+    return f"written {text}" if formal else None
+
+
+def is_formal(stated: str) -> bool:
+    """Whether a short text is no prose: a quoted string, or a term without words, such as `[1, 2]` or `x = 2, y = 3`."""
+    text = stated.strip(" .")
+    return bool(_QUOTED.match(text)) or text.casefold() in _EMPTY or not _PROSE.search(_TERMS.sub(" ", text))
+
+
+def _date(text: str) -> str | None:
+    """`date 2020-05-04` for a day of a year with the month in words; months in digits are read otherwise on each side of an ocean."""
+    found = _DAY_FIRST.match(text) or _MONTH_FIRST.match(text)
+    if not found:
+        return None
+    return f"date {int(found['year']):04}-{_MONTHS.index(found['month'][:3].lower()) + 1:02}-{int(found['day']):02}"
 
 
 def _choice(text: str) -> str | None:

@@ -160,7 +160,7 @@ def test_an_answer_that_states_none_wins_over_nobody_who_does(make_pool):
 
 
 def test_ties_and_the_text_of_a_class_go_by_the_fused_score(make_pool):
-    texts = ["the answer is 7", "the sum of all the apples is 42", "all the apples: the answer is 7", "42 " * 3]
+    texts = ["the answer is 7", "the sum of all the apples is 42", "all the apples: the answer is 7", "42, that is 42"]
     tied = decided(make_pool, texts, abstain=False)
     fused = decided(make_pool, texts, rule="hybrid", abstain=False)
     assert tied.pick == fused.pick

@@ -31,8 +31,22 @@ STATED = {
     "truth yes": ["Yes", "\u200eYes, because it rains.", "yes.", "True", "Yes, because it rains.", "The answer is yes.", r"\boxed{\text{True}}",
                   "Yes. There are 5 reasons for it.", "Correct!"],
     "truth no": ["No", "no, since it is dry", "False.", "The statement is checked. The answer is: False"],
-    "written (3,4)": [r"\boxed{(3, 4)}", "The answer is (3,4)."],
-    "written 3:30": ["The answer is 3:30."],
+    "number 18": ['{"reasoning": "3 + 15 = 18, or so", "answer": "18"}', '{"answer": 18}', "{'final_answer': '18'}",
+                  '```json\n{\n  "answer": "17",\n  "answer": "18.00"\n}\n```', '{"reasoning": "broken off", "answer": "$18'],
+    "written (3,4)": [r"\boxed{(3, 4)}", "The answer is (3,4).", "(3, 4)", '{"answer": "(3, 4)"}'],
+    "written [1,2,3]": ["[1, 2, 3]", '{"answer": [1, 2, 3]}', "#### [1,2, 3]"],
+    "written x=2,y=3": ["x = 2, y = 3", "The answer is x=2, y=3."],
+    "written 2x+3": ["2x + 3", "2x+3."],
+    "written 3:30": ["The answer is 3:30.", "3:30"],
+    "written 10-12": ["10-12", r"\boxed{10-12}"],
+    "written 1/0": ["1/0"],
+    "written 1e99999": ["1e99999"],
+    "written 5x": ["5x"],
+    "written none": ["None", "none."],
+    "written ['a','b']": ["['a', 'b']", "[ 'a','b' ]"],
+    "text try.": ["'try.'", '"try."'],
+    "date 2020-05-04": ["May 4, 2020", "4 May 2020", "the 4th of May, 2020", "The answer is 4 May 2020.", '{"answer": "May 4th, 2020"}'],
+    "date 2020-06-09": ["June 9, 2020"],
 }  # fmt: skip
 
 
@@ -43,7 +57,7 @@ def test_ways_of_stating_one_answer(key, text):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "I don't know.", "Paris", "No one knows", "A dog", "I, however, think so", "10-12", "3:30", "1e99999", "1/0", "5x"],
+    ["", "I don't know.", "Paris", "No one knows", "A dog", "I, however, think so", "[see above]!", '"answer": "no number here"'],
 )  # fmt: skip
 def test_texts_that_state_none(text):
     assert final_answer(text) is None
@@ -98,7 +112,7 @@ def test_a_courtesy_alone_states_no_answer():
 
 
 SEVERAL = [
-    "between 3 and 5", "3 to 5", "3-5", "3 or 5", "from 3 to 5", "So it takes between 3 and 5 days.", "It takes 3 - 5 days.",
+    "between 3 and 5", "3 to 5", "3 or 5", "from 3 to 5", "So it takes between 3 and 5 days.", "It takes 3 - 5 days.",
     "So it takes 3\u20135 days.", "So it takes between 3 km and 5 km.", "Of 12 apples, 3-5 are red.", "So it is 3% to 5%.",
     "The roots are 3 and 5 and 7.", "So it is 12 minus 5.", "So 12 lies between $10 and $15.", "So it is $3 million to $5 million.",
     "1 in 5", "3 out of 4", "So it is 3 of 4.",
