@@ -35,6 +35,8 @@ CATEGORIES: Final[Mapping[str, str]] = MappingProxyType(
 """Stem to the category of words that exclude one another."""
 
 GENERIC: Final = frozenset(map(stem, WORDS["generic"]))
+NO_OPPOSITE: Final = frozenset(map(stem, WORDS["no_opposite"]))
+"""What a negating prefix may stand before without making an opposite: "invaluable"."""
 PIVOTS: Final = frozenset(map(stem, WORDS["pivot"]))
 
 QUANTIFIERS: Final[Mapping[str, int]] = MappingProxyType(

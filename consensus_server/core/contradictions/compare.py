@@ -53,6 +53,12 @@ def _of_whole_answers(first: Answer, second: Answer, question: Question) -> Iter
         yield from stances(first, second, question)
 
 
+_BLOCK_VALUES = 2**22
+"""Most pairs of sentences held at once: 32 MiB an array."""
+MOST_ALIGNED = 64
+"""Pairs of sentences that are compared between two answers: replies first, then those that share most. Usually there are four."""
+
+
 def _alignments(answers: Sequence[Answer], question: Question) -> Iterator[tuple[int, int, Alignment]]:
     """The pairs of sentences that may speak of the same, with the places of their answers.
 
@@ -60,46 +66,61 @@ def _alignments(answers: Sequence[Answer], question: Question) -> Iterator[tuple
     once, by one product of matrices: there are thousands of pairs, and few of them do.
     """
     rows = [(i, place) for i, answer in enumerate(answers) for place in range(len(answer.reading.sentences))]
-    levels = _levels(answers, rows, question)
-    for left, right in np.argwhere(np.triu(levels) > 0).tolist():
+    for left, right, level in _candidates(answers, rows, question):
         (i, place), (j, other) = rows[left], rows[right]
         first, second = answers[i], answers[j]
         texts = first.reading, second.reading
         if texts[0].sentences[place].raw not in second.said and texts[1].sentences[other].raw not in first.said:
-            yield i, j, align(texts, (place, other), _LEVELS[levels[left, right]], question)
+            yield i, j, align(texts, (place, other), level, question)
 
 
 _LEVELS = {1: Level.STRICT, 2: Level.ASKED, 3: Level.SHORT}
 
 
-def _levels(
+def _candidates(
     answers: Sequence[Answer], rows: Sequence[tuple[int, int]], question: Question
-) -> Int64[np.ndarray, "sentences sentences"]:
-    """How every two sentences of a pool are to be compared, by `_LEVELS`; 0: not at all."""
-    words = [tuple(answers[i].reading.sentences[place].polarity) for i, place in rows]
-    shared, weight = _shared(words, question)
-    worth = np.array([answers[i].worth[place] for i, place in rows], dtype=np.int64)
-    lighter = np.minimum(worth[:, None], worth)
-    near = (lighter >= 3 * WORD) & (weight >= np.maximum(2.3 * WORD, 0.6 * lighter))
-    strict = (shared >= _LEAST_SHARED) & near
-    reply = np.array([place in answers[i].replies for i, place in rows], dtype=bool)
-    replies = reply[:, None] & reply
-    short = np.array([answers[i].reading.short for i, _ in rows], dtype=bool)
+) -> Iterator[tuple[int, int, Level]]:
+    """(row, later row, level) of the sentences to be compared, at most `MOST_ALIGNED` between two answers."""
+    table, weights = _words(answers, rows, question)
+    weighed = table * weights
     answer = np.array([i for i, _ in rows], dtype=np.int64)
-    level = np.where(replies, 2 * (shared > 0), strict)
-    return np.where(answer[:, None] == answer, 0, np.where(short[:, None] & short, 3, level)).astype(np.int64)
+    worth = np.array([answers[i].worth[place] for i, place in rows], dtype=np.int64)
+    reply = np.array([place in answers[i].replies for i, place in rows], dtype=bool)
+    short = np.array([answers[i].reading.short for i, _ in rows], dtype=bool)
+    step = max(1, _BLOCK_VALUES // max(1, len(rows)))
+    for own in (slice(start, start + step) for start in range(0, len(rows), step)):
+        shared, weight = (each[own] @ table.T for each in (table, weighed))
+        shared, weight = shared.toarray(), weight.toarray()
+        lighter = np.minimum(worth[own][:, None], worth)
+        near = (lighter >= 3 * WORD) & (weight >= np.maximum(2.3 * WORD, 0.6 * lighter)) & (shared >= _LEAST_SHARED)
+        level = np.where(reply[own][:, None] & reply, 2 * (shared > 0), near)
+        level = np.where(short[own][:, None] & short, 3, level)
+        left, right = np.nonzero(np.where(answer[own][:, None] < answer, level, 0))
+        levels, weight = level[left, right], weight[left, right]
+        first = left + own.start
+        for at in _foremost(answer[first] * len(answers) + answer[right], levels, weight):
+            yield int(first[at]), int(right[at]), _LEVELS[levels[at]]
 
 
-def _shared(
-    words: Sequence[Sequence[str]], question: Question
-) -> tuple[Int64[np.ndarray, "sentences sentences"], Int64[np.ndarray, "sentences sentences"]]:
-    """Number and weight of the content words that every two sentences share. words: of each sentence, each once."""
+def _foremost(
+    group: Int64[np.ndarray, " pairs"], level: Int64[np.ndarray, " pairs"], weight: Int64[np.ndarray, " pairs"]
+) -> Int64[np.ndarray, " kept"]:
+    """The first `MOST_ALIGNED` of each group, by level and weight, in the order given."""
+    order = np.lexsort((np.arange(len(group)), -weight, -level, group))
+    rank = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+    return np.sort(order[rank < MOST_ALIGNED])
+
+
+def _words(
+    answers: Sequence[Answer], rows: Sequence[tuple[int, int]], question: Question
+) -> tuple[csr_array, Int64[np.ndarray, " words"]]:
+    """1 where a sentence has a content word, and the weight of each word."""
+    words = [tuple(answers[i].reading.sentences[place].polarity) for i, place in rows]
     known: dict[str, int] = {}
     columns = [known.setdefault(word, len(known)) for each in words for word in each]
     ends = np.cumsum([0, *map(len, words)])
     table = csr_array((np.ones(len(columns), dtype=np.int64), columns, ends), shape=(len(words), max(1, len(known))))
-    weights = np.array([question.weight(word) for word in known] or [0], dtype=np.int64)
-    return (table @ table.T).toarray(), ((table * weights) @ table.T).toarray()
+    return table, np.array([question.weight(word) for word in known] or [0], dtype=np.int64)
 
 
 def _between(pair: Alignment) -> list[Difference]:

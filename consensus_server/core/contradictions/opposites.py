@@ -5,8 +5,7 @@ from functools import lru_cache
 from typing import Final
 
 from consensus_server.core.contradictions.alignment import OPPOSITE, Alignment, Difference, Level, sole
-from consensus_server.core.contradictions.classes import DECIDING_AXES
-from consensus_server.core.contradictions.lexicon import WORDS
+from consensus_server.core.contradictions.classes import DECIDING_AXES, NO_OPPOSITE
 from consensus_server.core.contradictions.roles import swapped
 from consensus_server.core.contradictions.stems import stem
 
@@ -54,7 +53,8 @@ def prefixed(pair: Alignment) -> Iterator[tuple[str, str, bool]]:
 
 
 def _prefixed_words(pair: Alignment) -> Iterator[tuple[str, str]]:
-    only_first, only_second = dict.fromkeys(pair.only_first), dict.fromkeys(pair.only_second)
+    only_first = dict.fromkeys(key for key in pair.only_first if key not in pair.first.names)
+    only_second = dict.fromkeys(key for key in pair.only_second if key not in pair.second.names)
     for word in only_first:
         yield from ((word, brief) for brief in without_prefix(word) if brief in only_second)
     for word in only_second:
@@ -65,7 +65,7 @@ def _prefixed_words(pair: Alignment) -> Iterator[tuple[str, str]]:
 def without_prefix(word: str) -> tuple[str, ...]:
     """What a negating prefix may stand before in a word: its opposites, where it is a word."""
     rests = (word.removeprefix(prefix).removeprefix("-") for prefix in _NEGATING_PREFIXES if word.startswith(prefix))
-    return tuple(rest for rest in rests if len(rest) >= _SHORTEST_STEM and rest not in WORDS["no_opposite"])
+    return tuple(rest for rest in rests if len(rest) >= _SHORTEST_STEM and rest not in NO_OPPOSITE)
 
 
 def negating_prefixes(pair: Alignment) -> Iterator[Difference]:

@@ -48,6 +48,8 @@ _NOON: Final = 12
 _LONGEST_MONTH: Final = 31
 _YEARS: Final = range(1000, 2101)
 """Bare numbers that are read as years."""
+_LARGEST_PART: Final = 100
+"""Of a whole: 17/2024 is no share."""
 _MINUTE: Final = 0.02
 """Hours within which two clock times are one."""
 _MARK_OF_RANGE: Final = ("-", "\N{EN DASH}", "to")
@@ -116,8 +118,16 @@ def _clock(tokens: _Tokens, at: int) -> _Found | None:
         return None
     hour, minute = map(int, word.split(":"))
     marked = following in ("am", "pm")
-    hour += _NOON * (following == "pm" and hour < _NOON)
-    return _one(_exactly("clock", hour + minute / 60, word, loose=not marked and hour <= _NOON), at, at + 1 + marked)
+    of_day = _of_day(hour, following)
+    loose = not marked and hour <= _NOON and not word.startswith("0")
+    return _one(_exactly("clock", of_day + minute / 60, word, loose=loose), at, at + 1 + marked)
+
+
+def _of_day(hour: float, part: str) -> float:
+    """The hour, 0..24, in that part of the day: 12 am is midnight, 12 pm noon."""
+    if part in ("am", "morning"):
+        return hour % _NOON if part == "am" else hour
+    return hour + _NOON if part in ("pm", "evening", "afternoon") and hour < _NOON else hour
 
 
 def _frequency(tokens: _Tokens, at: int) -> _Found | None:
@@ -162,6 +172,8 @@ def _number(tokens: _Tokens, at: int) -> tuple[float, int] | None:
         value = float(word.replace(",", ""))
         return (value, 1) if scale is None else (value * scale, 2)
     if word == "half":
+        if tokens.at(at + 1) in ("an", "a") and tokens.at(at + 2) in UNITS:  # half an hour
+            return 0.5, 2
         return (0.5, 1) if tokens.at(at + 1) in ("an", "a", "of", "the") else None
     if word == "a":
         return _with_article(tokens, at)
@@ -210,16 +222,41 @@ def _measured(tokens: _Tokens, at: int) -> _Found | None:
         return None
     value, taken = number
     end = at + taken
-    if tokens.at(end) == "/" and (below := _number(tokens, end + 1)) and tokens[end + 1][0].isdigit() and below[0]:
-        value, end = value / below[0], end + 2
+    if part := _fraction(tokens, end):  # 1 1/2
+        value, end = value + part, end + 3
+    elif part := _fraction(tokens, at):
+        value, end = part, at + 3
+    elif tokens.at(end) == "/" and tokens.at(end + 1)[:1].isdigit():
+        return _stroke(tokens, at)
+    if tokens.at(at - 1) == "minus":
+        value = -value
     if tokens.at(end) in ("st", "nd", "rd", "th"):
-        return _Found(end + 1)
+        return _day_of_month(tokens, at, end + 1, value) or _Found(end + 1)
     return (
         _times(tokens, at, end, value)
         or _hour(tokens, at, end, value)
         or _day_of_month(tokens, at, end, value)
         or _amount(tokens, at, end, value)
     )
+
+
+def _fraction(tokens: _Tokens, at: int) -> float | None:
+    """1/4: a proper fraction."""
+    above, below = _number(tokens, at), _number(tokens, at + 2)
+    if above is None or below is None or tokens.at(at + 1) != "/" or not (tokens[at] + tokens[at + 2]).isdigit():
+        return None
+    return above[0] / below[0] if 0 < above[0] < below[0] <= _LARGEST_PART else None
+
+
+def _stroke(tokens: _Tokens, at: int) -> _Found:
+    """120/80, 17/05/2024: numbers that are compared one by one, in their order."""
+    found, end = list[Quantity](), at
+    while (number := _number(tokens, end)) and tokens[end][0].isdigit():
+        found.append(_exactly(f"stroke {len(found)}", number[0], tokens[end]))
+        end += 2 if tokens.at(end + 1) == "/" else 1
+        if tokens.at(end - 1) != "/":
+            break
+    return _Found(end, tuple(found), tuple(range(at, end)))
 
 
 def _times(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
@@ -242,8 +279,7 @@ def _hour(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
         part, end = tokens[end + 2], end + 3
     else:
         return None
-    value += _NOON * (part in ("pm", "evening", "afternoon") and value < _NOON)
-    return _one(_exactly("clock", value, tokens.shown(at, end), loose=part == "o'clock"), at, end)
+    return _one(_exactly("clock", _of_day(value, part), tokens.shown(at, end), loose=part == "o'clock"), at, end)
 
 
 def _day_of_month(tokens: _Tokens, at: int, end: int, value: float) -> _Found | None:
@@ -285,14 +321,14 @@ def _range(tokens: _Tokens, at: int, end: int, value: float) -> tuple[float, flo
 
 
 def _compound(tokens: _Tokens, end: int, unit: Unit) -> tuple[Unit, int]:
-    """The unit with what follows it: degrees *Celsius*, mg *per litre*. A length per time is a speed; a dose per day stays a dose."""
+    """The unit with what follows it: degrees *Celsius*, mg *per litre*. A dose per day stays a dose; a length per day is a speed."""
     if unit.dimension == "temperature" and tokens.at(end) in ("celsius", "fahrenheit", "c", "f"):
         unit, end = Unit("temperature", -1.0 if tokens[end] in ("fahrenheit", "f") else 1.0), end + 1
     below = tokens.at(end + 1)
     if tokens.at(end) not in ("/", "per") or (below not in UNITS and below not in _PER_DAY):
         return unit, end
     other = UNITS.get(below, Unit("time", 1.0))
-    if other.dimension != "time" or unit.dimension == "length":
+    if other.dimension != "time" or unit.dimension == "length" or below not in ("day", "daily"):
         unit = Unit(f"{unit.dimension}/{other.dimension}", unit.size / other.size)
     return unit, end + 2
 

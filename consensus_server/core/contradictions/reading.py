@@ -22,6 +22,8 @@ _PUNCTUATION: Final = frozenset(".,;:!?()\n")
 _BREAKS: Final = _PUNCTUATION | WORDS["clause_end"]
 _TO_BE: Final = frozenset(["is", "are", "was", "were", "been", "being", "be"])
 _MODALS: Final = frozenset(["may", "can", "could", "should", "must"])
+MOST_SENTENCES: Final = 400
+"""Distinct sentences of a text that are read: those of fifty pages. What comes later is not looked at."""
 _MOST_OF_SHORT: Final = 2
 """Sentences of a short answer."""
 _LONGEST_ACRONYM: Final = 5
@@ -106,7 +108,8 @@ class Reading:
 def read(text: str) -> Reading:
     """Read a text, in about a millisecond for 300 words."""
     parts = split(text)
-    sentences = (_read_sentence(sentence, first=i == 0) for i, sentence in enumerate(parts.sentences))
+    distinct = list(dict.fromkeys(parts.sentences))[:MOST_SENTENCES]
+    sentences = (_read_sentence(sentence, first=i == 0) for i, sentence in enumerate(distinct))
     return Reading(tuple(filter(None, sentences)), parts.verdict, len(parts.sentences) <= _MOST_OF_SHORT)
 
 
@@ -299,19 +302,21 @@ class _Reader:
 
     def _note_sides(self, i: int, word: str) -> str:
         """Note on which sides of opposites a word stands. Its stem, without hyper-, hypo- and their like."""
-        key, denied = stem(word), self._scope < 0
+        key = stem(word)
+        scope = -self._scope if key == self._less else self._scope
+        denied = scope < 0
         if match := _PREFIX.match(word):
             axis, side = _PREFIXES[match[1]]
             key = stem(word[match.end() :])
-            self._clause.stands.append((f"{axis}:{key}", side * self._scope, word, denied))
+            self._clause.stands.append((f"{axis}:{key}", side * scope, word, denied))
             if axis == "hyper":
-                self._clause.stands.append(("level", side * self._scope, word, denied))
+                self._clause.stands.append(("level", side * scope, word, denied))
         month = word == "may" and self._written[i] == "May" and i > 0
         forbids = word == "must" and self._at(i + 1) == "not"
         for axis, side in () if month else axes_of(key):
             if (axis, word) == ("love", "like") or (axis == "necessity" and forbids):
                 continue
-            self._clause.stands.append((axis, side * self._scope, word, denied))
+            self._clause.stands.append((axis, side * scope, word, denied))
         return key
 
     def _note_modality(self, i: int, word: str) -> None:

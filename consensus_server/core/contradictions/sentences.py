@@ -11,9 +11,21 @@ from consensus_server.core.contradictions.lexicon import NUMBERS, turns
 
 _CODE: Final = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 _SENTENCE_END: Final = re.compile(
-    r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\d\.(?=\s\S{1,40}$))\s+|\n+|;\s"
+    r"(?<=[.!?])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMrs\.)(?<!\bMs\.)(?<!\bProf\.)(?<!\bSt\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\d\.(?=\s\S{1,40}$))\s+|\n+|;\s"
 )
-_LIST_MARK: Final = re.compile(r"^\s*(?:[-*•]|\(?\d{1,2}[.)]|[a-h][.)])\s+")
+_SPELLINGS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE | re.MULTILINE), instead)
+    for pattern, instead in (
+        (r"^[ \t]*(?:[-•]|\(?\d{1,2}[.)]|[a-h][.)])[ \t]+", ""),  # marks of lists
+        (r"\b(\d{3}0)'?s\b", r"\1"),  # decades
+        (r"\b([ap])\.m\b\.?(?=\W*(\s[A-Z]|$))", r"\1m."),  # 8 a.m. at the end of a sentence
+        (r"\b([ap])\.m\.", r"\1m"),
+        (r"(?<![\w.,])\.(?=\d)", "0."),  # .5 mg
+        (r"(?<![\w\d)])[-\u2212](?=\d)", "minus "),  # -5 degrees
+        (r"\b(non|pre|post|hyper|hypo|over|under)-(?=[a-z])", r"\1"),
+    )
+)
+"""What is spelled in several ways, and how it is written instead."""
 _TYPOGRAPHY: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u00a0": " ", "*": ""})
 _TOKEN: Final = re.compile(
     r"\d+(?:,\d{3})+(?:\.\d+)?|\d{4}-\d\d-\d\d|\d{1,2}:\d\d|\d+(?:\.\d+)?"
@@ -28,8 +40,6 @@ _ORDINALS: Final = NUMBERS["ordinal"]
 _CENTURY: Final = re.compile(
     rf"\b(?:(\d{{1,2}})(?:st|nd|rd|th)|({'|'.join(sorted(_ORDINALS, reverse=True))}))[ -]century", re.IGNORECASE
 )
-_DECADE: Final = re.compile(r"\b(\d{3}0)s\b")
-
 _TURNS: Final = tuple((re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in turns())
 _TURN_WORDS: Final = re.compile(
     r"n't|\b(?:no|not|never|cannot|without|dr|mr|mrs|ms|prof|st|rul(?:e|es|ed|ing) out|free (?:of|from)|absence|up to"
@@ -51,10 +61,11 @@ class Split(NamedTuple):
 
 def split(text: str) -> Split:
     """The sentences of a text, without code, tables, list marks and emphasis."""
-    text = _CENTURY.sub(_century, _DECADE.sub(r"\1", text))
     text = _CODE.sub(" ", text).translate(_TYPOGRAPHY)
-    raw = (_LIST_MARK.sub("", sentence) for sentence in _SENTENCE_END.split(text))
-    sentences = [sentence for sentence in raw if sentence.strip() and sentence.count("|") <= 1]
+    for pattern, instead in _SPELLINGS:
+        text = pattern.sub(instead, text)
+    text = _CENTURY.sub(_century, text)
+    sentences = [sentence for sentence in _SENTENCE_END.split(text) if sentence.strip() and sentence.count("|") <= 1]
     verdict, rest = _verdict(sentences[0]) if sentences else (0, "")
     if verdict:
         sentences[0] = rest

@@ -17,7 +17,7 @@ _AMERICAN = tuple(
         (r"is(?=(e|es|ed|er|ing|ation)$)", "iz"),
         (r"ys(?=(e|es|ed|ing)$)", "yz"),
         (r"(?<=[^aeiou])re(?=s?$)", "er"),
-        (r"(?<=[a-z]{4}e)ll(?=(ed|ing|er)$)", "l"),
+        (r"(?<=[a-z]{3}e)ll(?=(ed|ing|er)$)", "l"),
         (r"ogue$", "og"),
         (r"mme$", "m"),
     )
@@ -32,9 +32,15 @@ def stem(word: str) -> str:
     """The stem of a word in small letters."""
     word = word.removesuffix("'s")
     word = BASE_FORMS.get(word, word)
-    if len(word) >= _SHORTEST_SPELLING and word not in WORDS["spelled"]:
+    found = _without_end(word)
+    if len(word) >= _SHORTEST_SPELLING and word not in WORDS["spelled"] and found not in _SPELLED:
         for pattern, instead in _AMERICAN:
             word = pattern.sub(instead, word)
+        found = _without_end(word)
+    return found
+
+
+def _without_end(word: str) -> str:
     word = _without_suffix(_singular(word))
     return word[:-1] if len(word) > _SHORTEST_STEM and word.endswith("e") else word
 
@@ -51,8 +57,14 @@ def _singular(word: str) -> str:
 
 def _without_suffix(word: str) -> str:
     """At least four letters stay; a consonant that was doubled before the suffix is single again."""
+    if word.endswith("ied") and len(word) > _SHORTEST_SPELLING:
+        return word[:-3] + "y"
     for suffix in _SUFFIXES:
         if word.endswith(suffix) and len(word) - len(suffix) > _SHORTEST_STEM:
             word = word.removesuffix(suffix)
             return word[:-1] if word[-1] == word[-2] and word[-1] not in "sle" else word
     return word
+
+
+_SPELLED = frozenset(map(_without_end, WORDS["spelled"]))
+"""Stems of words in which nothing is British: "rises" as "rise"."""

@@ -29,7 +29,8 @@ _BOXES: Final = 10
 _TAGGED: Final = re.compile(r"<answer>(.{0,500}?)</answer>", re.IGNORECASE | re.DOTALL)
 _HASHES: Final = re.compile(r"^\s*####\s*(\S.*)$", re.MULTILINE)
 _FIELD: Final = re.compile(
-    r"""["'](?:final[ _-]?)?answer["']\s*:\s*(?:"((?:[^"\\]|\\.){0,500})"|(\[[^\[\]]{0,500}\]|[^\s,{}\[\]"][^,}\n]{0,200}))""",
+    r"""["'](?:final[ _-]?)?answer["']\s*:\s*(?:"(?P<double>(?:[^"\\]|\\.){0,500})(?:"|$)|'(?P<single>[^'\n]{0,500})(?:'|$)"""
+    r"""|(?P<bare>\[[^\[\]]{0,500}\]|[^\s,{}\[\]"'][^,}\n]{0,200}))""",
     re.IGNORECASE,
 )
 """The field of an object in JSON, whole or broken off: a string, a list without lists in it, or a bare value."""
@@ -44,7 +45,7 @@ _STATED: Final = re.compile(
 )
 _CLAUSE_ENDS: Final = re.compile(
     r"[.!?;](?=\s|$)|\s+(?:because|since|as|which|so|given that|due to|but|(?:and )?not|rather than|instead of)\b"
-    r"|,\s+(?=[a-z])|(?<=\w)\s+\((?![A-J]\))"
+    r"|,\s+(?=[a-z](?!\s*=))|(?<=\w)\s+\((?![A-J]\))"
 )
 _SENTENCE_ENDS: Final = re.compile(r"(?<=[.!?])\s+(?=\S)|\n+")
 _COURTESY: Final = re.compile(
@@ -120,8 +121,8 @@ def _boxed(text: str) -> str | None:
 
 def _field(text: str) -> str | None:
     """Value of the last field of JSON that is called the answer."""
-    found = _FIELD.findall(text)
-    return None if not found else found[-1][1] or _ESCAPED.sub(r"\1", found[-1][0])
+    found = list(_FIELD.finditer(text))
+    return _ESCAPED.sub(r"\1", found[-1][found[-1].lastgroup or 0]) if found else None
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str | None:
