@@ -84,7 +84,10 @@ def _establish(client: ConsensusClient, settings: FederationSettings, prompt_set
     except UnknownFederation:
         client.upload_prompt_set(prompt_set.upload())
         return client.create_federation(wanted)
-    differing = [name for name, value in wanted.model_dump().items() if held.model_dump()[name] != value]
+    differing = [
+        name for name, value in wanted.model_dump(exclude={"policy"}).items() if held.model_dump()[name] != value
+    ]
+    differing += [] if settings.policy.is_kept_by(held.policy) else ["policy"]
     if differing:
         raise ConfigurationError(
             f"the server holds a federation {held.federation} with other settings ({', '.join(differing)}); "

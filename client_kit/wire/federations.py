@@ -100,6 +100,16 @@ class ConsensusPolicy(Request):
     calibration: Calibration | None = None
     """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
 
+    def is_kept_by(self, held: "ConsensusPolicy") -> bool:
+        """Whether a federation's own policy is what this one asks for.
+
+        There the name of what tells contradictions has its version; and who asks for nothing in particular takes what is
+        held, such as `none` in a federation of version 0.1.0.
+        """
+        asked, kept = self.contradictions, held.contradictions
+        told = kept == asked or kept.startswith(f"{asked}-") or "contradictions" not in self.model_fields_set
+        return told and held.model_copy(update={"contradictions": asked}) == self
+
     @model_validator(mode="before")
     @classmethod
     def _without_clusterer(cls, given: Any) -> Any:  # noqa: ANN401 - whatever a request holds

@@ -76,6 +76,5 @@ def test_limits_on_different_sides_of_a_number_contradict(side_by_side, first, s
         ("1. The dose is 5 mg.", "2. The dose is 5 mg.", False),
     ],
 )
-@pytest.mark.xfail(reason="misread numbers: see the cases of test_quantities.py and test_sentences.py")
 def test_misread_numbers_are_told_right(found, first, second, contradict):
     assert (found(first, second) is not None) is contradict

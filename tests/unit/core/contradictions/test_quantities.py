@@ -30,10 +30,6 @@ def only(text):
     return quantity
 
 
-def broken(text, *expected, reason):
-    return pytest.param(text, *expected, marks=pytest.mark.xfail(reason=reason, raises=(AssertionError, ValueError)))
-
-
 @pytest.mark.parametrize(
     ("text", "dimension", "low", "high"),
     [
@@ -74,19 +70,15 @@ def broken(text, *expected, reason):
         ("17 May", "date", 517, 517),
         ("May 17", "date", 517, 517),
         ("in the 19th century", "century", 19, 19),
-        broken(".5 mg", "mass", 0.0005, 0.0005, reason="_TOKEN knows no number that begins with its point"),
-        broken(
-            "20 ml per hour", "volume/time", 0.02 / 3600, 0.02 / 3600, reason="_compound drops times but for speeds"
-        ),
-        broken(
-            "half an hour", "time", 1800, 1800, reason="the article after 'half' hides the unit: read as 50 percent"
-        ),
-        broken("1 1/2 tablets", "n:tablet", 1.5, 1.5, reason="a whole number and a fraction are read as two counts"),
-        broken("-5 °C", "temperature", -5, -5, reason="signs are not read"),
-        broken("12 am", "clock", 0, 0, reason="am does not take twelve back: 12 am is read as noon"),
-        broken("12:30 am", "clock", 0.5, 0.5, reason="am does not take twelve back"),
-        broken("8 p.m.", "clock", 20, 20, reason="a.m. and p.m. with points are several tokens"),
-        broken("May 17th", "date", 517, 517, reason="_measured drops an ordinal before it looks for a month"),
+        (".5 mg", "mass", 0.0005, 0.0005),
+        ("20 ml per hour", "volume/time", 0.02 / 3600, 0.02 / 3600),
+        ("half an hour", "time", 1800, 1800),
+        ("1 1/2 tablets", "n:tablet", 1.5, 1.5),
+        ("-5 °C", "temperature", -5, -5),
+        ("12 am", "clock", 0, 0),
+        ("12:30 am", "clock", 0.5, 0.5),
+        ("8 p.m.", "clock", 20, 20),
+        ("May 17th", "date", 517, 517),
     ],
 )
 def test_a_quantity_is_read_in_its_base_unit(text, dimension, low, high):
@@ -130,7 +122,6 @@ def test_what_is_hedged_or_ambiguous_is_loose(text, loose):
     assert only(text).loose is loose
 
 
-@pytest.mark.xfail(reason="every hour up to twelve is taken for ambiguous: 06:30 and 18:30 are close")
 def test_a_leading_zero_says_that_the_clock_has_24_hours():
     assert not only("06:30").loose
 
@@ -140,9 +131,7 @@ def test_what_counts_nothing_is_no_quantity(text):
     assert found(text) == []
 
 
-@pytest.mark.parametrize(
-    "text", ["the 1980s", broken("the 1980's", reason="_DECADE knows no apostrophe: 1980 seconds")]
-)
+@pytest.mark.parametrize("text", ["the 1980s", ("the 1980's")])
 def test_a_decade_is_no_span_of_seconds(text):
     assert [each.dimension for each in found(text)] in (["year"], ["decade"])
 
@@ -163,7 +152,6 @@ def test_the_date_in_digits_is_a_year_and_a_day():
         ("17/05/2024", "34/10/2024"),
     ],
 )
-@pytest.mark.xfail(reason="any two numbers with a stroke between them are a fraction: 120/80 and 180/120 are both 1.5")
 def test_a_blood_pressure_and_a_date_with_strokes_are_no_fraction(first, second):
     assert found(first)[0].low != found(second)[0].low
 

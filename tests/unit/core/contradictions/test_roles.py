@@ -33,10 +33,7 @@ def test_another_voice_in_the_same_order_exchanges_roles(side_by_side):
     [
         ("The new drug is stronger than the old one.", "The old drug is weaker than the new one."),
         ("The new drug is less toxic than the old one.", "The old drug is more toxic than the new one."),
-        pytest.param(
-            *("The new drug is safer than the old one.", "The old drug is less safe than the new one."),
-            marks=pytest.mark.xfail(reason="'less' turns no side, and 'safer' has no 'more' for it to oppose"),
-        ),
+        ("The new drug is safer than the old one.", "The old drug is less safe than the new one."),
     ],
 )
 def test_opposites_on_both_sides_of_the_pivot_cancel_the_exchange(found, first, second):

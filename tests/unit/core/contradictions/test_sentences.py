@@ -12,11 +12,7 @@ from consensus_server.core.contradictions.sentences import split, tokens_of
 
 TURNED = [
     ("Ask Dr. Smith", "Ask Dr Smith"),
-    pytest.param(
-        "Ask Mrs. Smith",
-        "Ask Mrs Smith",
-        marks=pytest.mark.xfail(reason="_SENTENCE_END spares Dr. and Mr. alone", raises=ValueError),
-    ),
+    ("Ask Mrs. Smith", "Ask Mrs Smith"),
     ("It is not only safe", "It is safe"),
     ("There is no doubt it works", "it works"),
     ("It works without a doubt", "It works"),
@@ -33,11 +29,7 @@ TURNED = [
     ("Do not exceed 5", "Do at most 5"),
     ("Take not less than 5", "Take at least 5"),
     ("Don't take more than 5", "take at most 5"),
-    pytest.param(
-        "Do not take more than 5",
-        "take at most 5",
-        marks=pytest.mark.xfail(reason="the pattern 'not ... more than' stands before and swallows the verb"),
-    ),
+    ("Do not take more than 5", "take at most 5"),
     ("For 18 or older", "For 18 minimum_before"),
     ("Give 5 or less", "Give 5 maximum_before"),
     ("Give up to 5", "Give at most 5"),
@@ -114,13 +106,7 @@ def test_the_look_ahead_forgets_no_turn(pattern, data):
         ("```never closed. no", []),
         ("", []),
         (" \n\n ", []),
-        pytest.param(
-            "1. Take the tablet.\n2. Drink some water.",
-            ["Take the tablet.", "Drink some water."],
-            marks=pytest.mark.xfail(
-                reason="_SENTENCE_END cuts after '1.', so that _LIST_MARK, which wants a space behind it, never sees the mark"
-            ),
-        ),
+        ("1. Take the tablet.\n2. Drink some water.", ["Take the tablet.", "Drink some water."]),
     ],
 )
 def test_a_text_is_cut_into_sentences_of_prose(text, expected):

@@ -151,7 +151,7 @@ def test_other_amounts_in_one_unit_contradict(value, factor, unit):
         ("1" * 400 + " mg of it", "2" * 400 + " mg of it"),
         ("1" * 400, "Take 5 mg."),
         ("every 0 days", "every 0 hours"),
-        ("Take 1/0 of it.", "Take 0/0 of it."),
+        ("Take 1/0 of it.", "Take one of it."),
         ("```\nx = 5 mg\n```", "```\nx = 50 mg\n```"),
         ("| dose | 5 mg |\n|---|---|", "| dose | 50 mg |\n|---|---|"),
         ("```" * 9, "`" * 100),
@@ -215,10 +215,7 @@ def test_long_texts_come_to_an_end(unit):
         ("The left lung is collapsed; the right lung is clear.", "The right lung is clear.", ""),
         ("Babies should not be given honey.", "Honey should not be given to babies.", ""),
         ("Sure, here is a list of drugs.", "No list is needed here.", "Can you list drugs?"),
-        pytest.param(
-            *("The ring is valuable.", "The ring is invaluable.", ""),
-            marks=pytest.mark.xfail(reason="`no_opposite` holds words, and is asked for stems"),
-        ),
+        ("The ring is valuable.", "The ring is invaluable.", ""),
         pytest.param(
             *("She has two older sisters.", "She is the youngest of three sisters.", ""),
             marks=pytest.mark.xfail(reason="known limit (SPEC 4): superlatives stand on the axis of their adjective"),

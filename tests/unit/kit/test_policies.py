@@ -1,0 +1,21 @@
+"""A policy that is asked for, and the one that a federation holds."""
+
+import pytest
+
+from client_kit.wire import ConsensusPolicy
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "kept"),
+    [
+        ({}, {"contradictions": "words-1-0123456789ab"}, True),
+        ({"contradictions": "words"}, {"contradictions": "words-1-0123456789ab"}, True),
+        ({}, {"contradictions": "none"}, True),  # a federation of version 0.1.0 goes on
+        ({"contradictions": "words"}, {"contradictions": "none"}, False),
+        ({"contradictions": "none"}, {"contradictions": "words-1-0123456789ab"}, False),
+        ({"rule": "vote"}, {"contradictions": "words-1-0123456789ab"}, False),
+        ({"rule": "vote"}, {"rule": "vote", "contradictions": "words-2-ba9876543210"}, True),
+    ],
+)
+def test_a_federation_keeps_what_was_asked_with_the_version_of_that_day(asked, held, kept):
+    assert ConsensusPolicy(**asked).is_kept_by(ConsensusPolicy(**held)) is kept
