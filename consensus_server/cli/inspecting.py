@@ -1,5 +1,6 @@
 """`consensus-server round why|map|what-if`: published rounds looked at again."""
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from client_kit.vocabulary import why_abstained
 from consensus_server.cli.federations import NameArgument, calibration_in
 from consensus_server.cli.operating import on_server
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.labels import ClusterContest
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
@@ -102,7 +104,8 @@ def map_(
     use_case = server.use_cases.inspection
     found = translate.to_wire(wire.PoolMap, use_case.map(SERVER_OPERATOR, federation, number, prompt, method=method))
     if out is not None:
-        _write(found, out, f"{federation}, round {number}, {prompt}")
+        contests = server.use_cases.pseudo_labels.explain(SERVER_OPERATOR, federation, number, prompt).contests
+        _write(found, out, "<br>".join([f"{federation}, round {number}, {prompt}", *map(_told, contests)]))
     if as_json:
         print_json(found)
     elif out is not None:
@@ -113,6 +116,12 @@ def map_(
             for each in found.points
         ]
         print_table(("participant", "sample", "x", "y", "cluster or gate"), rows, empty="No answer has a vector.")
+
+
+def _told(contest: ClusterContest) -> str:
+    """A line under the title of a page: which clusters contradict one another, and by which words."""
+    sides = f"cluster {contest.first}: {contest.words_first!r} / cluster {contest.second}: {contest.words_second!r}"
+    return f"<sub>{escape(sides)} ({escape(contest.kind)})</sub>"
 
 
 def _write(found: wire.PoolMap, out: Path, title: str) -> None:

@@ -109,3 +109,31 @@ def test_a_plot_is_written_with_all_that_it_needs(published, run, tmp_path):
     assert "cannot be written" in run(
         "round", "map", published.name, 1, "p1", "--out", tmp_path / "no" / "m.html", expect=1
     )
+
+
+@pytest.fixture
+def two_doses(live, new_arena):
+    """Two say 5 mg and one 50 mg, with marks that a page must not take for its own."""
+    policy = {"guards": False, "reliability": False, "distance_short": 1.9}
+    arena = new_arena(live, participants=("anna", "bert", "carl"), policy=policy)
+    doses = {"anna": "5 mg", "bert": "5 mg", "carl": "50 mg"}
+    arena.publish(
+        {
+            name: [{"prompt_id": f"p{n}", "text": f"Give {dose} <b>now</b>."} for n in range(1, 6)]
+            for name, dose in doses.items()
+        }
+    )
+    return arena
+
+
+def test_the_deciding_words_stand_in_the_table_and_on_the_page(two_doses, run, tmp_path):
+    shown = run("round", "why", two_doses.name, 1, "p1")
+    assert "number:mass" in shown
+    assert "one says" in shown
+    assert "50 mg" in shown
+    pytest.importorskip("plotly")
+    out = tmp_path / "map.html"
+    run("round", "map", two_doses.name, 1, "p1", "--out", out)
+    page = out.read_text(encoding="utf-8")
+    assert "number:mass" in page
+    assert "50 mg" in page
