@@ -71,7 +71,7 @@ class Abstention(StrEnum):
     TIE = "tie"
     """Two clusters have the most votes."""
     CONTESTED = "contested"
-    """As many votes contradict the label as stand behind it."""
+    """As many votes stand behind an answer that contradicts the label as behind the label."""
     LOW_SUPPORT = "low_support"
     """The dominant cluster has fewer votes than the policy asks for."""
     LOW_CONFIDENCE = "low_confidence"
@@ -82,7 +82,7 @@ WHY_ABSTAINED: Final[Mapping[Abstention, str]] = {
     Abstention.NO_ANSWERS: "no answer could be used",
     Abstention.SINGLE_ANSWER: "there is only one usable answer",
     Abstention.TIE: "several meanings have equal support",
-    Abstention.CONTESTED: "as many answers contradict the best one as support it",
+    Abstention.CONTESTED: "an answer that contradicts the best one has as much support",
     Abstention.LOW_SUPPORT: "no meaning has enough support",
     Abstention.LOW_CONFIDENCE: "the confidence is lower than the policy's calibration allows",
 }

@@ -28,6 +28,21 @@ def contesting_votes(picked: Picked) -> Float64[np.ndarray, " pools"]:
     return votes
 
 
+def rival_votes(picked: Picked) -> Float64[np.ndarray, " pools"]:
+    """Votes of the strongest other side: of a contesting answer, with those contesting ones that do not contradict it. Settled.
+
+    One side that linkage cut into pieces counts whole; guesses that contradict one another are no side, however many.
+    """
+    ballot = picked.ballot
+    answers, contesting = ballot.answers, _contesting(picked)
+    votes = np.where(contesting, ballot.votes, 0)
+    agreeing = np.bincount(answers.pool, weights=votes)[answers.pool] - answers.conflicts.hard @ votes
+    rivals: Float64[np.ndarray, " pools"] = settled(
+        np.maximum.reduceat(np.where(contesting, agreeing, 0.0), answers.starts)
+    )
+    return rivals
+
+
 def most_confidence(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """What contradictions leave of a confidence, settled, 0..1.
 

@@ -22,7 +22,7 @@ from consensus_server.core.consensus.answers.similarity import row_cosines
 from consensus_server.core.consensus.answers.table import Answers, in_blocks, read
 from consensus_server.core.consensus.answers.tally import Tally, tally
 from consensus_server.core.consensus.confidence import calibrated, confidence_named, confidences
-from consensus_server.core.consensus.contested import contesting_votes, contests, most_confidence
+from consensus_server.core.consensus.contested import contests, most_confidence, rival_votes
 from consensus_server.core.consensus.meaning.equivalences import Grouping, check_equivalence, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours, Neighbours
 from consensus_server.core.consensus.picked import Picked
@@ -125,7 +125,7 @@ def abstentions(picked: Picked, policy: Policy) -> list[str | None]:
         [
             picked.ballot.answers.sizes == 1,
             picked.tally.tied,
-            contesting_votes(picked) >= picked.tally.cluster_votes[picked.labels],
+            rival_votes(picked) >= picked.tally.cluster_votes[picked.labels],
             picked.support < policy.minimum_support - 0.5,  # half a vote of slack: redundancy may cost that much
             _uncertain(picked, policy),
         ],

@@ -60,6 +60,15 @@ def test_as_many_against_the_label_as_for_it_is_contested(make_pool):
     assert decided(pool, abstain=False).confidence <= 0.5
 
 
+def test_guesses_that_contradict_one_another_are_no_side_however_many(make_contested):
+    """Two who know and three who guess: the label stays, and is no surer than its share."""
+    decision = decided(make_contested("aabcd"))
+    assert decision.pick in (0, 1)
+    assert decision.confidence == pytest.approx(0.4, abs=1e-6)
+    assert decided(make_contested("aabbc")).abstention == "tie"
+    assert decided(make_contested("aabbc"), minimum_support=1, abstain=False).confidence <= 0.4
+
+
 def test_an_answer_is_against_a_label_when_it_contradicts_half_of_those_who_carry_it(make_pool):
     pool = make_pool([[1, 0], [1, 0.01], [1, 0.02], [0, 1]], texts=TEXTS[:4])
     one = replace(pool, findings=(against(0, 3),))
