@@ -1,5 +1,6 @@
 """`consensus-server evaluate-contradictions`: whether contradictory answers are kept apart, on judged pairs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
-from consensus_server.cli.evaluating import cache_folder, folder_usable
+from consensus_server.cli.evaluating import bar, cache_folder, folder_usable
 from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
@@ -50,7 +51,9 @@ def evaluate(
         store = open_store(f"sqlite:///{(folder / 'embeddings.sqlite').resolve()}")
     try:
         loaded = load_configured_encoder(settings_from(encoder=encoder), store.embeddings)
-        rows = measure_pairs(pairs, Policy(contradictions=contradictions), loaded, store.embeddings)
+        policy = Policy(contradictions=contradictions)
+        with bar() as progress:
+            rows = measure_pairs(pairs, policy, loaded, store.embeddings, partial(progress, "embedding"))
     except UnknownRule as error:
         raise CommandFailed(f"--contradictions: {error.faults[0].message}", Exit.USAGE) from None
     finally:

@@ -231,7 +231,7 @@ def _findings(  # noqa: PLR0917 - the options of the command
     try:
         settings = settings_from(encoder=encoder, encoder_threads=threads)
         loaded = load_configured_encoder(settings, store.embeddings)
-        with _bar() as progress:
+        with bar() as progress:
             return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
         raise CommandFailed(str(error), Exit.FAILED) from None
@@ -281,7 +281,8 @@ class _Bars:
 
 
 @contextmanager
-def _bar() -> Generator[_Bars]:
+def bar() -> Generator[_Bars]:
+    """Progress of an evaluation, on standard error while it lasts."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=errors) as progress:
         yield _Bars(progress)

@@ -20,14 +20,6 @@ def _contesting(picked: Picked) -> Bool[np.ndarray, " answers"]:
     return contesting
 
 
-def contesting_votes(picked: Picked) -> Float64[np.ndarray, " pools"]:
-    """Votes of the answers that contradict the label, settled."""
-    votes: Float64[np.ndarray, " pools"] = settled(
-        np.bincount(picked.ballot.answers.pool, weights=np.where(_contesting(picked), picked.ballot.votes, 0))
-    )
-    return votes
-
-
 def rival_votes(picked: Picked) -> Float64[np.ndarray, " pools"]:
     """Votes of the strongest other side: of a contesting answer, with those contesting ones that do not contradict it. Settled.
 
@@ -50,10 +42,10 @@ def most_confidence(picked: Picked) -> Float64[np.ndarray, " pools"]:
     finding between them that is not hard, or a hard one that stands alone in the pick's cluster.
     """
     ballot, answers = picked.ballot, picked.ballot.answers
-    own = picked.tally.cluster_votes[picked.labels]
-    against = contesting_votes(picked)
+    own, contesting = picked.tally.cluster_votes[picked.labels], _contesting(picked)
+    against = settled(np.bincount(answers.pool, weights=np.where(contesting, ballot.votes, 0)))
     doubts = (answers.conflicts.strength[picked.picks] > 0).sum(axis=0) > 0
-    doubting = np.where(doubts & ~_contesting(picked), ballot.votes, 0)
+    doubting = np.where(doubts & ~contesting, ballot.votes, 0)
     doubted = np.bincount(answers.pool, weights=doubting) / (2 * picked.tally.pool_votes)
     return settled(np.minimum(own / (own + against), 1 - doubted))
 

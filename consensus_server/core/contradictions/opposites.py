@@ -64,7 +64,7 @@ def _prefixed_words(pair: Alignment) -> Iterator[tuple[str, str]]:
 @lru_cache(maxsize=2**16)
 def without_prefix(word: str) -> tuple[str, ...]:
     """What a negating prefix may stand before in a word: its opposites, where it is a word."""
-    rests = (word.removeprefix(prefix).removeprefix("-") for prefix in _NEGATING_PREFIXES if word.startswith(prefix))
+    rests = (word.removeprefix(prefix) for prefix in _NEGATING_PREFIXES if word.startswith(prefix))
     return tuple(rest for rest in rests if len(rest) >= _SHORTEST_STEM and rest not in NO_OPPOSITE)
 
 

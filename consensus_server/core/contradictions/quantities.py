@@ -125,8 +125,8 @@ def _clock(tokens: _Tokens, at: int) -> _Found | None:
 
 def _of_day(hour: float, part: str) -> float:
     """The hour, 0..24, in that part of the day: 12 am is midnight, 12 pm noon."""
-    if part in ("am", "morning"):
-        return hour % _NOON if part == "am" else hour
+    if part == "am":
+        return hour % _NOON
     return hour + _NOON if part in ("pm", "evening", "afternoon") and hour < _NOON else hour
 
 
