@@ -61,17 +61,48 @@ class AppealOutcome(StrEnum):
     REJECTED = "rejected"
 
 
+class DecideBy(StrEnum):
+    """What a meaning needs to become a pseudo-label."""
+
+    EVIDENCE = "evidence"
+    """That the shares of their own samples that say it, summed over participants, lead the next meaning's by a margin."""
+    SUPPORT = "support"
+    """That enough participants stand behind it."""
+
+
+class SecondHand(StrEnum):
+    """What becomes of answers of models that were taught pseudo-labels."""
+
+    EXCLUDE = "exclude"
+    """They are no evidence, but where they contradict what was taught; the participant's last first-hand answers stand in."""
+    COUNT = "count"
+    """They count as any other."""
+
+
+class Grade(StrEnum):
+    """How good the evidence for a pseudo-label is."""
+
+    CORROBORATED = "corroborated"
+    """It leads by a participant or more: two stand behind it."""
+    SINGLE_WITNESS = "single_witness"
+    """It leads by less: one knows and the others guess. As good as that participant's private data."""
+
+
 class Abstention(StrEnum):
     """Why a prompt has no pseudo-label."""
 
     NO_ANSWERS = "no_answers"
     """Nobody answered, or no answer was admitted."""
     SINGLE_ANSWER = "single_answer"
-    """One answer is nobody's agreement."""
+    """One answer, or one participant's, is nobody's agreement."""
     TIE = "tie"
     """Two clusters have the most votes."""
     CONTESTED = "contested"
     """As many votes stand behind an answer that contradicts the label as behind the label."""
+    CONFLICT = "conflict"
+    """Participants that are sure of it say different things."""
+    LOW_EVIDENCE = "low_evidence"
+    """The evidence leads by less than the policy asks for, and nobody or only one is sure."""
     LOW_SUPPORT = "low_support"
     """The dominant cluster has fewer votes than the policy asks for."""
     LOW_CONFIDENCE = "low_confidence"
@@ -83,6 +114,8 @@ WHY_ABSTAINED: Final[Mapping[Abstention, str]] = {
     Abstention.SINGLE_ANSWER: "there is only one usable answer",
     Abstention.TIE: "several meanings have equal support",
     Abstention.CONTESTED: "an answer that contradicts the best one has as much support",
+    Abstention.CONFLICT: "participants that are sure say different things",
+    Abstention.LOW_EVIDENCE: "no meaning leads by enough evidence",
     Abstention.LOW_SUPPORT: "no meaning has enough support",
     Abstention.LOW_CONFIDENCE: "the confidence is lower than the policy's calibration allows",
 }

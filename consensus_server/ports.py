@@ -283,6 +283,10 @@ class SealedSubmission:
     digest: str
     sealed_at: datetime
     privacy: PrivacyStatement | None = None
+    taught_through: int = 0
+    """Newest round whose labels the answering model was trained on; 0: none."""
+    carried_from: int | None = None
+    """Round whose answers stand for this one too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,8 +323,16 @@ class SubmissionStore(Protocol):
 
     def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None: ...
 
-    def stated(self, round_: Round) -> Mapping[str, PrivacyStatement | None]:
-        """What each participant that sealed stated about its records, by name in their order."""
+    def seals(self, round_: Round) -> Mapping[str, SealedSubmission]:
+        """What was sealed in a round, by participant in the order of names."""
+        ...
+
+    def carry(self, source: Round, round_: Round, participant: Participant) -> None:
+        """The participant's answers of round `source` are its answers of `round_` too."""
+        ...
+
+    def first_hand_before(self, round_: Round, participant: str) -> int | None:
+        """Number of the newest earlier round in which a participant sealed first-hand answers; None where it never did."""
         ...
 
     def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from client_kit.vocabulary import Role
+from client_kit.vocabulary import DecideBy, Role, SecondHand
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
 from client_kit.wire.parameters import ParameterPlan
@@ -68,6 +68,10 @@ _NO_CLUSTERER = (
 )
 
 
+_NEWER = ("decide_by", "minimum_margin", "second_hand", "contradictions")
+"""Fields of a policy that version 0.1.0 did not have."""
+
+
 class ConsensusPolicy(Request):
     """How a pool of answers becomes a pseudo-label."""
 
@@ -80,8 +84,17 @@ class ConsensusPolicy(Request):
     distance_long: Annotated[float, Field(gt=0, lt=2)] = 0.50
     """Cosine distance at which clusters of longer answers are cut."""
     short_chars: Annotated[int, Field(ge=0)] = 80
+    decide_by: DecideBy = DecideBy.EVIDENCE
+    """What a meaning needs to become a pseudo-label: that its evidence leads the next meaning's by `minimum_margin`, or that
+    `minimum_support` participants stand behind it."""
+    minimum_margin: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 0.5
+    """Participants by which evidence must lead. .25 gives most right labels where eight samples are given, 1 wants two participants
+    behind each."""
+    second_hand: SecondHand = SecondHand.EXCLUDE
+    """Whether answers of models that were taught pseudo-labels are evidence."""
     minimum_support: Annotated[int, Field(ge=1)] = 2
-    """Participants (less redundancy) that must stand behind a pseudo-label; 2 is met from 1.5 votes."""
+    """Where support decides: participants (less redundancy) that must stand behind a pseudo-label, each with half of its samples or
+    more; 2 is met from 1.5 votes."""
     abstain: bool = True
     """Off: every prompt with an admitted answer gets a pseudo-label, however weak its support."""
     seed: int = 0
@@ -103,12 +116,14 @@ class ConsensusPolicy(Request):
     def is_kept_by(self, held: "ConsensusPolicy") -> bool:
         """Whether a federation's own policy is what this one asks for.
 
-        There the name of what tells contradictions has its version; and who asks for nothing in particular takes what is
-        held, such as `none` in a federation of version 0.1.0.
+        There the name of what tells contradictions has its version; and who asks for nothing in particular of what version
+        0.1.0 did not have takes what is held, such as `support` in a federation of that version.
         """
-        asked, kept = self.contradictions, held.contradictions
-        told = kept == asked or kept.startswith(f"{asked}-") or "contradictions" not in self.model_fields_set
-        return told and held.model_copy(update={"contradictions": asked}) == self
+        taken = {name: getattr(held, name) for name in _NEWER if name not in self.model_fields_set}
+        asked = self.model_copy(update=taken)
+        if held.contradictions.startswith(f"{asked.contradictions}-"):
+            asked = asked.model_copy(update={"contradictions": held.contradictions})
+        return asked == held
 
     @model_validator(mode="before")
     @classmethod

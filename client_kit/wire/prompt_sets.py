@@ -34,6 +34,8 @@ class Prompt(Request):
     topic: Text | None = None
     equivalence: Equivalence | None = None
     """Overrides the manifest's for this prompt."""
+    question: PromptId | None = None
+    """Prompts with one value here ask the same question in other words: where evidence decides, their answers are one pool."""
 
 
 class Manifest(Request):

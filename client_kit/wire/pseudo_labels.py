@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from client_kit.vocabulary import Abstention
+from client_kit.vocabulary import Abstention, Grade
 from client_kit.wire.base import WireModel
 from client_kit.wire.digests import rows_digest
 from client_kit.wire.limits import Digest, Name, PromptId, Unit
@@ -30,11 +30,20 @@ class PseudoLabel(WireModel):
     """0 for an abstention."""
     confidence_method: str
     support: float
-    """Votes of the participants in the dominant cluster; 0 where there is none."""
+    """Votes of the participants at least half of whose answers lie in the dominant cluster; 0 where there is none."""
     share: Unit
     """The dominant cluster's part of all votes."""
     clusters: list[ClusterShare]
     """Most votes first."""
+    evidence: float | None = None
+    """Sum over participants of vote times the share of their own samples that say it. This and the next three: where evidence
+    decides."""
+    margin: float | None = None
+    """Participants by which that leads the strongest other meaning."""
+    witnesses: int | None = None
+    """Participants at least half of whose samples say it."""
+    grade: Grade | str | None = None
+    """How good the evidence is; null for an abstention. A newer server may give a grade that this version does not know."""
 
 
 class PseudoLabelPage(WireModel):
@@ -66,6 +75,8 @@ class AnswerFate(WireModel):
     similarity: float | None = None
     """Cosine to the pseudo-label, -1..1."""
     chosen: bool = False
+    stands_in_from: int | None = None
+    """The round in which it was given, where it stands in for an answer that is not first-hand."""
     text: str | None = None
     """The answer itself, for operators; a participant has its own."""
 

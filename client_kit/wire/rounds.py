@@ -110,6 +110,10 @@ class RoundCounts(WireModel):
     labels: int
     abstentions: dict[str, int]
     """By reason."""
+    grades: dict[str, int] = Field(default_factory=dict)
+    """Labels by grade, where evidence decides."""
+    hearsay: int = 0
+    """Labels behind which no two participants stand with first-hand answers, and no single witness does."""
     encoded: int
     """Texts embedded for this round."""
     reused: int

@@ -17,7 +17,9 @@ class Prompt:
     prompt: str
     topic: str | None = None
     equivalence: str | None = None
-    """`semantic` or `exact`; None: as the manifest says."""
+    """One of `client_kit.wire.Equivalence`; None: as the manifest says."""
+    question: str | None = None
+    """Prompts with one value ask the same question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

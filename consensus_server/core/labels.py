@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
@@ -34,6 +35,10 @@ class Label:
     support: float
     share: float
     clusters: tuple[ClusterShare, ...] = ()
+    evidence: float | None = None
+    margin: float | None = None
+    witnesses: int | None = None
+    grade: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,10 @@ class LabelPage:
     """Where the next page begins; None on the last."""
 
 
+SECOND_HAND: Final = "second_hand"
+"""Why an answer was left out whose model was taught pseudo-labels, where gates have their names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFate:
     """What became of one answer in its pool."""
@@ -77,6 +86,8 @@ class AnswerFate:
     similarity: float | None = None
     """Cosine to the pseudo-label, -1..1."""
     chosen: bool = False
+    stands_in_from: int | None = None
+    """The round in which it was given, where it stands in for an answer that is not first-hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +122,8 @@ class Explanation:
     label: Label
     answers: tuple[AnswerFate, ...]
     """Those that the caller may see."""
-    texts: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    """By participant and sample, for operators."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """By content digest, for operators."""
     contests: tuple[ClusterContest, ...] = ()
     """The deciding words are empty for others than operators."""
 
@@ -129,6 +140,8 @@ class Counts:
     abstentions: Mapping[str, int]
     encoded: int
     reused: int
+    grades: Mapping[str, int] = field(default_factory=dict)
+    hearsay: int = 0
 
 
 @dataclass(frozen=True, slots=True)

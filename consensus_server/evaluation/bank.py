@@ -160,6 +160,7 @@ def _table(
         equivalences=judged.equivalences,
         sources=np.arange(len(judged.prompts)),
         pool=pool,
+        prompt=pool,
         places=column,
         participant=column,
         content=codes(zip(pool.tolist(), digests, strict=True)),

@@ -7,9 +7,10 @@ from functools import cache
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from consensus_server.core.consensus.abstaining import abstentions
 from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.confidence import confidence_named, confidences
-from consensus_server.core.consensus.decide import abstentions, pick
+from consensus_server.core.consensus.decide import pick
 from consensus_server.core.consensus.meaning.equivalences import Grouping, KeyClasses, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.records import Policy

@@ -74,7 +74,7 @@ def participant(record: Participant) -> wire.Participant:
 
 
 def explanation(record: Explanation) -> wire.PromptExplanation:
-    fates = [_fate(fate, record.texts.get((fate.participant, fate.sample))) for fate in record.answers]
+    fates = [_fate(fate, record.texts.get(fate.digest)) for fate in record.answers]
     contests = [to_wire(wire.Contest, each) for each in record.contests]
     return wire.PromptExplanation(label=to_wire(wire.PseudoLabel, record.label), answers=fates, contests=contests)
 

@@ -206,10 +206,11 @@ class Aggregation:
         pools = build_pools(
             material,
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
+            policy,
         )
         pools = [_alive(pool, heartbeat) for pool in with_findings(pools, policy)]
         decided = decide_round(pools, policy, self._neighbours, material.earlier)
-        labelled = label_round(pools, decided, policy)
+        labelled = label_round(material, pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
         return _Decided(
@@ -287,7 +288,7 @@ class Aggregation:
             parameters=decided.parameters,
             reliability=spread_of(decided.labelled.reliabilities),
             exemptions=decided.exemptions,
-            privacy=privacy_card(tx.submissions.stated(round_)),
+            privacy=privacy_card({name: sealed.privacy for name, sealed in tx.submissions.seals(round_).items()}),
         )
 
     def _fail(self, claim: Claim, detail: str, code: str = AGGREGATION_FAILED) -> None:

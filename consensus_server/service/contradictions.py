@@ -26,7 +26,7 @@ def pinned(policy: Policy) -> Policy:
     """The policy with the identity of what compares answers in place of its name. Raises UnknownRule for an unknown one."""
     if policy.contradictions in ADAPTERS:
         return replace(policy, contradictions=ADAPTERS[policy.contradictions].identity)
-    if policy.contradictions != NONE and _adapter(policy) is None:
+    if policy.contradictions != NONE and adapter_of(policy) is None:
         raise UnknownRule(*_unknown(policy))
     return policy
 
@@ -37,14 +37,15 @@ def _unknown(policy: Policy) -> tuple[str, list[Fault]]:
     return f"{fault.where}: {fault.message}", [fault]
 
 
-def _adapter(policy: Policy) -> Contradictions | None:
+def adapter_of(policy: Policy) -> Contradictions | None:
+    """What tells contradictions under a policy, as `pinned` gives it; None where it is none, or another version's."""
     return next((each for each in ADAPTERS.values() if each.identity == policy.contradictions), None)
 
 
 def contradictions_changed(federation: Federation) -> str | None:
     """Why this server cannot compare answers as a federation agreed to; None where it can. Fit for every member."""
     policy = federation.terms.policy
-    if policy.contradictions == NONE or _adapter(policy) is not None:
+    if policy.contradictions == NONE or adapter_of(policy) is not None:
         return None
     here = ", ".join(sorted(each.identity for each in ADAPTERS.values()))
     return (
@@ -65,7 +66,7 @@ def with_findings(pools: Sequence[Pool], policy: Policy) -> Iterator[Pool]:
 
     policy: as `pinned` gives it.
     """
-    adapter = _adapter(policy)
+    adapter = adapter_of(policy)
     for pool in pools:
         if adapter is None or pool.equivalence != SEMANTIC or not 1 < len(set(pool.digests)) <= MOST_TEXTS:
             yield pool

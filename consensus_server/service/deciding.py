@@ -2,21 +2,31 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass, field
 from math import exp
 from statistics import fmean
 
 import numpy as np
 from jaxtyping import Float32
 
+from client_kit.vocabulary import DecideBy, Grade
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.decide import RoundDecision
-from consensus_server.core.consensus.records import Decision, Policy, Pool
+from consensus_server.core.consensus.records import Decision, Policy, Pool, Wording
 from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.trust import BETA
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.core.federations import Prompt
-from consensus_server.core.labels import AnswerFate, ClusterContest, ClusterShare, Counts, Label, SupportRow
+from consensus_server.core.labels import (
+    SECOND_HAND,
+    AnswerFate,
+    ClusterContest,
+    ClusterShare,
+    Counts,
+    Label,
+    SupportRow,
+)
 from consensus_server.core.reliability import Reliability, reputation_of, row_of
 from consensus_server.ports import LabelRecord, PooledAnswer
 from consensus_server.service.label_lines import label_line, lines_digest
@@ -35,6 +45,12 @@ class Material:
     """For prompts that do not name their own."""
     answers: tuple[PooledAnswer, ...]
     submissions: int
+    set_aside: tuple[PooledAnswer, ...] = ()
+    """Answers of the round that are not first-hand, where only such count."""
+    stands_in: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """By (participant, prompt_id): the earlier round whose answers stand in for these."""
+    taught: frozenset[str] = frozenset()
+    """Participants whose models were taught pseudo-labels before they answered."""
     earlier: EarlierRounds = field(default_factory=EarlierRounds)
     """What earlier rounds and upheld appeals say of those who answered."""
 
@@ -58,6 +74,18 @@ class RoundLabels:
     """Of the labels."""
     reliabilities: tuple[Reliability, ...] = ()
     """By participant; nobody where the policy decides each pool by itself."""
+    hearsay: int = 0
+    """Labels that are; see `is_hearsay`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was decided for one prompt, and the pool of its question."""
+
+    pool: Pool
+    wording: int
+    """Which of the pool's wordings the prompt is."""
+    decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +100,50 @@ class Embedded:
     dimension: int
 
 
-def build_pools(material: Material, embedded: Embedded) -> list[Pool]:
-    """One pool for each prompt, in their order; empty where nobody answered. Answers stand in an order of their own."""
+def build_pools(material: Material, embedded: Embedded, policy: Policy) -> list[Pool]:
+    """One pool for each question, in the order of their first prompts; empty where nobody answered.
+
+    Where evidence decides, prompts that ask the same are one question; else each is one. Answers stand in an order of their own.
+    """
     by_prompt: dict[str, list[PooledAnswer]] = defaultdict(list)
     for answer in material.answers:
         by_prompt[answer.prompt_id].append(answer)
-    return [_pool(prompt, by_prompt[prompt.prompt_id], material, embedded) for prompt in material.prompts]
+    return [_pool(prompts, by_prompt, material, embedded) for prompts in _questions(material.prompts, policy)]
 
 
-def _pool(prompt: Prompt, answers: Iterable[PooledAnswer], material: Material, embedded: Embedded) -> Pool:
-    ordered = sorted(answers, key=lambda answer: (answer.digest, answer.participant, answer.sample))
+def _questions(prompts: Sequence[Prompt], policy: Policy) -> list[list[Prompt]]:
+    """The prompts by question. Of one question only those are compared that are compared in one way."""
+    questions: dict[tuple[str | None, str | None], list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        asks = prompt.question if policy.decide_by == DecideBy.EVIDENCE else None
+        questions[(None, prompt.prompt_id) if asks is None else (asks, prompt.equivalence)].append(prompt)
+    return list(questions.values())
+
+
+def _pool(
+    prompts: Sequence[Prompt], answers: Mapping[str, list[PooledAnswer]], material: Material, embedded: Embedded
+) -> Pool:
+    asked = [(wording, answer) for wording, prompt in enumerate(prompts) for answer in answers[prompt.prompt_id]]
+    asked.sort(key=lambda each: (each[1].digest, each[1].participant, each[0], each[1].sample))
+    ordered = [answer for _, answer in asked]
     digests = [answer.digest for answer in ordered]
+    first, *others = (
+        Wording(prompt.prompt_id, prompt.prompt, embedded.prompts.get(content_digest(prompt.prompt)))
+        for prompt in prompts
+    )
     return Pool(
-        prompt_id=prompt.prompt_id,
+        prompt_id=first.prompt_id,
         participants=tuple(answer.participant for answer in ordered),
         samples=tuple(answer.sample for answer in ordered),
         texts=tuple(answer.text for answer in ordered),
         digests=tuple(answer.digest for answer in ordered),
         vectors=_stacked(digests, embedded.answers, embedded.dimension),
-        equivalence=prompt.equivalence or material.equivalence,
-        prompt=prompt.prompt,
-        prompt_opening=embedded.prompts.get(content_digest(prompt.prompt)),
+        equivalence=prompts[0].equivalence or material.equivalence,
+        prompt=first.prompt,
+        prompt_opening=first.opening,
         openings=_stacked(digests, embedded.openings, embedded.dimension),
+        rewordings=tuple(others),
+        asked=tuple(wording for wording, _ in asked) if others else (),
     )
 
 
@@ -104,18 +154,29 @@ def _stacked(digests: Sequence[str], vectors: Vectors, dimension: int) -> Float3
     return stacked
 
 
-def label_round(pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> RoundLabels:
-    """Labels and explanations. Pools and decisions correspond, in the order of `prompt_id`."""
-    pairs = list(zip(pools, decided.decisions, strict=True))
-    labels = tuple(_label(pool, decision, confidence_method(policy)) for pool, decision in pairs)
+def label_round(material: Material, pools: Sequence[Pool], decided: RoundDecision, policy: Policy) -> RoundLabels:
+    """Labels and explanations, in the order of `prompt_id`. pools: as `build_pools` made them; decided: of these."""
+    asked = [(pool, wording) for pool in pools for wording in range(len(pool.wordings))]
+    outcomes = [Outcome(*each, decision) for each, decision in zip(asked, decided.decisions, strict=True)]
+    outcomes.sort(key=lambda each: each.decision.prompt_id)
+    labels = tuple(_label(each.pool, each.decision, confidence_method(policy)) for each in outcomes)
     lines = [label_line(label) for label in labels]
+    aside = defaultdict(list)
+    for answer in material.set_aside:
+        aside[answer.prompt_id].append(_set_aside(answer))
     records = tuple(
-        LabelRecord(pool.prompt_id, line, _fates(pool, decision), _contests(decision))
-        for (pool, decision), line in zip(pairs, lines, strict=True)
+        LabelRecord(
+            each.decision.prompt_id,
+            line,
+            (*_fates(each, material), *aside[each.decision.prompt_id]),
+            _contests(each.decision),
+        )
+        for each, line in zip(outcomes, lines, strict=True)
     )
+    hearsay = sum(is_hearsay(each, material.taught) for each in outcomes)
     trusts = policy.reliability and rule_named(policy.rule).round_wide
     rows = (row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0) for each in decided.participants)
-    return RoundLabels(labels, records, lines_digest(lines), tuple(rows))
+    return RoundLabels(labels, records, lines_digest(lines), tuple(rows), hearsay)
 
 
 def reputations_before(
@@ -139,7 +200,7 @@ def confidence_method(policy: Policy) -> str:
 def _label(pool: Pool, decision: Decision, confidence_method: str) -> Label:
     pick = decision.pick
     return Label(
-        prompt_id=pool.prompt_id,
+        prompt_id=decision.prompt_id,
         text=None if pick is None else pool.texts[pick],
         digest=None if pick is None else pool.digests[pick],
         abstention=decision.abstention,
@@ -150,10 +211,35 @@ def _label(pool: Pool, decision: Decision, confidence_method: str) -> Label:
         clusters=tuple(
             ClusterShare(len(each.members), float(each.votes), float(each.share)) for each in decision.clusters
         ),
+        **({} if decision.stands_on is None else asdict(decision.stands_on)),
     )
 
 
-def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
+def is_hearsay(outcome: Outcome, taught: AbstractSet[str]) -> bool:
+    """Whether a label has no two participants behind it whose answers are first-hand, nor is such a single witness's.
+
+    Behind it stands who says it in at least half of its samples. taught: whose models were taught pseudo-labels.
+    """
+    pool, decision = outcome.pool, outcome.decision
+    if decision.pick is None:
+        return False
+    own = next(cluster.members for cluster in decision.clusters if decision.pick in cluster.members)
+    given = Counter(who for place, who in enumerate(pool.participants) if place not in decision.gates)
+    said = Counter(pool.participants[place] for place in own)
+    voices = sum(2 * said[who] >= given[who] for who in said.keys() - taught)
+    single = decision.stands_on is not None and decision.stands_on.grade == Grade.SINGLE_WITNESS
+    return voices < (1 if single else 2)
+
+
+def _set_aside(answer: PooledAnswer) -> AnswerFate:
+    return AnswerFate(
+        participant=answer.participant, sample=answer.sample, digest=answer.digest, admitted=False, gate=SECOND_HAND
+    )
+
+
+def _fates(outcome: Outcome, material: Material) -> tuple[AnswerFate, ...]:
+    """Of the answers to the prompt itself."""
+    pool, decision = outcome.pool, outcome.decision
     cluster_of = {member: index for index, cluster in enumerate(decision.clusters) for member in cluster.members}
     return tuple(
         AnswerFate(
@@ -167,8 +253,10 @@ def _fates(pool: Pool, decision: Decision) -> tuple[AnswerFate, ...]:
             cluster=cluster_of.get(i),
             similarity=float(decision.similarity[i]) if decision.similarity and i not in decision.gates else None,
             chosen=i == decision.pick,
+            stands_in_from=material.stands_in.get((pool.participants[i], decision.prompt_id)),
         )
         for i in range(len(pool.texts))
+        if pool.wording_of(i) == outcome.wording
     )
 
 
@@ -198,6 +286,8 @@ def counts_of(material: Material, labelled: RoundLabels, *, encoded: int, reused
         abstentions=dict(sorted(abstentions.items())),
         encoded=encoded,
         reused=reused,
+        grades=dict(sorted(Counter(label.grade for label in labelled.labels if label.grade is not None).items())),
+        hearsay=labelled.hearsay,
     )
 
 

@@ -219,8 +219,8 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
         PooledAnswer(ANSWER, name, 0, reply.text, content_digest(reply.text)) for name, reply in replies.items()
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
-    pools = list(with_findings(build_pools(material, embedded), panel.policy))
-    labelled = label_round(pools, decide_round(pools, panel.policy), panel.policy)
+    pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
+    labelled = label_round(material, pools, decide_round(pools, panel.policy), panel.policy)
     record = labelled.records[0]
     fates = record.fates
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)

@@ -97,8 +97,8 @@ class Inspection:
             exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
             material = load_material(tx, home, round_, policy, exempt)
             lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
-        pools = list(with_findings(build_pools(material, self._embedded(material, card, policy)), policy))
-        labelled = label_round(pools, decide_round(pools, policy, earlier=material.earlier), policy)
+        pools = list(with_findings(build_pools(material, self._embedded(material, card, policy), policy), policy))
+        labelled = label_round(material, pools, decide_round(pools, policy, earlier=material.earlier), policy)
         before = [read_label(line) for _, line in lines]
         return compare(policy, (card.labels, labelled.digest), before, labelled.labels, MOST_CHANGES)
 

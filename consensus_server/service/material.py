@@ -8,6 +8,7 @@ from consensus_server.core.rounds import Round
 from consensus_server.ports import Transaction
 from consensus_server.service.deciding import Material, reputations_before
 from consensus_server.service.prompt_sets import manifest_for
+from consensus_server.service.second_hand import FirstHand, differs_under, excludes, first_hand
 
 
 def load_material(
@@ -15,11 +16,18 @@ def load_material(
 ) -> Material:
     """exempt: (participant, gate) of upheld appeals; they count where the policy guards."""
     digest = federation.terms.prompt_set
+    prompts, equivalence = tx.prompt_sets.prompts(digest), manifest_for(tx, digest).equivalence
+    heard = FirstHand(tuple(tx.submissions.pooled(round_)))
+    if excludes(policy):
+        heard = first_hand(tx, federation, round_, prompts, heard.answers, differs_under(policy, equivalence))
     known = reputations_before(tx.reliabilities.before(federation, round_.number), round_.number, policy)
     return Material(
-        prompts=tx.prompt_sets.prompts(digest),
-        equivalence=manifest_for(tx, digest).equivalence,
-        answers=tuple(tx.submissions.pooled(round_)),
+        prompts=prompts,
+        equivalence=equivalence,
+        answers=heard.answers,
+        set_aside=heard.set_aside,
+        stands_in=heard.stands_in,
+        taught=frozenset(who for who, seal in tx.submissions.seals(round_).items() if seal.taught_through),
         submissions=round_.attendance.sealed,
         earlier=replace(known, exempt=exempt if policy.guards else frozenset()),
     )

@@ -8,7 +8,7 @@ from consensus_server.core.errors import Forbidden
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import ClusterContest, Explanation, LabelPage, RoundCard
 from consensus_server.core.rounds import Round
-from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.ports import Clock, LabelRecord, Store, Transaction
 from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.label_lines import read_label
 from consensus_server.service.published import may_see, published_round, unknown_prompt
@@ -65,11 +65,10 @@ class PseudoLabels:
 
         Raises as `published`, and UnknownPrompt.
         """
-        round_ = self.published(caller, federation, number)
+        round_, operates = self.published(caller, federation, number), caller.role is Role.OPERATOR
         with self._store.reading() as tx:
             record = tx.labels.get(round_, prompt_id)
-            asked = tx.submissions.pooled(round_, prompt_id) if caller.role is Role.OPERATOR else ()
-            texts = {(each.participant, each.sample): each.text for each in asked}
+            texts = _texts(tx, federation_for(tx, caller, federation), round_, record) if operates else {}
         if record is None:
             raise unknown_prompt(federation, prompt_id)
         seen = tuple(fate for fate in record.fates if may_see(caller, fate.participant))
@@ -86,6 +85,16 @@ class PseudoLabels:
 
     def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
         return published_round(self._store, self._clock, caller, federation, number, roles=roles)
+
+
+def _texts(tx: Transaction, federation: Federation, round_: Round, record: LabelRecord | None) -> dict[str, str]:
+    """The answers to a prompt by content digest, with those of earlier rounds that stand in for some."""
+    if record is None:
+        return {}
+    numbers = {fate.stands_in_from for fate in record.fates if fate.stands_in_from is not None}
+    earlier = filter(None, (tx.rounds.get(federation, number) for number in sorted(numbers)))
+    rounds = [round_, *earlier]
+    return {each.digest: each.text for one in rounds for each in tx.submissions.pooled(one, record.prompt_id)}
 
 
 def _told(contests: tuple[ClusterContest, ...], caller: Caller) -> tuple[ClusterContest, ...]:

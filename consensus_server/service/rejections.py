@@ -1,7 +1,7 @@
 """Which answers a round kept out, and why, in words for those who gave them."""
 
 from consensus_server.core.consensus.round.gates import GATES
-from consensus_server.core.labels import AnswerFate, Rejection, RejectionPage
+from consensus_server.core.labels import SECOND_HAND, AnswerFate, Rejection, RejectionPage
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import READERS_OF_LABELS, Caller
 from consensus_server.service.published import may_see, published_round
@@ -11,6 +11,8 @@ def reason_of(fate: AnswerFate) -> str | None:
     """Why an answer was kept out, in a sentence; None for one that was admitted."""
     if fate.gate is None:
         return None
+    if fate.gate == SECOND_HAND:
+        return "Its model was taught pseudo-labels, and it does not contradict the one that it was taught."
     return GATES[fate.gate].sentence.format(measured=fate.measured or 0.0, limit=fate.limit or 0.0)
 
 

@@ -1,6 +1,7 @@
 """Submissions: atomic requests that may be repeated at will, closed by a seal that both sides count alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from client_kit.vocabulary import EventKind, RoundState
@@ -77,12 +78,16 @@ class Submissions:
         digest: str,
         training_rights: bool = False,
         privacy: PrivacyStatement | None = None,
+        taught_through: int = 0,
+        carried_from: int | None = None,
     ) -> SealReceipt:
         """Declare the submission complete; sealed again, the same receipt. May close the round.
 
         count, digest: of all answers as the participant counts them. training_rights: it states that others may train
-        on them. privacy: what it states about its records; with a second seal the first statement stands. Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch
-        when other answers are held.
+        on them. privacy: what it states about its records; with a second seal the first statement stands. taught_through:
+        newest round whose labels its model was trained on. carried_from: round whose sealed answers stand for this one too.
+        Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch when other
+        answers are held, or nothing can be carried.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         with self._store.writing() as tx:
@@ -94,7 +99,8 @@ class Submissions:
             if sealed is None:
                 now = self._clock.now()
                 require_open(round_, now)
-                sealed = self._seal(tx, home, round_, participant, SealedSubmission(count, digest, now, privacy))
+                given = SealedSubmission(count, digest, now, privacy, taught_through, carried_from)
+                sealed = self._seal(tx, home, round_, participant, given)
             _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
         return SealReceipt(
             federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy
@@ -103,6 +109,8 @@ class Submissions:
     def _seal(
         self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
     ) -> SealedSubmission:
+        if sealed.carried_from is not None:
+            sealed = _carry(tx, federation, round_, participant, sealed)
         held = tx.submissions.held(round_, participant)
         _check_seal((len(held), _digest(held)), (sealed.count, sealed.digest), "held")
         tx.submissions.seal(round_, participant, sealed)
@@ -110,6 +118,22 @@ class Submissions:
         tx.events.add(attended, EventKind.SEALED, sealed.sealed_at)
         settle(tx, attended, sealed.sealed_at)
         return sealed
+
+
+def _carry(
+    tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
+) -> SealedSubmission:
+    """The seal with what its answers were taught; they are copied unless the participant has sent answers."""
+    source = None if sealed.carried_from is None else tx.rounds.get(federation, sealed.carried_from)
+    before = None if source is None or source.number >= round_.number else tx.submissions.sealed(source, participant)
+    if source is None or before is None:
+        raise SealMismatch(
+            f"Nothing of round {sealed.carried_from} can stand for round {round_.number}: {participant.name} sealed no "
+            "submission there."
+        )
+    if not tx.submissions.count(round_, participant):
+        tx.submissions.carry(source, round_, participant)
+    return replace(sealed, taught_through=before.taught_through)
 
 
 def require_training_rights(federation: Federation, *, stated: bool) -> None:

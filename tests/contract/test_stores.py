@@ -363,7 +363,7 @@ def test_what_a_participant_states_with_its_seal_comes_back(store, federation, r
     write(store, lambda tx: tx.submissions.seal(other, east, replace(silent, privacy=PrivacyStatement(1.0, 0.0))))
     assert read(store, lambda tx: tx.submissions.sealed(round_, north)).privacy == stated
     assert read(store, lambda tx: tx.submissions.sealed(round_, south)) == silent
-    assert list(read(store, lambda tx: tx.submissions.stated(round_)).items()) == [("South", None), ("north", stated)]
+    assert list(read(store, lambda tx: tx.submissions.seals(round_)).items()) == [("South", None), ("north", stated)]
     assert read(store, lambda tx: tx.submissions.stated(other)) == {"east": PrivacyStatement(1.0, 0.0)}
 
 

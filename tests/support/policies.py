@@ -6,5 +6,7 @@ from consensus_server.core.consensus import Policy
 
 
 def plain(**fields: Any) -> Policy:
-    """A policy without guards and reliability; `cluster_medoid`, which decides each pool by itself, unless named."""
-    return Policy(**({"rule": "cluster_medoid", "guards": False, "reliability": False} | fields))
+    """By support, without guards and reliability; `cluster_medoid`, which decides each pool by itself, unless named."""
+    return Policy(
+        **({"rule": "cluster_medoid", "decide_by": "support", "guards": False, "reliability": False} | fields)
+    )

@@ -9,6 +9,7 @@ from consensus_server.core.consensus import Policy
 from consensus_server.core.consensus.answers.conflicts import conflicts
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
+from consensus_server.core.consensus.records import Wording
 from consensus_server.core.consensus.round.measures import Measures
 
 GUARDED = Policy(rule="hybrid", guards=True, reliability=True, abstain=False)
@@ -95,3 +96,11 @@ def measures_of(pool, participant, characters):
         contradict=nothing > 0,
         for_gates=None,
     )
+
+
+def question(make_pool, said, prompt_id="q", texts=None):
+    """A pool of one question in two wordings. said: (participant, wording, direction) of each answer, a unit direction each."""
+    who, asked, directions = zip(*said, strict=True)
+    pool = make_pool(np.eye(8)[list(directions)], who, texts, prompt_id=f"{prompt_id}/0")
+    samples = tuple(sum(said[j][:2] == said[i][:2] for j in range(i)) for i in range(len(said)))
+    return replace(pool, samples=samples, rewordings=(Wording(f"{prompt_id}/1"),), asked=tuple(asked))

@@ -47,7 +47,7 @@ class SqlPromptSets:
         return None if row is None else MANIFEST.read(row)
 
     def prompts(self, digest: str) -> tuple[Prompt, ...]:
-        columns = (prompts.c.prompt_id, prompts.c.prompt, prompts.c.topic, prompts.c.equivalence)
+        columns = (prompts.c.prompt_id, prompts.c.prompt, prompts.c.topic, prompts.c.equivalence, prompts.c.question)
         query = select(*columns).where(prompts.c.prompt_set == digest).order_by(prompts.c.prompt_id)
         return tuple(Prompt(*row) for row in self._connection.execute(query))
 

@@ -33,8 +33,8 @@ def _with_its_clusterer(card: Any) -> Any:  # noqa: ANN401 - whatever the column
 
 
 def _of_a_card(card: Any) -> Any:  # noqa: ANN401 - whatever the column holds
-    """Version 0.1.0 looked for no contradictions; what was published is not rewritten."""
-    card["policy"].setdefault("contradictions", "none")
+    """Version 0.1.0 looked for no contradictions and decided by support; what was published is not rewritten."""
+    card["policy"] = {"contradictions": "none", "decide_by": "support", "second_hand": "count"} | card["policy"]
     return _with_its_clusterer(card)
 
 

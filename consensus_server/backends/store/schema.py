@@ -85,6 +85,7 @@ prompts = Table(
     Column("prompt", Text, nullable=False),
     Column("topic", Text),
     Column("equivalence", String(32)),
+    Column("question", _name(128), comment="prompts with one value ask the same"),
 )
 
 federations = Table(
@@ -155,6 +156,8 @@ seals = Table(
     Column("digest", String(64), nullable=False),
     Column("sealed_at", UtcDateTime, nullable=False),
     Column("privacy", Text, comment="JSON: what the participant states"),
+    Column("taught_through", Integer, nullable=False, server_default="0", comment="newest round that was taught"),
+    Column("carried_from", Integer, comment="round whose answers stand for this one too"),
 )
 
 answers = Table(

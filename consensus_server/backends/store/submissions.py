@@ -1,14 +1,14 @@
 """Answers and seals in SQL."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, literal, select
 
 from consensus_server.backends.store.chunks import chunks
 from consensus_server.backends.store.json_columns import PRIVACY
-from consensus_server.backends.store.schema import answers, participants, seals
+from consensus_server.backends.store.schema import answers, federations, participants, rounds, seals
 from consensus_server.core.federations import Participant
-from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import PooledAnswer, SealedSubmission
 
@@ -70,26 +70,46 @@ class SqlSubmissions:
             "digest": sealed.digest,
             "sealed_at": sealed.sealed_at,
             "privacy": None if sealed.privacy is None else PRIVACY.write(sealed.privacy),
+            "taught_through": sealed.taught_through,
+            "carried_from": sealed.carried_from,
         }
         self._connection.execute(insert(seals), row)
 
     def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None:
         own = and_(seals.c.round_id == round_.id, seals.c.participant_id == participant.id)
-        columns = (seals.c.count, seals.c.digest, seals.c.sealed_at, seals.c.privacy)
-        row = self._connection.execute(select(*columns).where(own)).one_or_none()
-        if row is None:
-            return None
-        count, digest, sealed_at, privacy = row
-        return SealedSubmission(count, digest, sealed_at, _statement(privacy))
+        row = self._connection.execute(select(*_SEALED).where(own)).one_or_none()
+        return None if row is None else _sealed(*row)
 
-    def stated(self, round_: Round) -> Mapping[str, PrivacyStatement | None]:
+    def seals(self, round_: Round) -> Mapping[str, SealedSubmission]:
         query = (
-            select(participants.c.name, seals.c.privacy)
+            select(participants.c.name, *_SEALED)
             .join_from(seals, participants, participants.c.id == seals.c.participant_id)
             .where(seals.c.round_id == round_.id)
             .order_by(participants.c.name)
         )
-        return {name: _statement(privacy) for name, privacy in self._connection.execute(query)}
+        return {name: _sealed(*row) for name, *row in self._connection.execute(query)}
+
+    def carry(self, source: Round, round_: Round, participant: Participant) -> None:
+        kept = [column for column in answers.c if column.name != "round_id"]
+        copied = select(literal(round_.id), *kept).where(_of(source, participant))
+        columns = ["round_id", *(column.name for column in kept)]
+        self._connection.execute(insert(answers).from_select(columns, copied))
+
+    def first_hand_before(self, round_: Round, participant: str) -> int | None:
+        query = (
+            select(func.max(rounds.c.number))
+            .join_from(seals, rounds, rounds.c.id == seals.c.round_id)
+            .join(participants, participants.c.id == seals.c.participant_id)
+            .join(federations, federations.c.id == rounds.c.federation_id)
+            .where(
+                federations.c.name == round_.federation,
+                rounds.c.number < round_.number,
+                participants.c.name == participant,
+                seals.c.taught_through == 0,
+            )
+        )
+        newest: int | None = self._connection.scalar(query)
+        return newest
 
     def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
         sealed = and_(seals.c.round_id == answers.c.round_id, seals.c.participant_id == answers.c.participant_id)
@@ -105,8 +125,21 @@ class SqlSubmissions:
         return (PooledAnswer(*row) for row in self._connection.execute(query))
 
 
-def _statement(column: str | None) -> PrivacyStatement | None:
-    return None if column is None else PRIVACY.read(column)
+_SEALED = (
+    seals.c.count,
+    seals.c.digest,
+    seals.c.sealed_at,
+    seals.c.privacy,
+    seals.c.taught_through,
+    seals.c.carried_from,
+)
+
+
+def _sealed(  # noqa: PLR0917 - the columns of `_SEALED`
+    count: int, digest: str, sealed_at: datetime, privacy: str | None, taught_through: int, carried_from: int | None
+) -> SealedSubmission:
+    statement = None if privacy is None else PRIVACY.read(privacy)
+    return SealedSubmission(count, digest, sealed_at, statement, taught_through, carried_from)
 
 
 def _of(round_: Round, participant: Participant) -> ColumnElement[bool]:

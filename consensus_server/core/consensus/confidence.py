@@ -15,6 +15,7 @@ from scipy.special import entr
 from consensus_server.core.consensus.answers.centrality import mean_cosine
 from consensus_server.core.consensus.contested import most_confidence
 from consensus_server.core.consensus.errors import UnknownConfidence
+from consensus_server.core.consensus.evidence import evidence_of, heard
 from consensus_server.core.consensus.picked import Picked
 from consensus_server.core.consensus.records import Calibration
 from consensus_server.core.consensus.rounding import settled
@@ -32,9 +33,9 @@ def _dominant_share(picked: Picked) -> Float64[np.ndarray, " pools"]:
 
 
 def _support_fraction(picked: Picked) -> Float64[np.ndarray, " pools"]:
-    """The participants present in the pick's cluster, by their votes, over all participants with admitted answers.
+    """The participants that stand behind the pick, by their votes, over all participants with admitted answers.
 
-    Above `dominant_share` only where participants give several samples.
+    Other than `dominant_share` only where participants give several samples.
     """
     fraction: Float64[np.ndarray, " pools"] = picked.support / picked.tally.pool_votes
     return fraction
@@ -76,6 +77,11 @@ def _agreement(picked: Picked) -> Float64[np.ndarray, " pools"]:
     return np.where(picked.long, _trusted_similarity(picked), _dominant_share(picked))
 
 
+def _evidence(picked: Picked) -> Float64[np.ndarray, " pools"]:
+    """The margin in participants, at most 1: evidence of the pick's meaning less that of the strongest other one."""
+    return evidence_of(picked).margin
+
+
 def _of_the_text(picked: Picked, values: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pools"]:
     """The value of the picked text: the mean over those who gave it, so that it does not matter which of them is named."""
     _, text = np.unique(picked.ballot.answers.content, return_inverse=True)
@@ -107,6 +113,7 @@ CONFIDENCES: Final[Mapping[str, Confidence]] = MappingProxyType(
         "independent_similarity": _independent_similarity,
         "trusted_similarity": _trusted_similarity,
         "semantic_entropy": _semantic_entropy,
+        "evidence": _evidence,
     }
 )
 
@@ -120,11 +127,8 @@ def confidence_named(name: str) -> Confidence:
 
 def confidences(picked: Picked, score: Confidence) -> Float64[np.ndarray, " pools"]:
     """The score of each pool's pick, settled, 0..1, and no more than contradictions leave; 0 for a pool of one participant."""
-    answers = picked.ballot.answers
-    _, first = np.unique(answers.contributor, return_index=True)
-    participants = np.bincount(answers.pool[first], minlength=len(answers.prompt_ids))
     scores = np.minimum(settled(np.clip(score(picked), 0, 1)), most_confidence(picked))
-    return np.where(participants > 1, scores, 0.0)
+    return np.where(heard(picked) > 1, scores, 0.0)
 
 
 def calibrated(scores: Float64[np.ndarray, " pools"], calibration: Calibration | None) -> Float64[np.ndarray, " pools"]:

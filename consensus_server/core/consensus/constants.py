@@ -1,9 +1,10 @@
 """The numbers that made a decision, beside those that stand in its policy; a round's card carries them."""
 
-from consensus_server.core.consensus import confidence
+from client_kit.vocabulary import DecideBy
+from consensus_server.core.consensus import confidence, evidence
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.consensus.round import earlier, redundancy, standing, trust
+from consensus_server.core.consensus.round import earlier, other_questions, redundancy, standing, trust
 from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.rules import rule_named
@@ -18,6 +19,8 @@ def deciding_constants(policy: Policy) -> dict[str, float]:
         found |= _standing(policy)
     if policy.guards:
         found |= _guarding()
+    if policy.decide_by == DecideBy.EVIDENCE:
+        found |= _evidence(policy)
     return {name: float(value) for name, value in found.items()}
 
 
@@ -43,6 +46,18 @@ def _standing(policy: Policy) -> dict[str, int | float]:
             "shared_by_from": trust.SHARED_BY[0],
             "shared_by_to": trust.SHARED_BY[1],
             "clearly_central": trust.CLEARLY_CENTRAL,
+        }
+    return found
+
+
+def _evidence(policy: Policy) -> dict[str, int | float]:
+    found: dict[str, int | float] = {"corroborated_from": evidence.CORROBORATED_FROM}
+    if policy.guards:
+        found |= {
+            "same_text": other_questions.SAME_TEXT,
+            "sure_from": other_questions.SURE_FROM,
+            "nearer_by": other_questions.NEARER_BY,
+            "near_from": other_questions.NEAR_FROM,
         }
     return found
 

@@ -2,11 +2,12 @@
 
 The steps, each in a place of its own: read the answers into one table (`answers.table`), judge every row by what the round
 tells (`round.judging`), group what means the same (`meaning.equivalences`), count votes (`answers.tally`), pick (`rules`),
-say how sure that is (`confidence`), abstain or not (here).
+say how sure that is and what it stands on (`confidence`, `evidence`), abstain or not (`abstaining`), write it down (here).
 
 Support, share and confidence describe the cluster *in which the pick lies*: they say who stands behind the published text.
 For rules that pick inside the dominant cluster that is the dominant cluster; `medoid`, `random` and their like may pick
 outside it, and then have less support. A tie for the dominant cluster is the pool's own and makes every rule abstain.
+A question with several wordings is one pool, decided once; the rule then picks a text for each wording.
 """
 
 from collections import defaultdict
@@ -14,25 +15,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
+from client_kit.vocabulary import Abstention, DecideBy
+from consensus_server.core.consensus.abstaining import abstentions
 from consensus_server.core.consensus.answers.centrality import best_of_pool
 from consensus_server.core.consensus.answers.gates import Rejection
 from consensus_server.core.consensus.answers.similarity import row_cosines
 from consensus_server.core.consensus.answers.table import Answers, in_blocks, read
 from consensus_server.core.consensus.answers.tally import Tally, tally
 from consensus_server.core.consensus.confidence import calibrated, confidence_named, confidences
-from consensus_server.core.consensus.contested import contests, most_confidence, rival_votes
+from consensus_server.core.consensus.contested import contests, most_confidence
+from consensus_server.core.consensus.evidence import evidence_of, speaks_for
 from consensus_server.core.consensus.meaning.equivalences import Grouping, check_equivalence, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours, Neighbours
 from consensus_server.core.consensus.picked import Picked
-from consensus_server.core.consensus.records import Cluster, Decision, Policy, Pool, Reading
+from consensus_server.core.consensus.records import Cluster, Decision, Policy, Pool, Reading, StandsOn
 from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.judging import Verdict, judge_round, require_openings
+from consensus_server.core.consensus.round.other_questions import to_other_questions
 from consensus_server.core.consensus.round.standing import Standing
 from consensus_server.core.consensus.round.trust import ParticipantStanding
 from consensus_server.core.consensus.rounding import settled
-from consensus_server.core.consensus.rules import Ballot, independent_centrality, rule_named
+from consensus_server.core.consensus.rules import Ballot, Rule, independent_centrality, rule_named
 
 _BATCH_VALUES = 2**22
 """Most vector entries decided at once: 32 MiB an array. A larger pool is a batch of its own."""
@@ -43,13 +48,13 @@ class RoundDecision:
     """The outcome of a round."""
 
     decisions: list[Decision]
-    """One for each pool, in their order."""
+    """One for each prompt: pool by pool in their order, in each as `Pool.wordings` has them."""
     participants: tuple[ParticipantStanding, ...]
     """By name; nobody under a policy without guards and with a rule that decides pool by pool."""
 
 
 def decide(pools: Sequence[Pool], policy: Policy, neighbours: Neighbours | None = None) -> list[Decision]:
-    """One decision for each pool, in their order, with nothing known of earlier rounds; see `decide_round`."""
+    """One decision for each prompt, with nothing known of earlier rounds; see `decide_round`."""
     return decide_round(pools, policy, neighbours).decisions
 
 
@@ -59,7 +64,7 @@ def decide_round(
     neighbours: Neighbours | None = None,
     earlier: EarlierRounds | None = None,
 ) -> RoundDecision:
-    """One decision for each pool, in their order. `pools` are all pools of a round.
+    """One decision for each prompt of each pool, in their order. `pools` are all pools of a round.
 
     Without guards, and under rules that do not read the round (`Rule.round_wide`), a decision depends on nothing but its own
     pool; else on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the
@@ -81,15 +86,16 @@ def decide_round(
     )
     rejected = _rejected(answers, verdict)
     decisions = [_without_answers(pool, rejected[i]) for i, pool in enumerate(pools)]
-    admitted = np.flatnonzero(verdict.admitted)
+    admitted, index = np.flatnonzero(verdict.admitted), neighbours or BlockedNeighbours()
+    silent = _silent(answers.at(admitted), pools, policy, index)
     for batch in in_blocks(answers.pool[admitted], _BATCH_VALUES // answers.unit.shape[1]):
         rows = admitted[batch]
-        some = answers.at(rows)
-        grouping = group(some, policy, neighbours or BlockedNeighbours(), instead=rule.equivalence)
+        some = replace(answers.at(rows), conflicts=answers.conflicts.at(rows).without(silent[batch]))
+        grouping = group(some, policy, index, instead=rule.equivalence, silent=silent[batch])
         picked = pick(some, grouping, verdict.votes[rows], verdict.standing.at(rows), policy)
-        for i, decision in _written(picked, policy, rejected):
-            decisions[i] = replace(decision, contests=contests(pools[i], decision.clusters))
-    return RoundDecision(decisions, participants)
+        for i, written in _written(picked, policy, pools, rejected):
+            decisions[i] = written
+    return RoundDecision([decision for written in decisions for decision in written], participants)
 
 
 def pick(
@@ -100,49 +106,34 @@ def pick(
     policy: Policy,
 ) -> Picked:
     """What the policy's rule picks, once answers are admitted, weighed and grouped."""
-    ballot = Ballot(answers, votes, grouping.clusters, policy.seed, standing)
+    rule, ballot = rule_named(policy.rule), Ballot(answers, votes, grouping.clusters, policy.seed, standing)
     counted = tally(answers, grouping.clusters, votes, grouping.may_win)
-    return Picked(ballot, counted, _picks(ballot, counted, policy.rule), grouping.long)
-
-
-def _picks(ballot: Ballot, counted: Tally, name: str) -> Int64[np.ndarray, " pools"]:
-    """Row of each pool's pick. Of tied clusters the one holds whose answer scores highest over the whole pool."""
-    rule, answers = rule_named(name), ballot.answers
     score = rule.score(ballot)
-    allowed = np.ones(len(answers.pool), dtype=bool)
-    if rule.within_dominant:
-        central = score if rule.round_wide else independent_centrality(ballot)
-        best = best_of_pool(central, counted.dominant, answers.pool, answers.starts)
-        allowed = ballot.clusters == ballot.clusters[best][answers.pool]
-    return best_of_pool(score, allowed, answers.pool, answers.starts)
+    allowed = _allowed(ballot, counted, rule, score, policy)
+    picks = best_of_pool(score, allowed, answers.pool, answers.starts)
+    return Picked(ballot, counted, picks, np.where(allowed, score, -np.inf), grouping.long)
 
 
-def abstentions(picked: Picked, policy: Policy) -> list[str | None]:
-    """Why each pool gets no label, by `client_kit.wire.Abstention`; None where it gets one."""
-    if not policy.abstain:
-        return [None] * len(picked.picks)
-    reasons = np.select(
-        [
-            picked.ballot.answers.sizes == 1,
-            picked.tally.tied,
-            rival_votes(picked) >= picked.tally.cluster_votes[picked.labels],
-            picked.support < policy.minimum_support - 0.5,  # half a vote of slack: redundancy may cost that much
-            _uncertain(picked, policy),
-        ],
-        ["single_answer", "tie", "contested", "low_support", "low_confidence"],
-        default="",
-    )
-    return [reason or None for reason in reasons.tolist()]
+def _allowed(
+    ballot: Ballot, counted: Tally, rule: Rule, score: Float64[np.ndarray, " answers"], policy: Policy
+) -> Bool[np.ndarray, " answers"]:
+    """Which answers the rule may pick. Of tied clusters the one holds whose answer scores highest over the whole pool."""
+    answers = ballot.answers
+    if not rule.within_dominant:
+        return np.ones(len(answers.pool), dtype=bool)
+    central = score if rule.round_wide else independent_centrality(ballot)
+    best = best_of_pool(central, counted.dominant, answers.pool, answers.starts)
+    wins: Bool[np.ndarray, " answers"] = ballot.clusters == ballot.clusters[best][answers.pool]
+    return wins & speaks_for(ballot) if policy.decide_by == DecideBy.EVIDENCE else wins
 
 
-def _uncertain(picked: Picked, policy: Policy) -> Bool[np.ndarray, " pools"]:
-    """Where the score lies below the least one of the policy's calibration."""
-    if policy.calibration is None:
-        return np.zeros(len(picked.picks), dtype=bool)
-    uncertain: Bool[np.ndarray, " pools"] = (
-        confidences(picked, confidence_named(policy.confidence)) < policy.calibration.least_score
-    )
-    return uncertain
+def _silent(
+    admitted: Answers, pools: Sequence[Pool], policy: Policy, neighbours: Neighbours
+) -> Bool[np.ndarray, " answers"]:
+    """Admitted answers that say nothing of what is asked; they are looked for where evidence decides and gates guard."""
+    if policy.decide_by != DecideBy.EVIDENCE or not policy.guards:
+        return np.zeros(len(admitted.pool), dtype=bool)
+    return to_other_questions(admitted, pools, neighbours)
 
 
 def _rejected(answers: Answers, verdict: Verdict) -> dict[int, dict[int, Rejection]]:
@@ -153,17 +144,20 @@ def _rejected(answers: Answers, verdict: Verdict) -> dict[int, dict[int, Rejecti
     return found
 
 
-def _without_answers(pool: Pool, rejected: Mapping[int, Rejection]) -> Decision:
-    return Decision(
-        pool.prompt_id,
-        None,
-        "no_answers",
-        confidence=0.0,
-        support=0.0,
-        share=0.0,
-        gates=_gates(rejected),
-        readings=_readings(rejected),
-    )
+def _without_answers(pool: Pool, rejected: Mapping[int, Rejection]) -> list[Decision]:
+    return [
+        Decision(
+            wording.prompt_id,
+            None,
+            Abstention.NO_ANSWERS,
+            confidence=0.0,
+            support=0.0,
+            share=0.0,
+            gates=_gates(rejected),
+            readings=_readings(rejected),
+        )
+        for wording in pool.wordings
+    ]
 
 
 def _gates(rejected: Mapping[int, Rejection]) -> dict[int, str]:
@@ -175,37 +169,66 @@ def _readings(rejected: Mapping[int, Rejection]) -> dict[int, Reading]:
 
 
 def _written(
-    picked: Picked, policy: Policy, rejected: Mapping[int, Mapping[int, Rejection]]
-) -> Iterator[tuple[int, Decision]]:
-    """The records, one per pool that has an admitted answer, with the pool's index as given."""
+    picked: Picked, policy: Policy, pools: Sequence[Pool], rejected: Mapping[int, Mapping[int, Rejection]]
+) -> Iterator[tuple[int, list[Decision]]]:
+    """The records, those of one pool together, of each pool that has an admitted answer, with the pool's index as given."""
     answers = picked.ballot.answers
     reasons = abstentions(picked, policy)
     scores = confidences(picked, confidence_named(policy.confidence))
     confidence = np.minimum(calibrated(scores, policy.calibration), most_confidence(picked)).tolist()
     support, shares = picked.support.tolist(), settled(picked.shares).tolist()
-    picks, places = answers.places[picked.picks].tolist(), answers.places.tolist()
-    cosine = row_cosines(answers.unit, answers.unit[picked.picks][answers.pool]).tolist()
-    ends = np.append(answers.starts, len(places)).tolist()
+    stands_on = _stands_on(picked, reasons, policy)
     clusters = _clusters(picked)
     for i, source in enumerate(answers.sources.tolist()):
-        rows = range(ends[i], ends[i + 1])
-        out = rejected[source]
-        abstains = reasons[i] is not None
-        yield (
-            source,
-            Decision(
-                prompt_id=answers.prompt_ids[i],
-                pick=None if abstains else picks[i],
-                abstention=reasons[i],
-                confidence=0.0 if abstains else confidence[i],
-                support=support[i],
-                share=shares[i],
-                clusters=clusters[i],
-                gates=_gates(out),
-                readings=_readings(out),
-                similarity=() if abstains else _by_place({places[r]: cosine[r] for r in rows}, len(rows) + len(out)),
-            ),
+        pool, out, abstains = pools[source], rejected[source], reasons[i] is not None
+        decision = Decision(
+            prompt_id=pool.prompt_id,
+            pick=None,
+            abstention=reasons[i],
+            confidence=0.0 if abstains else confidence[i],
+            support=support[i],
+            share=shares[i],
+            clusters=clusters[i],
+            gates=_gates(out),
+            readings=_readings(out),
+            contests=contests(pool, clusters[i]),
+            stands_on=stands_on[i],
         )
+        yield source, [_for_wording(picked, i, pool, wording, decision) for wording in range(len(pool.wordings))]
+
+
+def _for_wording(picked: Picked, i: int, pool: Pool, wording: int, decision: Decision) -> Decision:
+    """The decision on pool `i` for one of its wordings: with the text that the rule picks among the answers to it.
+
+    Where none of them says what the label says, with the text that it picks of the whole question.
+    """
+    own = replace(decision, prompt_id=pool.wordings[wording].prompt_id)
+    if decision.abstention is not None:
+        return own
+    answers = picked.ballot.answers
+    rows = answers.starts[i] + np.arange(answers.sizes[i])
+    places = answers.places[rows].tolist()
+    chosen = int(picked.picks[i])
+    if len(pool.wordings) > 1:
+        label = picked.ballot.clusters[rows] == picked.labels[i]
+        asked = np.array([pool.wording_of(place) == wording for place in places], dtype=bool)
+        among = rows[label & asked & np.isfinite(picked.score[rows])]
+        chosen = int(among[settled(picked.score[among]).argmax()]) if len(among) else chosen
+    cosine = row_cosines(answers.unit[rows], np.broadcast_to(answers.unit[chosen], (len(rows), answers.unit.shape[1])))
+    similarity = _by_place(dict(zip(places, cosine.tolist(), strict=True)), len(pool.texts))
+    return replace(own, pick=int(answers.places[chosen]), similarity=similarity)
+
+
+def _stands_on(picked: Picked, reasons: Sequence[str | None], policy: Policy) -> list[StandsOn | None]:
+    """The evidence for each pool's label, or for what would have been it; None where support decides."""
+    if policy.decide_by != DecideBy.EVIDENCE:
+        return [None] * len(reasons)
+    found, votes = evidence_of(picked), picked.tally.cluster_votes[picked.labels]
+    columns = zip(votes.tolist(), found.margin.tolist(), found.witnesses.tolist(), found.grades(), reasons, strict=True)
+    return [
+        StandsOn(evidence, margin, witnesses, None if reason else grade)
+        for evidence, margin, witnesses, grade, reason in columns
+    ]
 
 
 def _by_place(values: Mapping[int, float], answers: int) -> tuple[float, ...]:

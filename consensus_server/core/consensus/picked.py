@@ -17,6 +17,8 @@ class Picked:
     tally: Tally
     picks: Int64[np.ndarray, " pools"]
     """Row of each pool's pick."""
+    score: Float64[np.ndarray, " answers"]
+    """What the rule compared; -inf for an answer that it might not pick."""
     long: Bool[np.ndarray, " pools"]
     """Which pools are long and compared by meaning."""
 
@@ -34,6 +36,6 @@ class Picked:
 
     @property
     def support(self) -> Float64[np.ndarray, " pools"]:
-        """Votes of the participants present in the pick's cluster."""
+        """Votes of the participants at least half of whose answers mean what the pick means."""
         support: Float64[np.ndarray, " pools"] = self.tally.support[self.labels]
         return support

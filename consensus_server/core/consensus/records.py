@@ -53,6 +53,12 @@ class Policy:
     """Share of the round's effect of length on support that answers lose beyond their pool's mean length; see `round.standing`."""
     half_life_rounds: float = 2.0
     """Rounds after which half of a participant's reputation is left; 0: each round begins anew."""
+    decide_by: str = "evidence"
+    """`evidence` or `support`: what a meaning needs to become a label; see `evidence`."""
+    minimum_margin: float = 0.5
+    """Participants by which the evidence of a label must lead the next meaning's."""
+    second_hand: str = "exclude"
+    """`exclude` or `count`: what becomes of answers of models that were taught pseudo-labels."""
     contradictions: str = "words"
     """What tells contradictory answers apart: `none`, a name, or in a federation's policy the identity of what it began with."""
     calibration: Calibration | None = None
@@ -60,10 +66,24 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Pool:
-    """The answers to one prompt, in any order. A decision does not depend on the order."""
+class Wording:
+    """One public prompt, as one way to ask a question."""
 
     prompt_id: str
+    prompt: str = ""
+    opening: Float32[np.ndarray, " dimension"] | None = None
+    """Vector of its opening; gates need it. Zeros where the encoder saw nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The answers to one question, in any order. A decision does not depend on the order.
+
+    Nearly every question has one wording: a pool is then the answers to one prompt.
+    """
+
+    prompt_id: str
+    """Of the first wording."""
     participants: tuple[str, ...]
     """Who gave each answer; a participant may stand here several times, once a sample."""
     samples: tuple[int, ...]
@@ -81,6 +101,19 @@ class Pool:
     """Vectors of the answers' openings, what fits into the encoder's first window; gates need them."""
     findings: tuple[Finding, ...] = ()
     """Which answers contradict one another, by places in this pool."""
+    rewordings: tuple[Wording, ...] = ()
+    """Other prompts that ask the same question, in the order of their ids; their answers stand in this pool."""
+    asked: tuple[int, ...] = ()
+    """Which of `wordings` each answer is to; empty where there is one."""
+
+    @property
+    def wordings(self) -> tuple[Wording, ...]:
+        """All prompts whose answers stand here."""
+        return Wording(self.prompt_id, self.prompt, self.prompt_opening), *self.rewordings
+
+    def wording_of(self, place: int) -> int:
+        """Index into `wordings` of what an answer is to."""
+        return self.asked[place] if self.asked else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +148,30 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class StandsOn:
+    """The evidence for a meaning; `client_kit.wire.PseudoLabel` says what each field means."""
+
+    evidence: float
+    margin: float
+    witnesses: int
+    grade: str | None
+    """One of `client_kit.vocabulary.Grade`; None for an abstention."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """The outcome for one pool: either `pick` or `abstention` is set."""
+    """The outcome for one prompt: either `pick` or `abstention` is set."""
 
     prompt_id: str
     pick: int | None
-    """Index of the chosen answer in the pool."""
+    """Index of the chosen answer in the pool; it may be an answer to another wording."""
     abstention: str | None
     """One of `client_kit.wire.Abstention`."""
     confidence: float
     """0..1; 0 for an abstention."""
     support: float
-    """Votes of the participants present in the cluster of the pick: the dominant one, unless the rule picks elsewhere."""
+    """Votes of the participants at least half of whose answers lie in the cluster of the pick: the dominant one, unless the
+    rule picks elsewhere."""
     share: float
     """That cluster's part of all votes, 0..1."""
     clusters: tuple[Cluster, ...] = ()
@@ -139,3 +184,5 @@ class Decision:
     """Cosine of each answer to the chosen one, -1..1; 0 for one that was not admitted; empty for an abstention."""
     contests: tuple[Contest, ...] = ()
     """What was found between the clusters."""
+    stands_on: StandsOn | None = None
+    """What decided, where that is evidence."""

@@ -69,7 +69,7 @@ def decisions_json(pools: list[Pool]) -> str:
         for policy in _policies()
         for decision in decide(
             [told_apart(pool) for pool in pools] if "guards" in policy else pools,
-            Policy(**({"guards": False, "reliability": False} | policy), seed=7),
+            Policy(**({"guards": False, "reliability": False, "decide_by": "support"} | policy), seed=7),
         )
     ]
     return "[\n" + ",\n".join(lines) + "\n]\n"
@@ -77,7 +77,8 @@ def decisions_json(pools: list[Pool]) -> str:
 
 def _decided(decision: Decision) -> dict[str, Any]:
     """Without what guards measured: it explains a decision and is no part of it."""
-    return {name: value for name, value in asdict(decision).items() if name not in {"readings", "contests"}}
+    left_out = {"readings", "contests"} if decision.stands_on else {"readings", "contests", "stands_on"}
+    return {name: value for name, value in asdict(decision).items() if name not in left_out}
 
 
 def told_apart(pool: Pool) -> Pool:
@@ -87,7 +88,7 @@ def told_apart(pool: Pool) -> Pool:
 
 
 def _policies() -> list[dict[str, Any]]:
-    """Each rule with the default score, each score with one rule, each rule with guards and reliability."""
+    """Each rule with the default score, each score with one rule, each rule with guards and reliability; then by evidence."""
     named = [{"rule": rule, "confidence": "dominant_share"} for rule in sorted(RULES)]
     named += [
         {"rule": "cluster_medoid", "confidence": score} for score in sorted(CONFIDENCES) if score != "dominant_share"
@@ -95,6 +96,7 @@ def _policies() -> list[dict[str, Any]]:
     named += [
         {"rule": rule, "confidence": "dominant_share", "guards": True, "reliability": True} for rule in sorted(RULES)
     ]
+    named += [{"rule": rule, "confidence": "evidence", "decide_by": "evidence"} for rule in sorted(RULES)]
     return [{**policy, "abstain": abstain} for policy in named for abstain in (True, False)]
 
 

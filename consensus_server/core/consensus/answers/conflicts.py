@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, diags_array
 
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.contradictions.findings import HARD
@@ -20,6 +20,11 @@ class Conflicts:
     def at(self, rows: Int64[np.ndarray, " some"]) -> "Conflicts":
         """What was found between some rows."""
         return Conflicts(self.strength[rows][:, rows])
+
+    def without(self, left_out: Bool[np.ndarray, " answers"]) -> "Conflicts":
+        """What was found between the other rows."""
+        kept = diags_array((~left_out).astype(np.float64))
+        return Conflicts((kept @ self.strength @ kept).tocsr())
 
     @property
     def hard(self) -> csr_array:

@@ -24,15 +24,17 @@ class Answers:
     names: tuple[str, ...]
     """Of the participants, sorted."""
     prompt_ids: tuple[str, ...]
-    """Of each pool."""
+    """Of each pool: that of its first wording."""
     prompts: tuple[str, ...]
-    """Text of each pool's prompt."""
+    """Texts of prompts."""
     equivalences: tuple[str, ...]
     """Of each pool: what it means there that two answers mean the same."""
     sources: Int64[np.ndarray, " pools"]
     """Index of each pool among those that were read."""
     pool: Int64[np.ndarray, " answers"]
     """Pool of each answer, ascending without gaps."""
+    prompt: Int64[np.ndarray, " answers"]
+    """Prompt that each answer is to: an index into `prompts`."""
     places: Int64[np.ndarray, " answers"]
     """Index of each answer in its pool as given."""
     participant: Int64[np.ndarray, " answers"]
@@ -75,10 +77,10 @@ class Answers:
         return replace(
             self,
             prompt_ids=chosen(self.prompt_ids, pools),
-            prompts=chosen(self.prompts, pools),
             equivalences=chosen(self.equivalences, pools),
             sources=self.sources[pools],
             pool=pool,
+            prompt=self.prompt[rows],
             places=self.places[rows],
             participant=self.participant[rows],
             content=dense(self.content[rows]),
@@ -132,13 +134,16 @@ def read(pools: Sequence[Pool]) -> Answers:
     digests = tuple(pools[i].digests[place] for i, place in rows)
     pool = np.repeat(np.arange(len(by_content)), [len(orders[i]) for i in by_content])
     vectors = stacked([pools[i].vectors[orders[i]] for i in by_content])
+    wordings = [wording for i in by_content for wording in pools[i].wordings]
+    first = dict(zip(by_content, np.cumsum([0, *(len(pools[i].wordings) for i in by_content)]).tolist(), strict=False))
     return Answers(
         names=tuple(names),
         prompt_ids=tuple(pools[i].prompt_id for i in by_content),
-        prompts=tuple(pools[i].prompt for i in by_content),
+        prompts=tuple(wording.prompt for wording in wordings),
         equivalences=tuple(pools[i].equivalence for i in by_content),
         sources=np.array(by_content, dtype=np.int64),
         pool=pool,
+        prompt=np.array([first[i] + pools[i].wording_of(place) for i, place in rows], dtype=np.int64),
         places=np.array([place for _, place in rows], dtype=np.int64),
         participant=np.array([numbers[pools[i].participants[place]] for i, place in rows], dtype=np.int64),
         content=codes(zip(pool.tolist(), digests, strict=True)),

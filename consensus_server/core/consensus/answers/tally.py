@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers.table import Answers
-from consensus_server.core.consensus.rounding import settled
+from consensus_server.core.consensus.rounding import SLACK, settled
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Tally:
     cluster_votes: Float64[np.ndarray, " answers"]
     """Sum of the votes of the cluster's answers."""
     support: Float64[np.ndarray, " answers"]
-    """Sum of the whole votes of the participants that have an answer in the cluster: at least its votes."""
+    """Sum of the whole votes of the participants at least half of whose answers lie in the cluster, by vote."""
     pool_votes: Float64[np.ndarray, " pools"]
     """All votes of a pool."""
     dominant: Bool[np.ndarray, " answers"]
@@ -60,7 +60,23 @@ def _support(
     clusters: Int64[np.ndarray, " answers"],
     votes: Float64[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
+    where, whole = witnessed(contributor, clusters, votes)
+    support = np.bincount(where, weights=whole, minlength=len(clusters))
+    return settled(support.astype(np.float64))  # nobody anywhere: numpy counts nothing in whole numbers
+
+
+def witnessed(
+    contributor: Int64[np.ndarray, " answers"],
+    clusters: Int64[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+) -> tuple[Int64[np.ndarray, " found"], Float64[np.ndarray, " found"]]:
+    """Clusters in which a participant has at least half of its vote, once for each such participant; its whole vote.
+
+    (Whoever has one of many samples somewhere says little for it: counted as present, sixteen samples would be present in every
+    cluster, and a least support would ask for nothing.)
+    """
     whole = np.bincount(contributor, weights=votes)
-    present = np.unique(clusters * len(whole) + contributor)
+    present, at = np.unique(clusters * len(whole) + contributor, return_inverse=True)
     where, who = np.divmod(present, len(whole))
-    return settled(np.bincount(where, weights=whole[who], minlength=len(clusters)))
+    half = 2 * np.bincount(at, weights=votes) >= whole[who] - SLACK
+    return where[half], whole[who[half]]

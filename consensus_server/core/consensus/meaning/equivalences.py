@@ -81,21 +81,23 @@ def group(
     neighbours: Neighbours,
     *,
     instead: str | None = None,
+    silent: Bool[np.ndarray, " answers"] | None = None,
     meanings: Meanings = semantic_clusters,
     keys: Keys = _read_keys,
 ) -> Grouping:
     """Each pool by its own equivalence. instead: what a rule takes where a pool says `semantic`.
 
-    meanings, keys: how clusters of embeddings are found and keys read; a bench has them at hand.
-    Raises UnknownEquivalence.
+    silent: answers that say nothing of what their pool asks, whatever they say: each is alone, and may not win. meanings,
+    keys: how clusters of embeddings are found and keys read; a bench has them at hand. Raises UnknownEquivalence.
     """
     names = np.array([instead or each if each == SEMANTIC else each for each in answers.equivalences], dtype=object)
     clusters = np.arange(len(answers.pool))
-    may_win = np.ones(len(clusters), dtype=bool)
+    speaks = np.ones(len(clusters), dtype=bool) if silent is None else ~silent
+    may_win = speaks.copy()
     by_meaning = names == SEMANTIC
     for name in sorted(set(names.tolist())):
         check_equivalence(name)
-        rows = np.flatnonzero((names == name)[answers.pool])
+        rows = np.flatnonzero((names == name)[answers.pool] & speaks)
         if name == SEMANTIC:
             part = answers if len(rows) == len(clusters) else answers.at(rows)
             clusters[rows] = rows[meanings(part, least_similarity(part, policy), neighbours)]

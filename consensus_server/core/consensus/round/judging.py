@@ -202,14 +202,14 @@ def _read_for_gates(
     answers: Answers, rows: Int64[np.ndarray, " usable"], usable: Answers, pools: Sequence[Pool]
 ) -> _ForGates:
     """What gates read of the usable answers, read now. rows: where they stand among all `answers`."""
-    openings, prompts = _openings(usable, pools)
+    openings, prompts = _openings(answers, rows, pools), _prompt_openings(answers, pools)
     measures = measure_for_gates(
         answers,
         rows,
         printable=np.fromiter(map(printable_share, usable.texts), dtype=np.float64),
-        relevance=relevance(openings, prompts),
-        neighbours=word_pairs(usable.texts, usable.prompts, usable.pool),
-        units=read_units(answers.texts, answers.prompts, answers.pool),
+        relevance=relevance(openings, prompts[usable.prompt]),
+        neighbours=word_pairs(usable.texts, usable.prompts, usable.prompt),
+        units=read_units(answers.texts, answers.prompts, answers.prompt),
     )
     return _ForGates(measures, openings)
 
@@ -217,16 +217,21 @@ def _read_for_gates(
 def require_openings(pools: Sequence[Pool]) -> None:
     """Raise MissingOpenings for a pool that lacks what gates read."""
     for pool in pools:
-        if pool.texts and (pool.openings is None or pool.prompt_opening is None):
+        if pool.texts and (pool.openings is None or any(each.opening is None for each in pool.wordings)):
             raise MissingOpenings(pool.prompt_id)
 
 
 def _openings(
-    answers: Answers, pools: Sequence[Pool]
-) -> tuple[Float64[np.ndarray, "answers dimension"], Float64[np.ndarray, "answers dimension"]]:
-    """Unit vectors of the answers' openings, and of their prompts'. pools: with openings."""
+    answers: Answers, rows: Int64[np.ndarray, " usable"], pools: Sequence[Pool]
+) -> Float64[np.ndarray, "usable dimension"]:
+    """Unit vectors of the openings of some answers of a whole table. pools: with openings."""
     sources = answers.sources.tolist()
     starts = np.cumsum([0, *(len(pools[source].texts) for source in sources)])
     openings = stacked([np.asarray(pools[source].openings) for source in sources])
-    prompts = stacked([np.asarray(pools[source].prompt_opening)[None] for source in sources])
-    return unit_vectors(openings[starts[answers.pool] + answers.places]), unit_vectors(prompts)[answers.pool]
+    return unit_vectors(openings[(starts[answers.pool] + answers.places)[rows]])
+
+
+def _prompt_openings(answers: Answers, pools: Sequence[Pool]) -> Float64[np.ndarray, "prompts dimension"]:
+    """Unit vectors of the openings of the prompts of a whole table, in their order. pools: with openings."""
+    wordings = (each for source in answers.sources.tolist() for each in pools[source].wordings)
+    return unit_vectors(stacked([np.asarray(each.opening)[None] for each in wordings]))

@@ -31,16 +31,16 @@ class WordPairs(Entries):
     """1 or -1: which of the two comes first."""
 
 
-def word_pairs(texts: Sequence[str], prompts: Sequence[str], pool: Int64[np.ndarray, " texts"]) -> WordPairs:
-    """prompts: one of each pool; pool: of each text."""
+def word_pairs(texts: Sequence[str], prompts: Sequence[str], asked: Int64[np.ndarray, " texts"]) -> WordPairs:
+    """asked: prompt that each text is to, an index into `prompts`."""
     known: dict[str, int] = {}
     row, first, second = _neighbours([*texts, *prompts], known)
     _, code = np.unique(first * len(known) + second, return_inverse=True)
     codes = int(code.max(initial=-1)) + 1
-    asked = row >= len(texts)
-    quoted = (row[asked] - len(texts)) * codes + code[asked]
-    text, at = row[~asked], np.flatnonzero(~asked)
-    own = ~np.isin(pool[text] * codes + code[at], quoted)
+    of_prompt = row >= len(texts)
+    quoted = (row[of_prompt] - len(texts)) * codes + code[of_prompt]
+    text, at = row[~of_prompt], np.flatnonzero(~of_prompt)
+    own = ~np.isin(asked[text] * codes + code[at], quoted)
     _, distinct = np.unique(text[own] * codes + code[at[own]], return_index=True)
     at = at[own][distinct]
     _, pair = np.unique(np.minimum(first, second)[at] * len(known) + np.maximum(first, second)[at], return_inverse=True)

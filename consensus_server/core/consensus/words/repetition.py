@@ -38,9 +38,9 @@ class Units(Entries):
     characters: Int64[np.ndarray, " entries"]
 
 
-def read_units(texts: Sequence[str], prompts: Sequence[str], pool: Int64[np.ndarray, " texts"]) -> Units:
-    """prompts: one of each pool; pool: of each text."""
-    found = [units(text, prompts[at]) for text, at in zip(texts, pool.tolist(), strict=True)]
+def read_units(texts: Sequence[str], prompts: Sequence[str], asked: Int64[np.ndarray, " texts"]) -> Units:
+    """asked: prompt that each text is to, an index into `prompts`."""
+    found = [units(text, prompts[at]) for text, at in zip(texts, asked.tolist(), strict=True)]
     flat = [unit for each in found for unit in each]
     return Units(
         texts=len(found),

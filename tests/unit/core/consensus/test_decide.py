@@ -7,6 +7,7 @@ import pytest
 
 from consensus_server.core.consensus import UnknownConfidence, UnknownEquivalence, UnknownRule, decide
 from tests.support.policies import plain
+from tests.support.rounds import question, rearranged
 
 ALL_LABELLED = plain(abstain=False)
 
@@ -159,3 +160,48 @@ def test_unknown_names_list_the_known_ones(make_pool):
 def test_columns_of_unequal_length_are_refused_by_name(make_pool):
     with pytest.raises(ValueError, match="columns of pool 'p'"):
         decide([replace(make_pool(at(0, 1)), samples=(0,))], plain())
+
+
+def test_wordings_of_one_question_are_one_pool_with_a_text_for_each(make_pool):
+    texts = ["Paris.", "It is Paris.", "Paris.", "It is Paris.", "Rome.", "Oslo."]
+    said = [("ann", 0, 0), ("ann", 1, 0), ("bob", 0, 0), ("bob", 1, 0), ("cy", 0, 1), ("cy", 1, 2)]
+    pool = question(make_pool, said, texts=texts)
+    first, second = decide([pool], plain(decide_by="evidence"))
+    assert [first.prompt_id, second.prompt_id] == ["q/0", "q/1"]
+    assert [texts[first.pick], texts[second.pick]] == ["Paris.", "It is Paris."]
+    assert first.clusters == second.clusters
+    assert first.stands_on == second.stands_on
+    assert (first.stands_on.evidence, first.stands_on.margin) == (2.0, 1.5)
+
+
+def test_who_says_the_same_to_both_wordings_counts_as_one_that_knows(make_pool):
+    said = [("ann", 0, 0), ("ann", 1, 0), ("bob", 0, 1), ("bob", 1, 2), ("cy", 0, 3), ("cy", 1, 4)]
+    first, second = decide([question(make_pool, said)], plain(decide_by="evidence"))
+    assert (first.pick, second.pick) == (0, 1)
+    assert first.stands_on.grade == "single_witness"
+
+
+def test_a_wording_that_nobody_answers_rightly_gets_the_text_of_another(make_pool):
+    said = [("ann", 0, 0), ("bob", 0, 0), ("ann", 1, 1), ("cy", 1, 2), ("bob", 1, 0), ("cy", 0, 3)]
+    only = [*said[:2], ("ann", 0, 0), ("cy", 1, 2)]
+    first, second = decide([question(make_pool, only)], plain(decide_by="evidence"))
+    assert first.pick == second.pick
+    assert only[second.pick][1] == 0
+
+
+def test_a_question_without_answers_gives_a_reason_for_each_wording(make_pool):
+    pool = question(make_pool, [("ann", 0, 0), ("bob", 1, 0)], texts=[" ", ""])
+    assert [each.abstention for each in decide([pool], plain(decide_by="evidence"))] == ["no_answers"] * 2
+
+
+def test_the_order_of_answers_of_a_question_does_not_matter(make_pool):
+    rng = np.random.default_rng(0)
+    said = [(name, int(rng.integers(2)), int(rng.integers(4))) for name in "aaaabbbbccccdddd"]
+    before = decide([question(make_pool, said)], plain(decide_by="evidence", abstain=False))
+    texts = question(make_pool, said).texts
+    order = rng.permutation(len(said)).tolist()
+    pool = question(make_pool, said)
+    shuffled = replace(rearranged(pool, order), asked=tuple(pool.asked[i] for i in order))
+    after = decide([shuffled], plain(decide_by="evidence", abstain=False))
+    assert [shuffled.texts[each.pick] for each in after] == [texts[each.pick] for each in before]
+    assert [each.stands_on for each in after] == [each.stands_on for each in before]

@@ -18,7 +18,9 @@ policies = st.builds(
     rule=st.sampled_from(sorted(RULES)),
     confidence=st.sampled_from(sorted(CONFIDENCES)),
     abstain=st.booleans(),
+    decide_by=st.sampled_from(["evidence", "support"]),
     minimum_support=st.integers(1, 4),
+    minimum_margin=st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]),
     seed=st.integers(0, 5),
 )
 equivalences = st.sampled_from(["semantic", "exact", "final_answer", "code"])
@@ -130,11 +132,13 @@ def test_what_every_decision_holds(random_pool, seed, policy, equivalence):
     assert votes == sorted(votes, reverse=True)
     assert np.isclose(sum(votes), participants, atol=1e-5)
     assert np.isclose(sum(c.share for c in decision.clusters), 1, atol=1e-5)
-    assert 0 < decision.support <= participants
-    assert decision.support >= min(votes)
+    assert 0 <= decision.support <= participants
     if decision.pick is not None:
         own = next(c for c in decision.clusters if decision.pick in c.members)
         assert decision.share == own.share
         assert decision.similarity[decision.pick] == 1
-    if policy.abstain and decision.pick is not None:
+    if policy.abstain and decision.pick is not None and policy.decide_by == "support":
         assert decision.support >= policy.minimum_support - 0.5
+    if policy.abstain and decision.pick is not None and policy.decide_by == "evidence":
+        assert decision.stands_on.margin >= policy.minimum_margin
+    assert (decision.stands_on is None) == (policy.decide_by == "support")

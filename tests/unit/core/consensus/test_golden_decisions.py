@@ -23,4 +23,4 @@ def test_decisions_are_the_bytes_they_were(make):
 
 def test_the_golden_pools_have_every_outcome():
     outcomes = Counter(row["abstention"] for row in json.loads((GOLDEN / "decisions.json").read_text()))
-    assert set(outcomes) == {None, "tie", "low_support", "single_answer"}
+    assert set(outcomes) == {None, "tie", "low_support", "single_answer", "low_evidence", "conflict"}

@@ -29,8 +29,9 @@ def test_every_participant_has_one_vote_in_each_pool_divided_among_its_samples(m
     assert of == {("p", "a"): 1 / 3, ("p", "b"): 1, ("q", "a"): 1, ("q", "b"): 1 / 2, ("q", "c"): 1}
 
 
-def test_a_cluster_has_the_votes_of_its_answers_and_the_support_of_all_who_are_in_it(make_pool):
+def test_a_cluster_has_the_votes_of_its_answers_and_the_support_of_all_who_say_it_half_of_the_time(make_pool):
     found, clusters, dominant = counted(make_pool, ["a", "a", "a", "b", "b", "c"], [0, 0, 1, 0, 2, 0])
+    assert (found.support[clusters[2]], found.support[clusters[4]]) == (0, 1)
     first = clusters[0]
     assert found.cluster_votes[first] == pytest.approx(2 / 3 + 1 / 2 + 1, abs=1e-6)
     assert found.support[first] == 3

@@ -25,7 +25,7 @@ def table(vectors, pool, content):
     pools, names = int(pool.max()) + 1, tuple(f"{i:03}" for i in range(len(pool)))
     digests = tuple(map(str, content))
     return Answers(
-        names, names[:pools], names[:pools], ("semantic",) * pools, np.arange(pools), pool, np.arange(len(pool)),
+        names, names[:pools], names[:pools], ("semantic",) * pools, np.arange(pools), pool, pool, np.arange(len(pool)),
         np.arange(len(pool)), content, digests, digests, vectors.astype(np.float32), unit_vectors(vectors.astype(np.float32)),
         no_conflicts(len(pool)),
     )  # fmt: skip
