@@ -6,6 +6,7 @@ policy and every flow built on it exist once, and are tested without a clock or 
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -184,10 +185,14 @@ def _foreign_error(response: httpx.Response) -> ServiceError:
 
 def retry_after_seconds(response: httpx.Response) -> float | None:
     """`Retry-After` in seconds from now, whether given in seconds or as a date; None where absent or unreadable."""
-    value = response.headers.get("Retry-After")
+    return seconds_asked(response.headers.get("Retry-After"))
+
+
+def seconds_asked(value: str | None) -> float | None:
+    """A header's value in seconds from now: a number, decimals allowed, or a date; None where absent or unreadable."""
     if value is None:
         return None
-    if value.isdigit():
+    if re.fullmatch(r"\d+(\.\d*)?", value.strip()):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())

@@ -129,7 +129,7 @@ def test_concurrency_is_used_and_bounded(ask, server):
 @pytest.mark.parametrize(
     ("said", "known"),
     [("stop", FinishReason.STOP), ("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER),
-     ("tool_calls", FinishReason.UNKNOWN)],
+     ("tool_calls", FinishReason.LENGTH)],
 )  # fmt: skip
 def test_how_an_answer_ended(ask, server, said, known):
     server.finish_reason = said
