@@ -46,6 +46,11 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is a whole text, which nothing has cut."""
+        return self.finish_reason == "stop"
+
 
 class Failure(StrEnum):
     """Why an upstream gave no reply."""
