@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,14 +53,15 @@ def http_options(url: str) -> dict[str, Any]:
     return {"trust_env": False} if is_loopback(url) else {}
 
 
-def explained(error: Exception) -> ConfigurationError:
-    """The error to raise where an HTTP client cannot be made: what the environment has wrong, else the library's words."""
-    faults = [str(fault) for fault in environment_faults()]
-    return ConfigurationError(" ".join(faults) or f"no HTTP client can be made ({type(error).__name__}: {error})")
-
-
-CLIENT_ERRORS = (ImportError, ValueError, OSError, httpx.InvalidURL)
-"""What making an HTTP client raises for a faulty environment."""
+@contextmanager
+def environment_explained() -> Iterator[None]:
+    """Around the making of an HTTP client. Raises ConfigurationError that names the variable at fault, no library's error."""
+    try:
+        yield
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
+        faults = " ".join(str(fault) for fault in environment_faults())
+        said = f"no HTTP client can be made ({type(error).__name__}: {error})"
+        raise ConfigurationError(faults or said) from error
 
 
 def environment_faults() -> list[EnvironmentFault]:

@@ -20,7 +20,7 @@ from client_kit.generation.dialects import ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS, explain
 from client_kit.generation.replies import Reading
 from client_kit.generation.throttle import Throttle
-from client_kit.proxies import CLIENT_ERRORS, explained
+from client_kit.proxies import environment_explained
 from client_kit.wire import FinishReason
 
 if TYPE_CHECKING:
@@ -239,14 +239,12 @@ def _client(endpoint: InferenceApi) -> "openai.AsyncOpenAI":
         raise MissingExtra("asking an OpenAI-compatible endpoint", "generate") from error
     from client_kit.generation.bounded_http import BoundedClient  # noqa: PLC0415
 
-    try:
+    with environment_explained():
         http = BoundedClient(endpoint.base_url, most_bytes=endpoint.most_bytes)
         return openai.AsyncOpenAI(
             base_url=endpoint.base_url, api_key=endpoint.api_key or "none", max_retries=0,
             timeout=endpoint.timeout_seconds, http_client=http,
         )  # fmt: skip
-    except CLIENT_ERRORS as error:
-        raise explained(error) from error
 
 
 def _checked(prompt: str | Sequence[Message], endpoint: InferenceApi) -> str | list[Message]:

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Float32
 
 from client_kit._transport import RetryPolicy
+from client_kit.errors import ConfigurationError
 from client_kit.generation.dialects import ForPrompt, ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS
 from client_kit.generation.replies import Reading, read
-from client_kit.proxies import CLIENT_ERRORS, explained, http_options
+from client_kit.proxies import environment_explained, http_options
 from client_kit.wire import content_digest
 from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_probes, lowest_cosine, probe_digest
 from consensus_server.backends.encoders.terms import content_starts
@@ -136,15 +137,16 @@ class EmbeddingsApiEncoder:
     def _client(self) -> "openai.OpenAI":
         """To be closed after each use: an encoder has no end of its own."""
         try:
-            client: openai.OpenAI = self._openai.OpenAI(
-                base_url=self._api.url,
-                api_key=self._api.key or "none",
-                timeout=self._api.timeout_seconds,
-                max_retries=0,
-                http_client=self._openai.DefaultHttpxClient(**http_options(self._api.url)),
-            )
-        except CLIENT_ERRORS as error:
-            raise EncoderError(str(explained(error))) from error
+            with environment_explained():
+                client: openai.OpenAI = self._openai.OpenAI(
+                    base_url=self._api.url,
+                    api_key=self._api.key or "none",
+                    timeout=self._api.timeout_seconds,
+                    max_retries=0,
+                    http_client=self._openai.DefaultHttpxClient(**http_options(self._api.url)),
+                )
+        except ConfigurationError as error:
+            raise EncoderError(str(error)) from error
         return client
 
     def _ask_in_parts(self, client: "openai.OpenAI", texts: list[str]) -> list[list[float]]:
