@@ -67,7 +67,7 @@ ERRORS: Mapping[Situation, tuple[type[GenerationError], str]] = MappingProxyType
         ),
         Situation.REFUSED_PARAMETER: (
             GenerationError,
-            "{where} refused the request{said}. Look at sampling and extra_body{omit}.",
+            "{where} refused the request{told}. Look at sampling and extra_body{omit}.",
         ),
         Situation.NO_TEMPLATE: (
             GenerationError,
@@ -83,11 +83,11 @@ ERRORS: Mapping[Situation, tuple[type[GenerationError], str]] = MappingProxyType
         ),
         Situation.UNREADABLE: (
             UnreadableAnswer,
-            "{where} answered with something that is no completion{said}. Does base_url end with /v1, and speak OpenAI's API?",
+            "{where} answered with something that is no completion. Does base_url end with /v1, and speak OpenAI's API?{heard}",
         ),
         Situation.UNEXPLAINED: (
-            PromptRefused,
-            "{where} refused the request{said}. Look at sampling, extra_body and this prompt.",
+            GenerationError,
+            "{where} refused the request{told}. Look at sampling and extra_body, and at this prompt{omit}.",
         ),
     }
 )
@@ -117,6 +117,8 @@ def _words(reading: Reading, where: str, model: str, sent: Collection[str]) -> d
         "where": where,
         "model": model,
         "said": f" ({reading.said})" if reading.said and reading.situation not in _SECRETIVE else "",
+        "heard": f" It says: {reading.said}." if reading.said else "",
+        "told": f": {reading.said}" if reading.said else "",
         "omit": f"; to leave a field out: omit: [{', '.join(refused)}]" if refused else "",
         "way": f" through the proxy {proxy}" if proxy else "",
         "patience": _patience(reading.pause_seconds),

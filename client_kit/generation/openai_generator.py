@@ -159,11 +159,12 @@ class OpenAICompatibleGenerator:
         prompt, sample = job
         options = {
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
+            "top_p": sampling.top_p if sampling.top_p < 1.0 else None,  # all tokens: nothing to ask for
             "seed": answer_seed(sampling.seed, prompt.prompt_id, sample),
             self._caller.endpoint.token_limit_field: sampling.max_tokens,
+            "stop": list(sampling.stop) or None,
         }
-        return options | ({"stop": list(sampling.stop)} if sampling.stop else {})
+        return {name: value for name, value in options.items() if value is not None}
 
     def _held(self, job: Job, sampling: Sampling) -> Generation | None:
         if self._cache is None:

@@ -188,6 +188,7 @@ class VLLMServerSource:
         endpoint = replace(self._endpoint, base_url=url, api_key=key, model=adapter or wanted.base)
         # An address changes with every start, and a name says little of weights.
         source = {"weights": wanted.digest(), "api": endpoint.api, "extra_body": dict(endpoint.extra_body)}
+        source |= {"omit": sorted(endpoint.omit)} if endpoint.omit else {}
         return OpenAICompatibleGenerator(OpenAICaller(endpoint), cache=self._cache, budget=self._budget, source=source)
 
     def _address(self) -> tuple[str, str | None]:
