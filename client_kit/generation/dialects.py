@@ -162,7 +162,7 @@ SIGNS: tuple[tuple[Situation, frozenset[int | None], tuple[str, ...]], ...] = (
         frozenset({None, 400, 422}),
         (
             "unsupported_parameter", "unsupported parameter", "unsupported_value", "unsupported value", "unsupportedparams",
-            "extra_forbidden", "extra inputs", "not permitted", "unknown_parameter", "unknown parameter", "unrecognized",
+            "extra_forbidden", "extra inputs", "unknown_parameter", "unknown parameter", "unrecognized",
             "unknown name", "unknown field", "cannot both be specified", "input should be", "must be non-negative",
             "must be in", "must be less than", "must be greater than", "must be >", "must be <",
         ),

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_DOUBTFUL = 5
-"""Replies of no known dialect, and nothing else, after which no more is asked."""
+_MOST_AT_FIRST = 5
+"""Replies of no known dialect, before any answer, after which no more is asked."""
+_MOST_IN_A_ROW = 20
+"""The same in the middle of a run: the endpoint has become something else."""
 
 Job = tuple[Prompt, int]
 """A prompt and the number of the sample."""
@@ -97,14 +99,16 @@ class OpenAICompatibleGenerator:
     async def _answer_all(self, jobs: Sequence[Job], sampling: Sampling, put: Callable[[Generation], None]) -> None:
         left, failures = iter(jobs), list[ConsensusError]()
         doubtful: dict[str, GenerationError] = {}
+        """Since the last answer, by key."""
 
         async def work() -> None:
             for job in left:
-                if failures or (len(doubtful) >= _MOST_DOUBTFUL and not self._has_answered):
+                if failures or len(doubtful) >= (_MOST_IN_A_ROW if self._has_answered else _MOST_AT_FIRST):
                     return
                 try:
                     put(await self._answer(job, sampling))
                     self._has_answered = True
+                    self._leave_out(doubtful)
                 except ConsensusError as error:
                     if (meaning := _meaning(error)) is None or not isinstance(error, GenerationError):
                         failures.append(error)
@@ -114,11 +118,16 @@ class OpenAICompatibleGenerator:
         async with asyncio.TaskGroup() as group:
             for _ in range(min(self._caller.endpoint.concurrency, len(jobs))):
                 group.create_task(work())
-        if doubtful and not self._has_answered:
-            failures.extend(doubtful.values())  # nobody was answered: it is the address, or the request
+        if not self._has_answered or len(doubtful) >= _MOST_IN_A_ROW:
+            failures.extend(doubtful.values())  # nobody is answered any more: it is the address, or the request
         if failures:
             raise failures[0]
+        self._leave_out(doubtful)
+
+    def _leave_out(self, doubtful: dict[str, GenerationError]) -> None:
+        """The endpoint answers others: what was in doubt was the prompt's fault."""
         self._left_out |= {key: _refused(error) for key, error in doubtful.items()}
+        doubtful.clear()
 
     def _tell_what_is_missing(self, jobs: Sequence[Job], sampling: Sampling) -> None:
         """One line: how many answers there will not be, and why."""

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from client_kit._transport import RetryPolicy
-from client_kit.errors import ContextTooLong, GenerationError, PromptRefused
+from client_kit.errors import ContextTooLong, GenerationError, PromptRefused, UnreadableAnswer
 from client_kit.generation.base import Sampling
 from client_kit.generation.dialects import MEANINGS, ForRun
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
@@ -95,6 +95,19 @@ def test_an_endpoint_that_answers_nobody_ends_the_run(name):
     ):
         list(generator.generate(prompts_of(50), Sampling()))
     assert replay.asked.total() == 5
+
+
+def test_an_endpoint_that_becomes_something_else_ends_the_run_and_its_prompts_are_asked_again():
+    portal = ALL["a-captive-portal--unreadable"]
+    script = {f"question {number}": [portal] for number in range(3, 50)}
+    with replaying(script) as replay, generator_of(replay, concurrency=1) as generator:
+        answers = generator.generate(prompts_of(50), Sampling())
+        assert [next(answers).prompt_id for _ in range(3)] == ["p0", "p1", "p2"]
+        with pytest.raises(UnreadableAnswer, match="prompt p3"):
+            next(answers)
+        assert replay.asked.total() == 23
+        replay.script = {}
+        assert len(list(generator.generate(prompts_of(50)[3:], Sampling()))) == 47
 
 
 async def asked(exchange, prompt="why", **options):
