@@ -118,7 +118,7 @@ def _of_proxies() -> Iterator[EnvironmentFault]:
             yield EnvironmentFault(
                 name,
                 f"names a SOCKS proxy ({without_password(value)}), for which a library is missing",
-                "pip install 'httpx[socks]', or name an HTTP proxy, or exempt the host in NO_PROXY=*",
+                "install it (pip install 'httpx[socks]'), name an HTTP proxy, or set NO_PROXY=* to use none",
             )
 
 

@@ -4,11 +4,15 @@ import pytest
 
 from client_kit.generation.dialects import MEANINGS, ForPrompt, ForRun, Situation
 from client_kit.generation.openai_compatible import InferenceApi
-from consensus_server.backends.upstreams import FAILURES, OpenAIUpstream
-from consensus_server.core.inference import Message, Question, UpstreamFailed
-from consensus_server.service.pulling import _FINAL, _OUTAGES
+from consensus_server.backends.store import SqlStore
+from consensus_server.backends.upstreams import FAILURES, OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.core.inference import Failure, Message, Question, UpstreamFailed
+from consensus_server.core.pulling import Endpoint
+from consensus_server.service.pulling import _FINAL, _OUTAGES, Pulling
+from tests.support.databases import sqlite_engine
 from tests.support.dialects import exchanges, replaying
 from tests.support.panels import PARIS
+from tests.support.service import OPERATOR, Service
 
 ALL = {exchange.name: exchange for exchange in exchanges()}
 ASKED = "What is the capital of France?"
@@ -33,6 +37,34 @@ async def test_an_upstream_gives_a_text_or_the_failure_of_its_situation(name):
     with pytest.raises(UpstreamFailed) as failed:
         await reply_of(exchange)
     assert failed.value.failure is FAILURES[exchange.expected]
+
+
+async def test_pull_mode_asks_each_prompt_as_often_as_its_replies_say(tmp_path):
+    """A round whose prompts meet one exchange each, of those that say something of the prompt."""
+    of_prompts = [each for each in ALL.values() if MEANINGS[each.expected].prompt is not None]
+    store = SqlStore(sqlite_engine(tmp_path))
+    service = Service(store)
+    service.found(prompts=len(of_prompts), sites=("anna", "llama"))
+    service.endpoints.set(OPERATOR, "clinics", "llama", Endpoint(upstream="llama", attempts=2))
+    service.open()
+    script = {f"Question {number}?": [exchange] for number, exchange in enumerate(of_prompts)}
+    with replaying(script) as replay:
+        upstream = OpenAIUpstream("llama", InferenceApi(base_url=replay.url, model="m", retries=0))
+        pulling = Pulling(
+            store, service.clock, service.submissions, {"llama": upstream}, clean=cleaned, seed=seed_of_answer
+        )
+        while (claim := pulling.claim()) is not None:
+            await pulling.pull(claim)
+            service.clock.advance(60)
+        await upstream.close()
+    (pulled,) = service.endpoints.pulls(OPERATOR, "clinics", 1)
+    store.close()
+    again = {Failure.EMPTY, Failure.NO_COMPLETION, Failure.REFUSED_REQUEST}
+    asked = [2 if FAILURES.get(exchange.expected) in again else 1 for exchange in of_prompts]
+    assert [replay.asked[prompt] for prompt in script] == asked
+    assert pulled.state == "sealed"
+    assert pulled.answered == sum(exchange.expected is Situation.ANSWERED for exchange in of_prompts)
+    assert pulled.answered + pulled.given_up == len(of_prompts)
 
 
 def test_panels_and_pull_mode_have_a_word_for_every_situation_and_follow_the_table():
