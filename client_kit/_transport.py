@@ -6,6 +6,7 @@ policy and every flow built on it exist once, and are tested without a clock or 
 """
 
 import random
+import re
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import httpx
 from pydantic import ValidationError
 
 from client_kit.errors import PROBLEM_ERRORS, ProblemError, ServiceError, UnexpectedAnswer, Unreachable
+from client_kit.proxies import proxy_for, sign_of_a_proxy
 from client_kit.wire import Problem
 
 T = TypeVar("T")
@@ -142,9 +144,12 @@ def _failure(call: Call[Any], outcome: Outcome) -> _Failure:
 def _unreachable(error: httpx.RequestError) -> Unreachable:
     reason = str(error) or type(error).__name__
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+    proxy = proxy_for(str(error.request.url))
+    way = f" through the proxy {proxy}" if proxy else ""
+    remedy = "the proxy too, or exempt the host in NO_PROXY" if proxy else "and that the address and port are right"
     fault = Unreachable(
-        f"{error.request.method} {error.request.url}: the server {what} ({reason}). "
-        "Check that it runs and that the address and port are right."
+        f"{error.request.method} {error.request.url}: the server {what}{way} ({reason}). Check that it runs{',' * bool(proxy)} "
+        f"{remedy}."
     )
     fault.__cause__ = error
     return fault
@@ -170,6 +175,8 @@ def error_from(response: httpx.Response) -> ServiceError:
 
 def _foreign_error(response: httpx.Response) -> ServiceError:
     where = f"{response.request.method} {response.url} answered {response.status_code}"
+    if proxy := sign_of_a_proxy(response.status_code, response.headers, response.content):
+        return _answer_of_a_proxy(response, where, proxy)
     if response.status_code in _GATEWAY:
         return Unreachable(f"{where}, from a gateway that reaches no server. Check that the server behind it runs.")
     if response.is_redirect:
@@ -182,12 +189,26 @@ def _foreign_error(response: httpx.Response) -> ServiceError:
     )
 
 
+def _answer_of_a_proxy(response: httpx.Response, where: str, proxy: str) -> ServiceError:
+    way = proxy_for(str(response.request.url))
+    through = f"; the way goes through {way}" if way else ""
+    told = f"{where}, and it comes from a proxy ({proxy}), not from the server{through}."
+    if response.status_code in _GATEWAY:
+        return Unreachable(f"{told} Check that the server behind it runs, and that the proxy may reach it.")
+    remedy = "Ask who runs the proxy, or exempt the host in NO_PROXY."
+    return UnexpectedAnswer(f"{told} {remedy}", status=response.status_code)
+
+
 def retry_after_seconds(response: httpx.Response) -> float | None:
     """`Retry-After` in seconds from now, whether given in seconds or as a date; None where absent or unreadable."""
-    value = response.headers.get("Retry-After")
+    return seconds_asked(response.headers.get("Retry-After"))
+
+
+def seconds_asked(value: str | None) -> float | None:
+    """A header's value in seconds from now: a number, decimals allowed, or a date; None where absent or unreadable."""
     if value is None:
         return None
-    if value.isdigit():
+    if re.fullmatch(r"\d+(\.\d*)?", value.strip()):
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())

@@ -316,6 +316,8 @@ class GenerationError(ConsensusError):
         self.prompt_id = prompt_id
         self.participant: str | None = None
         """Whose model it is: set by whoever knows."""
+        self.situation = ""
+        """What the endpoint told, a `client_kit.generation.dialects.Situation`; empty where none was asked."""
 
     def __str__(self) -> str:
         names = (("participant", self.participant), ("prompt", self.prompt_id))

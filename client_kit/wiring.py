@@ -157,6 +157,7 @@ def _inference_api(settings: OpenAISettings | VLLMServerSettings, base_url: str)
         timeout_seconds=settings.timeout_seconds,
         retries=settings.retries,
         extra_body=settings.extra_body,
+        omit=settings.omit,
     )
 
 

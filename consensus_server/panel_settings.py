@@ -104,6 +104,8 @@ class UpstreamSettings(PanelModel):
     """What the upstream calls the limit on tokens."""
     extra_body: dict[str, JsonValue] = {}
     """Further fields of every request, as the upstream defines them. No secrets."""
+    omit: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
+    """Fields that are never sent, because the upstream refuses them: `[seed, top_p]`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -69,6 +69,7 @@ def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:
         retries=settings.retries,
         token_limit_field=settings.token_limit_field,
         extra_body=settings.extra_body,
+        omit=settings.omit,
     )
 
 
@@ -90,7 +91,7 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
     asked = {
-        name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body"})
+        name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
         for name in settings.upstreams
     }
     made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence"}), asked]

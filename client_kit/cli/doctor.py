@@ -17,6 +17,7 @@ from client_kit.cli.connection import TokenFileOption
 from client_kit.client import ConsensusClient, RetryPolicy
 from client_kit.command_line import Exit, JsonOption, console, print_json
 from client_kit.errors import ConfigurationError, ConsensusError
+from client_kit.proxies import environment_faults, proxies_set
 from client_kit.settings_files import read_secret
 
 EXTRAS = {
@@ -59,11 +60,11 @@ def doctor(
     work: Annotated[Path, typer.Option(help="Folder whose disk is checked.")] = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Check versions, extras, disk, the model hub's setting, and a server with its encoder and token. Exit code 1 on a fault.
+    """Check versions, extras, disk, the model hub's setting, proxies, certificates, and a server with its encoder and token. Exit code 1 on a fault.
 
     Example: consensus doctor --server http://127.0.0.1:8000 --token-file token
     """
-    checks = [*_installation(), _hub(), _disk(work), *_service(server, token_file)]
+    checks = [*_installation(), _hub(), _disk(work), *_network(), *_service(server, token_file)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -112,6 +113,20 @@ def _disk(work: Path) -> Check:
             "every round keeps a checkpoint: make room, or choose another work folder",
         )
     return Check("disk", CheckStatus.GOOD, found)
+
+
+def _network() -> Iterator[Check]:
+    """Proxies and certificates of the environment."""
+    for fault in environment_faults():
+        yield Check(fault.variable, CheckStatus.FAULT, fault.cause, fault.remedy)
+    if proxies := proxies_set():
+        found = ", ".join(f"{name} {address}" for name, address in proxies.items())
+        exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "nobody"
+        yield Check("proxy", CheckStatus.GOOD, f"{found}; directly: this machine, and {exempt}")
+    if "REQUESTS_CA_BUNDLE" in os.environ and not os.environ.get("SSL_CERT_FILE"):
+        yield Check(
+            "REQUESTS_CA_BUNDLE", CheckStatus.WARNING, "is not read here", "name the same file in SSL_CERT_FILE"
+        )
 
 
 def _service(server: str | None, token_file: Path | None) -> Iterator[Check]:

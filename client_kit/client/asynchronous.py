@@ -14,6 +14,7 @@ from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, h
 from client_kit.client.events import EventFeed
 from client_kit.client.operations import Operations
 from client_kit.client.submitting import Answers, Submission
+from client_kit.proxies import environment_explained, http_options
 
 T = TypeVar("T")
 
@@ -31,7 +32,14 @@ class AsyncConsensusClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=checked_url(url), headers=headers(token), transport=transport)
+        options: dict[str, Any] = {
+            "base_url": checked_url(url),
+            "headers": headers(token),
+            "transport": transport,
+            **http_options(url),
+        }
+        with environment_explained():
+            self._http = httpx.AsyncClient(**options)
         self._timeout_seconds = timeout_seconds
         self._operations = Operations(federation, retry)
 

@@ -4,6 +4,10 @@ from typing import Any
 
 import openai
 
+from client_kit.generation.dialects import Situation
+from client_kit.generation.replies import Reading, read
+from client_kit.proxies import http_options
+
 
 class BodyTooLarge(openai.OpenAIError):
     """A body of more bytes than any completion has; `openai` passes it on as it is."""
@@ -15,8 +19,8 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     Written against what `httpx` and its successor `httpx2` share, for `openai` may be built on either.
     """
 
-    def __init__(self, *, most_bytes: int) -> None:
-        super().__init__()
+    def __init__(self, base_url: str, *, most_bytes: int) -> None:
+        super().__init__(**http_options(base_url))
         self._most_bytes = most_bytes
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:  # noqa: ANN401, ARG002  as httpx has it
@@ -43,3 +47,22 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
 
 
 _OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
+
+def read_response(response: Any) -> Reading:  # noqa: ANN401  of httpx or of httpx2
+    """A reply as `openai` passes it on."""
+    return read(response.status_code, response.headers, response.content)
+
+
+def read_failure(error: Exception) -> Reading:
+    """What an exception of a request tells: one with a reply, or one for which no reply came."""
+    if isinstance(error, openai.APIStatusError):
+        return read_response(error.response)
+    if isinstance(error, TimeoutError | openai.APITimeoutError):
+        return Reading(situation=Situation.TIMED_OUT)
+    if isinstance(error, BodyTooLarge):
+        return Reading(situation=Situation.ENDLESS)
+    if isinstance(error, openai.APIConnectionError):
+        refused = type(error.__cause__).__name__ == "ProxyError"
+        return Reading(situation=Situation.PROXY if refused else Situation.UNREACHABLE, said=str(error.__cause__ or ""))
+    return Reading(situation=Situation.UNREADABLE, said=type(error).__name__)

@@ -4,6 +4,7 @@ Asynchronous, for one event loop. A participant's generator (`openai_generator`)
 """
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,13 @@ from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from client_kit._transport import RetryPolicy, retry_after_seconds
-from client_kit.errors import ConfigurationError, EmptyAnswer, GenerationError, MissingExtra
+from client_kit._transport import RetryPolicy
+from client_kit.errors import ConfigurationError, GenerationError, MissingExtra
+from client_kit.generation.dialects import ForRun, Situation
+from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS, explain
+from client_kit.generation.replies import Reading
 from client_kit.generation.throttle import Throttle
+from client_kit.proxies import environment_explained
 from client_kit.wire import FinishReason
 
 if TYPE_CHECKING:
@@ -24,14 +29,16 @@ if TYPE_CHECKING:
 Message: TypeAlias = Mapping[str, Any]
 """`role` and `content`, as the protocol has it."""
 
-LONGEST_HOLD_SECONDS = 600.0
-"""An endpoint that asks to be left alone for longer (a day's quota) is given up on."""
+_REPEATED = frozenset({ForRun.RETRY, ForRun.SLOW_DOWN})
 
-_FINISH = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-}
+_MANY_WORDS = 200
+"""A prompt of fewer words fits every context."""
+_LEAST_TOKENS = 0.8
+"""Tokens per word below which a prompt was cut. Tokenizers make more than one of a word; some few, less of two."""
+_NO_CACHE = 64
+"""Servers that count only what their cache did not hold count fewer."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,8 @@ class InferenceApi:
     extra_body: Mapping[str, object] = field(default_factory=dict)
     """Further fields of every request, as the endpoint defines them
     (vLLM: `{"chat_template_kwargs": {"enable_thinking": False}}`)."""
+    omit: tuple[str, ...] = ()
+    """Fields that are never sent, because the endpoint refuses them (`seed`, `top_p`)."""
     most_bytes: int = 8 * 1024 * 1024
     """Longest body that is read."""
 
@@ -74,6 +83,8 @@ class Reply:
     """From the first request to the answer, pauses included."""
     requests: int = 1
     """One and the retries."""
+    situation: Situation = Situation.ANSWERED
+    """`ANSWERED`, `CUT`, `EMPTY` or `REFUSED`."""
 
 
 class OpenAICaller:
@@ -86,8 +97,9 @@ class OpenAICaller:
         self.endpoint = endpoint
         self._where = endpoint.base_url.rstrip("/")
         self._client = _client(endpoint)
-        self._throttle = Throttle(endpoint.concurrency, slow_seconds=endpoint.timeout_seconds / 2)
+        self._throttle = Throttle(endpoint.concurrency)
         self._policy = RetryPolicy(attempts=endpoint.retries + 1)
+        self._told_of_a_cut = False
 
     async def ask(
         self,
@@ -110,82 +122,114 @@ class OpenAICaller:
         Raises GenerationError, by its kind: EndpointUnreachable, EndpointRefusedKey, UnknownModel, ContextTooLong,
         PromptRefused, EmptyAnswer, UnreadableAnswer. Cancelled, it breaks off its request.
         """
-        began = time.monotonic()
-        deadline = asyncio.timeout(deadline_seconds)
+        request = _Request(_checked(prompt, self.endpoint), self._body(options), prompt_id)
         try:
-            async with deadline:
-                reply = await self._until_answered(_checked(prompt, self.endpoint), options, prompt_id, began)
+            async with asyncio.timeout(deadline_seconds):
+                reply = await self._until_answered(request, time.monotonic())
         except TimeoutError as error:
-            raise self._explained(error, prompt_id) from error
+            raise self._explained(Reading(situation=Situation.TIMED_OUT), request) from error
         if not (allow_empty or reply.text.strip()):
-            raise EmptyAnswer(_why_empty(self._where, reply.finish_reason), prompt_id=prompt_id)
+            raise self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
         return reply
+
+    def _body(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields beside model and prompt, without those that the endpoint is to be spared."""
+        fields = {**self.endpoint.extra_body, **options}
+        return {name: value for name, value in fields.items() if name not in self.endpoint.omit}
 
     async def close(self) -> None:
         """Close the connections."""
         with suppress(RuntimeError):  # its event loop is gone, and the connections with it
             await self._client.close()
 
-    async def _until_answered(
-        self, prompt: str | list[Message], options: Mapping[str, Any], prompt_id: str | None, began: float
-    ) -> Reply:
+    async def _until_answered(self, request: "_Request", began: float) -> Reply:
         for requests in count(1):
-            error = None
             async with self._throttle.turn() as turn:
-                try:
-                    choice, usage = await self._send(prompt, options)
-                except Exception as caught:  # noqa: BLE001  told apart, and raised below
-                    error, turn.failed, turn.overloaded = caught, True, self._is_overload(caught)
-            if error is None:
-                return self._reply(choice, usage, prompt_id, time.monotonic() - began, requests)
-            pause = self._pause(error, requests)
-            if pause is None:
-                raise self._explained(error, prompt_id) from error
+                reading = await self._send(request)
+                turn.failed = not reading.completed
+                turn.overloaded = reading.meaning.run is ForRun.SLOW_DOWN
+            if reading.completed:
+                self._notice_a_cut(request, reading)
+                return _reply(reading, time.monotonic() - began, requests)
+            if (pause := self._pause(reading, requests)) is None:
+                raise self._explained(reading, request)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
 
-    async def _send(self, prompt: str | list[Message], options: Mapping[str, Any]) -> tuple[Any, Any]:
-        """The first choice and the usage. Raises what `openai` raises, TimeoutError, and errors of reading."""
-        model, body = self.endpoint.model, {**self.endpoint.extra_body, **options}
-        # The client's own time-outs are between bytes: an endpoint that drips would never meet them.
-        async with asyncio.timeout(self.endpoint.timeout_seconds):
-            if isinstance(prompt, str):
-                answer: Any = await self._client.completions.create(model=model, prompt=prompt, extra_body=body)
-                return answer.choices[0], answer.usage
-            messages: Any = prompt
-            answer = await self._client.chat.completions.create(model=model, messages=messages, extra_body=body)
-            return answer.choices[0], answer.usage
+    async def _send(self, request: "_Request") -> Reading:
+        """What comes of one request; a reply that never comes is a reading too."""
+        from client_kit.generation.bounded_http import read_failure, read_response  # noqa: PLC0415  loads `openai`
 
-    def _reply(self, choice: Any, usage: Any, prompt_id: str | None, seconds: float, requests: int) -> Reply:  # noqa: ANN401
         try:
-            text, finish = _text(choice), _FINISH.get(choice.finish_reason or "", FinishReason.UNKNOWN)
-            read, written = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-        except (AttributeError, TypeError) as error:
-            raise self._explained(error, prompt_id) from error
-        return Reply(text, finish, read, written, seconds, requests)
+            # The client's own time-outs are between bytes: an endpoint that drips would never meet them.
+            async with asyncio.timeout(self.endpoint.timeout_seconds):
+                return read_response((await self._post(request)).http_response)
+        except Exception as error:  # noqa: BLE001  told apart there
+            return read_failure(error)
 
-    def _pause(self, error: Exception, requests: int) -> float | None:
+    async def _post(self, request: "_Request") -> Any:  # noqa: ANN401  a raw response of `openai`
+        model, prompt, body = self.endpoint.model, request.prompt, request.body
+        if isinstance(prompt, str):
+            return await self._client.completions.with_raw_response.create(model=model, prompt=prompt, extra_body=body)
+        messages: Any = prompt
+        return await self._client.chat.completions.with_raw_response.create(
+            model=model, messages=messages, extra_body=body
+        )
+
+    def _pause(self, reading: Reading, requests: int) -> float | None:
         """Seconds until the next attempt; None where there is none."""
-        from client_kit.generation.openai_errors import may_pass  # noqa: PLC0415  loads `openai`, as here and below
-
-        if requests > self.endpoint.retries or not may_pass(error):
+        asked = reading.pause_seconds
+        if reading.meaning.run not in _REPEATED or requests > self.endpoint.retries:
             return None
-        asked = _asked_pause(getattr(error, "response", None))
         if asked is not None:
             if asked > LONGEST_HOLD_SECONDS:
                 return None
             self._throttle.hold(asked)
         return self._policy.pause_seconds(requests, asked, random.random())  # noqa: S311  jitter, no secret
 
-    def _is_overload(self, error: Exception) -> bool:
-        from client_kit.generation.openai_errors import is_overload  # noqa: PLC0415
+    def _explained(self, reading: Reading, request: "_Request") -> GenerationError:
+        return explain(
+            reading, where=self._where, model=self.endpoint.model, prompt_id=request.prompt_id, sent=request.body
+        )
 
-        return is_overload(error)
+    def _notice_a_cut(self, request: "_Request", reading: Reading) -> None:
+        """Tell, once, that the endpoint reads less than it is sent."""
+        words = request.words()
+        if (
+            self._told_of_a_cut
+            or words < _MANY_WORDS
+            or not _NO_CACHE <= (reading.prompt_tokens or 0) < words * _LEAST_TOKENS
+        ):
+            return
+        self._told_of_a_cut = True
+        named = f"prompt {request.prompt_id}" if request.prompt_id else "a prompt"
+        _log.warning(
+            "%s read %d tokens of %s, which has %d words: it cuts long prompts and does not say so. Raise its context "
+            "(Ollama: OLLAMA_CONTEXT_LENGTH; LM Studio: context length; llama.cpp: --ctx-size).",
+            self._where, reading.prompt_tokens, named, words,
+        )  # fmt: skip
 
-    def _explained(self, error: Exception, prompt_id: str | None) -> GenerationError:
-        from client_kit.generation.openai_errors import explain  # noqa: PLC0415
 
-        return explain(error, where=self._where, model=self.endpoint.model, prompt_id=prompt_id)
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """One prompt, as it is sent."""
+
+    prompt: str | list[Message]
+    body: Mapping[str, Any]
+    """Fields beside model and prompt."""
+    prompt_id: str | None
+
+    def words(self) -> int:
+        """Words between white space; no tokenizer in use makes fewer tokens of them."""
+        texts = [self.prompt] if isinstance(self.prompt, str) else [message.get("content") for message in self.prompt]
+        return sum(len(text.split()) for text in texts if isinstance(text, str))
+
+
+def _reply(reading: Reading, seconds: float, requests: int) -> Reply:
+    return Reply(
+        reading.text, reading.finish_reason, reading.prompt_tokens, reading.completion_tokens, seconds, requests,
+        reading.situation,
+    )  # fmt: skip
 
 
 def _client(endpoint: InferenceApi) -> "openai.AsyncOpenAI":
@@ -195,10 +239,12 @@ def _client(endpoint: InferenceApi) -> "openai.AsyncOpenAI":
         raise MissingExtra("asking an OpenAI-compatible endpoint", "generate") from error
     from client_kit.generation.bounded_http import BoundedClient  # noqa: PLC0415
 
-    return openai.AsyncOpenAI(
-        base_url=endpoint.base_url, api_key=endpoint.api_key or "none", max_retries=0,
-        timeout=endpoint.timeout_seconds, http_client=BoundedClient(most_bytes=endpoint.most_bytes),
-    )  # fmt: skip
+    with environment_explained():
+        http = BoundedClient(endpoint.base_url, most_bytes=endpoint.most_bytes)
+        return openai.AsyncOpenAI(
+            base_url=endpoint.base_url, api_key=endpoint.api_key or "none", max_retries=0,
+            timeout=endpoint.timeout_seconds, http_client=http,
+        )  # fmt: skip
 
 
 def _checked(prompt: str | Sequence[Message], endpoint: InferenceApi) -> str | list[Message]:
@@ -208,26 +254,3 @@ def _checked(prompt: str | Sequence[Message], endpoint: InferenceApi) -> str | l
     if not isinstance(prompt, str):
         raise ConfigurationError("the completions API takes a text, not messages; take api: chat")
     return prompt
-
-
-def _text(choice: Any) -> str:  # noqa: ANN401  a choice of either API
-    said = choice.text if hasattr(choice, "text") else choice.message.content or choice.message.refusal
-    if said is not None and not isinstance(said, str):
-        raise TypeError(f"the answer is no text, but {type(said).__name__}")
-    return said or ""
-
-
-def _why_empty(where: str, finish: FinishReason) -> str:
-    reasons = {
-        FinishReason.LENGTH: "its tokens ran out before it said anything; raise max_tokens, or turn reasoning off",
-        FinishReason.CONTENT_FILTER: "a content filter took its words; leave the prompt out, or ask another model",
-    }
-    return f"{where} answered with nothing: {reasons.get(finish, 'ask again, or leave the prompt out')}."
-
-
-def _asked_pause(response: Any) -> float | None:  # noqa: ANN401  of httpx or of httpx2
-    """Seconds that the endpoint asks to be left alone for."""
-    if response is None:
-        return None
-    milliseconds = response.headers.get("retry-after-ms", "")
-    return float(milliseconds) / 1000 if milliseconds.isdigit() else retry_after_seconds(response)

@@ -1,9 +1,12 @@
-"""What went wrong at an inference API, in the kit's words: cause, prompt, remedy. Imported late: it needs `openai`."""
+"""What went wrong at an inference API, in the kit's words: cause, prompt, remedy."""
 
-import openai
+import re
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from client_kit.errors import (
     ContextTooLong,
+    EmptyAnswer,
     EndpointRefusedKey,
     EndpointUnreachable,
     GenerationError,
@@ -11,130 +14,124 @@ from client_kit.errors import (
     UnknownModel,
     UnreadableAnswer,
 )
-from client_kit.generation.bounded_http import BodyTooLarge
+from client_kit.generation.dialects import Situation
+from client_kit.generation.replies import Reading
+from client_kit.proxies import proxy_for
+from client_kit.wire import FinishReason
 
-_TOO_LONG = (
-    "context_length",
-    "context length",
-    "maximum context",
-    "context window",
-    "too many tokens",
-    "max_model_len",
-)
-"""What servers write when prompt and answer do not fit; only OpenAI's own has a code for it."""
+LONGEST_HOLD_SECONDS = 600.0
+"""An endpoint that asks to be left alone for longer (a day's quota) is given up on."""
 
-_FILTERED = ("content_filter", "content_policy", "content management policy", "safety system")
-"""What providers write when a filter refuses a prompt."""
-
-_NO_TEMPLATE = ("chat template", "chat_template")
-
-_OUT_OF_MONEY = "insufficient_quota"
-
-_REPEATED = frozenset({408, 409, 429})
-"""Statuses below 500 after which the same request may succeed."""
-
-_SERVER_FAILS = 500
-"""This status and those above."""
-
-_MOST_SAID = 300
-"""Characters of a server's message that are repeated."""
-
-_OVERLOAD = frozenset({429, 503, 529})
-"""Statuses by which an endpoint says that it has too much to do."""
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether the same request may succeed later."""
-    if isinstance(error, TimeoutError):
-        return True
-    if isinstance(error, openai.APIStatusError):
-        return error.code != _OUT_OF_MONEY and (error.status_code in _REPEATED or error.status_code >= _SERVER_FAILS)
-    return isinstance(error, openai.APIConnectionError)
-
-
-def is_overload(error: Exception) -> bool:
-    """Whether the endpoint has too much to do."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _OVERLOAD
-    return isinstance(error, TimeoutError | openai.APITimeoutError)
-
-
-def explain(error: Exception, *, where: str, model: str, prompt_id: str | None) -> GenerationError:
-    """The error to raise instead. No message repeats what might hold the key, but what the server wrote of the request.
-
-    where: the endpoint's address.
-    """
-    kind, message = _diagnosis(error, where, model)
-    return kind(message, prompt_id=prompt_id)
-
-
-def _diagnosis(error: Exception, where: str, model: str) -> tuple[type[GenerationError], str]:
-    for causes, kind, message in _table(where, model):
-        if isinstance(error, causes):
-            return kind, message
-    said = error.message if isinstance(error, openai.APIError) else str(error)
-    return _by_words(f"{getattr(error, 'code', '')} {said}".lower(), _short(said), where)
-
-
-def _by_words(signs: str, said: str, where: str) -> tuple[type[GenerationError], str]:
-    if any(sign in signs for sign in _TOO_LONG):
-        return ContextTooLong, f"prompt and answer do not fit the model's context ({said}). Lower max_tokens."
-    if any(sign in signs for sign in _FILTERED):
-        return PromptRefused, f"{where} refuses this prompt ({said}). Leave it out, or ask another model."
-    if any(sign in signs for sign in _NO_TEMPLATE):
-        return GenerationError, (
-            f"the model has no chat template ({said}). Take api: completions, or start the server with a template."
-        )
-    return GenerationError, f"{where} refused the request: {said}. Look at sampling and extra_body."
-
-
-Row = tuple[type[Exception] | tuple[type[Exception], ...], type[GenerationError], str]
-
-
-def _table(where: str, model: str) -> list[Row]:
-    """Cause, exception, and what to do; the first that fits counts."""
-    refused = f"{where} does not accept the key. Check the key and what it may use."
-    return [
-        (
-            BodyTooLarge,
-            UnreadableAnswer,
-            f"{where} sends an answer without end. Look into its log; lower max_tokens, or take another endpoint.",
+ERRORS: Mapping[Situation, tuple[type[GenerationError], str]] = MappingProxyType(
+    {
+        Situation.EMPTY: (EmptyAnswer, "{where} answered with nothing: {why_empty}."),
+        Situation.REFUSED: (
+            PromptRefused,
+            "{where} refuses this prompt{said}. Leave it out, or ask another model.",
         ),
-        (
-            (TimeoutError, openai.APITimeoutError),
+        Situation.TOO_LONG: (
+            ContextTooLong,
+            "prompt and answer do not fit the model's context{said}. Lower max_tokens.",
+        ),
+        Situation.RATE_LIMIT: (
             EndpointUnreachable,
-            f"{where} did not answer in time. Raise timeout_seconds or lower concurrency.",
+            "{where} limits the rate, {patience}{said}. Lower concurrency; check the quota.",
         ),
-        (
-            openai.APIConnectionError,
+        Situation.QUOTA: (
             EndpointUnreachable,
-            f"{where} cannot be reached. Check that it runs and that the address is right.",
+            "{where} has no quota left for this key{said}. Check the quota and the bill; what is answered is kept.",
         ),
-        (openai.AuthenticationError, EndpointRefusedKey, refused),
-        (openai.PermissionDeniedError, EndpointRefusedKey, refused),
-        (
-            openai.NotFoundError,
+        Situation.OVERLOAD: (
+            EndpointUnreachable,
+            "{where} is overloaded, {patience}{said}. Lower concurrency, or come again later.",
+        ),
+        Situation.TIMED_OUT: (
+            EndpointUnreachable,
+            "{where} did not answer in time{said}. Raise timeout_seconds or lower concurrency.",
+        ),
+        Situation.SERVER_FAILS: (
+            EndpointUnreachable,
+            "{where} fails, {patience}{said}. Look into its log.",
+        ),
+        Situation.UNREACHABLE: (
+            EndpointUnreachable,
+            "{where} cannot be reached{way}. Check that it runs and that the address is right.",
+        ),
+        Situation.WRONG_KEY: (
+            EndpointRefusedKey,
+            "{where} does not accept the key. Check the key and what it may use.",
+        ),
+        Situation.UNKNOWN_MODEL: (
             UnknownModel,
-            f"{where} has no model {model!r}, or no such path. GET {where}/models lists its models.",
+            "{where} has no model {model!r}, or no such path. GET {where}/models lists its models.",
         ),
-        (
-            openai.RateLimitError,
+        Situation.REFUSED_PARAMETER: (
+            GenerationError,
+            "{where} refused the request{told}. Look at sampling and extra_body{omit}.",
+        ),
+        Situation.NO_TEMPLATE: (
+            GenerationError,
+            "the model has no chat template{said}. Take api: completions, or start the server with a template.",
+        ),
+        Situation.PROXY: (
             EndpointUnreachable,
-            f"{where} limits the rate, after all retries. Lower concurrency; check the quota.",
+            "a proxy on the way to {where}{way} refuses the request{said}. Ask who runs it, or exempt the host in NO_PROXY.",
         ),
-        (
-            openai.InternalServerError,
-            EndpointUnreachable,
-            f"{where} fails, after all retries. Look into its log.",
-        ),
-        (
-            (AttributeError, IndexError, TypeError, ValueError),
+        Situation.ENDLESS: (
             UnreadableAnswer,
-            f"{where} answered with something that is no completion. Does base_url end with /v1, and speak OpenAI's API?",
+            "{where} sends an answer without end. Look into its log; lower max_tokens, or take another endpoint.",
         ),
-    ]
+        Situation.UNREADABLE: (
+            UnreadableAnswer,
+            "{where} answered with something that is no completion. Does base_url end with /v1, and speak OpenAI's API?{heard}",
+        ),
+        Situation.UNEXPLAINED: (
+            GenerationError,
+            "{where} refused the request{told}. Look at sampling and extra_body, and at this prompt{omit}.",
+        ),
+    }
+)
+"""Exception and message of every situation without a text; a test holds it total."""
+
+_SECRETIVE = frozenset({Situation.WRONG_KEY, Situation.UNKNOWN_MODEL})
+"""What a server says here may repeat the key."""
 
 
-def _short(said: str) -> str:
-    folded = " ".join(said.split())
-    return folded if len(folded) <= _MOST_SAID else f"{folded[:_MOST_SAID]}..."
+def explain(
+    reading: Reading, *, where: str, model: str, prompt_id: str | None = None, sent: Collection[str] = ()
+) -> GenerationError:
+    """The error to raise instead of a text. No message repeats what might hold the key.
+
+    where: the endpoint's address. sent: fields of the request, so that the one that is refused can be named.
+    """
+    kind, template = ERRORS[reading.situation]
+    error = kind(template.format_map(_words(reading, where, model, sent)), prompt_id=prompt_id)
+    error.situation = reading.situation.value
+    return error
+
+
+def _words(reading: Reading, where: str, model: str, sent: Collection[str]) -> dict[str, str]:
+    refused = sorted(name for name in sent if re.search(rf"\b{name}\b", reading.said))
+    proxy = proxy_for(where)
+    return {
+        "where": where,
+        "model": model,
+        "said": f" ({reading.said})" if reading.said and reading.situation not in _SECRETIVE else "",
+        "heard": f" It says: {reading.said}." if reading.said else "",
+        "told": f": {reading.said}" if reading.said else "",
+        "omit": f"; to leave a field out: omit: [{', '.join(refused)}]" if refused else "",
+        "way": f" through the proxy {proxy}" if proxy else "",
+        "patience": _patience(reading.pause_seconds),
+        "why_empty": _WHY_EMPTY.get(reading.finish_reason, "ask again, or leave the prompt out"),
+    }
+
+
+def _patience(asked: float | None) -> str:
+    if asked is None or asked <= LONGEST_HOLD_SECONDS:
+        return "after all retries"
+    return f"and asks to be left alone for {asked / 3600:.1f} hours"
+
+
+_WHY_EMPTY = {
+    FinishReason.LENGTH: "its tokens ran out before it said anything; raise max_tokens, or turn reasoning off",
+}

@@ -1,4 +1,8 @@
-"""How many requests an endpoint gets at the same time: additive increase, multiplicative decrease."""
+"""How many requests an endpoint gets at the same time: additive increase, multiplicative decrease.
+
+Only what an endpoint says of itself counts as overload (429, 503), and time-outs. How long its answers take does not: a
+large model on few cores is slow, and fewer requests would make it slower.
+"""
 
 import asyncio
 import time
@@ -24,7 +28,7 @@ class Window:
         self.size = float(self.most)
 
     def succeeded(self) -> None:
-        """One request was answered in good time."""
+        """One request was answered."""
         self.size = min(float(self.most), self.size + 1.0 / self.size)
 
     def overloaded(self, began: float, now: float) -> None:
@@ -46,10 +50,8 @@ class Turn:
 class Throttle:
     """Lets requests through, as many at once as the window allows, first come, first served. For one event loop."""
 
-    def __init__(self, most: int, *, slow_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """slow_seconds: an answer that took longer counts as overload."""
+    def __init__(self, most: int, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.window = Window(most)
-        self._slow_seconds = slow_seconds
         self._clock = clock
         self._busy = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -107,7 +109,7 @@ class Throttle:
 
     def _judge(self, turn: Turn, began: float) -> None:
         now = self._clock()
-        if turn.overloaded or now - began > self._slow_seconds:
+        if turn.overloaded:
             self.window.overloaded(began, now)
         elif not turn.failed:
             self.window.succeeded()

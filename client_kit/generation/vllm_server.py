@@ -20,6 +20,7 @@ from client_kit.generation.openai_generator import OpenAICompatibleGenerator
 from client_kit.generation.spending import Budget
 from client_kit.generation.vllm_process import VLLMServer
 from client_kit.generation.vllm_weights import Weights, weights
+from client_kit.proxies import environment_explained, http_options
 from client_kit.wire import Prompt
 
 _log = logging.getLogger(__name__)
@@ -169,7 +170,10 @@ class VLLMServerSource:
         url, key = self._address()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            response = httpx.post(f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS)
+            with environment_explained():
+                response = httpx.post(
+                    f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **http_options(url)
+                )
         except httpx.HTTPError as error:
             raise EngineFailed(f"the vLLM server at {url} cannot be reached ({error}). Check that it runs") from error
         if not response.is_success and "already been loaded" not in response.text:
@@ -184,6 +188,7 @@ class VLLMServerSource:
         endpoint = replace(self._endpoint, base_url=url, api_key=key, model=adapter or wanted.base)
         # An address changes with every start, and a name says little of weights.
         source = {"weights": wanted.digest(), "api": endpoint.api, "extra_body": dict(endpoint.extra_body)}
+        source |= {"omit": sorted(endpoint.omit)} if endpoint.omit else {}
         return OpenAICompatibleGenerator(OpenAICaller(endpoint), cache=self._cache, budget=self._budget, source=source)
 
     def _address(self) -> tuple[str, str | None]:

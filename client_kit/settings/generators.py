@@ -13,6 +13,10 @@ def _with_the_prompt(template: str) -> str:
     return template
 
 
+_UNLESS_EMPTY = Field(exclude_if=lambda value: not value)
+"""Not in the journal of a site that does not use it, so that a run begun before the field existed goes on."""
+
+
 class TransformersSettings(Settings):
     """Answers come from a model on this machine, and the trainer fine-tunes this model."""
 
@@ -52,6 +56,8 @@ class OpenAISettings(Settings):
     """Name of the limit on tokens; OpenAI's newer models want `max_completion_tokens`."""
     extra_body: dict[str, JsonValue] = Field(default={})
     """Further fields of every request, as the endpoint defines them. No secrets: the journal holds settings."""
+    omit: Annotated[tuple[str, ...], _UNLESS_EMPTY] = ()
+    """Fields that are never sent, because the endpoint refuses them: `[seed, temperature]`."""
 
 
 class VLLMSettings(Settings):
@@ -96,6 +102,8 @@ class VLLMServerSettings(Settings):
     """Repetitions of one request after a broken connection or HTTP status 408, 409, 429 or 5xx."""
     extra_body: dict[str, JsonValue] = Field(default={})
     """Further fields of every request. No secrets: the journal holds settings."""
+    omit: Annotated[tuple[str, ...], _UNLESS_EMPTY] = ()
+    """Fields that are never sent, because the server refuses them: `[seed, temperature]`."""
 
 
 class ScriptedSettings(Settings):

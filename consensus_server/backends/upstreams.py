@@ -1,38 +1,43 @@
 """Upstreams over the kit's caller of inference APIs: there is one such caller, not two."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from client_kit import wire
-from client_kit.errors import (
-    ContextTooLong,
-    EmptyAnswer,
-    EndpointRefusedKey,
-    EndpointUnreachable,
-    GenerationError,
-    PromptRefused,
-    UnknownModel,
-    UnreadableAnswer,
-)
+from client_kit.errors import GenerationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean, storable
+from client_kit.generation.dialects import Situation
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.seeds import answer_seed
 from client_kit.reasoning import strip_reasoning
 from consensus_server.core.federations import AnswerPolicy
 from consensus_server.core.inference import Failure, Question, Reply, UpstreamFailed
 
-_FAILURES: tuple[tuple[type[GenerationError], Failure], ...] = (
-    (EndpointUnreachable, Failure.UNREACHABLE),
-    (EndpointRefusedKey, Failure.REFUSED_KEY),
-    (UnknownModel, Failure.UNKNOWN_MODEL),
-    (ContextTooLong, Failure.CONTEXT_TOO_LONG),
-    (PromptRefused, Failure.REFUSED_REQUEST),
-    (EmptyAnswer, Failure.EMPTY),
-    (UnreadableAnswer, Failure.NO_COMPLETION),
+FAILURES: Mapping[Situation, Failure] = MappingProxyType(
+    {
+        Situation.EMPTY: Failure.EMPTY,
+        Situation.REFUSED: Failure.REFUSED_PROMPT,
+        Situation.TOO_LONG: Failure.CONTEXT_TOO_LONG,
+        Situation.RATE_LIMIT: Failure.RATE_LIMITED,
+        Situation.QUOTA: Failure.RATE_LIMITED,
+        Situation.OVERLOAD: Failure.UNREACHABLE,
+        Situation.TIMED_OUT: Failure.UNREACHABLE,
+        Situation.SERVER_FAILS: Failure.UNREACHABLE,
+        Situation.UNREACHABLE: Failure.UNREACHABLE,
+        Situation.PROXY: Failure.UNREACHABLE,
+        Situation.WRONG_KEY: Failure.REFUSED_KEY,
+        Situation.UNKNOWN_MODEL: Failure.UNKNOWN_MODEL,
+        Situation.REFUSED_PARAMETER: Failure.REFUSED_PARAMETER,
+        Situation.NO_TEMPLATE: Failure.REFUSED_PARAMETER,
+        Situation.UNEXPLAINED: Failure.REFUSED_REQUEST,
+        Situation.ENDLESS: Failure.NO_COMPLETION,
+        Situation.UNREADABLE: Failure.NO_COMPLETION,
+    }
 )
-
-_TOO_MANY_REQUESTS = 429
+"""Every situation without a text, in the words of panels and pull mode; a test holds it total."""
 
 
 class OpenAIUpstream:
@@ -49,7 +54,7 @@ class OpenAIUpstream:
         try:
             reply = await self._caller.ask(self._prompt(question), self._options(question))
         except GenerationError as error:
-            raise UpstreamFailed(_failure(error), str(error)) from error
+            raise UpstreamFailed(FAILURES[Situation(error.situation)], str(error)) from error
         text = strip_reasoning(storable(reply.text)).strip()
         if not text:
             raise UpstreamFailed(Failure.EMPTY, f"{self._endpoint.base_url} answered with reasoning only.")
@@ -82,12 +87,6 @@ class OpenAIUpstream:
             "frequency_penalty": question.frequency_penalty,
         }
         return {name: value for name, value in options.items() if value is not None}
-
-
-def _failure(error: GenerationError) -> Failure:
-    if getattr(error.__cause__, "status_code", None) == _TOO_MANY_REQUESTS:
-        return Failure.RATE_LIMITED
-    return next((failure for kind, failure in _FAILURES if isinstance(error, kind)), Failure.REFUSED_REQUEST)
 
 
 def cleaned(reply: Reply, policy: AnswerPolicy, max_chars: int) -> Reply | str:

@@ -46,6 +46,11 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
 
+    @property
+    def finished(self) -> bool:
+        """Whether it is a whole text, which nothing has cut."""
+        return self.finish_reason == "stop"
+
 
 class Failure(StrEnum):
     """Why an upstream gave no reply."""
@@ -56,11 +61,16 @@ class Failure(StrEnum):
     REFUSED_KEY = "refused_key"
     UNKNOWN_MODEL = "unknown_model"
     CONTEXT_TOO_LONG = "context_too_long"
+    REFUSED_PROMPT = "refused_prompt"
+    """A filter or a moderation takes the question, or the answer to it."""
+    REFUSED_PARAMETER = "refused_parameter"
+    """It refuses a field of the request, whatever is asked."""
     REFUSED_REQUEST = "refused_request"
+    """It says neither what is wrong with the request nor with the question."""
     NO_COMPLETION = "no_completion"
     """It answered with something else than a completion, or without end."""
     EMPTY = "empty"
-    """A completion without content, or with reasoning only."""
+    """A completion without content, with reasoning only, or the abstention of a panel."""
 
 
 class UpstreamFailed(Exception):  # noqa: N818 - reads as what happened

@@ -222,6 +222,29 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
     pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
     labelled = label_round(material, pools, decide_round(pools, panel.policy), panel.policy)
     record = labelled.records[0]
-    fates = record.fates
+    label, fates = _finished(labelled.labels[0], record.fates, replies, embedded.answers)
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
-    return Choice(labelled.labels[0], fates, chosen, record.contests)
+    return Choice(label, fates, chosen, record.contests)
+
+
+def _finished(
+    label: Label, fates: tuple[AnswerFate, ...], replies: Mapping[str, Reply], vectors: Vectors
+) -> tuple[Label, tuple[AnswerFate, ...]]:
+    """The decision, with a whole text in place of one that was cut, where some upstream meant the same and finished.
+
+    A cut reply counts for its meaning as any other. Where all of that meaning are cut, the chosen one stands, and its
+    `finish_reason` says so.
+    """
+    cut = next((fate for fate in fates if fate.chosen and not replies[fate.participant].finished), None)
+    same = [fate for fate in fates if cut and fate.cluster == cut.cluster and replies[fate.participant].finished]
+    if cut is None or cut.cluster is None or not same:
+        return label, fates
+    best = max(same, key=lambda fate: (fate.similarity or 0.0, fate.digest, fate.participant))
+    again = tuple(replace(fate, chosen=fate is best, similarity=_cosine(fate, best, vectors)) for fate in fates)
+    return replace(label, text=replies[best.participant].text, digest=best.digest), again
+
+
+def _cosine(fate: AnswerFate, chosen: AnswerFate, vectors: Vectors) -> float | None:
+    if fate.similarity is None:
+        return None
+    return round(float(np.dot(vectors[fate.digest], vectors[chosen.digest])), 6)

@@ -32,8 +32,19 @@ MAX_OUTAGES = 6
 MAX_PAUSE_SECONDS = 900.0
 BEATS_PER_LEASE = 3
 
-_OUTAGES = frozenset({Failure.UNREACHABLE, Failure.RATE_LIMITED, Failure.REFUSED_KEY, Failure.UNKNOWN_MODEL})
+_OUTAGES = frozenset(
+    {
+        Failure.UNREACHABLE,
+        Failure.RATE_LIMITED,
+        Failure.REFUSED_KEY,
+        Failure.UNKNOWN_MODEL,
+        Failure.REFUSED_PARAMETER,
+    }
+)
 """Failures that say something about the upstream rather than the prompt: the others are not asked before a pause."""
+
+_FINAL = frozenset({Failure.CONTEXT_TOO_LONG, Failure.REFUSED_PROMPT})
+"""Failures that the same prompt would meet again: it is asked no more."""
 
 OUT_OF_TOKENS = "tokens_per_round is spent"
 
@@ -310,8 +321,9 @@ def _answer(key: AnswerKey, reply: Reply) -> Answer:
 def _failed(
     key: AnswerKey, before: Attempts | None, reason: str, asked: UpstreamRequest, endpoint: Endpoint
 ) -> Attempts:
-    """One attempt more. What the answer policy drops would be dropped again: it is given up at once."""
-    count = endpoint.attempts if asked.reply is not None else (before.count if before else 0) + 1
+    """One attempt more. What the answer policy drops, or the upstream always refuses, is given up at once."""
+    final = asked.reply is not None or (asked.failure is not None and asked.failure.failure in _FINAL)
+    count = endpoint.attempts if final else (before.count if before else 0) + 1
     return Attempts(*key, count, reason)
 
 

@@ -78,6 +78,35 @@ def test_passing_failures_are_repeated(load, server, status):
     assert load().identity.dimension == DIMENSION
 
 
+def test_what_is_too_large_for_one_request_goes_in_halves(load, server):
+    plain = load().encode_with_openings(TEXTS)[0]
+    server.most_texts = 2
+    assert load().encode_with_openings(TEXTS)[0].tobytes() == plain.tobytes()
+    assert min(len(body["input"]) for body in server.bodies) <= 2
+
+
+REFUSALS = {
+    "too long": (400, {"error": {"message": "the input length exceeds the context length", "code": None}}),
+    "refused": (403, {"error": {"message": "Your input was flagged", "code": 403}}),
+    "with status 200": (200, {"error": {"message": "maximum context length is 512 tokens", "code": 400}}),
+}
+
+
+@pytest.mark.parametrize("reply", REFUSALS)
+def test_a_text_that_the_endpoint_refuses_costs_itself_and_not_the_others(load, server, reply):
+    encoder = load()
+    server.replies = {TEXTS[1]: REFUSALS[reply]}
+    vectors = encoder.encode_with_openings(TEXTS)[0]
+    assert [bool(np.isfinite(vector).all()) for vector in vectors] == [True, False, True]
+
+
+def test_an_error_in_a_body_of_status_200_is_read_like_the_status_that_it_names(load, server):
+    encoder = load()
+    server.replies = {TEXTS[0]: (200, {"error": {"message": "Insufficient credits", "code": 402}})}
+    with pytest.raises(EncoderError, match=r"no quota left \(Insufficient credits\)"):
+        encoder.encode_with_openings(TEXTS)
+
+
 def test_answers_are_matched_by_their_index(load, server):
     plain = load().encode_with_openings(TEXTS)[0]
     server.shape = "reversed"

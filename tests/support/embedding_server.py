@@ -32,6 +32,10 @@ class EmbeddingServer:
     """Numbers of a vector."""
     numbers: dict[str, float] = field(default_factory=dict)
     """Texts all of whose numbers are this."""
+    most_texts: int | None = None
+    """Texts of one request beyond which it answers 413."""
+    replies: dict[str, tuple[int, object]] = field(default_factory=dict)
+    """(status, body) of requests with this text."""
     shape: str = "openai"
     """`other`: valid JSON that holds no embeddings; `short`: one embedding too few; `reversed`: in another order."""
     bodies: list[dict] = field(default_factory=list)
@@ -48,6 +52,8 @@ class EmbeddingServer:
             return 401, {"error": {"message": "Incorrect API key provided: sk-12***89."}}
         if body["model"] != MODEL:
             return 404, {"error": {"message": f"The model `{body['model']}` does not exist."}}
+        if (said := self._told_to_say(body["input"])) is not None:
+            return said
         if self.failures:
             return self.failures.pop(0), {"error": {"message": "as told"}}
         if self.shape == "other":
@@ -55,6 +61,11 @@ class EmbeddingServer:
         data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(self._rows(body))]
         data = {"short": data[:-1], "reversed": data[::-1]}.get(self.shape, data)
         return 200, {"object": "list", "data": data, "model": MODEL, "usage": {"prompt_tokens": 0, "total_tokens": 0}}
+
+    def _told_to_say(self, texts):
+        if self.most_texts is not None and len(texts) > self.most_texts:
+            return 413, {"error": {"message": "413 Request Entity Too Large"}}
+        return next((self.replies[text] for text in texts if text in self.replies), None)
 
     def _rows(self, body):
         vectors = 3 * HashingEncoder().encode_with_openings(body["input"])[0].astype(

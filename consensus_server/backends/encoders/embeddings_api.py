@@ -1,14 +1,24 @@
 """Vectors from any endpoint that speaks OpenAI's embeddings API: a provider, vLLM, text-embeddings-inference, Ollama."""
 
+import json
+import random
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from client_kit._transport import RetryPolicy
+from client_kit.errors import ConfigurationError
+from client_kit.generation.dialects import ForPrompt, ForRun, Situation
+from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS
+from client_kit.generation.replies import Reading, read
+from client_kit.proxies import environment_explained, http_options
 from client_kit.wire import content_digest
 from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_probes, lowest_cosine, probe_digest
 from consensus_server.backends.encoders.terms import content_starts
@@ -116,7 +126,9 @@ class EmbeddingsApiEncoder:
     def _vectors(self, texts: list[str]) -> Float32[np.ndarray, "texts dimension"]:
         """Unit vectors, row by row; NaN where the endpoint gave nothing that has a direction."""
         with self._client() as client:
-            raw = np.array([row for batch in _batches(texts) for row in self._ask(client, batch)], dtype=np.float64)
+            raw = np.array(
+                [row for batch in _batches(texts) for row in self._ask_in_parts(client, batch)], dtype=np.float64
+            )
         norms = np.linalg.norm(raw, axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
             unit: Float32[np.ndarray, "texts dimension"] = (raw / norms).astype(np.float32)
@@ -124,22 +136,34 @@ class EmbeddingsApiEncoder:
 
     def _client(self) -> "openai.OpenAI":
         """To be closed after each use: an encoder has no end of its own."""
-        client: openai.OpenAI = self._openai.OpenAI(
-            base_url=self._api.url,
-            api_key=self._api.key or "none",
-            timeout=self._api.timeout_seconds,
-            max_retries=self._api.retries,
-        )
+        try:
+            with environment_explained():
+                client: openai.OpenAI = self._openai.OpenAI(
+                    base_url=self._api.url,
+                    api_key=self._api.key or "none",
+                    timeout=self._api.timeout_seconds,
+                    max_retries=0,
+                    http_client=self._openai.DefaultHttpxClient(**http_options(self._api.url)),
+                )
+        except ConfigurationError as error:
+            raise EncoderError(str(error)) from error
         return client
+
+    def _ask_in_parts(self, client: "openai.OpenAI", texts: list[str]) -> list[list[float]]:
+        """Vectors of a batch. What is too much for one request goes in halves; a text that is too much alone gets NaN."""
+        try:
+            return self._ask(client, texts)
+        except _TooMuchError:
+            if len(texts) == 1:
+                return [[float("nan")] * self._api.dimension]
+            half = len(texts) // 2
+            return [*self._ask_in_parts(client, texts[:half]), *self._ask_in_parts(client, texts[half:])]
 
     def _ask(self, client: "openai.OpenAI", texts: list[str]) -> list[list[float]]:
         try:
-            answer = client.embeddings.create(model=self._model, input=texts, encoding_format="float")
-            rows = {item.index: item.embedding for item in answer.data}
+            rows = {item["index"]: item["embedding"] for item in self._answer(client, texts)["data"]}
             vectors = [[float(number) for number in rows[at]] for at in range(len(texts))]
-        except self._openai.OpenAIError as error:
-            raise EncoderError(_explained(error, self._where, self._openai)) from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise EncoderError(
                 f"{self._where} answered with something that is no list of {len(texts)} embeddings. "
                 "CONSENSUS_ENCODER_URL must end with /v1 and name an OpenAI-compatible endpoint."
@@ -151,6 +175,38 @@ class EmbeddingsApiEncoder:
                 "Set CONSENSUS_ENCODER_DIMENSION to the model's own."
             )
         return vectors
+
+    def _answer(self, client: "openai.OpenAI", texts: list[str]) -> dict[str, Any]:
+        """The body that came, after all retries. Raises EncoderError, and ValueError where it is no JSON object."""
+        policy = RetryPolicy(attempts=self._api.retries + 1)
+        for failures in count(1):
+            document, reading = self._exchange(client, texts)
+            if document is not None:
+                return document
+            if reading.meaning.prompt in _TOO_MUCH and not reading.meaning.doubtful:
+                raise _TooMuchError
+            asked = reading.pause_seconds or 0.0
+            hopeless = reading.meaning.run not in _REPEATED or asked > LONGEST_HOLD_SECONDS
+            if hopeless or failures >= policy.attempts:
+                raise EncoderError(_told(reading, self._where))
+            time.sleep(policy.pause_seconds(failures, asked, random.random()))  # noqa: S311 - jitter, no secret
+        raise AssertionError("unreachable: the count has no end")
+
+    def _exchange(self, client: "openai.OpenAI", texts: list[str]) -> tuple[dict[str, Any] | None, Reading]:
+        """One request: the body of an answer, or what was told in its place."""
+        try:
+            raw = client.embeddings.with_raw_response.create(model=self._model, input=texts, encoding_format="float")
+        except self._openai.OpenAIError as error:
+            from client_kit.generation.bounded_http import read_failure  # noqa: PLC0415 - loads `openai`
+
+            return None, read_failure(error)
+        response = raw.http_response
+        reading = read(response.status_code, response.headers, response.content)
+        # A list of embeddings is no completion, and no error either.
+        if reading.situation is Situation.UNREADABLE:
+            document = json.loads(response.content)
+            return (document if isinstance(document, dict) else {}), reading
+        return None, reading
 
     @property
     def _where(self) -> str:
@@ -221,15 +277,29 @@ def _before_a_word(text: str, start: int, stop: int) -> int:
     return half + places[-1] if places else stop
 
 
-def _explained(error: Exception, where: str, openai: Any) -> str:  # noqa: ANN401 - the library, imported late
-    cause = (str(error).splitlines() or [type(error).__name__])[0][:300]
-    if isinstance(error, openai.APIConnectionError):
-        return f"{where} does not answer ({cause}). Start it, or correct CONSENSUS_ENCODER_URL."
-    if isinstance(error, (openai.AuthenticationError, openai.PermissionDeniedError)):
-        return (
-            f"{where} does not accept the key. Set CONSENSUS_ENCODER_KEY_FILE to a file that holds the right one, or "
-            "CONSENSUS_ENCODER_KEY_VARIABLE to the variable that does."
-        )
-    if isinstance(error, openai.NotFoundError):
-        return f"{where} is not there ({cause}). Check the model's name, and that the address ends with /v1."
-    return f"{where} failed ({cause}). Look at the endpoint's log, then close the round again."
+_TOO_MUCH = frozenset({ForPrompt.TOO_LONG, ForPrompt.REFUSED})
+_REPEATED = frozenset({ForRun.RETRY, ForRun.SLOW_DOWN})
+
+
+class _TooMuchError(Exception):
+    """The endpoint does not take these texts: too long together, or refused by a filter."""
+
+
+def _told(reading: Reading, where: str) -> str:
+    cause = reading.said or reading.situation.value
+    return _REMEDIES.get(
+        reading.situation, "{where} failed ({cause}). Look at the endpoint's log, then close the round again."
+    ).format(where=where, cause=cause)
+
+
+_REMEDIES = {
+    Situation.UNREACHABLE: "{where} does not answer ({cause}). Start it, or correct CONSENSUS_ENCODER_URL.",
+    Situation.TIMED_OUT: "{where} does not answer in time ({cause}). Start it, or correct CONSENSUS_ENCODER_URL.",
+    Situation.WRONG_KEY: "{where} does not accept the key. Set CONSENSUS_ENCODER_KEY_FILE to a file that holds the right "
+    "one, or CONSENSUS_ENCODER_KEY_VARIABLE to the variable that does.",
+    Situation.UNKNOWN_MODEL: "{where} is not there ({cause}). Check the model's name, and that the address ends with /v1.",
+    Situation.RATE_LIMIT: "{where} limits the rate ({cause}). Come again later, then close the round again.",
+    Situation.QUOTA: "{where} has no quota left ({cause}). Check the quota and the bill, then close the round again.",
+    Situation.PROXY: "a proxy on the way to {where} refuses the request ({cause}). Exempt the host in NO_PROXY.",
+}
+"""What to do, where it is more than to look at the endpoint's log."""

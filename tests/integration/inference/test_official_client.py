@@ -87,6 +87,12 @@ def test_the_limit_of_tokens_goes_by_the_upstream_s_own_name(upstreams, consensu
     assert "max_tokens" not in three[1].bodies[0]
 
 
+def test_what_an_upstream_refuses_is_not_sent(upstreams, consensus_server, ask):
+    three = upstreams(*AGREED)
+    ask(consensus_server(three, upstream={"omit": ["seed"]}).client(), seed=7, temperature=0.5)
+    assert three[1].bodies[0].keys() == {"model", "messages", "temperature"}
+
+
 def test_an_answer_can_be_appended_to_the_conversation(agreed, ask):
     three = agreed.upstreams
     client = agreed.client()

@@ -55,6 +55,11 @@ def test_the_request_carries_what_was_asked(ask, server):
     assert answer.text.startswith("0 question (seed ")
 
 
+def test_what_nobody_set_is_not_sent(ask, server):
+    ask(PROMPTS[:1])
+    assert server.bodies[0].keys() == {"model", "messages", "temperature", "seed", "max_tokens"}
+
+
 def test_newer_models_of_openai_name_the_limit_otherwise(ask, server):
     ask(PROMPTS[:1], token_limit_field="max_completion_tokens")
     assert server.bodies[0]["max_completion_tokens"] == 256
@@ -129,7 +134,7 @@ def test_concurrency_is_used_and_bounded(ask, server):
 @pytest.mark.parametrize(
     ("said", "known"),
     [("stop", FinishReason.STOP), ("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER),
-     ("tool_calls", FinishReason.UNKNOWN)],
+     ("tool_calls", FinishReason.LENGTH)],
 )  # fmt: skip
 def test_how_an_answer_ended(ask, server, said, known):
     server.finish_reason = said

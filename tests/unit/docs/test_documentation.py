@@ -12,6 +12,7 @@ import pytest
 
 from client_kit.errors import PROBLEM_ERRORS
 from client_kit.federation.configuration import FederationSettings
+from client_kit.generation.dialects import MEANINGS
 from client_kit.settings import (
     CollapseSettings,
     DpoSettings,
@@ -59,6 +60,21 @@ def table_rows(page, *, header):
     body = text.split(f"{header}\n", 1)[1].split("\n", 1)[1]
     lines = body[: body.find("\n\n")].splitlines() if "\n\n" in body else body.splitlines()
     return [tuple(cell.strip() for cell in line.strip("|").split(" | ")) for line in lines if line.startswith("|")]
+
+
+def test_the_table_of_situations_is_that_of_the_code():
+    rows = table_rows(ROOT / "docs" / "endpoints.md", header="| Situation | For the prompt | For the run | Examples |")
+    known = [
+        (
+            f"`{situation.value}`",
+            ("nothing known" if each.prompt is None else each.prompt.value) + (", in doubt" if each.doubtful else ""),
+            each.run.value,
+        )
+        for situation, each in MEANINGS.items()
+    ]
+    assert [
+        (name, prompt.replace("too long", "too_long"), run.replace(" ", "_")) for name, prompt, run, _ in rows
+    ] == known
 
 
 def page_id(page):

@@ -116,6 +116,7 @@ TRANSFORMERS = {"batch_size": 3, "device": "cpu", "dtype": "bfloat16", "prompt_t
 OPENAI = {
     "api": "completions", "concurrency": 3, "timeout_seconds": 5.5, "retries": 7,
     "token_limit_field": "max_completion_tokens", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
+    "omit": ("seed",),
 }  # fmt: skip
 
 
@@ -149,6 +150,7 @@ def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
 SERVER = {
     "engine_args": {"max_model_len": 9}, "start_seconds": 5.5, "keep_running": False, "api": "completions",
     "concurrency": 3, "timeout_seconds": 6.5, "retries": 7, "extra_body": {"top_k": 5},
+    "omit": ("seed",),
 }  # fmt: skip
 
 
@@ -216,3 +218,9 @@ def test_seeds_differ_by_seed_prompt_and_sample():
     seeds = {answer_seed(seed, prompt, sample) for seed in (0, 1) for prompt in ("a", "b") for sample in (0, 1)}
     assert len(seeds) == 8
     assert all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_a_field_that_is_not_used_is_not_in_the_journal():
+    settings = OpenAISettings(kind="openai", model="m", base_url="http://server/v1")
+    assert "omit" not in settings.model_dump(mode="json")
+    assert settings.model_copy(update={"omit": ("seed",)}).model_dump(mode="json")["omit"] == ["seed"]

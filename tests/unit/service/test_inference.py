@@ -32,16 +32,17 @@ TEXTS = st.lists(
 
 
 class Says:
-    def __init__(self, name, text):
+    def __init__(self, name, text, finish="stop"):
         self.name = name
         self.text = text
+        self.finish = finish
         self.asked = []
 
     async def ask(self, question):
         self.asked.append(question)
         if self.text is None:
             raise UpstreamFailed(Failure.CONTEXT_TOO_LONG, "too long")
-        return Reply(self.text, "stop", 5, 2)
+        return Reply(self.text, self.finish, 5, 2)
 
     async def close(self):
         """Nothing to close."""
@@ -145,3 +146,26 @@ async def test_callers_see_their_own_panels_only():
     with pytest.raises(UnknownPanel):
         inference.panel("one", caller)
     await inference.close()
+
+
+CUT = "Paris is the capital of France"
+WHOLE = "Paris is the capital of France."
+
+
+async def test_a_text_that_was_cut_is_not_chosen_where_one_that_means_the_same_is_whole():
+    chosen = panel(CUT, CUT, WHOLE, abstain=False)
+    for upstream in chosen.upstreams[:2]:
+        upstream.finish = "length"
+    (choice,) = (await answer(chosen)).choices
+    assert (choice.label.text, choice.chosen.finish_reason) == (WHOLE, "stop")
+    assert choice.label.digest == content_digest(WHOLE)
+    assert [fate.participant for fate in choice.fates if fate.chosen] == ["u2"]
+    assert [fate.similarity for fate in choice.fates if fate.chosen] == [pytest.approx(1.0)]
+
+
+async def test_where_all_texts_were_cut_the_choice_stands_and_says_so():
+    chosen = panel(CUT, CUT, abstain=False)
+    for upstream in chosen.upstreams:
+        upstream.finish = "length"
+    (choice,) = (await answer(chosen)).choices
+    assert (choice.label.text, choice.chosen.finish_reason) == (CUT, "length")

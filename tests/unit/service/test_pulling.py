@@ -162,10 +162,33 @@ async def _asked(upstream, pulling, prompt):
     return await ask_one(upstream, 0, pulling._question(Endpoint(upstream="llama"), prompt, 0))
 
 
+@pytest.mark.parametrize("failure", [Failure.CONTEXT_TOO_LONG, Failure.REFUSED_PROMPT])
+async def test_a_prompt_that_would_fail_again_is_given_up_at_once(service, upstream, puller, failure):
+    found(service)
+    pulled(service, attempts=3)
+    upstream.answers = {"Question 1?": failure}
+    service.open()
+    assert await go(puller()) == 1
+    seen = status(service)
+    assert (seen.state, seen.answered, seen.given_up) == ("sealed", 3, 1)
+    assert seen.reason == f"1 answers given up: {failure.value} 1"
+    assert upstream.asked.count("Question 1?") == 1
+
+
+async def test_a_field_that_the_upstream_refuses_is_not_tried_with_every_prompt(service, upstream, puller):
+    found(service)
+    pulled(service, concurrency=1)
+    upstream.answers = {f"Question {number}?": Failure.REFUSED_PARAMETER for number in range(4)}
+    service.open()
+    assert await go(puller(pause_seconds=20)) == 1
+    assert len(upstream.asked) == 1
+    assert status(service).reason == "refused_parameter"
+
+
 async def test_a_prompt_that_fails_is_tried_again_and_then_given_up_with_the_reason(service, upstream, puller):
     found(service)
     pulled(service, attempts=2)
-    upstream.answers = {"Question 1?": Failure.CONTEXT_TOO_LONG, "Question 3?": [Failure.EMPTY, "Better late"]}
+    upstream.answers = {"Question 1?": Failure.NO_COMPLETION, "Question 3?": [Failure.EMPTY, "Better late"]}
     service.open()
     pulling = puller(pause_seconds=20)
     assert await go(pulling) == 1
@@ -177,7 +200,7 @@ async def test_a_prompt_that_fails_is_tried_again_and_then_given_up_with_the_rea
     assert await go(pulling) == 1
     seen = status(service)
     assert (seen.state, seen.answered, seen.given_up) == ("sealed", 3, 1)
-    assert seen.reason == "1 answers given up: context_too_long 1"
+    assert seen.reason == "1 answers given up: no_completion 1"
     assert upstream.asked.count("Question 0?") == 1
     assert upstream.asked.count("Question 1?") == 2
 
