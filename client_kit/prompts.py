@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from client_kit.errors import PromptSetError
 from client_kit.wire import Equivalence, Manifest, Prompt, PromptSetUpload, prompt_set_digest
+from client_kit.wire.prompt_sets import unlike_wordings
 
 PROMPTS_FILE = "prompts.jsonl"
 MANIFEST_FILE = "manifest.json"
@@ -86,7 +87,7 @@ def write_prompt_set(
     """Write a new prompt set, whole or not at all. Raises PromptSetError where it is faulty or the folder exists."""
     if folder.exists():
         raise PromptSetError(f"{folder} exists; a version never changes once it is written, so write a new one")
-    if faults := _repeated_ids(enumerate(prompts, start=1)):
+    if faults := _repeated_ids(enumerate(prompts, start=1)) + unlike_wordings(prompts):
         raise PromptSetError("the prompt set cannot be written:", faults)
     try:
         manifest = Manifest(
@@ -159,6 +160,7 @@ def _read_prompts(file: Path) -> tuple[list[Prompt], list[str]]:
         except ValidationError as error:
             faults += [f"{file.name} line {number}: {fault}" for fault in _line_faults(line, error)]
     faults += [f"{file.name} {fault}" for fault in _repeated_ids(numbered)]
+    faults += [f"{file.name}: {fault}" for fault in unlike_wordings(prompt for _, prompt in numbered)]
     return [prompt for _, prompt in numbered], faults
 
 

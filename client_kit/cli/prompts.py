@@ -121,6 +121,9 @@ def build(
     language: Annotated[str, typer.Option(help="BCP 47 tag of most prompts.")] = "en",
     field: Annotated[str, typer.Option(help="Field that holds the prompt.")] = "prompt",
     topic_field: Annotated[str | None, typer.Option(help="Field that holds its topic.")] = None,
+    question_field: Annotated[
+        str | None, typer.Option(help="Field with one value for all wordings of a question; their answers are counted together.")
+    ] = None,
     equivalence: Annotated[Equivalence, typer.Option(help="When two answers mean the same.")] = Equivalence.SEMANTIC,
     as_json: JsonOption = False,
 ) -> None:
@@ -130,7 +133,7 @@ def build(
     --description "Questions of our handbook" --field question
     """
     manifest = write_prompt_set(
-        out, _read_texts(source, name, field, topic_field), name=name, version=version, description=description,
+        out, _read_texts(source, name, field, topic_field, question_field), name=name, version=version, description=description,
         licence=licence, language=language, equivalence=equivalence,
     )  # fmt: skip
     if as_json:
@@ -139,17 +142,19 @@ def build(
         say(f"{manifest.prompt_count} prompts in {out}, digest {manifest.digest}")
 
 
-def _read_texts(source: Path, name: str, field: str, topic_field: str | None) -> list[Prompt]:
+def _read_texts(
+    source: Path, name: str, field: str, topic_field: str | None, question_field: str | None
+) -> list[Prompt]:
     """Prompts from rows, each text once, where it stands first. Raises ConfigurationError that names the line."""
-    found: dict[str, tuple[int, str | None]] = {}
+    found: dict[str, tuple[int, str | None, str | None]] = {}
     for line, row in read_rows(source, field):
         if text := row[field].strip():
-            found.setdefault(text, (line, _topic(row, topic_field)))
+            found.setdefault(text, (line, _value(row, topic_field), _value(row, question_field)))
     if not found:
         raise ConfigurationError(f"{source} has no texts in its field {field!r}")
     return [
-        _prompt(f"{source} line {line}", prompt_id=f"{name}-{number:05}", prompt=text, topic=topic)
-        for number, (text, (line, topic)) in enumerate(found.items(), start=1)
+        _prompt(f"{source} line {line}", prompt_id=f"{name}-{number:05}", prompt=text, topic=topic, question=question)
+        for number, (text, (line, topic, question)) in enumerate(found.items(), start=1)
     ]
 
 
@@ -161,6 +166,6 @@ def _prompt(where: str, **fields: str | None) -> Prompt:
         raise ConfigurationError(f"{where}: {fault['loc'][0]}: {fault['msg']}") from error
 
 
-def _topic(row: dict[str, Any], field: str | None) -> str | None:
+def _value(row: dict[str, Any], field: str | None) -> str | None:
     value = row.get(field) if field else None
     return None if value is None else str(value)

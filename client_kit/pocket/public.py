@@ -1,16 +1,17 @@
 """The public prompts of the pocket world, and the questions on which a participant is judged.
 
 `python -m client_kit.pocket.public FOLDER` writes the prompt set of the demonstration into a new folder; the project
-keeps it as `prompts/pocket/1.0`.
+keeps it as `prompts/pocket/1.1`. (1.0 has the same prompts and does not say which ask the same.)
 """
 
 import sys
 from pathlib import Path
 
 from client_kit import prompts
-from client_kit.pocket.world import WORLD_VERSION, Use, World
+from client_kit.pocket.world import Use, World
 from client_kit.wire import Prompt
 
+SET_VERSION = "1.1"
 DESCRIPTION = (
     "Questions about the facts of the pocket world: three quarters of the facts, two wordings each. "
     "For demonstrations and tests with tiny models."
@@ -18,9 +19,9 @@ DESCRIPTION = (
 
 
 def public_prompts(world: World) -> list[Prompt]:
-    """The public prompts: every public fact in both public wordings; prompt_id is `<fact_id>/<wording>`."""
+    """The public prompts: every public fact in both public wordings; prompt_id is `<fact_id>/<wording>`, `question` the fact_id."""
     return [
-        Prompt(prompt_id=f"{fact.fact_id}/{wording}", prompt=question, topic=fact.topic)
+        Prompt(prompt_id=f"{fact.fact_id}/{wording}", prompt=question, topic=fact.topic, question=fact.fact_id)
         for fact, wording, question in world.ask(Use.PUBLIC)
         if fact.public
     ]
@@ -43,7 +44,7 @@ def write_prompt_set(world: World, folder: Path) -> None:
         folder,
         public_prompts(world),
         name="pocket",
-        version=WORLD_VERSION,
+        version=SET_VERSION,
         description=DESCRIPTION,
         licence="Apache-2.0",
         language="en",

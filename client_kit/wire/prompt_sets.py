@@ -1,7 +1,8 @@
 """Public prompt sets: what everybody answers."""
 
+from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -67,6 +68,21 @@ class PromptSetList(WireModel):
     """All prompt sets that the server holds."""
 
     items: list[Manifest]
+
+
+def unlike_wordings(prompts: Iterable[Any]) -> list[str]:
+    """What is wrong with questions whose wordings are compared in unlike ways, a sentence each.
+
+    prompts: with `prompt_id`, `question` and `equivalence`.
+    """
+    first: dict[str, Any] = {}
+    return [
+        f"question {prompt.question}: {prompt.prompt_id} and {earlier.prompt_id} ask it and have different equivalences; give "
+        "them the same, or no question in common"
+        for prompt in prompts
+        if prompt.question is not None
+        and (earlier := first.setdefault(prompt.question, prompt)).equivalence != prompt.equivalence
+    ]
 
 
 def prompt_set_digest(prompts: list[Prompt]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from client_kit.wire.digests import rows_digest
+from client_kit.wire.prompt_sets import unlike_wordings
 from consensus_server.core.errors import AlreadyExists, Fault, PromptSetMismatch, UnknownPromptSet
 from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.ports import Store, Transaction
@@ -74,6 +75,8 @@ def _mismatches(manifest: Manifest, prompts: Sequence[Prompt]) -> Iterator[Fault
     for prompt_id, count in counts.items():
         if count > 1:
             yield Fault("prompts", f"prompt {prompt_id} stands there {count} times; give each prompt its own id.")
+    for fault in unlike_wordings(prompts):
+        yield Fault("prompts", f"{fault}.")
     if manifest.prompt_count != len(prompts):
         yield Fault("manifest.prompt_count", f"it says {manifest.prompt_count} prompts; there are {len(prompts)}.")
     topics = Counter(prompt.topic for prompt in prompts if prompt.topic is not None)

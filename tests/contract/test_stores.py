@@ -363,8 +363,34 @@ def test_what_a_participant_states_with_its_seal_comes_back(store, federation, r
     write(store, lambda tx: tx.submissions.seal(other, east, replace(silent, privacy=PrivacyStatement(1.0, 0.0))))
     assert read(store, lambda tx: tx.submissions.sealed(round_, north)).privacy == stated
     assert read(store, lambda tx: tx.submissions.sealed(round_, south)) == silent
-    assert list(read(store, lambda tx: tx.submissions.seals(round_)).items()) == [("South", None), ("north", stated)]
-    assert read(store, lambda tx: tx.submissions.stated(other)) == {"east": PrivacyStatement(1.0, 0.0)}
+    found = read(store, lambda tx: tx.submissions.seals(round_))
+    assert [(name, seal.privacy) for name, seal in found.items()] == [("South", None), ("north", stated)]
+    assert read(store, lambda tx: tx.submissions.seals(other))["east"].privacy == PrivacyStatement(1.0, 0.0)
+
+
+def test_a_seal_says_what_its_answers_were_taught_and_whether_they_are_carried(store, federation, round_, north):
+    sealed = SealedSubmission(0, "d" * 64, NOW, taught_through=3, carried_from=2)
+    write(store, lambda tx: tx.submissions.seal(round_, north, sealed))
+    assert read(store, lambda tx: tx.submissions.sealed(round_, north)) == sealed
+
+
+def test_answers_are_carried_to_another_round_and_stay_where_they_were(store, federation, round_, north):
+    answer = Answer("p", 0, "Rome.", "stop", 3, 4)
+    write(store, lambda tx: tx.submissions.add(round_, north, [(answer, "d" * 64)]))
+    later = write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0))
+    write(store, lambda tx: tx.submissions.carry(round_, later, north))
+    for one in (round_, later):
+        assert read(store, lambda tx, one=one: dict(tx.submissions.held(one, north))) == {("p", 0): "d" * 64}
+
+
+def test_the_last_first_hand_round_before_a_round_is_found(store, federation, round_, north):
+    rounds = [round_, *(write(store, lambda tx: tx.rounds.add(federation, round_seconds=1.0)) for _ in range(3))]
+    for one, taught in zip(rounds, (0, 0, 1, 2), strict=True):
+        sealed = SealedSubmission(0, "d" * 64, NOW, taught_through=taught)
+        write(store, lambda tx, one=one, sealed=sealed: tx.submissions.seal(one, north, sealed))
+    found = [read(store, lambda tx, one=one: tx.submissions.first_hand_before(one, "north")) for one in rounds]
+    assert found == [None, 1, 2, 2]
+    assert read(store, lambda tx: tx.submissions.first_hand_before(rounds[-1], "nobody")) is None
 
 
 def test_labels_and_card_come_back_as_they_went_in(store, round_):

@@ -107,7 +107,7 @@ def test_a_calibration_goes_from_judged_answers_into_a_federation(tmp_path, monk
         return done.exit_code, done.output
 
     assert command("database", "upgrade")[0] == 0
-    code, output = command("prompt-set", "add", PROMPTS / "pocket" / "1.0")
+    code, output = command("prompt-set", "add", PROMPTS / "pocket" / "1.1")
     assert code == 0, output
     create = ["federation", "create", "clinics", "--prompt-set", "pocket", "--encoder", "hashing"]
     code, output = command(*create, "--confidence", "semantic_entropy", "--calibration", out / "calibration.json")

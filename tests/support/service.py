@@ -87,8 +87,8 @@ class Service:
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 
     def found(self, name="clinics", *, prompts=3, sites=(), **terms):
-        """A federation over a prompt set of `prompts` prompts; answers the callers of its sites."""
-        chosen = make_prompts(prompts)
+        """A federation over a prompt set of so many prompts, or of these; answers the callers of its sites."""
+        chosen = make_prompts(prompts) if isinstance(prompts, int) else prompts
         self.prompt_sets.add(OPERATOR, make_manifest(chosen), chosen)
         self.federations.create(OPERATOR, Terms(name=name, prompt_set=prompts_digest(chosen), **terms))
         return [self.join(site, federation=name) for site in sites]
@@ -102,14 +102,22 @@ class Service:
     def store_answers(self, caller, texts, number=1, **options):
         return self.submissions.store(caller, caller.federation, number, answers_of(texts), **options)
 
-    def seal(self, caller, number=1):
-        held = self.submissions.held(caller, caller.federation, number)
-        return self.submissions.seal(caller, caller.federation, number, count=len(held.answers), digest=held.digest)
+    def seal(self, caller, number=1, *, of=None, **stated):
+        """of: the round whose answers are counted, where it is another one."""
+        held = self.submissions.held(caller, caller.federation, of or number)
+        return self.submissions.seal(
+            caller, caller.federation, number, count=len(held.answers), digest=held.digest, **stated
+        )
 
-    def submit(self, caller, texts, number=1):
+    def submit(self, caller, texts, number=1, **stated):
         """Store and seal. texts: by prompt_id, or by (prompt_id, sample)."""
         self.store_answers(caller, texts, number)
-        return self.seal(caller, number)
+        return self.seal(caller, number, **stated)
+
+    def label_texts(self, number=1, federation="clinics"):
+        """Texts of the pseudo-labels by prompt, None for an abstention."""
+        page = self.pseudo_labels.page(OPERATOR, federation, number)
+        return {label.prompt_id: label.text for label in page.items}
 
     def state(self, number=1, federation="clinics"):
         return self.rounds.get(OPERATOR, federation, number).state

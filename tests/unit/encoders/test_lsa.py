@@ -128,7 +128,7 @@ class TestTheCommand:
 
     def test_it_fits_from_lines_and_from_prompt_sets(self, tmp_path):
         (tmp_path / "lines.txt").write_text("\n".join(TEXTS), encoding="utf-8")
-        pocket = Path(__file__).parents[3] / "prompts" / "pocket" / "1.0"
+        pocket = Path(__file__).parents[3] / "prompts" / "pocket" / "1.1"
         done = self.run(tmp_path / "lines.txt", pocket, "--dimension", 6, "--out", tmp_path / "ours")
         assert done.exit_code == 0, done.output
         assert load_encoder(str(tmp_path / "ours")).identity.dimension == 6 + 256

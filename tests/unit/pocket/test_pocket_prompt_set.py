@@ -9,7 +9,7 @@ from client_kit.pocket.settings import FULL
 from client_kit.pocket.world import Use
 from client_kit.prompts import load_prompt_set, validate_prompt_set
 
-KEPT = Path(__file__).parents[3] / "prompts" / "pocket" / "1.0"
+KEPT = Path(__file__).parents[3] / "prompts" / "pocket" / "1.1"
 
 
 def test_the_kept_prompt_set_equals_what_the_code_writes(tmp_path):

@@ -76,10 +76,9 @@ def label_of_a_round(texts, policy):
     whole, opening = ENCODER.encode_with_openings(distinct)
     digests = [content_digest(text) for text in distinct]
     vectors, openings = dict(zip(digests, whole, strict=True)), dict(zip(digests, opening, strict=True))
-    pools = build_pools(
-        Material((prompt,), "semantic", answers, len(texts)), Embedded(vectors, openings, openings, whole.shape[1])
-    )
-    return label_round(pools, decide_round(pools, policy), policy).labels[0]
+    material = Material((prompt,), "semantic", answers, len(texts))
+    pools = build_pools(material, Embedded(vectors, openings, openings, whole.shape[1]), policy)
+    return label_round(material, pools, decide_round(pools, policy), policy).labels[0]
 
 
 @given(texts=TEXTS, rule=st.sampled_from(sorted(RULES)), guards=st.booleans(), abstain=st.booleans())

@@ -20,7 +20,7 @@ from consensus_server.service.inspection import Inspection
 from tests.support.service import OPERATOR
 
 SITES = ["east", "north", "south", "west", "x"]
-POLICY = Policy(rule="hybrid", guards=True, reliability=True, contradictions="none")
+POLICY = Policy(rule="hybrid", guards=True, reliability=True, contradictions="none", decide_by="support")
 PROMPTS = 8
 GARBAGE = "\ufffd\x01\ufffd\ufffd"
 
