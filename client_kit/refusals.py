@@ -7,6 +7,7 @@ incomplete: to that, it may be the right one.
 
 import re
 from collections.abc import Iterator
+from hashlib import sha256
 from typing import Final
 
 MOST_CHARS: Final = 1_500
@@ -118,6 +119,20 @@ _INCOMPLETE: Final = re.compile(
     r"\b(?:please|could you|can you) (?:please )?(?:provide|clarify|specify|share|give|paste|rephrase)\b|"
     r"\b(?:more|further|additional|enough|sufficient) (?:information|context|details)\b|\bno (?:text|information|\w+ provided)\b"
 )
+
+
+IDENTITY: Final = (
+    "english-1-"
+    + sha256(
+        "\n".join(
+            [
+                each.pattern
+                for each in (_BORDER, _TURN, _OPENS, _DECLINES, _OF_ITSELF, _GOES_WITH, _WARNS, _ANSWERS, _INCOMPLETE)
+            ]
+        ).encode()
+    ).hexdigest()[:12]
+)
+"""Of what this module calls a refusal. The number in it rises with a change that the patterns do not show."""
 
 
 def is_refusal(text: str) -> bool:
