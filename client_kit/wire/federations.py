@@ -39,8 +39,9 @@ class AnswerPolicy(Request):
     refusals: Refusals = Refusals.DROP
 
     def is_kept_by(self, held: "AnswerPolicy") -> bool:
-        """Whether a federation's own policy is what this one asks for; what it does not name is as it is held."""
-        return all(getattr(held, name) == getattr(self, name) for name in self.model_fields_set)
+        """Whether a federation's own policy is what this one asks for; who names nothing for refusals takes what is held."""
+        named = "refusals" in self.model_fields_set
+        return held == (self if named else self.model_copy(update={"refusals": held.refusals}))
 
 
 class Calibration(Request):
