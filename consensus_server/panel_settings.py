@@ -21,7 +21,7 @@ from pydantic import (
 from client_kit.errors import ConfigurationError
 from client_kit.settings import LocalPath
 from client_kit.settings_files import load_settings, read_secret
-from client_kit.wire import ConsensusPolicy
+from client_kit.wire import ConsensusPolicy, Refusals
 from client_kit.wire.limits import Digest, Name
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.equivalences import check_equivalence
@@ -130,6 +130,8 @@ class PanelSettings(PanelModel):
     """How the answers become one, as in a federation; `guards` and `reliability` are off unless it says otherwise."""
     equivalence: Annotated[str, AfterValidator(_known_equivalence)] = "semantic"
     """When two answers mean the same: `semantic`, or another that prompt sets know."""
+    refusals: Refusals = Refusals.DROP
+    """Drop: a refusal (English) has no vote, ends no wait and is never the answer. Keep: it is an answer like others."""
 
     @model_validator(mode="after")
     def _within_reach(self) -> Self:

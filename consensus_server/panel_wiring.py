@@ -5,6 +5,7 @@ from hashlib import sha256
 
 from client_kit.errors import MissingExtra
 from client_kit.generation.openai_compatible import InferenceApi
+from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
 from consensus_server.http_api import translate
@@ -81,6 +82,7 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
             quorum=settings.quorum,
             deadline_seconds=settings.deadline_seconds,
             patience_seconds=settings.patience_seconds,
+            drop_refusals=settings.refusals is Refusals.DROP,
         ),
         policy=pinned(translate.policy(settings.policy)),
         equivalence=settings.equivalence,
@@ -94,5 +96,5 @@ def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
         name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
         for name in settings.upstreams
     }
-    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence"}), asked]
+    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence", "refusals"}), asked]
     return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"

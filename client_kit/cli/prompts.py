@@ -122,7 +122,8 @@ def build(
     field: Annotated[str, typer.Option(help="Field that holds the prompt.")] = "prompt",
     topic_field: Annotated[str | None, typer.Option(help="Field that holds its topic.")] = None,
     question_field: Annotated[
-        str | None, typer.Option(help="Field with one value for all wordings of a question; their answers are counted together.")
+        str | None,
+        typer.Option(help="Field with one value for all wordings of a question; their answers are counted together."),
     ] = None,
     equivalence: Annotated[Equivalence, typer.Option(help="When two answers mean the same.")] = Equivalence.SEMANTIC,
     as_json: JsonOption = False,

@@ -85,9 +85,12 @@ def _establish(client: ConsensusClient, settings: FederationSettings, prompt_set
         client.upload_prompt_set(prompt_set.upload())
         return client.create_federation(wanted)
     differing = [
-        name for name, value in wanted.model_dump(exclude={"policy"}).items() if held.model_dump()[name] != value
+        name
+        for name, value in wanted.model_dump(exclude={"policy", "answers"}).items()
+        if held.model_dump()[name] != value
     ]
     differing += [] if settings.policy.is_kept_by(held.policy) else ["policy"]
+    differing += [] if settings.answers.is_kept_by(held.answers) else ["answers"]
     if differing:
         raise ConfigurationError(
             f"the server holds a federation {held.federation} with other settings ({', '.join(differing)}); "

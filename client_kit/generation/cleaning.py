@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from client_kit.generation.base import Generation
 from client_kit.reasoning import strip_reasoning
+from client_kit.refusals import is_refusal
 from client_kit.wire import Answer, AnswerPolicy, FinishReason, Refusals, TruncatedAnswers, Usage
 from client_kit.wire.limits import MAX_ANSWER_CHARS
 
@@ -23,28 +24,6 @@ class Dropped(StrEnum):
 
 _SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’»)\]]*(?=\s|\Z)|[。！？]["'”’»」』）)\]]*)""")
 """The end of a sentence with the quotes and brackets that close it."""
-
-_CANNOT = (
-    r"(?:can['’]?t|can ?not|could not|couldn['’]?t|won['’]?t|will not|am (?:unable|not able)|['’]m (?:unable|not able))"
-)
-_HELP = r"(?:to )?(?:help|assist|answer|comply|fulfil|provide|discuss|engage|generate|create|write|do (?:that|this))"
-_REFUSAL = re.compile(
-    "|".join(
-        (
-            rf"(?:i['’]?m|i am)(?: very| really| so)? sorry[,.:;]?(?: but)? i ?{_CANNOT}\b",
-            rf"(?:sorry|i apologi[sz]e|my apologies|unfortunately)[,.:;]?(?: but)? i ?{_CANNOT} {_HELP}\b",
-            rf"i ?{_CANNOT} {_HELP}\b",
-            rf"as an? (?:ai|artificial intelligence|(?:large )?language model)\b[^.]{{0,60}}?\bi ?(?:{_CANNOT}|do not|don['’]?t)\b",
-            r"i must (?:respectfully )?decline\b",
-        )
-    ),
-    re.IGNORECASE,
-)
-"""How English-speaking models begin a refusal. Matched at the beginning only, after white space is folded, so that an answer
-that quotes a refusal is kept. Other languages are not recognised."""
-
-_OPENING_CHARS = 300
-"""A refusal shows within this many characters."""
 
 
 def clean(generation: Generation, policy: AnswerPolicy, *, max_chars: int = MAX_ANSWER_CHARS) -> Answer | Dropped:
@@ -76,11 +55,6 @@ def clean(generation: Generation, policy: AnswerPolicy, *, max_chars: int = MAX_
 def storable(text: str) -> str:
     """The text without NUL characters and halves of surrogate pairs, which neither UTF-8 nor databases hold."""
     return text.replace("\x00", "").encode("utf-8", errors="ignore").decode("utf-8")
-
-
-def is_refusal(text: str) -> bool:
-    """Whether the text begins as a refusal in English does."""
-    return _REFUSAL.match(" ".join(text[:_OPENING_CHARS].split())) is not None
 
 
 def whole_sentences(text: str) -> str:

@@ -24,17 +24,24 @@ class TruncatedAnswers(StrEnum):
 
 
 class Refusals(StrEnum):
-    """What a participant does with an answer in which its model declines to answer."""
+    """What becomes of an answer in which a model declines to answer, in English; no others are recognised."""
 
     KEEP = "keep"
+    """It is an answer like others."""
     DROP = "drop"
+    """Participants do not submit it, and the server rejects it."""
 
 
 class AnswerPolicy(Request):
     """What the participants do to their own answers before they submit them. Reasoning blocks always go."""
 
     truncated: TruncatedAnswers = TruncatedAnswers.TRIM
-    refusals: Refusals = Refusals.KEEP
+    refusals: Refusals = Refusals.DROP
+
+    def is_kept_by(self, held: "AnswerPolicy") -> bool:
+        """Whether a federation's own policy is what this one asks for; who names nothing for refusals takes what is held."""
+        named = "refusals" in self.model_fields_set
+        return held == (self if named else self.model_copy(update={"refusals": held.refusals}))
 
 
 class Calibration(Request):
@@ -176,6 +183,8 @@ class Federation(FederationCreate):
     encoder: Digest
     """Digest of the encoder's identity, pinned when the federation was created."""
     created_at: datetime
+    refusals_told_by: str | None = None
+    """What tells refusals on the server, with its version; null where they are kept, and in federations of before 0.2.0."""
     retired_clusterer: str | None = None
     """What found its clusters under version 0.1.0, where that was not average linkage: it begins no more rounds."""
 

@@ -206,6 +206,8 @@ class RoundCard(WireModel):
     exemptions: list[Exemption] = Field(default_factory=list)
     privacy: PrivacyCard | None = None
     """None where no participant states anything."""
+    refusals_told_by: str | None = None
+    """What told refusals on the server, with its version; none where they were kept."""
     retired_clusterer: str | None = None
     """What found the clusters of a round that version 0.1.0 decided; none where it was average linkage, as it now always is."""
 

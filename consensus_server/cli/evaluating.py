@@ -23,6 +23,7 @@ from client_kit.command_line import (
     print_table,
     say,
 )
+from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
 from consensus_server.cli.operating import settings_from
@@ -130,6 +131,9 @@ def evaluate_labels(
         str,
         typer.Option(help=f"What tells contradictory answers apart. {_listed((NONE, *ADAPTERS))}", metavar="NAME"),
     ] = Policy().contradictions,
+    refusals: Annotated[
+        Refusals, typer.Option(help="Refusals (English): left out, as in new federations, or answers like others.")
+    ] = Refusals.DROP,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Write calibration.json for the confidence score of a policy.")
     ] = False,
@@ -172,6 +176,7 @@ def evaluate_labels(
         confidence=_name(confidence, CONFIDENCES, "--confidence"),
         clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
         contradictions=_name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
+        refusals=refusals,
         equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
         abstention=abstention,
         workers=workers or os.cpu_count() or 1,
@@ -303,6 +308,8 @@ def _report(findings: list[Finding], out: Path) -> None:
 def _show(rows: list[Row]) -> None:
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
+    for file, count in {row.file: row.refusals for row in rows}.items():
+        say(f"{file}: {count} answers were left out as refusals.")
     say(
         "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )

@@ -104,7 +104,7 @@ def create(
         wire.TruncatedAnswers, typer.Option(help="What participants do with truncated answers.")
     ] = _NEW.answers.truncated,
     refusals: Annotated[
-        wire.Refusals, typer.Option(help="What participants do with refusals.")
+        wire.Refusals, typer.Option(help="What becomes of refusals (English): keep or drop.")
     ] = _NEW.answers.refusals,
     encoder: EncoderOption = None,
     data_dir: DataDirOption = None,

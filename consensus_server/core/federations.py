@@ -40,10 +40,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPolicy:
-    """What participants do to their own answers before they submit them. The server only hands it on."""
+    """What participants do to their own answers before they submit them; refusals the server drops too."""
 
     truncated: str = "trim"
-    refusals: str = "keep"
+    refusals: str = "drop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,8 @@ class Terms:
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
     requires_training_rights: bool = False
+    refusals_told_by: str | None = None
+    """What tells refusals on the server, pinned at creation; None: it tells none, as where they are kept."""
     retired_clusterer: str | None = None
     """Of a federation of version 0.1.0: what found its clusters, where that was not average linkage."""
 

@@ -85,6 +85,8 @@ class RequestState(StrEnum):
     """What became of one request to one upstream."""
 
     ANSWERED = "answered"
+    REFUSED = "refused"
+    """Its model declines to answer, and the panel drops refusals."""
     FAILED = "failed"
     LATE = "late"
     """It had not answered when the panel decided."""

@@ -220,5 +220,7 @@ class RoundCard:
     exemptions: tuple[Exemption, ...] = ()
     privacy: PrivacyCard | None = None
     """None where nobody states anything."""
+    refusals_told_by: str | None = None
+    """None where refusals were kept."""
     retired_clusterer: str | None = None
     """Of a round of version 0.1.0: what found its clusters, where that was not average linkage."""

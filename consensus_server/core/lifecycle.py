@@ -32,6 +32,7 @@ ENCODER_CHANGED = "encoder_changed"
 ENCODER_UNAVAILABLE = "encoder_unavailable"
 CLUSTERER_RETIRED = "clusterer_retired"
 CONTRADICTIONS_CHANGED = "contradictions_changed"
+REFUSALS_CHANGED = "refusals_changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class RoundFailure:
     """Why a round failed."""
 
     code: str
-    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable`, `clusterer_retired` or
-    `contradictions_changed`."""
+    """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable`, `clusterer_retired`,
+    `contradictions_changed` or `refusals_changed`."""
     detail: str
     """Fit for every member of the federation."""
 

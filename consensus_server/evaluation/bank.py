@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Float64, Int64
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.characters import printable_share
 from consensus_server.core.consensus.answers.conflicts import Conflicts, conflicts
-from consensus_server.core.consensus.answers.gates import Candidates, usable_answers
+from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, usable_answers
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
@@ -43,6 +43,8 @@ class Bank:
     """All of them, one row each; its participants are the columns."""
     usable: Bool[np.ndarray, " rows"]
     """Neither empty nor without a vector."""
+    refused: Bool[np.ndarray, " rows"]
+    """Refusals, which stand in no panel; none where they are kept."""
     printable: Float64[np.ndarray, " rows"]
     relevance: Float64[np.ndarray, " rows"]
     wording: Int64[np.ndarray, " rows"]
@@ -55,13 +57,14 @@ class Bank:
     """By equivalence that compares keys."""
 
     def rows(self, columns: Int64[np.ndarray, "prompts size"]) -> tuple[Answers, Int64[np.ndarray, " answers"]]:
-        """The answers of a panel, in the order of decisions, and their rows here.
+        """The answers of a panel without its refusals, in the order of decisions, and their rows here.
 
         columns: where the answer of each member stands. Its place in the panel is the answer's participant and place.
         """
         prompt, slot = np.indices(columns.shape).reshape(2, -1)
         row = prompt * len(self.names) + columns.ravel()
         order = np.lexsort((slot, self.rank[row], prompt))
+        order = order[~self.refused[row[order]]]
         row, slot = row[order], slot[order]
         names = tuple(f"{number:06}" for number in range(columns.shape[1]))
         return replace(self.answers.at(row), names=names, participant=slot, places=slot), row
@@ -105,6 +108,8 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     store: EmbeddingStore,
     progress: Callable[[int, int], None] | None = None,
     contradictions: str = NONE,
+    *,
+    drop_refusals: bool = False,
 ) -> Bank:
     """Embed and read all columns. extra: further columns, as (name, text for each prompt, worth for each prompt).
 
@@ -121,7 +126,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     answers = _table(judged, names, texts, digests, vectors, found=_found(judged, rows, contradictions))
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
-    usable, _ = usable_answers(Candidates(texts, answers.vectors))
+    usable, rejections = usable_answers(Candidates(texts, answers.vectors, np.full(len(texts), drop_refusals)))
     table, square, pairs = (len(rows), len(names)), (len(rows), len(names), len(names)), Pairs(answers.pool)
     return Bank(
         names=names,
@@ -131,6 +136,9 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         opening_cosine=pairs.cosines(openings).reshape(square),
         answers=answers,
         usable=usable,
+        refused=np.array(
+            [row in rejections and rejections[row].gate == REFUSAL for row in range(len(texts))], dtype=bool
+        ),
         printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
         relevance=relevance(openings, asked[answers.pool]),
         wording=codes(map(folded, texts)),

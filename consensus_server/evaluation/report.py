@@ -12,7 +12,7 @@ from consensus_server.evaluation.run import Finding, Row
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
     "random", "best_single", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "top_half_quality",
-    "attack_success",
+    "attack_success", "refusals",
 )  # fmt: skip
 NOTE = (
     "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from client_kit.wire import Refusals
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES, rule_named
 from consensus_server.evaluation import figures
@@ -38,6 +39,7 @@ class Plan:
     """How answers of one meaning are found; others than the default are ablations."""
     contradictions: str = Policy().contradictions
     """What tells contradictory answers apart; `none`: nothing."""
+    refusals: Refusals = Refusals.DROP
     abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
@@ -68,6 +70,8 @@ class Row:
     auroc: float | None
     top_half_quality: float | None
     attack_success: float | None
+    refusals: int
+    """Answers of the file that were left out as refusals; 0 where they were kept."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -160,7 +164,10 @@ def _bank(  # noqa: PLR0917 - where it comes from
 ) -> Bank:
     extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
     what = f"embedding, {kind_of(attack) if attack else 'answers'}"
-    return make_bank(answers, extra, encoder, store, partial(progress, what), plan.contradictions)
+    return make_bank(
+        answers, extra, encoder, store, partial(progress, what), plan.contradictions,
+        drop_refusals=plan.refusals is Refusals.DROP,
+    )  # fmt: skip
 
 
 def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: _Case) -> Panel:
@@ -214,6 +221,7 @@ def _finding(  # noqa: PLR0917 - a row is all of it
         attack_success=None
         if case.attack is None
         else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
+        refusals=int(bank.refused.reshape(bank.length.shape)[:, :models].sum()),
     )
     return Finding(row, policy, confidence, quality)
 

@@ -47,6 +47,7 @@ from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
 from consensus_server.service.material import load_material
 from consensus_server.service.parameters import aggregate_round
+from consensus_server.service.refusals import require_refusals
 from consensus_server.service.settling import record, round_for
 from consensus_server.service.versions import deciding_versions
 
@@ -196,6 +197,7 @@ class Aggregation:
             raise AggregationRefused(federation.undecidable, CLUSTERER_RETIRED)
         self._check_encoder(federation)
         require_contradictions(federation)
+        require_refusals(federation)
         policy = federation.terms.policy
         with self._store.reading() as tx:
             exempt = frozenset(tx.appeals.exemptions(federation))
@@ -209,7 +211,8 @@ class Aggregation:
             policy,
         )
         pools = [_alive(pool, heartbeat) for pool in with_findings(pools, policy)]
-        decided = decide_round(pools, policy, self._neighbours, material.earlier)
+        telling = federation.terms.refusals_told_by is not None
+        decided = decide_round(pools, policy, self._neighbours, material.earlier, drop_refusals=telling)
         labelled = label_round(material, pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
@@ -289,6 +292,7 @@ class Aggregation:
             reliability=spread_of(decided.labelled.reliabilities),
             exemptions=decided.exemptions,
             privacy=privacy_card({name: sealed.privacy for name, sealed in tx.submissions.seals(round_).items()}),
+            refusals_told_by=federation.terms.refusals_told_by,
         )
 
     def _fail(self, claim: Claim, detail: str, code: str = AGGREGATION_FAILED) -> None:

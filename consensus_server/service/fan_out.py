@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from client_kit.refusals import is_refusal
 from consensus_server.core.inference import Question, RequestState, UpstreamFailed, UpstreamRequest
 from consensus_server.ports import Upstream
 
@@ -25,6 +26,8 @@ class WaitLimits:
     """Longest wait."""
     patience_seconds: float | None = None
     """Longest wait for the others once the quorum is there; None: until the deadline."""
+    drop_refusals: bool = False
+    """Whether a refusal has a state of its own and is nothing that ends the wait."""
 
 
 async def fan_out(
@@ -38,7 +41,9 @@ async def fan_out(
     loop = asyncio.get_running_loop()
     started = loop.time()
     tasks: dict[_Key, asyncio.Task[UpstreamRequest]] = {
-        (upstream.name, sample): asyncio.create_task(ask_one(upstream, sample, question))
+        (upstream.name, sample): asyncio.create_task(
+            ask_one(upstream, sample, question, drop_refusals=limits.drop_refusals)
+        )
         for sample, question in enumerate(samples)
         for upstream in upstreams
     }
@@ -50,7 +55,9 @@ async def fan_out(
     return tuple(tasks[key].result() if tasks[key].done() else _late(key, waited) for key in sorted(tasks))
 
 
-async def ask_one(upstream: Upstream, sample: int, question: Question) -> UpstreamRequest:
+async def ask_one(
+    upstream: Upstream, sample: int, question: Question, *, drop_refusals: bool = False
+) -> UpstreamRequest:
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
@@ -61,9 +68,8 @@ async def ask_one(upstream: Upstream, sample: int, question: Question) -> Upstre
             upstream=upstream.name, sample=sample, state=RequestState.FAILED, seconds=seconds, failure=failure
         )
     seconds = loop.time() - started
-    return UpstreamRequest(
-        upstream=upstream.name, sample=sample, state=RequestState.ANSWERED, seconds=seconds, reply=reply
-    )
+    state = RequestState.REFUSED if drop_refusals and is_refusal(reply.text) else RequestState.ANSWERED
+    return UpstreamRequest(upstream=upstream.name, sample=sample, state=state, seconds=seconds, reply=reply)
 
 
 async def _wait(

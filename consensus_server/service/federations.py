@@ -14,6 +14,7 @@ from consensus_server.ports import Clock, Store
 from consensus_server.service.access import Caller, federation_for, require_server_operator
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.prompt_sets import manifest_for
+from consensus_server.service.refusals import with_what_tells_refusals
 
 MAX_QUORUM = 1_000_000
 """More participants than a federation will ever have."""
@@ -36,7 +37,7 @@ class Federations:
         """
         require_server_operator(caller)
         check_policy(terms.policy)
-        terms = replace(terms, policy=pinned(terms.policy))
+        terms = with_what_tells_refusals(replace(terms, policy=pinned(terms.policy)))
         check_terms(terms)
         if terms.parameters is not None:
             check_plan(terms.parameters)

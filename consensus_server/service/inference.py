@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from client_kit.wire import content_digest
+from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
@@ -79,6 +80,11 @@ class Choice:
     chosen: Reply | None
     """None for an abstention."""
     contests: tuple[ClusterContest, ...] = ()
+
+    @property
+    def declined(self) -> bool:
+        """Whether all who replied refuse to answer."""
+        return bool(self.fates) and all(fate.gate == REFUSAL for fate in self.fates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +173,11 @@ def _require_quorum(panel: Panel, asked: tuple[UpstreamRequest, ...], choices: i
     quorum = panel.limits.quorum
     for sample in range(choices):
         own = [each for each in asked if each.sample == sample]
-        answered = sum(each.state is RequestState.ANSWERED for each in own)
-        if answered < quorum:
+        replied = sum(each.reply is not None for each in own)  # also where it is a refusal: then the panel abstains
+        if replied < quorum:
             raise QuorumMissed(
-                f"{answered} of {len(own)} upstreams of the panel {panel.name} answered; it needs {quorum}. "
-                + "; ".join(_in_words(each) for each in own if each.state is not RequestState.ANSWERED),
+                f"{replied} of {len(own)} upstreams of the panel {panel.name} answered; it needs {quorum}. "
+                + "; ".join(_in_words(each) for each in own if each.reply is None),
                 asked,
             )
 
@@ -220,7 +226,8 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
     pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
-    labelled = label_round(material, pools, decide_round(pools, panel.policy), panel.policy)
+    decided = decide_round(pools, panel.policy, drop_refusals=panel.limits.drop_refusals)
+    labelled = label_round(material, pools, decided, panel.policy)
     record = labelled.records[0]
     label, fates = _finished(labelled.labels[0], record.fates, replies, embedded.answers)
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)

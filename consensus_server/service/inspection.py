@@ -98,7 +98,9 @@ class Inspection:
             material = load_material(tx, home, round_, policy, exempt)
             lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
         pools = list(with_findings(build_pools(material, self._embedded(material, card, policy), policy), policy))
-        labelled = label_round(material, pools, decide_round(pools, policy, earlier=material.earlier), policy)
+        telling = card.refusals_told_by is not None
+        decided = decide_round(pools, policy, earlier=material.earlier, drop_refusals=telling)
+        labelled = label_round(material, pools, decided, policy)
         before = [read_label(line) for _, line in lines]
         return compare(policy, (card.labels, labelled.digest), before, labelled.labels, MOST_CHANGES)
 

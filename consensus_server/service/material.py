@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from consensus_server.core.consensus.answers.gates import ANSWER_GATES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.federations import Federation
 from consensus_server.core.rounds import Round
@@ -14,7 +15,7 @@ from consensus_server.service.second_hand import FirstHand, differs_under, exclu
 def load_material(
     tx: Transaction, federation: Federation, round_: Round, policy: Policy, exempt: frozenset[tuple[str, str]]
 ) -> Material:
-    """exempt: (participant, gate) of upheld appeals; they count where the policy guards."""
+    """exempt: (participant, gate) of upheld appeals; where the policy does not guard, those count that every round asks."""
     digest = federation.terms.prompt_set
     prompts, equivalence = tx.prompt_sets.prompts(digest), manifest_for(tx, digest).equivalence
     heard = FirstHand(tuple(tx.submissions.pooled(round_)))
@@ -29,5 +30,5 @@ def load_material(
         stands_in=heard.stands_in,
         taught=frozenset(who for who, seal in tx.submissions.seals(round_).items() if seal.taught_through),
         submissions=round_.attendance.sealed,
-        earlier=replace(known, exempt=exempt if policy.guards else frozenset()),
+        earlier=replace(known, exempt=frozenset(each for each in exempt if policy.guards or each[1] in ANSWER_GATES)),
     )

@@ -18,6 +18,7 @@ from consensus_server.core.rounds import Event, Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
 from consensus_server.service.contradictions import contradictions_changed
+from consensus_server.service.refusals import refusals_changed
 from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
 
 NEW_FEDERATION = (
@@ -123,7 +124,7 @@ def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime
 
 
 def _require_decidable(federation: Federation) -> None:
-    if why := federation.undecidable or contradictions_changed(federation):
+    if why := federation.undecidable or contradictions_changed(federation) or refusals_changed(federation):
         raise UnknownRule(why, remedy=NEW_FEDERATION)
 
 

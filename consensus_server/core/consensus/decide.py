@@ -63,12 +63,15 @@ def decide_round(
     policy: Policy,
     neighbours: Neighbours | None = None,
     earlier: EarlierRounds | None = None,
+    *,
+    drop_refusals: bool = False,
 ) -> RoundDecision:
     """One decision for each prompt of each pool, in their order. `pools` are all pools of a round.
 
     Without guards, and under rules that do not read the round (`Rule.round_wide`), a decision depends on nothing but its own
     pool; else on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the
     order of pools or answers nor the index matters. earlier: what earlier rounds know of the participants.
+    drop_refusals: answers that decline are rejected, and nothing else is decided otherwise for them.
     neighbours: finds close pairs in pools of more than `FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain
     numpy. Identical texts of a pool must have identical vectors.
 
@@ -82,7 +85,12 @@ def decide_round(
         require_openings(pools)
     answers = read(pools)
     verdict, participants = judge_round(
-        answers, pools, policy, earlier or EarlierRounds(), round_wide=policy.guards or rule.round_wide
+        answers,
+        pools,
+        policy,
+        earlier or EarlierRounds(),
+        round_wide=policy.guards or rule.round_wide,
+        drop_refusals=drop_refusals,
     )
     rejected = _rejected(answers, verdict)
     decisions = [_without_answers(pool, rejected[i]) for i, pool in enumerate(pools)]

@@ -23,7 +23,7 @@ class UpstreamTold(AnswerModel):
     """What became of one upstream's answer."""
 
     name: str
-    standing: Literal["answered", "failed", "late"]
+    standing: Literal["answered", "refused", "failed", "late"]
     latency_seconds: float
     reason: str | None = None
     """Why it failed."""

@@ -64,6 +64,8 @@ def refusal_of(choice: Choice) -> str | None:
     if choice.label.abstention is None:
         return None
     reason = Abstention(choice.label.abstention)
+    if choice.declined:
+        return f"Every upstream that replied declines to answer ({reason}: {WHY_ABSTAINED[reason]})."
     return f"The panel does not agree on an answer ({reason}: {WHY_ABSTAINED[reason]})."
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from tests.support.panels import AGREED, ALSO_PARIS, CALLER_TOKEN, LYON, PARIS
 
+DECLINED = "I'm sorry, but I can't help with that."
+
 
 def test_a_chat_is_answered_with_what_most_upstreams_mean(agreed, ask):
     answer = ask(agreed.client())
@@ -202,6 +204,30 @@ def test_disagreement_is_an_abstention_that_an_application_cannot_take_for_an_an
     assert "".join(chunk.choices[0].delta.refusal or "" for chunk in chunks) == choice.message.refusal
     text = client.completions.create(model="capitals", prompt="The capital of France is")
     assert (text.choices[0].text, text.choices[0].finish_reason) == ("", "content_filter")
+
+
+def test_a_refusal_has_a_standing_of_its_own_and_no_vote(upstreams, consensus_server, ask):
+    client = consensus_server(upstreams(DECLINED, DECLINED, PARIS, PARIS)).client()
+    answer = ask(client)
+    assert answer.choices[0].message.content == PARIS
+    assert answer.consensus["confidence"] == 1
+    told = answer.consensus["choices"][0]["upstreams"]
+    assert [(each["standing"], each["gate"]) for each in told] == [("refused", "refusal")] * 2 + [
+        ("answered", None)
+    ] * 2
+
+
+def test_a_panel_of_refusals_declines_where_clients_look_for_it(upstreams, consensus_server, ask):
+    choice = ask(consensus_server(upstreams(DECLINED, DECLINED)).client()).choices[0]
+    assert (choice.message.content, choice.finish_reason) == (None, "content_filter")
+    assert choice.message.refusal == (
+        "Every upstream that replied declines to answer (no_answers: no answer could be used)."
+    )
+
+
+def test_a_panel_that_keeps_refusals_answers_with_one(upstreams, consensus_server, ask):
+    server = consensus_server(upstreams(DECLINED, DECLINED, PARIS), refusals="keep")
+    assert ask(server.client()).choices[0].message.content == DECLINED
 
 
 def test_a_panel_without_abstention_always_answers(upstreams, consensus_server, ask):

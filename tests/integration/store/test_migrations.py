@@ -115,6 +115,7 @@ def test_federations_of_every_older_version_are_read_without_what_is_gone(bare, 
         "cut-otherwise": "hdbscan"
     }
     for each in terms.values():
+        assert (each.answers.refusals, each.refusals_told_by) == ("keep", None)
         assert (each.policy.distance_long, each.policy.seed, each.quorum) == (0.1 + 0.2, 2**70, 3)
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 from consensus_server.backends.encoders import HashingEncoder
-from consensus_server.core.consensus import Policy, Pool, decide
+from consensus_server.core.consensus import Policy, Pool
+from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
@@ -75,6 +76,22 @@ def test_unusable_answers_leave_a_panel_as_they_leave_a_round(made_answers, stor
     assert decide_panel(bank, panel, settings_of("hybrid"))[0].slot[5] == -1
 
 
+def test_refusals_leave_a_panel_as_if_they_had_not_been_given(made_answers, store):
+    declined = "I'm sorry, but I can't help with that."
+    outputs = tuple(
+        tuple(declined if p == 5 or (p + k) % 4 == 0 else text for k, text in enumerate(row))
+        for p, row in enumerate(made_answers.outputs)
+    )
+    answers = replace(made_answers, outputs=outputs)
+    kept = make_bank(answers, [], HashingEncoder(), store)
+    bank = make_bank(answers, [], HashingEncoder(), store, drop_refusals=True)
+    assert (int(kept.refused.sum()), int(bank.refused.sum())) == (0, 12 + 59 * 3)
+    panel = Panel(np.tile(draw_panel(12, 6, 7, 0), (len(outputs), 1)), 6, np.ones(len(outputs), dtype=bool))
+    assert_decided_as_by_the_service(kept, panel, one_of_each())
+    assert_decided_as_by_the_service(bank, panel, one_of_each(), drop_refusals=True)
+    assert decide_panel(bank, panel, settings_of("hybrid"))[0].slot[5] == -1
+
+
 def one_of_each():
     """Each setting, each kind of rule, and abstention: the ways in which an attack or an equivalence can be met."""
     kinds = [Policy(rule=rule, abstain=False, seed=3) for rule in OTHER_KINDS]
@@ -124,11 +141,12 @@ def pool_of(bank, panel, number):
     )
 
 
-def assert_decided_as_by_the_service(bank, panel, policies):
+def assert_decided_as_by_the_service(bank, panel, policies, *, drop_refusals=False):
     pools = [with_openings(bank, pool_of(bank, panel, number)) for number in range(len(bank.answers.prompts))]
     for policy, picks in zip(policies, decide_panel(bank, panel, policies), strict=True):
         with unchecked():  # the bench's calls of the core are checked above
-            expected = [-1 if d.pick is None else d.pick for d in decide(pools, policy)]
+            decided = decide_round(pools, policy, drop_refusals=drop_refusals).decisions
+            expected = [-1 if d.pick is None else d.pick for d in decided]
         assert picks.slot.tolist() == expected, policy
 
 

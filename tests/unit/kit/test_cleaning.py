@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_kit.generation.base import Generation
-from client_kit.generation.cleaning import Dropped, clean, is_refusal, storable, whole_sentences
+from client_kit.generation.cleaning import Dropped, clean, storable, whole_sentences
 from client_kit.wire import Answer, AnswerPolicy, FinishReason, Refusals, TruncatedAnswers, Usage
 
 KEEP = AnswerPolicy(truncated=TruncatedAnswers.KEEP)
-TRIM = AnswerPolicy(truncated=TruncatedAnswers.TRIM)
+TRIM = AnswerPolicy(truncated=TruncatedAnswers.TRIM, refusals=Refusals.KEEP)
 DROP = AnswerPolicy(truncated=TruncatedAnswers.DROP)
 REFUSE = AnswerPolicy(refusals=Refusals.DROP)
 
@@ -68,38 +68,10 @@ def test_an_answer_over_the_limit_counts_as_truncated():
     assert (result.text, result.finish_reason) == ("One. One.", FinishReason.LENGTH)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, but I can't help with that.",
-        "I\N{RIGHT SINGLE QUOTATION MARK}m sorry, I cannot do this",
-        "Sorry, I can't assist with that request.",
-        "I cannot provide medical advice.",
-        "I'm unable to answer that.",
-        "As an AI language model, I don't have opinions.",
-        "Unfortunately, I am not able to help.",
-        "I must respectfully decline.",
-    ],
-)
-def test_refusals_are_known_and_dropped_only_where_agreed(text):
-    assert is_refusal(text)
-    assert cleaned(text, REFUSE) is Dropped.REFUSAL
-    assert cleaned(text, TRIM) == text
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I can't recommend this book enough.",
-        "A bot may say: \"I'm sorry, but I can't help with that.\"",
-        "Sorry is a card game.",
-        "As an AI researcher, she does not write code.",
-        "I cannot stress this enough: wash your hands.",
-        "The doctor said: I am sorry.",
-    ],
-)
-def test_what_only_sounds_like_a_refusal_is_kept(text):
-    assert cleaned(text, REFUSE) == text
+def test_refusals_are_dropped_only_where_agreed():
+    assert cleaned("I'm sorry, but I can't help with that.", REFUSE) is Dropped.REFUSAL
+    assert cleaned("I'm sorry, but I can't help with that.", TRIM) == "I'm sorry, but I can't help with that."
+    assert cleaned("I can't recommend this book enough.", REFUSE) == "I can't recommend this book enough."
 
 
 def test_counts_and_names_stay():

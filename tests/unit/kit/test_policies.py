@@ -2,7 +2,7 @@
 
 import pytest
 
-from client_kit.wire import ConsensusPolicy
+from client_kit.wire import AnswerPolicy, ConsensusPolicy
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,22 @@ from client_kit.wire import ConsensusPolicy
 )
 def test_a_federation_keeps_what_was_asked_with_the_version_of_that_day(asked, held, kept):
     assert ConsensusPolicy(**asked).is_kept_by(ConsensusPolicy(**held)) is kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "held", "kept"),
+    [
+        ({}, {}, True),
+        ({}, {"refusals": "keep"}, True),  # a federation of version 0.1.0 goes on
+        ({"refusals": "drop"}, {"refusals": "keep"}, False),
+        ({"refusals": "keep"}, {"refusals": "drop"}, False),
+        ({}, {"truncated": "keep"}, False),
+        ({"truncated": "keep"}, {"truncated": "keep", "refusals": "keep"}, True),
+    ],
+)
+def test_a_federation_keeps_what_was_asked_of_answers(asked, held, kept):
+    assert AnswerPolicy(**asked).is_kept_by(AnswerPolicy(**held)) is kept
+
+
+def test_new_federations_drop_refusals():
+    assert AnswerPolicy().refusals == "drop"

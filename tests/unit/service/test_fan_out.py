@@ -89,6 +89,30 @@ async def test_patience_counts_from_the_quorum():
     assert standings(await fan_out(upstreams, [QUESTION], limits))["slow", 0] == "late"
 
 
+async def test_a_refusal_ends_no_wait():
+    declines = [Scripted(name, says("I can't help with that.")) for name in "ab"]
+    slow = Scripted("slow", hangs)
+    limits = WaitLimits(quorum=2, deadline_seconds=FOR_EVER, patience_seconds=0)
+    assert standings(await fan_out([*declines, slow], [QUESTION], limits))["slow", 0] == "late"
+    gate = asyncio.Event()
+
+    async def waits(_):
+        await gate.wait()
+        return Reply("Paris.", "stop")
+
+    asking = asyncio.create_task(
+        fan_out(
+            [*declines, Scripted("slow", waits)],
+            [QUESTION],
+            WaitLimits(quorum=2, deadline_seconds=FOR_EVER, patience_seconds=0, drop_refusals=True),
+        )
+    )
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gate.set()
+    assert standings(await asking) == {("a", 0): "refused", ("b", 0): "refused", ("slow", 0): "answered"}
+
+
 async def test_without_patience_the_others_are_awaited():
     gate = asyncio.Event()
 

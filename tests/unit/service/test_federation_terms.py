@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from client_kit import wire
+from client_kit.refusals import IDENTITY
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import (
     AlreadyExists,
@@ -82,7 +83,8 @@ def test_a_federation_keeps_its_terms_and_the_encoder_of_its_first_day(service):
     terms = Terms(name="clinics", prompt_set=MANIFEST.digest, policy=pinned(Policy(rule="vote", seed=2**70)), quorum=7)
     made = service.federations.create(OPERATOR, terms)
     assert made == service.federations.get(OPERATOR, "clinics")
-    assert (made.terms, made.encoder) == (terms, service.encoder.identity.digest)
+    assert made.terms.refusals_told_by == IDENTITY
+    assert (replace(made.terms, refusals_told_by=None), made.encoder) == (terms, service.encoder.identity.digest)
     assert made.created_at == service.clock.now()
 
 

@@ -14,6 +14,7 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
+from consensus_server.http_api.openai_compat.translate import refusal_of
 from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
 from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
@@ -125,6 +126,38 @@ async def test_a_missed_quorum_says_who_failed_how():
         await answer(panel(None, None, quorum=1))
     assert missed.value.too_long
     assert not missed.value.late
+
+
+REFUSAL = "I'm sorry, but I can't help with that."
+
+
+def dropping(chosen):
+    return replace(chosen, limits=replace(chosen.limits, drop_refusals=True))
+
+
+@pytest.mark.parametrize("abstain", [True, False])
+async def test_a_refusal_is_never_the_answer_while_another_upstream_answers(abstain):
+    texts = [REFUSAL, REFUSAL, "Paris."]
+    kept = await answer(panel(*texts, abstain=abstain))
+    assert kept.choices[0].label.text == REFUSAL
+    (choice,) = (await answer(dropping(panel(*texts, quorum=2, abstain=abstain)))).choices
+    assert (choice.label.text, choice.label.abstention) == ((None, "single_answer") if abstain else ("Paris.", None))
+    assert [fate.gate for fate in choice.fates if not fate.admitted] == ["refusal"] * 2
+    assert not choice.declined
+
+
+async def test_where_every_upstream_refuses_the_panel_declines_and_no_quorum_is_missed():
+    consensus = await answer(dropping(panel(REFUSAL, REFUSAL, None, quorum=2, abstain=False)))
+    (choice,) = consensus.choices
+    assert (choice.label.abstention, choice.chosen, choice.declined) == ("no_answers", None, True)
+    assert [each.state.value for each in consensus.asked] == ["refused", "refused", "failed"]
+    assert refusal_of(choice).startswith("Every upstream that replied declines to answer (no_answers:")
+    assert not (await answer(dropping(panel(" ", REFUSAL)))).choices[0].declined
+
+
+async def test_a_missed_quorum_names_no_refusals():
+    with pytest.raises(QuorumMissed, match=r"1 of 3 .* it needs 2. u1: context_too_long; u2: context_too_long$"):
+        await answer(dropping(panel(REFUSAL, None, None, quorum=2)))
 
 
 async def test_nobody_is_asked_before_the_encoder_is_there():

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
+from client_kit.refusals import is_refusal
 from consensus_server.core.consensus.answers.characters import shows_something
 from consensus_server.core.consensus.records import Reading
 from consensus_server.core.consensus.rounding import settled
@@ -83,6 +84,8 @@ class Candidates:
 
     texts: Sequence[str]
     vectors: Float32[np.ndarray, "answers dimension"]
+    declining: Bool[np.ndarray, " answers"] | None = None
+    """Which may be kept out where they decline to answer; None: no one, as refusals are kept."""
 
 
 def _empty(candidates: Candidates) -> Finding:
@@ -96,6 +99,16 @@ def _not_embeddable(candidates: Candidates) -> Finding:
     return Finding(~(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)))
 
 
+def _refusal(candidates: Candidates) -> Finding:
+    """Declines to answer, in English."""
+    if candidates.declining is None:
+        return Finding(np.zeros(len(candidates.texts), dtype=bool))
+    pairs = zip(candidates.texts, candidates.declining.tolist(), strict=True)
+    return Finding(np.fromiter((may and is_refusal(text) for text, may in pairs), dtype=bool))
+
+
+REFUSAL: Final = "refusal"
+
 ANSWER_GATES: Final[Mapping[str, Gate[Candidates]]] = MappingProxyType(
     {
         "empty": Gate(_empty, Reads.ANSWER, "A reader would see nothing in it.", appealable=False),
@@ -105,6 +118,7 @@ ANSWER_GATES: Final[Mapping[str, Gate[Candidates]]] = MappingProxyType(
             "The encoder gave it no vector, so that it cannot be compared.",
             appealable=False,
         ),
+        REFUSAL: Gate(_refusal, Reads.ANSWER, "It declines to answer, and this federation takes no refusals."),
     }
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers.characters import printable_share
-from consensus_server.core.consensus.answers.gates import Candidates, Reads, Rejections, usable_answers
+from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, Reads, Rejections, usable_answers
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS, Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks, stacked
@@ -71,20 +71,30 @@ def _nothing(answers: int, rejections: Rejections) -> Verdict:
 
 
 def judge_round(
-    answers: Answers, pools: Sequence[Pool], policy: Policy, earlier: EarlierRounds, *, round_wide: bool
+    answers: Answers,
+    pools: Sequence[Pool],
+    policy: Policy,
+    earlier: EarlierRounds,
+    *,
+    round_wide: bool,
+    drop_refusals: bool = False,
 ) -> tuple[Verdict, tuple[ParticipantStanding, ...]]:
     """Judge every answer of a round; how each participant came out of it, by name.
 
     pools: those that `answers` was read from, with openings where the policy guards. round_wide: whether gates or the rule
     read the round; else each pool is judged by itself, and nothing is said of participants. So is, without guards, a pool of
     more than `FULL_MATRIX_ANSWERS` usable answers; with guards it is judged without pairs. Neither says anything of
-    participants.
+    participants. drop_refusals: answers that decline are judged as if they had not been given.
     """
-    passed, rejections = usable_answers(Candidates(answers.texts, answers.vectors))
+    known = earlier.of(answers.names)
+    declining = ~known.exempt_from(REFUSAL, answers.participant) if drop_refusals else None
+    passed, rejections = usable_answers(Candidates(answers.texts, answers.vectors, declining))
     rows = np.flatnonzero(passed)
     usable = answers.at(rows)
-    guarding = _read_for_gates(answers, rows, usable, pools) if policy.guards else None
-    known = earlier.of(answers.names)
+    given = _given(len(passed), rejections)
+    guarding = (
+        _read_for_gates(answers.at(given), np.searchsorted(given, rows), usable, pools) if policy.guards else None
+    )
     verdict = _nothing(len(passed), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
     # Usable answers only: those that show nothing make no pool large.
@@ -100,6 +110,12 @@ def judge_round(
     for at in _some_pools(usable, np.flatnonzero(~fits), 0 if guarding else _BLOCK_VALUES):
         verdict.enter(rows[at], _judge_apart(usable.at(at), policy, guarding and guarding.at(at), known))
     return verdict, standings
+
+
+def _given(answers: int, rejections: Rejections) -> Int64[np.ndarray, " given"]:
+    """All rows but refusals."""
+    refused = [row for row, each in rejections.items() if each.gate == REFUSAL]
+    return np.setdiff1d(np.arange(answers), refused)
 
 
 @dataclass(frozen=True, slots=True)

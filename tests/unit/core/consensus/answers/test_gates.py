@@ -44,6 +44,14 @@ def test_the_first_gate_gives_the_name():
     assert gates([" ", "word", ""], [[0, 0], [0, 0], [np.nan, 0]]) == ["empty", "not_embeddable", "empty"]
 
 
+def test_refusals_are_rejected_where_they_may_be():
+    texts, vectors = ["I can't help with that."] * 3 + ["Paris.", " "], np.eye(5, dtype=np.float32)
+    vectors[1] = 0
+    _, found = usable_answers(Candidates(texts, vectors, np.array([True, True, False, True, True])))
+    assert {row: each.gate for row, each in found.items()} == {0: "refusal", 1: "not_embeddable", 4: "empty"}
+    assert gates(texts, vectors) == [None, "not_embeddable", None, None, "empty"]
+
+
 def test_every_gate_judges_each_answer_by_itself():
     candidates = Candidates(["a", " ", "b"], np.array([[1, 0], [1, 0], [0, 0]], np.float32))
     for gate in ANSWER_GATES.values():

@@ -127,4 +127,4 @@ def test_the_table_holds_every_gate_in_the_order_in_which_they_are_asked():
     assert list(GATES)[: len(ANSWER_GATES)] == list(ANSWER_GATES)
     reads = [list(Reads).index(gate.reads) for gate in GATES.values()]
     assert reads == sorted(reads)
-    assert {name for name, gate in GATES.items() if not gate.appealable} == set(ANSWER_GATES)
+    assert {name for name, gate in GATES.items() if not gate.appealable} == {"empty", "not_embeddable"}
