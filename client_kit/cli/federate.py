@@ -11,6 +11,8 @@ from client_kit.command_line import Exit, JsonOption, print_json, print_table, s
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.runner import FederationOutcome, run_federation
 from client_kit.settings_files import load_settings
+from client_kit.vocabulary import Grade
+from client_kit.wire.rounds import alarms
 
 
 def federate(
@@ -46,10 +48,20 @@ def _summary(outcome: FederationOutcome) -> dict[str, Any]:
 
 def _show(outcome: FederationOutcome) -> None:
     rows = [
-        (number, card.counts.labels, sum(card.counts.abstentions.values()), f"{card.timings.total_seconds:.1f} s")
+        (
+            number,
+            card.counts.labels,
+            card.counts.grades.get(Grade.CORROBORATED, ""),
+            sum(card.counts.abstentions.values()),
+            f"{card.timings.total_seconds:.1f} s",
+        )
         for number, card in outcome.cards.items()
     ]
-    print_table(("Round", "Pseudo-labels", "Abstentions", "Aggregation"), rows, empty="No round was published.")
+    columns = ("Round", "Pseudo-labels", "Corroborated", "Abstentions", "Aggregation")
+    print_table(columns, rows, empty="No round was published.")
+    for number, card in outcome.cards.items():
+        for alarm in alarms(card, outcome.cards.get(number - 1)):
+            say(f"Warning, round {number}: {alarm}.")
     for number, card in outcome.cards.items():
         if card.privacy is not None:
             say(f"Privacy, round {number}: {card.privacy.in_words()}")

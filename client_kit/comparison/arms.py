@@ -20,6 +20,9 @@ class Arm:
     """Rule of the labels, where the policy's own is not meant; or the server's method for parameters."""
     abstain: bool = True
     """Whether weak labels are left out."""
+    witness: bool = True
+    """Of methods that exchange labels: whether a model that was taught none answers, and evidence decides. Else the model that
+    is trained on labels answers, in every round again, and support decides."""
     frozen: tuple[str, ...] = ()
     """Parts of the adapter that are not trained."""
     mixed_ranks: bool = False
@@ -34,8 +37,11 @@ ARMS: Final[Mapping[str, Arm]] = MappingProxyType(
         "centralised": Arm("pooled", "full", "centralised"),
         "consensus": Arm("labels", "full", "semantic consensus"),
         "consensus_mixed": Arm("labels", "full", "semantic consensus, mixed architectures", mixed=True),
-        "exact_vote": Arm("labels", "full", "exact vote (FedCT's way)", exchange="vote"),
-        "random_label": Arm("labels", "full", "a random answer (control)", exchange="random", abstain=False),
+        "consensus_echo": Arm("labels", "full", "semantic consensus, taught models answer", witness=False),
+        "exact_vote": Arm("labels", "full", "exact vote (FedCT's way)", exchange="vote", witness=False),
+        "random_label": Arm(
+            "labels", "full", "a random answer (control)", exchange="random", abstain=False, witness=False
+        ),
         "fedavg": Arm("parameters", "full", "FedAvg", exchange="fedavg"),
         "fedit": Arm("parameters", "lora", "FedIT", exchange="fedit"),
         "flora": Arm("parameters", "lora", "FLoRA", exchange="flora"),

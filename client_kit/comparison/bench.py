@@ -17,6 +17,7 @@ from client_kit.comparison.results import CellResult
 from client_kit.comparison.tasks import Task
 from client_kit.prompts import load_prompt_set, write_prompt_set
 from client_kit.training.dataset import mix
+from client_kit.vocabulary import DecideBy, SecondHand
 from client_kit.wire import FederationCreate
 
 Server = tuple[str, str]
@@ -87,8 +88,14 @@ def _train_on_private_data(run: Run, portion: int) -> None:
 
 def _labels(run: Run, server: Server) -> None:
     asked, arm = run.setting.policy, run.arm
-    policy = asked.model_copy(update={"rule": arm.exchange or asked.rule, "abstain": asked.abstain and arm.abstain})
-    terms = FederationCreate(federation=run.cell.name, prompt_set=_NO_PROMPTS_YET, policy=policy)
+    taught = {} if arm.witness else {"decide_by": DecideBy.SUPPORT, "second_hand": SecondHand.COUNT}
+    policy = asked.model_copy(
+        update={"rule": arm.exchange or asked.rule, "abstain": asked.abstain and arm.abstain, **taught}
+    )
+    terms = FederationCreate(
+        federation=run.cell.name, prompt_set=_NO_PROMPTS_YET, policy=policy,
+        samples_per_prompt=run.setting.samples_per_prompt,
+    )  # fmt: skip
     with _federation(run, server, terms) as operator:
         labels.take_part(run, operator)
 

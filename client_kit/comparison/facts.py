@@ -96,7 +96,7 @@ class FactsTask:
         return held_topics(self.world, seed, participants=self._setting.sites, holders=self._holders)[site]
 
     def prompts(self) -> list[Prompt]:
-        every = public_prompts(self.world)
+        every = public_prompts(self.world, every=self._setting.public_share == 1)
         wanted = self._setting.public_prompts or len(every)
         drawn = random.Random("public prompts").sample(every, min(wanted, len(every)))  # noqa: S311 - as above
         return sorted(drawn, key=lambda prompt: prompt.prompt_id)

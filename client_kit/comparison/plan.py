@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from client_kit.comparison.arms import ARMS
 from client_kit.wire import ConsensusPolicy
+from client_kit.wire.limits import MAX_SAMPLES
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -84,6 +85,10 @@ class Setting(_Part):
     """Pseudo-labelled examples per private example."""
     public_prompts: Positive | None = None
     """Prompts of the public set that are used; all by default."""
+    public_share: float = 0.75
+    """.75 or 1. Share of the facts that public prompts ask for; the others no pseudo-label can teach."""
+    samples_per_prompt: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
+    """Answers that each participant gives to each public prompt; more than one want a temperature."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
     label_noise: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of the facts that a participant holds wrong."""
@@ -101,8 +106,14 @@ class Setting(_Part):
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        if self.task != "facts" and (self.drift or self.dirichlet):
-            raise ValueError("drift and dirichlet are of the task facts; leave them out")
+        if self.task != "facts" and (self.drift or self.dirichlet or self.public_share == 1):
+            raise ValueError("drift, dirichlet and public_share are of the task facts; leave them out")
+        if self.public_share not in {0.75, 1.0}:
+            raise ValueError(
+                f"public_share is {self.public_share}; the pocket world has public prompts for .75 of its facts, or for all"
+            )
+        if self.samples_per_prompt > 1 and not self.temperature:
+            raise ValueError("several samples at temperature 0 are one text; set temperature, to 0.7 say")
         if self.drift and self.drift.after >= self.rounds + 1:
             raise ValueError(f"drift.after is {self.drift.after} and there are {self.rounds} rounds; take more rounds")
         if (self.task == "own") != (self.own is not None):

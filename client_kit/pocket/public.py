@@ -18,12 +18,15 @@ DESCRIPTION = (
 )
 
 
-def public_prompts(world: World) -> list[Prompt]:
-    """The public prompts: every public fact in both public wordings; prompt_id is `<fact_id>/<wording>`, `question` the fact_id."""
+def public_prompts(world: World, *, every: bool = False) -> list[Prompt]:
+    """The public prompts: every public fact in both public wordings; prompt_id is `<fact_id>/<wording>`, `question` the fact_id.
+
+    every: of the other facts too, which are a control else.
+    """
     return [
         Prompt(prompt_id=f"{fact.fact_id}/{wording}", prompt=question, topic=fact.topic, question=fact.fact_id)
         for fact, wording, question in world.ask(Use.PUBLIC)
-        if fact.public
+        if fact.public or every
     ]
 
 

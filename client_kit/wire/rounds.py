@@ -1,7 +1,7 @@
 """Rounds: their life, their events and the card that says what made them."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
@@ -210,6 +210,29 @@ class RoundCard(WireModel):
     """What told refusals on the server, with its version; none where they were kept."""
     retired_clusterer: str | None = None
     """What found the clusters of a round that version 0.1.0 decided; none where it was average linkage, as it now always is."""
+
+
+HEARSAY_FROM: Final = 0.2
+"""Share of labels without first-hand voices from which a card warns. Of such labels .16 were right, of the others .97, where taught
+models answered for twenty rounds (docs/evidence.md)."""
+
+
+def alarms(card: RoundCard, before: RoundCard | None = None) -> list[str]:
+    """What should make a reader look twice at the labels of a round, a sentence each. before: the card of the round before."""
+    counts, found = card.counts, []
+    if counts.labels and counts.hearsay / counts.labels > HEARSAY_FROM:
+        found.append(
+            f"{counts.hearsay} of {counts.labels} labels are hearsay: no two participants stand behind them with first-hand "
+            "answers. Let models answer that were taught no label (witness: true), or decide by evidence"
+        )
+    grown = 0 if before is None else counts.labels - before.counts.labels
+    if (
+        before is not None
+        and grown > 0
+        and counts.labels - counts.hearsay <= before.counts.labels - before.counts.hearsay
+    ):
+        found.append(f"there are {grown} labels more than in round {before.number}, and none more that is first-hand")
+    return found
 
 
 class TrafficList(WireModel):

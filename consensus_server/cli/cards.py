@@ -4,9 +4,11 @@ import typer
 
 from client_kit import wire
 from client_kit.command_line import JsonOption, print_json, print_table, say
+from client_kit.wire.rounds import alarms
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import on_server
 from consensus_server.cli.rounds import NumberArgument, last_published
+from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownRound
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
@@ -26,8 +28,19 @@ def card(
     found = translate.to_wire(wire.RoundCard, server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, chosen))
     if as_json:
         print_json(found)
-    else:
-        _show(found)
+        return
+    _show(found)
+    for alarm in alarms(found, _card(server, federation, chosen - 1)):
+        say(f"Warning: {alarm}.")
+
+
+def _card(server: Server, federation: str, number: int) -> wire.RoundCard | None:
+    """The card of a round; None where there is none."""
+    try:
+        record = server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, number)
+    except (UnknownRound, RoundFailed, RoundNotPublished):
+        return None
+    return translate.to_wire(wire.RoundCard, record)
 
 
 def _show(card: wire.RoundCard) -> None:
@@ -37,6 +50,9 @@ def _show(card: wire.RoundCard) -> None:
         f"{counts.answers} answers of {counts.submissions} participants to {counts.prompts} prompts, {counts.admitted} "
         f"admitted: {counts.labels} pseudo-labels, {sum(counts.abstentions.values())} abstentions."
     )
+    if counts.grades:
+        graded = ", ".join(f"{count} {grade.replace('_', ' ')}" for grade, count in counts.grades.items())
+        say(f"By evidence: {graded}.")
     say(f"Rule {card.policy.rule}, encoder {card.encoder.name}, labels {card.labels}.")
     _show_spread(card.reliability)
     support = [(f"{each.support:.1f}", each.labels, f"{each.mean_confidence:.3f}") for each in card.support]

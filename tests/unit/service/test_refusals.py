@@ -18,7 +18,7 @@ REFUSAL = "I'm sorry, but I can't help with that."
 OF_BEFORE = "010d3a0883a1a191159877d01224c1779ce2f8d4e34134059b4906afbda82fa2"
 """Digest of the labels of three sites that refuse and one that answers, by a server that had no gate against refusals."""
 KEEP = AnswerPolicy(refusals="keep")
-UNGUARDED = Policy(guards=False, reliability=False)
+UNGUARDED = Policy(guards=False, reliability=False, decide_by="support")
 
 
 def said(site, number):
@@ -71,7 +71,12 @@ def test_three_refusals_alike_are_no_agreement(service):
 
 
 def test_where_refusals_are_kept_the_labels_are_those_of_before(service):
-    played(service, SITES[1:], policy=Policy(guards=False, reliability=False, contradictions="none"), answers=KEEP)
+    played(
+        service,
+        SITES[1:],
+        policy=Policy(guards=False, reliability=False, contradictions="none", decide_by="support"),
+        answers=KEEP,
+    )
     assert gates_of(service) == set()
     assert hashlib.sha256(service.labels()).hexdigest() == OF_BEFORE
     assert service.pseudo_labels.card(OPERATOR, "clinics", 1).refusals_told_by is None
@@ -79,7 +84,9 @@ def test_where_refusals_are_kept_the_labels_are_those_of_before(service):
 
 def test_a_federation_of_before_that_drops_them_leaves_that_to_its_participants(service, monkeypatch):
     monkeypatch.setattr("consensus_server.service.federations.with_what_tells_refusals", lambda terms: terms)
-    played(service, SITES[1:], policy=Policy(guards=False, reliability=False, contradictions="none"))
+    played(
+        service, SITES[1:], policy=Policy(guards=False, reliability=False, contradictions="none", decide_by="support")
+    )
     assert hashlib.sha256(service.labels()).hexdigest() == OF_BEFORE
 
 

@@ -92,9 +92,10 @@ def judge_round(
     rows = np.flatnonzero(passed)
     usable = answers.at(rows)
     given = _given(len(passed), rejections)
-    guarding = (
-        _read_for_gates(answers.at(given), np.searchsorted(given, rows), usable, pools) if policy.guards else None
-    )
+    guarding = None
+    if policy.guards:
+        asked = _prompt_openings(answers, pools)
+        guarding = _read_for_gates(answers.at(given), np.searchsorted(given, rows), usable, pools, asked)
     verdict = _nothing(len(passed), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
     # Usable answers only: those that show nothing make no pool large.
@@ -215,10 +216,14 @@ def _measured(answers: Answers, policy: Policy, guarding: _ForGates | None) -> M
 
 
 def _read_for_gates(
-    answers: Answers, rows: Int64[np.ndarray, " usable"], usable: Answers, pools: Sequence[Pool]
+    answers: Answers,
+    rows: Int64[np.ndarray, " usable"],
+    usable: Answers,
+    pools: Sequence[Pool],
+    prompts: Float64[np.ndarray, "prompts dimension"],
 ) -> _ForGates:
-    """What gates read of the usable answers, read now. rows: where they stand among all `answers`."""
-    openings, prompts = _openings(answers, rows, pools), _prompt_openings(answers, pools)
+    """What gates read of the usable answers, read now. rows: where they stand among all `answers`; prompts: openings."""
+    openings = _openings(answers, rows, pools)
     measures = measure_for_gates(
         answers,
         rows,

@@ -13,6 +13,7 @@ OF_SEVERAL_MODULES = {
     "test_golden_decisions.py": "decisions are the bytes that they were",
     "test_hard_pools.py": "there is a decision or a reason, whatever comes in",
     "test_shapes.py": "array shapes are checked while all of these tests run",
+    "round/test_refusals.py": "refusals change nothing else, through all that reads a round",
     "round/test_reference_rule.py": "the guarded rule is that of the reference",
 }
 """Files that are of no module, by what they hold."""
