@@ -143,7 +143,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         relevance=relevance(openings, asked[answers.pool]),
         wording=codes(map(folded, texts)),
         rank=np.unique(np.array(digests), return_inverse=True)[1],
-        words=distinct_words(texts),
+        words=distinct_words(texts, judged.prompts, answers.pool),
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
         keys={name: key_classes(answers, name) for name in KEYS if name in {"exact", *judged.equivalences}},

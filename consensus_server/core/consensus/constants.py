@@ -4,7 +4,7 @@ from client_kit.vocabulary import DecideBy
 from consensus_server.core.consensus import confidence, evidence
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.consensus.round import earlier, other_questions, redundancy, standing, trust
+from consensus_server.core.consensus.round import earlier, other_questions, redundancy, standing, trust, usual
 from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.consensus.rounding import DECIMALS
 from consensus_server.core.consensus.rules import rule_named
@@ -70,5 +70,11 @@ def _guarding() -> dict[str, int | float]:
         "redundant_pair_from": redundancy.REDUNDANT_PAIR[0],
         "redundant_pair_to": redundancy.REDUNDANT_PAIR[1],
         "copy_cosine": redundancy.COPY_COSINE,
+        "unusual_text_from": redundancy.UNUSUAL_TEXT[0],
+        "unusual_text_to": redundancy.UNUSUAL_TEXT[1],
+        "unusual_pair_from": redundancy.UNUSUAL_PAIR[0],
+        "unusual_pair_to": redundancy.UNUSUAL_PAIR[1],
+        "usual_share": usual.LOWER,
+        "usual_pairs": usual.FEWEST_PAIRS,
         "pair_prompts": redundancy.PAIR_PROMPTS,
     }

@@ -208,7 +208,7 @@ def _measured(answers: Answers, policy: Policy, guarding: _ForGates | None) -> M
         pairs,
         policy,
         for_gates=None if guarding is None else guarding.measures,
-        words=distinct_words(answers.texts),
+        words=distinct_words(answers.texts, answers.prompts, answers.prompt),
         wording=codes(map(folded, answers.texts)),
         cosine=pairs.cosines(answers.unit),
         opening_cosine=np.zeros(0) if guarding is None else pairs.cosines(guarding.openings),

@@ -11,10 +11,13 @@ from jaxtyping import Bool, Float64, Int64
 
 from consensus_server.core.consensus.answers.centrality import mean_cosine
 from consensus_server.core.consensus.round.measures import Measures
-from consensus_server.core.consensus.round.redundancy import COPY_COSINE, GroupSize, comparable
+from consensus_server.core.consensus.round.redundancy import GroupSize, comparable, copy_cosine
 from consensus_server.core.consensus.round.standing import Standing, price_of_length
+from consensus_server.core.consensus.round.usual import usual
 from consensus_server.core.consensus.rounding import SLACK
 
+_SAMPLE: Final = 1024
+"""Answers, evenly spaced, that tell what is usual in their pool: 8 MiB of cosines."""
 _BLOCK_VALUES: Final = 2**22
 """Most cosines held at once: 32 MiB."""
 
@@ -22,22 +25,30 @@ _BLOCK_VALUES: Final = 2**22
 def copy_groups(
     measures: Measures, openings: Float64[np.ndarray, "answers dimension"], admitted: Bool[np.ndarray, " answers"]
 ) -> Int64[np.ndarray, " answers"]:
-    """Group of each answer, named by its first member: openings whose cosine is at least .985, and what they lead to.
+    """Group of each answer, named by its first member: openings that are copies by their cosine, and what they lead to.
 
     Each comparable answer follows the first one that it is a copy of; who is not comparable stands alone.
     openings: unit vectors.
     """
     group = np.arange(len(openings))
     rows = np.flatnonzero(admitted & comparable(measures))
+    limit = copy_cosine(_usual_cosine(openings[rows]))
     step = max(1, _BLOCK_VALUES // max(1, len(rows)))
     for first in range(0, len(rows), step):
         block = rows[first : first + step]
-        alike = openings[block] @ openings[rows[: first + step]].T >= COPY_COSINE - SLACK
+        alike = openings[block] @ openings[rows[: first + step]].T >= limit - SLACK
         alike[np.arange(len(block)), first + np.arange(len(block))] = True
         group[block] = rows[alike.argmax(axis=1)]
     while not np.array_equal(group[group], group):
         group = group[group]
     return group
+
+
+def _usual_cosine(openings: Float64[np.ndarray, "answers dimension"]) -> Float64[np.ndarray, " one"]:
+    """What is usual between two openings that are not identical; in the order of digests, a sample of them tells it."""
+    sample = openings[np.linspace(0, len(openings) - 1, min(_SAMPLE, len(openings))).astype(np.int64)]
+    cosine = (sample @ sample.T).ravel()
+    return usual(cosine, (cosine < 1 - SLACK).astype(float), np.zeros(len(cosine), dtype=np.int64))
 
 
 def group_size_by_groups(group: Int64[np.ndarray, " answers"]) -> GroupSize:

@@ -104,10 +104,11 @@ def measure(
 
     pairs: of the answers. words, wording, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
     """
-    f1, coverage = overlaps(words, pairs, information(words, answers.pool))
+    lengths = answers.lengths(policy.short_chars)
+    f1, coverage = overlaps(words, pairs, information(words, answers.pool), lengths.long_pools[answers.pool])
     return Measures(
         pairs=pairs,
-        lengths=answers.lengths(policy.short_chars),
+        lengths=lengths,
         participant=answers.participant,
         wording=wording,
         by_key=by_key(answers),

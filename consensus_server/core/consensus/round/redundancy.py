@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from consensus_server.core.consensus.round.measures import Measures
+from consensus_server.core.consensus.round.usual import beyond, usual
 from consensus_server.core.consensus.rounding import SLACK
 
 REDUNDANT_F1: Final = (0.70, 0.80)
@@ -19,6 +20,11 @@ REDUNDANT_PAIR: Final = (0.86, 0.92)
 """Mean cosine of openings between which two participants become one."""
 COPY_COSINE: Final = 0.985
 """Cosine of openings from which two long answers are copies whatever their words."""
+UNUSUAL_TEXT: Final = (0.45, 0.64)
+"""Part of the way from what is usual in their pool to identity, between which two long answers become copies. At a usual F1 of
+.45, as where prompts leave every choice of words, these are the limits above."""
+UNUSUAL_PAIR: Final = (0.44, 0.68)
+"""The same of two participants' mean cosine, by what is usual in the round: the limits above at a usual cosine of .75."""
 PAIR_PROMPTS: Final = 20
 """Prompts, at least, with long answers of both before two participants are compared."""
 
@@ -46,8 +52,9 @@ def comparable(measures: Measures) -> Bool[np.ndarray, " answers"]:
 def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Float64[np.ndarray, " pairs"]:
     """How far the answers of each pair count as one, 0..1; 1 for the samples of one participant.
 
-    max(ramp(F1), [cosine of openings >= .985]) of two comparable answers that do not contradict one another, or the redundancy
-    of their participants over the round, whichever is more; 0 where one is not admitted. Without guards only a participant's own answers count.
+    By words or openings, of two comparable answers that do not contradict one another and are more alike than is usual in
+    their pool; or the redundancy of their participants over the round, whichever is more. 0 where one is not admitted. Without
+    guards only a participant's own answers count.
     """
     own: Float64[np.ndarray, " pairs"] = measures.same_participant
     if measures.for_gates is None:
@@ -56,7 +63,7 @@ def redundancy(measures: Measures, admitted: Bool[np.ndarray, " answers"]) -> Fl
     both = admitted[pairs.left] & admitted[pairs.right]
     candidates = comparable(measures)
     compared = both & candidates[pairs.left] & candidates[pairs.right]
-    copies = np.where(compared & ~measures.contradict, _same_text(measures.f1, measures.opening_cosine), 0)
+    copies = np.where(compared & ~measures.contradict, _copies(measures, compared), 0)
     alike = np.where(both, _participants_alike(measures, compared), 0)
     most: Float64[np.ndarray, " pairs"] = np.maximum(np.maximum(copies, alike), own)
     return most
@@ -79,13 +86,41 @@ def redundancy_in_support(
     short = admitted & ~lengths.long & ~measures.by_key & lengths.mostly_long(votes)[pairs.pool]
     at = np.flatnonzero((short[pairs.left] & admitted[pairs.right]) | (short[pairs.right] & admitted[pairs.left]))
     found = redundant.copy()
-    found[at] = np.maximum(redundant[at], _same_text(measures.f1[at], measures.opening_cosine[at]))
+    unknown = np.zeros(len(at))  # what is usual among the long ones says nothing of them
+    same = _same_text(measures.f1[at], measures.opening_cosine[at], unknown, unknown)
+    found[at] = np.maximum(redundant[at], same)
     return found
 
 
-def _same_text(f1: Float64[np.ndarray, " n"], opening_cosine: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-    same: Float64[np.ndarray, " n"] = np.maximum(ramp(f1, *REDUNDANT_F1), opening_cosine >= COPY_COSINE)
+def _copies(measures: Measures, compared: Bool[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
+    """How far the answers of each pair are one text, by what is usual among the compared answers of their pool.
+
+    Answers that are one text but for case and white space have no part in what is usual: else copies of one text would be.
+    """
+    pairs, text = measures.pairs, measures.text
+    others = compared & (text[pairs.left] != text[pairs.right]) & (measures.same_participant == 0)
+    weight = np.where(others, _part_of_prompt(measures, others), 0)
+    pool = pairs.pool[pairs.left]
+    f1, cosine = (usual(each, weight, pool)[pool] for each in (measures.f1, measures.opening_cosine))
+    return _same_text(measures.f1, measures.opening_cosine, f1, cosine)
+
+
+def _same_text(
+    f1: Float64[np.ndarray, " n"],
+    opening_cosine: Float64[np.ndarray, " n"],
+    usual_f1: Float64[np.ndarray, " n"],
+    usual_cosine: Float64[np.ndarray, " n"],
+) -> Float64[np.ndarray, " n"]:
+    """By words, or by openings, whichever is more: alike by the limits that hold everywhere, and unusually alike."""
+    by_words = np.minimum(ramp(f1, *REDUNDANT_F1), ramp(beyond(f1, usual_f1), *UNUSUAL_TEXT))
+    same: Float64[np.ndarray, " n"] = np.maximum(by_words, opening_cosine >= copy_cosine(usual_cosine))
     return same
+
+
+def copy_cosine(usual_cosine: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Cosine of openings from which two long answers are copies, where `usual_cosine` is usual in their pool."""
+    limit: Float64[np.ndarray, " n"] = np.maximum(COPY_COSINE, 1 - (1 - UNUSUAL_TEXT[1]) * (1 - usual_cosine))
+    return limit
 
 
 def unusual_repeats(
@@ -103,10 +138,26 @@ def unusual_repeats(
 
 
 def _participants_alike(measures: Measures, compared: Bool[np.ndarray, " pairs"]) -> Float64[np.ndarray, " pairs"]:
-    """ramp(mean cosine of the openings of two participants over the prompts where their answers are compared)."""
+    """Of two participants, by the mean cosine of their openings over the prompts where they are compared: their likeness.
+
+    By the limits that hold everywhere, and by what is usual among the round's participants.
+    """
     prompts, mean = _over_the_round(measures, compared, measures.opening_cosine)
-    alike: Float64[np.ndarray, " pairs"] = ramp(np.where(prompts >= PAIR_PROMPTS - SLACK, mean, 0), *REDUNDANT_PAIR)
+    known = prompts >= PAIR_PROMPTS - SLACK
+    mean = np.where(known, mean, 0)
+    unusual = ramp(beyond(mean, _usual_likeness(measures, mean, known)), *UNUSUAL_PAIR)
+    alike: Float64[np.ndarray, " pairs"] = np.minimum(ramp(mean, *REDUNDANT_PAIR), unusual)
     return alike
+
+
+def _usual_likeness(
+    measures: Measures, mean: Float64[np.ndarray, " pairs"], known: Bool[np.ndarray, " pairs"]
+) -> Float64[np.ndarray, " pairs"]:
+    """What is usual of `mean` among the round's pairs of participants, at each pair."""
+    once = np.zeros(len(mean))
+    once[np.unique(measures.couple, return_index=True)[1]] = 1
+    counted = np.where(known & (measures.same_participant == 0), once, 0)
+    return usual(mean, counted, np.zeros(len(mean), dtype=np.int64))[np.zeros(len(mean), dtype=np.int64)]
 
 
 def _over_the_round(

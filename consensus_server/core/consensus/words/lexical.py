@@ -5,20 +5,21 @@ runs of kana, Thai, Lao, Khmer or Burmese are cut into overlapping pieces of fou
 would make any two texts alike).
 
 Two answers that share "the" and "of" share little. Where it is asked how far one covers the other, words count by their
-*information*: how rare they are in the round.
+*information*: how rare they are in the round. Among long answers the prompt's words do not count there: repeating what was asked
+says nothing, and whoever repeats most of it would cover everybody. A short answer may be one of the prompt's choices.
 """
 
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from itertools import groupby
 from typing import Final, TypeVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from scipy.sparse import csr_array
 
 from consensus_server.core.consensus.answers.characters import visible
@@ -110,21 +111,28 @@ class Words(Entries):
 
     word: Int64[np.ndarray, " entries"]
     """A number, equal for equal words of all texts."""
+    own: Bool[np.ndarray, " entries"]
+    """Whether the text's prompt does not have the word; of a text without such words, all are its own."""
 
 
-def distinct_words(texts: Iterable[str]) -> Words:
-    """The words of `texts`, numbered as they come."""
+def distinct_words(texts: Sequence[str], prompts: Sequence[str], asked: Int64[np.ndarray, " texts"]) -> Words:
+    """The words of `texts`, numbered as they come. asked: prompt that each is to, an index into `prompts`."""
     known: dict[str, int] = {}
+    of_prompts = [words(prompt) for prompt in prompts]
     sizes: list[int] = []
+    own: list[bool] = []
 
     def numbers() -> Iterator[int]:
-        for text in texts:
+        for text, prompt in zip(texts, asked.tolist(), strict=True):
             found = words(text)
             sizes.append(len(found))
+            # "A or B?" is answered in words of the prompt, and so is what has to be put in order.
+            quoted = frozenset() if found <= of_prompts[prompt] else of_prompts[prompt]
+            own.extend(word not in quoted for word in found)
             yield from (known.setdefault(word, len(known)) for word in found)
 
     word = np.fromiter(numbers(), dtype=np.int64)
-    return Words(len(sizes), np.repeat(np.arange(len(sizes)), sizes), word)
+    return Words(len(sizes), np.repeat(np.arange(len(sizes)), sizes), word, np.array(own, dtype=bool))
 
 
 def information(found: Words, pool: Int64[np.ndarray, " texts"]) -> Int64[np.ndarray, " known"]:
@@ -140,18 +148,20 @@ def information(found: Words, pool: Int64[np.ndarray, " texts"]) -> Int64[np.nda
 
 
 def overlaps(
-    found: Words, pairs: Pairs, weight: Int64[np.ndarray, " known"]
+    found: Words, pairs: Pairs, weight: Int64[np.ndarray, " known"], only_own: Bool[np.ndarray, " texts"]
 ) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
     """F1 of the words of each pair (i, j), all counting alike, and how far i covers j, by their weight; 0..1.
 
     F1 = 2 |i & j| / (|i| + |j|) is symmetric and tells copies. Coverage is the weight of the words that both have over
-    that of all words of j: recall, if j were the truth. weight: of each word, by its number.
+    that of all words of j: recall, if j were the truth. weight: of each word, by its number. only_own: of each text, whether
+    its coverage counts only the words that its prompt does not have.
     """
     f1, coverage = [np.zeros(0)], [np.zeros(0)]
     for rows in in_blocks(pairs.pool, _BLOCK_ANSWERS):
         block = Pairs(pairs.pool[rows] - pairs.pool[rows.start])
         words = found.of(np.arange(rows.start, rows.stop))
-        both, weighed = _shared(words, block, weight)
+        told = np.where(words.own | ~only_own[rows][words.text], weight[words.word], 0)
+        both, weighed = _shared(words, block, told)
         own = block.pair_of(np.arange(words.texts), np.arange(words.texts))  # what an answer shares with itself
         size, whole = both[own], weighed[own]
         f1.append(2 * both / np.maximum(size[block.left] + size[block.right], 1))
@@ -160,16 +170,16 @@ def overlaps(
 
 
 def _shared(
-    found: Words, pairs: Pairs, weight: Int64[np.ndarray, " known"]
+    found: Words, pairs: Pairs, told: Int64[np.ndarray, " entries"]
 ) -> tuple[Float64[np.ndarray, " pairs"], Float64[np.ndarray, " pairs"]]:
-    """Number and weight of the words that both answers of each pair have."""
+    """Of the words that both answers of each pair have: their number, and how much the second tells by them."""
     # One column per pool and word: answers of different pools share none, so one product does all pools at once.
     stride = int(found.word.max(initial=-1)) + 1
     columns, column = np.unique(pairs.pool[found.text] * stride + found.word, return_inverse=True)
     shape = (found.texts, len(columns))
     member = _table(shape, found.text, column, np.ones_like(column))
-    weighed = _table(shape, found.text, column, weight[found.word])
-    return _at_pairs(member @ member.T, pairs), _at_pairs(weighed @ member.T, pairs)
+    weighed = _table(shape, found.text, column, told)
+    return _at_pairs(member @ member.T, pairs), _at_pairs(member @ weighed.T, pairs)
 
 
 def _table(

@@ -29,7 +29,15 @@ def test_a_card_has_the_constants_of_every_gate():
         ),
         (
             {"guards": False},
-            {"shared_by_from", "clearly_central", "redundant_f1_from", "copy_cosine", "over_long_chars"},
+            {
+                "shared_by_from",
+                "clearly_central",
+                "redundant_f1_from",
+                "copy_cosine",
+                "unusual_pair_to",
+                "usual_share",
+                "over_long_chars",
+            },
         ),
         ({"length_penalty": 0.0}, {"shrink_length"}),
         ({"confidence": "dominant_share"}, {"trust"}),

@@ -41,14 +41,15 @@ def test_of_an_odd_number_of_equal_answers_both_ways_to_ask_agree(characters):
 
 
 def test_one_field_moves_what_is_a_copy_where_clusters_are_cut_and_which_confidence_tells(make_pool):
-    """Three answers of sixty characters that differ in one word of twelve, two of them at a distance of .3."""
+    """Three answers of sixty characters that differ in one word of twelve, two of them at a distance of .3, and one that shares none."""
     texts = [f"one two three four five six seven eight nine ten eleven {end}" for end in ("a", "b", "c")]
-    vectors = [[1.0, 0, 0], [0.7, np.sqrt(0.51), 0], [0.7, 0.7 * 0.3 / np.sqrt(0.51), 0.5]]
+    texts.append("neither the first nor any other of those words stands in this one")
+    vectors = [[1.0, 0, 0], [0.7, np.sqrt(0.51), 0], [0.7, 0.7 * 0.3 / np.sqrt(0.51), 0.5], [0.8, 0, 0.6]]
     pool = with_openings(make_pool(vectors, texts=texts), [1.0, 0.5, 0.5])
     short, long = (decide([pool], Policy(short_chars=chars, abstain=False))[0] for chars in (80, 40))
-    assert sum(cluster.votes for cluster in short.clusters) == 3
+    assert sum(cluster.votes for cluster in short.clusters) == 4
     assert sum(cluster.votes for cluster in long.clusters) == pytest.approx(
-        1
+        2
     )  # long answers in the same words are copies
     assert len(long.clusters) < len(short.clusters)
     assert short.confidence == short.share

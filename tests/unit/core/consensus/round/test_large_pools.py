@@ -72,6 +72,17 @@ def test_copies_are_found_in_blocks_and_lead_to_their_first():
     np.testing.assert_array_equal(groups[~comparable], np.flatnonzero(~comparable))
 
 
+def test_where_all_openings_are_alike_only_what_is_more_so_is_a_copy():
+    """Openings of a narrow task at a cosine of .99, and 400 that differ in noise only."""
+    rng, answers = np.random.default_rng(8), 1500
+    spread = rng.normal(size=(answers, 256)) * np.sqrt(0.01 / 256)
+    spread[:400] = spread[0] + 1e-4 * rng.normal(size=(400, 256))
+    unit = unit_vectors((np.eye(256)[0] + spread).astype(np.float32))[rng.permutation(answers)]
+    measures = measures_of(np.zeros(answers, dtype=np.int64), np.arange(answers), [100] * answers)
+    groups = copy_groups(measures, unit, np.ones(answers, dtype=bool))
+    assert len(np.unique(groups)) == answers - 399
+
+
 def test_answers_that_show_nothing_make_no_pool_too_large_for_pairs(make_round):
     pools = make_round(participants=4)
     nobody = [f"nobody-{i}" for i in range(FULL_MATRIX_ANSWERS)]

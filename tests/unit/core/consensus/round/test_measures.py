@@ -1,5 +1,7 @@
 """What is measured of a round's answers and of every two answers of a pool."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,10 +47,23 @@ def measured(pools):
         pairs,
         Policy(),
         for_gates=None,
-        words=distinct_words(answers.texts),
+        words=distinct_words(answers.texts, answers.prompts, answers.pool),
         wording=codes(answers.texts),
         cosine=pairs.cosines(answers.unit),
     )
+
+
+def test_words_of_the_prompt_count_where_answers_are_short(make_pool):
+    """Which of two it is is said in the prompt's words; who says much only to repeat it says nothing."""
+    prompt = "Which is the capital of Italy, Rome or Paris?"
+
+    def coverage(rest):
+        texts = [f"It is Rome{rest}", f"It is Paris{rest}"]
+        pool = replace(make_pool(np.eye(2), texts=texts), prompt=prompt)
+        return measured([pool]).coverage[1]
+
+    assert coverage(".") == pytest.approx(2 / 3, abs=1e-6)
+    assert coverage(", and so says everybody whom I have asked for it, whenever I have been there.") == 1
 
 
 def test_unusable_answers_say_nothing_of_word_order(make_pool):

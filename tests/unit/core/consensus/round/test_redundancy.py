@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.answers.pairs import FULL_MATRIX_ANSWERS
-from consensus_server.core.consensus.round.redundancy import unusual_repeats
+from consensus_server.core.consensus.round.measures import GateMeasures
+from consensus_server.core.consensus.round.redundancy import (
+    group_size_by_pairs,
+    redundancy,
+    unusual_repeats,
+)
+from consensus_server.core.consensus.round.redundancy import votes_of as votes
 from tests.support.rounds import GUARDED, joined, measures_of, rearranged, text_of, votes_of, with_openings
 from tests.support.short_answers import (
     CLOSE,
@@ -20,6 +26,96 @@ from tests.support.short_answers import (
     one_meaning,
     picked,
 )
+
+
+def alike(f1, participant=None, openings=None, prompts=1, wording=None):
+    """Votes, by prompt, of long answers that are so much alike, on each of the prompts."""
+    f1, size = np.asarray(f1, dtype=float), len(f1)
+    participant = np.arange(size) if participant is None else participant
+    measures = measures_of(np.repeat(np.arange(prompts), size), np.tile(participant, prompts), [100] * size * prompts)
+    nothing = np.zeros(size * prompts)
+    measures = replace(
+        measures,
+        f1=np.tile(f1.ravel(), prompts),
+        opening_cosine=np.tile((np.eye(size) if openings is None else np.asarray(openings)).ravel(), prompts),
+        wording=measures.wording if wording is None else np.tile(wording, prompts),
+        for_gates=GateMeasures(nothing, nothing, nothing, nothing),
+    )
+    everyone = np.ones(size * prompts, dtype=bool)
+    group_size = group_size_by_pairs(measures, redundancy(measures, everyone))
+    return votes(measures, everyone, group_size).reshape(prompts, size)
+
+
+def table(size, between, groups=()):
+    """A symmetric table: `between` any two, and as much as each group says between its members; 1 on the diagonal."""
+    found = np.full((size, size), float(between))
+    for members, value in groups:
+        found[np.ix_(members, members)] = value
+    np.fill_diagonal(found, 1)
+    return found
+
+
+@pytest.mark.parametrize(("between", "counted"), [(0.72, 8), (0.85, 8), (0.99, 8)])
+def test_where_all_are_alike_likeness_is_no_copying(between, counted):
+    """Eight translations of a sentence: the task leaves little choice of words."""
+    assert alike(table(8, between)).sum() == pytest.approx(counted)
+
+
+@pytest.mark.parametrize("usual_f1", [0.1, 0.4, 0.44])
+def test_where_all_choose_their_words_the_limits_are_those_that_hold_everywhere(usual_f1):
+    half = alike(table(8, usual_f1, [([0, 1], 0.75)]))[0]
+    assert half[:2] == pytest.approx([1 / 1.5] * 2)
+    assert alike(table(8, usual_f1, [([0, 1], 0.80)]))[0, :2] == pytest.approx([0.5] * 2)
+    assert alike(table(8, usual_f1, [([0, 1], 0.70)])).sum() == pytest.approx(8)
+
+
+@pytest.mark.parametrize("copies", [2, 4, 7, 9])
+def test_copies_among_answers_that_are_alike_have_one_vote(copies):
+    """However many: pairs of one text are not what is usual."""
+    members = list(range(copies))
+    wording = np.maximum(np.arange(10), copies - 1)
+    found = alike(table(10, 0.72, [(members, 1.0)]), wording=wording)
+    assert found[0, :copies].sum() == pytest.approx(1)
+    assert found.sum() == pytest.approx(11 - copies)
+
+
+@pytest.mark.parametrize("copies", [2, 4, 7, 8])
+def test_reworded_copies_do_not_become_usual_by_their_number(copies):
+    found = alike(table(10, 0.72, [(list(range(copies)), 0.92)]))
+    assert found.sum() == pytest.approx(11 - copies)
+
+
+def test_samples_of_one_participant_do_not_make_copies_usual():
+    """Three sites that choose their words, and two copiers; one of these says it eight times, each time alike."""
+    participant = np.array([0, 1, 2, 3, *[4] * 8])
+    found = alike(table(12, 0.3, [(list(range(3, 12)), 0.9)]), participant)
+    assert found[0, 3:].sum() == pytest.approx(1)
+    assert found.sum() == pytest.approx(4)
+
+
+def test_of_two_answers_nobody_knows_what_is_usual():
+    assert alike(table(2, 0.9)).sum() == pytest.approx(1)
+    assert alike(table(3, 0.9)).sum() == pytest.approx(3)
+
+
+def test_of_three_two_copies_stand_out():
+    assert alike(table(3, 0.72, [([0, 1], 0.95)])).sum() == pytest.approx(2)
+
+
+def test_openings_are_copies_where_that_is_unusual():
+    words = table(6, 0.2)
+    assert alike(words, openings=table(6, 0.5, [([0, 1], 0.986)]))[0, :2] == pytest.approx([0.5] * 2)
+    assert alike(words, openings=table(6, 0.986)).sum() == pytest.approx(6)
+    assert alike(words, openings=table(6, 0.986, [([0, 1], 0.996)]))[0, :2] == pytest.approx([0.5] * 2)
+
+
+@pytest.mark.parametrize("prompts", [19, 20])
+def test_participants_are_one_where_that_is_unusual_in_the_round(prompts):
+    """Openings of a narrow task are all alike; those of two names of one participant more so."""
+    words = table(6, 0.2)
+    assert alike(words, openings=table(6, 0.94), prompts=prompts).sum() == pytest.approx(6 * prompts)
+    twins = alike(words, openings=table(6, 0.94, [([0, 1], 0.984)]), prompts=prompts)
+    assert twins.sum() == pytest.approx((6 if prompts < 20 else 5) * prompts)
 
 
 def test_participants_alike_everywhere_are_no_surprise():

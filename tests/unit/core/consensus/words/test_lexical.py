@@ -36,9 +36,15 @@ def test_ascii_has_a_short_cut_that_changes_nothing():
     assert words(text) == words(text + "é") - {"é"} - {w for w in words(text + "é") if "é" in w} | words("here")
 
 
-def _overlaps(texts, pairs):
-    found = distinct_words(texts)
-    return overlaps(found, pairs, information(found, pairs.pool))
+def _words(texts, pool, prompts=None):
+    pools = int(pool.max(initial=-1)) + 1
+    return distinct_words(texts, [""] * pools if prompts is None else prompts, pool)
+
+
+def _overlaps(texts, pairs, prompts=None):
+    """prompts: of the pools, whose words then do not count."""
+    found = _words(texts, pairs.pool, prompts)
+    return overlaps(found, pairs, information(found, pairs.pool), np.full(len(texts), prompts is not None))
 
 
 def _pools(numbers):
@@ -80,8 +86,36 @@ def test_a_word_of_few_pools_counts_for_more():
 
 def test_what_a_word_says_depends_on_pools_and_not_on_answers():
     """Who repeats a word in one pool, or sends many samples, makes it no commoner."""
-    once, often = distinct_words(["rare", "common", "common"]), distinct_words(["rare", "rare", "common", "common"])
-    np.testing.assert_array_equal(information(once, np.array([0, 0, 1])), information(often, np.array([0, 0, 0, 1])))
+    few, many = np.array([0, 0, 1]), np.array([0, 0, 0, 1])
+    once, often = _words(["rare", "common", "common"], few), _words(["rare", "rare", "common", "common"], many)
+    np.testing.assert_array_equal(information(once, few), information(often, many))
+
+
+def test_words_of_the_prompt_earn_nothing():
+    """Neither who repeats it covers the others by it, nor is he covered by those who do."""
+    texts = ["sort the list by size", "sort the list", "by size please", "by size please"]
+    pool = np.array([0, 0, 0, 1])
+    f1, coverage = _overlaps(texts, Pairs(pool), ["Sort the list!", "No."])
+    assert coverage[:9].reshape(3, 3).tolist() == [[1, 1, pytest.approx(2 / 3, abs=1e-5)], [0, 1, 0], [1, 0, 1]]
+    assert f1[1] == 0.75, "what tells copies are all words"
+    assert coverage[9] == 1
+    plain = _overlaps(texts, Pairs(pool))[1]
+    assert plain[3] > 0.5
+
+
+def test_an_answer_in_words_of_the_prompt_alone_is_read_by_them():
+    """Of choices, and of what is put in order."""
+    texts = ["red", "red", "blue", "I say red"]
+    _, coverage = _overlaps(texts, Pairs(np.zeros(4, dtype=np.int64)), ["Red or blue?"])
+    assert coverage.reshape(4, 4).tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [1, 1, 0, 1]]
+
+
+def test_only_where_it_is_asked_for_do_words_of_the_prompt_not_count():
+    texts, pairs = ["sort it", "sort that"] * 2, Pairs(np.array([0, 0, 1, 1]))
+    found = _words(texts, pairs.pool, ["Sort!", "Sort!"])
+    _, coverage = overlaps(found, pairs, information(found, pairs.pool), np.array([True, True, False, False]))
+    assert coverage[1] == 0
+    assert coverage[5] > 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.text("ab cé日ラ", max_size=12)), max_size=12))
@@ -101,10 +135,11 @@ def test_small_rounds_are_counted_in_a_dense_table_to_the_same_bytes(rows):
 def test_numbers_of_words_do_not_show(texts, random):
     """Words are numbered as they come, and a set's order differs from process to process."""
     pairs = Pairs(np.zeros(len(texts), dtype=np.int64))
-    found = distinct_words(texts)
+    found = _words(texts, pairs.pool, ["ab cé"] * (len(texts) > 0))
     again = list(range(int(found.word.max(initial=-1)) + 1))
     random.shuffle(again)
     renumbered = replace(found, word=np.array(again, dtype=np.int64)[found.word])
-    columns = overlaps(found, pairs, information(found, pairs.pool))
-    others = overlaps(renumbered, pairs, information(renumbered, pairs.pool))
+    only_own = np.ones(len(texts), dtype=bool)
+    columns = overlaps(found, pairs, information(found, pairs.pool), only_own)
+    others = overlaps(renumbered, pairs, information(renumbered, pairs.pool), only_own)
     assert [c.tobytes() for c in columns] == [c.tobytes() for c in others]
