@@ -88,6 +88,14 @@ def test_a_set_is_built_each_text_once_and_never_twice(tmp_path):
     assert again.exit_code == Exit.BAD_FILE
 
 
+def test_a_set_is_built_with_what_asks_the_same(tmp_path):
+    source = rows(tmp_path / "q.jsonl", {"prompt": "Why?", "fact": 7}, {"prompt": "For what reason?", "fact": 7})
+    options = ("--name", "mine", "--licence", "CC0-1.0", "--description", "Mine.", "--question-field", "fact", "--json")
+    consensus("prompts", "build", source, tmp_path / "mine" / "1.0", *options)
+    shown = json.loads(consensus("prompts", "show", tmp_path / "mine" / "1.0", "--json").stdout)
+    assert [prompt["question"] for prompt in shown["prompts"]] == ["7", "7"]
+
+
 def test_a_set_is_built_from_lines_that_hold_separators_of_their_own(tmp_path):
     source = tmp_path / "q.jsonl"
     source.write_text('{"prompt": "One\u2028two?"}\n{"prompt": "Why?"}\n', encoding="utf-8")

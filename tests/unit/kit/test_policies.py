@@ -15,6 +15,9 @@ from client_kit.wire import AnswerPolicy, ConsensusPolicy
         ({"contradictions": "none"}, {"contradictions": "words-1-0123456789ab"}, False),
         ({"rule": "vote"}, {"contradictions": "words-1-0123456789ab"}, False),
         ({"rule": "vote"}, {"rule": "vote", "contradictions": "words-2-ba9876543210"}, True),
+        ({}, {"decide_by": "support", "second_hand": "count", "contradictions": "none"}, True),
+        ({"decide_by": "evidence"}, {"decide_by": "support"}, False),
+        ({"minimum_margin": 1.0}, {"minimum_margin": 0.5}, False),
     ],
 )
 def test_a_federation_keeps_what_was_asked_with_the_version_of_that_day(asked, held, kept):

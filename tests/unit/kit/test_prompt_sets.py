@@ -141,3 +141,24 @@ def test_the_published_schemas_are_those_of_the_models():
     for name, schema in prompt_set_schemas().items():
         file = module._HOMES[1] / "schema" / f"{name}.schema.json"
         assert json.loads(file.read_text(encoding="utf-8")) == schema
+
+
+def test_wordings_of_one_question_are_compared_in_one_way(tmp_path):
+    wordings = [
+        Prompt(prompt_id="a", prompt="How many?", question="q"),
+        Prompt(prompt_id="b", prompt="What number?", question="q", equivalence=Equivalence.FINAL_ANSWER),
+    ]
+    fault = "question q: b and a ask it and have different equivalences"
+    facts = {"name": "q", "version": "1.0", "description": "d", "licence": "CC0-1.0", "language": "en"}
+    with pytest.raises(PromptSetError, match=fault):
+        write_prompt_set(tmp_path / "q", wordings, **facts)
+    write_prompt_set(tmp_path / "q", wordings[:1], **facts)
+    lines = "".join(prompt.model_dump_json(exclude_none=True) + "\n" for prompt in wordings)
+    (tmp_path / "q" / "prompts.jsonl").write_text(lines)
+    assert fault in " ".join(validate_prompt_set(tmp_path / "q"))
+
+
+def test_sets_that_say_nothing_of_questions_keep_their_digest():
+    prompt = Prompt(prompt_id="a", prompt="How many?")
+    assert prompt_set_digest([prompt]) == prompt_set_digest([prompt.model_copy(update={"question": None})])
+    assert prompt_set_digest([prompt]) != prompt_set_digest([prompt.model_copy(update={"question": "q"})])
