@@ -8,7 +8,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 
-class PauseCallback(TrainerCallback):
+class PauseCallback(TrainerCallback):  # type: ignore[misc]  # untyped there
     """Ends a training before its last step, with a checkpoint that has everything that the next portion needs."""
 
     def __init__(self, steps: int) -> None:
