@@ -128,6 +128,7 @@ def describe(progress: Progress) -> str:
         Step.ALARM: f"Round {number}: warning, {progress.detail}",
         Step.SUBMITTED: f"Round {number}: {progress.done} answers submitted and sealed"
         + (f" ({progress.detail})" if progress.detail else ""),
+        Step.CARRIED: f"Round {number}: nothing has changed, {progress.detail}",
         Step.WAITING: f"Round {number}: waits {progress.detail}",
         Step.LABELLED: f"Round {number}: pseudo-labels for {counted} prompts",
         Step.MISSED: f"Round {number} missed, {progress.detail}",

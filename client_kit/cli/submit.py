@@ -41,6 +41,12 @@ def submit(
         typer.Option(help="I state: all trainings of my model so far are (epsilon, delta)-private for each record."),
     ] = None,
     delta: Annotated[float | None, typer.Option(help="The delta that belongs to --epsilon.")] = None,
+    taught_through: Annotated[
+        int,
+        typer.Option(
+            min=0, help="I state: the newest round whose pseudo-labels the model that answered was trained on; 0: none."
+        ),
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Submit answers from a file, cleaned as the federation agreed. A repetition sends what is missing.
@@ -61,7 +67,13 @@ def submit(
         covered = len({answer.prompt_id for answer in kept})
         chosen = number or client.current_round().number
         submission = client.submit(chosen, track(kept, "Sending", console=errors, disable=as_json), replace=replace)
-        receipt = client.seal(chosen, submission, training_rights=training_rights, privacy=privacy) if seal else None
+        receipt = (
+            client.seal(
+                chosen, submission, training_rights=training_rights, privacy=privacy, taught_through=taught_through
+            )
+            if seal
+            else None
+        )
     outcome = {
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,

@@ -240,15 +240,21 @@ class ConsensusClient:
         *,
         training_rights: bool = False,
         privacy: wire.PrivacyStatement | None = None,
+        taught_through: int = 0,
     ) -> wire.SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
         answers: all answers of this participant in the round, or what `submit` returned for all of them.
         training_rights: you state that others may train on them. privacy: you state how little they reveal about one
-        record; every member reads it in the round card. Raises SealMismatch where the server holds others,
-        TrainingRightsMissing where the federation wants that statement.
+        record; every member reads it in the round card. taught_through: you state the newest round whose pseudo-labels the
+        model that answered was trained on; 0: none. Raises SealMismatch where the server holds others, TrainingRightsMissing
+        where the federation wants that statement.
         """
-        return self._run(self._operations.seal(number, answers, training_rights=training_rights, privacy=privacy))
+        return self._run(
+            self._operations.seal(
+                number, answers, training_rights=training_rights, privacy=privacy, taught_through=taught_through
+            )
+        )
 
     def submit_and_seal(
         self,
@@ -258,12 +264,33 @@ class ConsensusClient:
         replace: bool = False,
         training_rights: bool = False,
         privacy: wire.PrivacyStatement | None = None,
+        taught_through: int = 0,
     ) -> wire.SealReceipt:
         """`submit` all answers, then `seal` them."""
         return self._run(
             self._operations.submit_and_seal(
-                number, answers, replace=replace, training_rights=training_rights, privacy=privacy
+                number, answers, replace=replace, training_rights=training_rights, privacy=privacy,
+                taught_through=taught_through,
             )
+        )  # fmt: skip
+
+    def carry(
+        self,
+        number: int,
+        source: int,
+        answers: Answers | Submission | None = None,
+        *,
+        training_rights: bool = False,
+        privacy: wire.PrivacyStatement | None = None,
+    ) -> wire.SealReceipt:
+        """Seal round `number` with this participant's sealed answers of round `source`, which are not sent again.
+
+        For a participant of which nothing has changed since. answers: those of `source`, as this participant counts
+        them; by default as the server does. The other statements are those of `seal`; what the answers' model was taught
+        is taken over. Raises SealMismatch where nothing was sealed in `source`, or other answers than these.
+        """
+        return self._run(
+            self._operations.carry(number, source, answers, training_rights=training_rights, privacy=privacy)
         )
 
     # Parameters

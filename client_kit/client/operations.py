@@ -11,7 +11,7 @@ from client_kit import wire
 from client_kit._transport import Call, Pause, RetryPolicy, Steps, complete
 from client_kit.client import calls
 from client_kit.client.events import EventFeed
-from client_kit.client.submitting import Answers, Ledger, Submission, batches
+from client_kit.client.submitting import Answers, Ledger, Submission, batches, counted
 from client_kit.errors import (
     ConfigurationError,
     DigestMismatch,
@@ -132,14 +132,30 @@ class Operations:
         *,
         training_rights: bool,
         privacy: wire.PrivacyStatement | None,
+        taught_through: int,
     ) -> Steps[wire.SealReceipt]:
         """Close the submission over all answers as this participant counts them."""
-        if not isinstance(answers, Submission):
-            ledger = Ledger({})
-            for _ in ledger.unsent(answers):
-                pass
-            answers = ledger.total()
-        body = answers.seal.model_copy(update={"training_rights": training_rights, "privacy": privacy})
+        stated = {"training_rights": training_rights, "privacy": privacy, "taught_through": taught_through}
+        body = counted(answers).seal.model_copy(update=stated)
+        return (yield from self.here(lambda name: calls.seal(name, number, body)))
+
+    def carry(
+        self,
+        number: int,
+        source: int,
+        answers: Answers | Submission | None,
+        *,
+        training_rights: bool,
+        privacy: wire.PrivacyStatement | None,
+    ) -> Steps[wire.SealReceipt]:
+        """Close the submission over the answers of another round, which the server holds."""
+        if answers is None:
+            held = yield from self.here(lambda name: calls.held(name, source))
+            seal = wire.Seal(count=len(held.answers), digest=held.digest)
+        else:
+            seal = counted(answers).seal
+        stated = {"training_rights": training_rights, "privacy": privacy, "carried_from": source}
+        body = seal.model_copy(update=stated)
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
 
     def submit_and_seal(
@@ -150,10 +166,15 @@ class Operations:
         replace: bool,
         training_rights: bool,
         privacy: wire.PrivacyStatement | None,
+        taught_through: int,
     ) -> Steps[wire.SealReceipt]:
         """`submit`, then `seal` over the same answers."""
         submission = yield from self.submit(number, answers, replace=replace)
-        return (yield from self.seal(number, submission, training_rights=training_rights, privacy=privacy))
+        return (
+            yield from self.seal(
+                number, submission, training_rights=training_rights, privacy=privacy, taught_through=taught_through
+            )
+        )
 
     def pseudo_labels(self, number: int) -> Steps[list[wire.PseudoLabel]]:
         """All pseudo-labels of a published round, believed only when their digest is the round's."""

@@ -75,6 +75,16 @@ class Ledger:
         return Submission(self._stored, self._unchanged, self._replaced, len(self._given), digest)
 
 
+def counted(answers: Answers | Submission) -> Submission:
+    """Answers as a seal counts them, none of them sent."""
+    if isinstance(answers, Submission):
+        return answers
+    ledger = Ledger({})
+    for _ in ledger.unsent(answers):
+        pass
+    return ledger.total()
+
+
 def as_answers(answers: Answers) -> Iterator[Answer]:
     """Answer records from either form. Raises ConfigurationError for a text that no server takes."""
     if not isinstance(answers, Mapping):

@@ -17,7 +17,7 @@ from client_kit.federation.participant import Participant
 from client_kit.federation.site import Site
 from client_kit.generation.base import Sampling
 from client_kit.settings import MixingSettings
-from client_kit.training.base import Example, TrainingReport
+from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.wire import PseudoLabel
 
 
@@ -66,7 +66,7 @@ def _site(run: Run, member: Member) -> Site:
 
 @dataclass(frozen=True, slots=True)
 class _Trainer:
-    """Trains a member as every other method does: from its model, with its seeds, into its folder."""
+    """Trains a member as every other method does."""
 
     run: Run
     member: Member
@@ -80,10 +80,12 @@ class _Trainer:
         seed: int,
         output: Path,
         validation: Sequence[Example] = (),
+        run: TrainingRun | None = None,
     ) -> TrainingReport:
-        """What the run decides is not asked of the participant."""
-        del model, seed, output, validation
-        return self.run.train(self.member, examples, steps)
+        """From the model that the participant names, which with a witness is not always its last one."""
+        del validation
+        # A run judges its models before it counts portions, so that its seeds are one ahead.
+        return self.run.train(self.member, examples, steps, model=model, seed=seed + 1, output=output, portions=run)
 
 
 def _note_labels(run: Run, labels: Sequence[PseudoLabel]) -> None:

@@ -13,7 +13,7 @@ from client_kit.comparison.tasks import SiteData, Task
 from client_kit.generation.base import Generator, Sampling
 from client_kit.generation.transformers_local import TransformersGenerator
 from client_kit.settings import SftSettings
-from client_kit.training.base import Example, TrainingReport
+from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.training.dataset import mix
 from client_kit.training.sft import SFTFineTuner
 
@@ -72,13 +72,26 @@ class Run:
             for member, site in zip(self.members, sites, strict=True):
                 member.site = site
 
-    def train(self, member: Member, examples: Sequence[Example], steps: int) -> TrainingReport:
-        """Train on from the member's model, with the seed that its next training has under every method."""
+    def train(
+        self,
+        member: Member,
+        examples: Sequence[Example],
+        steps: int,
+        *,
+        model: Path | None = None,
+        seed: int | None = None,
+        output: Path | None = None,
+        portions: TrainingRun | None = None,
+    ) -> TrainingReport:
+        """Train on from the member's model, with the seed that its next training has under every method.
+
+        model, seed, output, portions: of a participant that has its own.
+        """
         number = len(member.stages)
         tuner = SFTFineTuner(self._training(member), threads=1, frozen=self.arm.frozen)
         report = tuner.train(
-            member.model, examples, steps=steps, seed=member.seed + number,
-            output=self.folder(member) / f"training-{number:03}",
+            model or member.model, examples, steps=steps, seed=member.seed + number if seed is None else seed,
+            output=output or self.folder(member) / f"training-{number:03}", run=portions,
         )  # fmt: skip
         member.model, member.trainable = report.model, report.trainable or 0
         return report

@@ -11,7 +11,7 @@ from client_kit.client import ConsensusClient
 from client_kit.exports import write_whole
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
-from client_kit.federation.learning import round_folder
+from client_kit.federation.models import round_folder
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.site import Openers, open_site
@@ -20,6 +20,9 @@ from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
 
 JOURNAL = "journal.jsonl"
+
+_STATED = {"trainer": {"trained_on_exports"}}
+"""What a site says of itself, and may say otherwise later."""
 
 
 def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
@@ -108,5 +111,5 @@ def _owner(settings: ParticipantSettings, client: ConsensusClient) -> dict[str, 
         "prompt_set": federation.prompt_set,
         "participant": client.identity().participant,
         "private": private,
-        **{name: value for name, value in settings.model_dump(mode="json").items() if name in same},
+        **{name: value for name, value in settings.model_dump(mode="json", exclude=_STATED).items() if name in same},
     }

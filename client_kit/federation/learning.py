@@ -1,70 +1,97 @@
-"""How one site's model learns: its trainings, the checkpoints between them, and the return from a bad one."""
+"""How one site's models learn: their trainings, the checkpoints between them, and the return from a bad one."""
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError
-from client_kit.federation.journal import Journal, Record
+from client_kit.federation.journal import Journal
+from client_kit.federation.models import STUDENT, WITNESS, Models
 from client_kit.federation.progress import Step
 from client_kit.federation.site import Site
 from client_kit.settings import MixingSettings
-from client_kit.training.base import Example, Trainer, TrainingReport
+from client_kit.training.base import Example, Trainer, TrainingReport, TrainingRun, in_portions
 from client_kit.training.dataset import Taught, mix
 from client_kit.wire import Answer, PrivacyStatement, Prompt, PromptExplanation, PseudoLabel
 
 Tell = Callable[..., None]
 """(step, stage, done=, total=, detail=, seconds=) -> None."""
 
+_RUN_CHARS = 12
+"""Hexadecimal digits of a digest that name a run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """One training before it is done."""
+
+    stage: int
+    role: str | None = None
+    start: Path
+    examples: Sequence[Example]
+    labels: int
+    """Round of the pseudo-labels among the examples; 0 where there are none."""
+    steps: int
+    """Of a student: since its run began."""
+    seed: int
+    noted: Mapping[str, str]
+    """What the journal notes beside this, to know later whether anything has changed."""
+    run: str | None = None
+    """Names what a student's run depends on: where it is the same, the student goes on."""
+    because: str = ""
+    """For people."""
+
 
 class Learning:
     """The trainings of one participant, journalled so that each happens once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         site: Site,
         journal: Journal,
         work: Path,
+        rounds: int,
         tell: Tell,
         computing: Callable[[int], AbstractContextManager[object]],
     ) -> None:
         self._site = site
         self._journal = journal
         self._work = work
+        self._rounds = rounds
         self._tell = tell
         self._computing = computing
+        self.models = Models(site, journal, work)
+
+    def check(self) -> None:
+        """Raise ConfigurationError where the site's trainer cannot do what the site wants of it."""
+        if self._site.trainer is None:
+            return
+        if self._site.base is None:
+            raise ConfigurationError("a site with a trainer needs a base model")
+        if self.models.has_witness:
+            in_portions(self._site.trainer)
 
     def train(self, stage: int, prompts: Sequence[Prompt]) -> None:
-        """Training number `stage`: from the checkpoint, on private data and the last pseudo-labels. Once."""
-        if self._site.trainer is None or self._journal.last("trained", stage=stage) is not None:
+        """Training number `stage`, once. The first is on private data alone, the others on the last pseudo-labels too."""
+        trainer = self._site.trainer
+        if trainer is None:
             return
-        start = self.checkpoint()
-        if start is None:
-            raise ConfigurationError("a site with a trainer needs a base model")
-        examples = self._examples(stage, prompts)
-        with self._computing(stage):
-            self._tell(Step.TRAINING, stage, total=self._site.steps(stage), detail=f"{len(examples)} examples")
-            report = self._train_from(self._site.trainer, start, examples, stage)
-        kept = self._good_enough(report)
-        self._journal.append(
-            "trained", stage=stage, model=os.path.relpath(report.model, self._work), steps=report.steps, seconds=report.seconds,
-            examples=report.examples, losses=list(report.losses), validation=list(report.validation), kept=kept,
-            privacy=None if report.privacy is None else asdict(report.privacy),
-        )  # fmt: skip
-        self._tell(
-            Step.TRAINED, stage, done=report.steps, total=report.steps, detail=_figures(report), seconds=report.seconds
-        )
-        if not kept:
-            self._tell(Step.RETURNED, stage, detail=self._why_returned(report, start))
-
-    def checkpoint(self) -> Path | None:
-        """The newest model that was kept; the base model before any. None for a site that trains nothing."""
-        kept = [record for record in self._journal.of("trained") if record.get("kept", True)]
-        return self._work / kept[-1]["model"] if kept else self._site.base
+        if not self.models.has_witness:
+            if self._journal.last("trained", stage=stage) is None:
+                self._do(trainer, self._of_one_model(stage, prompts))
+            return
+        done = self._journal.last("trained", stage=stage, role=WITNESS if stage == 1 else STUDENT)
+        if done is None and (stage == 1 or self._private_changed()):
+            self._do(trainer, self._of_witness(stage))
+        if done is None and stage > 1:
+            self._do(trainer, self._of_student(stage, prompts))
 
     def privacy(self) -> PrivacyStatement | None:
         """What all trainings so far reveal about one record, as the ledger has it. None where one had no bound."""
@@ -74,58 +101,113 @@ class Learning:
             return None
         return PrivacyStatement(**{name: spent[-1][name] for name in PrivacyStatement.model_fields})
 
-    def last_labels(self) -> tuple[int, list[PseudoLabel]]:
-        """The newest pseudo-labels and their round; round 0 where there are none yet."""
-        labelled = self._journal.last("labelled")
-        if labelled is None:
-            return 0, []
-        path = round_folder(self._work, labelled["round"]) / "pseudo_labels.jsonl"
-        return labelled["round"], [PseudoLabel.model_validate_json(line) for line in path.read_bytes().splitlines()]
+    # Which lesson is next
 
-    def _train_from(self, trainer: Trainer, start: Path, examples: Sequence[Example], stage: int) -> TrainingReport:
-        output = self._work / f"training-{stage:03}"
-        # Left by a run that was killed before it could journal it. A trainer's own checkpoints stand beside it and stay:
-        # model, examples, steps and seed are the same again, so that it may go on from them.
-        shutil.rmtree(output, ignore_errors=True)
-        validation = {"validation": self._site.validation} if self._site.validation else {}
-        return trainer.train(
-            start, examples, steps=self._site.steps(stage), seed=self._site.seed + stage, output=output, **validation
-        )
+    def _of_one_model(self, stage: int, prompts: Sequence[Prompt]) -> Lesson:
+        """The one model goes on from where it is."""
+        seed = self._site.seed + stage
+        number, examples = self._examples(prompts, seed)
+        return Lesson(
+            stage=stage, start=_there(self.models.used()), examples=examples, labels=_taught(number, examples),
+            steps=self._site.steps(stage), seed=seed, noted={},
+        )  # fmt: skip
 
-    def _examples(self, stage: int, prompts: Sequence[Prompt]) -> list[Example]:
-        """Private data and the last pseudo-labels, mixed as this site wants them."""
+    def _of_witness(self, stage: int) -> Lesson:
+        """Private data alone, with the steps of a first training; from the witness so far, where the data has changed."""
+        seed = self._site.seed + stage
+        return Lesson(
+            stage=stage, role=WITNESS, start=_there(self.models.answering()), labels=0, steps=self._site.steps(1), seed=seed,
+            examples=mixed(self._site.mixing, self._site.private, [], labels_of_round=0, seed=seed),
+            noted={"private": _digest(self._site.private)}, because="the witness" if stage == 1 else
+            "the witness goes on, since the private data has changed",
+        )  # fmt: skip
+
+    def _of_student(self, stage: int, prompts: Sequence[Prompt]) -> Lesson:
+        """From the witness, with all steps of the trainings after the first so far, as the beginning of a run over all rounds."""
+        seed = self._site.seed + 2  # of the run, whatever portions it is done in
+        number, examples = self._examples(prompts, seed)
+        start = _there(self.models.answering())
+        run = _digest(examples, start.name, seed, self._run_steps(self._rounds + 1))[:_RUN_CHARS]
+        return Lesson(
+            stage=stage, role=STUDENT, start=start, examples=examples, labels=_taught(number, examples),
+            steps=self._run_steps(stage), seed=seed, noted={"run": run}, run=run, because=self._why(run, number),
+        )  # fmt: skip
+
+    def _run_steps(self, stage: int) -> int:
+        """Optimiser steps of trainings 2 to `stage`."""
+        return sum(self._site.steps(each) for each in range(2, stage + 1))
+
+    def _private_changed(self) -> bool:
+        last = self.models.last(WITNESS)
+        return last is not None and last["private"] != _digest(self._site.private)
+
+    def _why(self, run: str, number: int) -> str:
+        """Whether the student goes on or is made anew, and why."""
+        last = self.models.last(STUDENT)
+        if last is None:
+            return "the student is made from the witness"
+        if last["run"] == run:
+            return f"the student goes on from step {last['run_steps']}"
+        changed = _changed(self.models.labels(last["labels"]), self.models.labels(number))
+        reason = f"{changed} labels changed" if changed else "what it is made from has changed"
+        return f"the student is made anew: {reason}"
+
+    def _examples(self, prompts: Sequence[Prompt], seed: int) -> tuple[int, list[Example]]:
+        """Private data and the last pseudo-labels, mixed as this site wants them, and the round of the labels."""
         texts = {prompt.prompt_id: prompt.prompt for prompt in prompts}
-        number, labels = self.last_labels()
+        number, labels = self.models.last_labels()
         own = {record["prompt_id"]: record["text"] for record in self._journal.of("outside", round=number)}
         taught = [
             Taught(texts[label.prompt_id], label.text, label.confidence, own.get(label.prompt_id))
             for label in labels
             if label.text is not None
         ]
-        return mixed(
-            self._site.mixing, self._site.private, taught, labels_of_round=number, seed=self._site.seed + stage
-        )
+        return number, mixed(self._site.mixing, self._site.private, taught, labels_of_round=number, seed=seed)
 
-    def _good_enough(self, report: TrainingReport) -> bool:
+    # Doing it
+
+    def _do(self, trainer: Trainer, lesson: Lesson) -> None:
+        """Train, judge and journal; what the models before leave behind is removed where they are two."""
+        if lesson.role is not None:
+            self.models.remove_old(lesson.run)
+        stage = lesson.stage
+        with self._computing(stage):
+            because = f", {lesson.because}" if lesson.because else ""
+            self._tell(Step.TRAINING, stage, total=lesson.steps, detail=f"{len(lesson.examples)} examples{because}")
+            report = self._train(trainer, lesson)
+        lowest = min([*report.validation[:1], *self.models.kept_losses(lesson.role)], default=0.0)
+        kept = self._good_enough(report, lowest)
+        role = {} if lesson.role is None else {"role": lesson.role}
+        self._journal.append(
+            "trained", stage=stage, **role, model=os.path.relpath(report.model, self._work), steps=report.steps,
+            seconds=report.seconds, examples=report.examples, losses=list(report.losses), validation=list(report.validation),
+            kept=kept, privacy=None if report.privacy is None else asdict(report.privacy), labels=lesson.labels,
+            **lesson.noted, **({} if lesson.run is None else {"run_steps": lesson.steps}),
+        )  # fmt: skip
+        self._tell(
+            Step.TRAINED, stage, done=report.steps, total=report.steps, detail=_figures(report), seconds=report.seconds
+        )
+        if not kept:
+            self._tell(Step.RETURNED, stage, detail=_why_returned(report, lowest, _there(self.models.used())))
+        if lesson.role is not None:
+            self.models.remove_old(lesson.run if lesson.steps < self._run_steps(self._rounds + 1) else None)
+
+    def _train(self, trainer: Trainer, lesson: Lesson) -> TrainingReport:
+        output = self.models.output(lesson.stage, lesson.role)
+        # Left by a run that was killed before it could journal it. A trainer's own checkpoints stand beside it and stay:
+        # model, examples, steps and seed are the same again, so that it may go on from them.
+        shutil.rmtree(output, ignore_errors=True)
+        train: Callable[..., TrainingReport] = trainer.train
+        if lesson.run is not None:
+            run = TrainingRun(self.models.run_folder(lesson.run), self._run_steps(self._rounds + 1))
+            train = partial(in_portions(trainer).train, run=run)
+        validation = {"validation": self._site.validation} if self._site.validation else {}
+        return train(lesson.start, lesson.examples, steps=lesson.steps, seed=lesson.seed, output=output, **validation)
+
+    def _good_enough(self, report: TrainingReport, lowest: float) -> bool:
         """Whether the validation loss is within the margin of the lowest so far."""
         margin = self._site.return_margin
-        return margin is None or not report.validation or report.validation[-1] <= self._lowest(report) * (1 + margin)
-
-    def _lowest(self, report: TrainingReport) -> float:
-        earlier: list[Record] = [record for record in self._journal.of("trained") if record.get("kept", True)]
-        reached = [
-            float(loss)
-            for record in earlier
-            if record["validation"]
-            for loss in (record["validation"][0], record["validation"][-1])
-        ]
-        return min([report.validation[0], *reached])
-
-    def _why_returned(self, report: TrainingReport, start: Path) -> str:
-        return (
-            f"validation loss {report.validation[-1]:.3f}, lowest so far {self._lowest(report):.3f}; "
-            f"goes on from {start.name}"
-        )
+        return margin is None or not report.validation or report.validation[-1] <= lowest * (1 + margin)
 
 
 def mixed(
@@ -144,11 +226,6 @@ def mixed(
         minimum_confidence=now(mixing.minimum_confidence),
         replay=mixing.replay,
     )  # fmt: skip
-
-
-def round_folder(work: Path, number: int) -> Path:
-    """Where what belongs to a round lies."""
-    return work / f"round-{number:03}"
 
 
 def stood_apart(
@@ -183,3 +260,31 @@ def _figures(report: TrainingReport) -> str:
     if report.privacy is not None:
         figures.append(f"epsilon {report.privacy.epsilon:.2f} at delta {report.privacy.delta:g}")
     return ", ".join(figures)
+
+
+def _why_returned(report: TrainingReport, lowest: float, used: Path) -> str:
+    return f"validation loss {report.validation[-1]:.3f}, lowest so far {lowest:.3f}; goes on from {used.name}"
+
+
+def _there(model: Path | None) -> Path:
+    """A model to start from; `Learning.check` has seen that there is one."""
+    if model is None:
+        raise ConfigurationError("a site with a trainer needs a base model")
+    return model
+
+
+def _taught(number: int, examples: Sequence[Example]) -> int:
+    """The round of the pseudo-labels among the examples; 0 where there are none."""
+    return number if any(example.public for example in examples) else 0
+
+
+def _changed(before: Sequence[PseudoLabel], now: Sequence[PseudoLabel]) -> int:
+    """Prompts whose label has another text or another confidence, or came, or went."""
+    one, other = ({label.prompt_id: (label.text, label.confidence) for label in labels} for labels in (before, now))
+    return sum(one.get(prompt) != other.get(prompt) for prompt in one.keys() | other.keys())
+
+
+def _digest(examples: Sequence[Example], *asked: str | int) -> str:
+    """Of what a training depends on."""
+    rows = [asdict(example) for example in examples]
+    return hashlib.sha256(json.dumps([rows, asked]).encode()).hexdigest()

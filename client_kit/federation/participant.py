@@ -1,7 +1,17 @@
 """One site's loop: train, answer, submit, seal, wait, fetch pseudo-labels, and train again.
 
+With a witness, which is taught no label, so that its answers stay first-hand:
+
+    training 1: the witness (private data)            -> answers of round 1 -> pseudo-labels 1
+    training 2: the student (private data + labels 1)    a seal in round 2  -> pseudo-labels 2
+    ...                                                  "the answers of round 1 stand"
+    training N+1: the student (private data + labels N)  what the site keeps
+
+The student is made from the witness. Where its labels stand it goes on in one run over all rounds, and where they changed it is
+made anew with all steps so far. With one model, every training goes on from the last, and its model answers:
+
     training 1 (private data)                       -> answers of round 1 -> pseudo-labels 1
-    training 2 (private data + pseudo-labels 1)     -> answers of round 2 -> pseudo-labels 2
+    training 2 (private data + pseudo-labels 1)     -> answers of round 2, second-hand -> pseudo-labels 2
     ...
     training N+1 (private data + pseudo-labels N)      what the site keeps
 
@@ -33,7 +43,8 @@ from client_kit.errors import (
 from client_kit.exports import write_whole
 from client_kit.federation.collapse import label_figures, watch
 from client_kit.federation.journal import Journal, Record
-from client_kit.federation.learning import Learning, round_folder, stood_apart
+from client_kit.federation.learning import Learning, stood_apart
+from client_kit.federation.models import round_folder
 from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
@@ -68,17 +79,18 @@ class Participant:
         self._rounds = rounds
         self._patience_seconds = patience_seconds
         self._observe = observe
-        self._learning = Learning(site, journal, work, self._tell, self._computing)
+        self._learning = Learning(site, journal, work, rounds, self._tell, self._computing)
+        self._models = self._learning.models
 
     def run(self) -> Path | None:
-        """Take part in all rounds. Returns the last checkpoint; None for a site that trains nothing.
+        """Take part in all rounds. Returns the model that the site keeps; None for a site that trains nothing.
 
         Raises ConsensusError. Whatever ended a run, the next one on the same journal goes on where it was.
         """
         self._begin()
         self._learn_until(self._rounds + 1)
         self._tell(Step.FINISHED, self._rounds + 1)
-        return self._learning.checkpoint()
+        return self._models.used()
 
     def contribute(self, number: int) -> None:
         """Take part up to the answers of round `number`, and wait for none of its labels: `run` on the same journal does.
@@ -99,7 +111,8 @@ class Participant:
         self._begin()
         number = self._next_round()
         self._train(number)
-        self._answer(number)
+        if self._answered_in(number) == number:
+            self._answer(number)
         return number, *self._cleaned(number)
 
     def _next_round(self) -> int:
@@ -120,6 +133,7 @@ class Participant:
         self._evaluate(0)
 
     def _check(self) -> None:
+        self._learning.check()
         allowed = self._federation.samples_per_prompt
         if self._site.sampling.samples > allowed:
             raise ConfigurationError(
@@ -150,7 +164,7 @@ class Participant:
             return
         if (trained := self._journal.last("trained")) is not None and trained["stage"] > stage:
             return
-        with self._computing(stage), closing(self._generator()) as generator:
+        with self._computing(stage), closing(self._site.open_generator(self._models.used())) as generator:
             result = dict(self._site.evaluate(stage, generator))
         self._journal.append("evaluated", stage=stage, result=result)
         self._tell(Step.EVALUATED, stage, detail=", ".join(f"{name} {value}" for name, value in result.items()))
@@ -172,12 +186,33 @@ class Participant:
         """Answer and submit, once. Where others have gone on without this participant, that is told."""
         try:
             if self._journal.last("sealed", round=number) is None:
-                self._answer(number)
-                self._submit(number)
+                self._give(number)
         except (RoundNotOpen, RoundFailed, SubmissionSealed) as error:
             # Others may have gone on without this participant, or what it sealed before its journal was lost counts:
             # the pseudo-labels are of use all the same.
             self._tell(Step.MISSED, number, detail=f"submission: {error}")
+
+    def _give(self, number: int) -> None:
+        """Answer, submit and seal; or seal alone, where the answers of an earlier round stand."""
+        source = self._answered_in(number)
+        if source == number:
+            self._answer(number)
+        self._watch(number)
+        self._tell(Step.WAITING, number, detail="for the round to open")
+        self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
+        if source == number:
+            self._submit(number)
+        else:
+            self._carry(number, source)
+
+    def _answered_in(self, number: int) -> int:
+        """The round in which the answers to round `number` were, or are to be, generated: an earlier one where they stand."""
+        sealed = self._journal.last("sealed", round=number)
+        if sealed is not None:
+            return int(sealed.get("carried_from", number))
+        if self._journal.last("answer", round=number) is not None:
+            return number
+        return self._models.stands_from(number) or number
 
     def _answer(self, number: int) -> None:
         """Generate what is missing, and journal each generation as it comes.
@@ -187,7 +222,7 @@ class Participant:
         if not self._unanswered(number):
             return
         self._refuse_if_over(number)
-        with self._computing(number), closing(self._generator()) as generator:
+        with self._computing(number), closing(self._site.open_generator(self._models.answering())) as generator:
             began = time.monotonic()  # neither the wait for a slot nor the loading of the model
             while left := self._unanswered(number):
                 try:
@@ -233,18 +268,30 @@ class Participant:
         if state not in {RoundState.DRAFT, RoundState.OPEN}:
             raise RoundNotOpen(f"round {number} is {state.value}; it ended without this participant")
 
+    def _watch(self, number: int) -> None:
+        """Tell where the answers have lost variety. Raises ModelCollapsed."""
+        now, before = (_first_samples(self._cleaned(each)[0]) for each in (number, number - 1))
+        for alarm in watch(self._site.collapse, self._journal, number, now, before):
+            self._tell(Step.ALARM, number, detail=alarm)
+
+    def _carry(self, number: int, source: int) -> None:
+        """Seal with the answers of round `source`, which the server has."""
+        receipt = self._client.carry(
+            number, source, self._cleaned(source)[0], training_rights=self._site.training_rights,
+            privacy=self._learning.privacy(),
+        )  # fmt: skip
+        self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, carried_from=source)
+        self._tell(
+            Step.CARRIED, number, done=receipt.count, total=receipt.count, detail=f"the answers of round {source} stand"
+        )
+
     def _submit(self, number: int) -> None:
         """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
         answers, dropped = self._cleaned(number)
-        before = _first_samples(self._cleaned(number - 1)[0])
-        for alarm in watch(self._site.collapse, self._journal, number, _first_samples(answers), before):
-            self._tell(Step.ALARM, number, detail=alarm)
-        self._tell(Step.WAITING, number, detail="for the round to open")
-        self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
         receipt = self._client.submit_and_seal(
             number, answers, replace=True, training_rights=self._site.training_rights,
-            privacy=self._learning.privacy(),
+            privacy=self._learning.privacy(), taught_through=self._models.taught_through(number),
         )  # fmt: skip
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=dropped)
         details = [*(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items())), self._taken(number)]
@@ -264,7 +311,7 @@ class Participant:
         answers: list[Answer] = []
         dropped: Counter[str] = Counter()
         agreed = self._federation
-        for record in self._journal.of("answer", round=number):
+        for record in self._journal.of("answer", round=self._answered_in(number)):
             cleaned = clean(_as_generation(record), agreed.answers, max_chars=agreed.max_answer_chars)
             if isinstance(cleaned, Dropped):
                 dropped[cleaned.value] += 1
@@ -300,9 +347,6 @@ class Participant:
                 self._journal.append("outside", round=number, prompt_id=label.prompt_id, text=text)
 
     # What steps share
-
-    def _generator(self) -> Generator:
-        return self._site.open_generator(self._learning.checkpoint())
 
     def _computing(self, stage: int) -> AbstractContextManager[object]:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))

@@ -23,6 +23,8 @@ class Step(StrEnum):
     ALARM = "alarm"
     """The model's answers have lost variety."""
     SUBMITTED = "submitted"
+    CARRIED = "carried"
+    """Nothing has changed: the sealed answers of an earlier round stand for this one."""
     WAITING = "waiting"
     LABELLED = "labelled"
     """Pseudo-labels are here: `done` labels, `total` prompts."""

@@ -62,6 +62,11 @@ class Site:
     """Private examples that nothing is learned from."""
     return_margin: float | None = None
     """A training whose loss on them is above the lowest so far by more than this share is discarded; None: none is."""
+    witness: bool = False
+    """Whether the model that answers is never taught labels, and a student made from it is what the site uses. Needs a trainer
+    that can do a run in portions (`client_kit.training.base.RunTrainer`)."""
+    trained_on_exports: bool = False
+    """Whether who runs the model trains it on what `export` writes before it answers in the next round."""
     preferences: bool = False
     """Whether the trainer learns from own answers that lie outside the dominant cluster."""
     mixing: MixingSettings = field(default_factory=MixingSettings)
@@ -105,6 +110,8 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         return_margin=settings.validation.return_margin,
         sampling=Sampling(**settings.sampling.model_dump()),
         spending=settings.spending,
+        witness=settings.has_witness,
+        trained_on_exports=isinstance(trainer, NoTrainerSettings) and trainer.trained_on_exports,
         preferences=trainer.kind == "dpo",
         mixing=settings.mixing,
         steps=(lambda _: 0) if isinstance(trainer, NoTrainerSettings) else trainer.steps_of,

@@ -122,6 +122,10 @@ class SiteSettings(Settings):
     """For generators `openai` and `vllm_server`."""
     training_rights: bool = False
     """You state: the model's licence, and the terms of who runs it, let others train on its answers."""
+    witness: bool | None = None
+    """The model that answers is trained on private data alone, and a student made from it, private data and pseudo-labels is
+    what the site keeps; false: one model does both. When not set, true for trainers `sft` and `dpo`. With `dp` each student
+    made anew would spend privacy budget again."""
     mixing: MixingSettings = MixingSettings()
     validation: ValidationSettings = ValidationSettings()
     collapse: CollapseSettings = CollapseSettings()
@@ -139,6 +143,19 @@ class SiteSettings(Settings):
             )
         if kind != "none" and self.private is None:
             raise ValueError(f"trainer '{kind}' needs private data: set 'private' to a JSONL file")
+        return self
+
+    @property
+    def has_witness(self) -> bool:
+        """Whether there is a witness: as set, else where training in portions is possible and costs no privacy."""
+        return self.trainer.kind in {"sft", "dpo"} if self.witness is None else self.witness
+
+    @model_validator(mode="after")
+    def _a_witness_can_be_trained(self) -> Self:
+        if self.witness and self.trainer.kind not in {"sft", "dpo"}:
+            raise ValueError(
+                f"witness: true needs trainer sft or dpo, and this one is '{self.trainer.kind}'; remove witness"
+            )
         return self
 
     @model_validator(mode="after")

@@ -200,6 +200,9 @@ class NoTrainerSettings(Settings):
     kind: Literal["none"]
     export: Literal["openai", "trl", "alpaca", "jsonl"] = "openai"
     """Format of the files `work/round-NNN/labels.<format>.jsonl`."""
+    trained_on_exports: bool = False
+    """You state: the model is trained on these files before it answers in the next round. Its answers are then told to be
+    second-hand."""
 
 
 TrainerSettings = Annotated[SftSettings | DpoSettings | DpSettings | NoTrainerSettings, Field(discriminator="kind")]

@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
+
+from client_kit.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +40,27 @@ class PrivacySpent:
 
 
 @dataclass(frozen=True, slots=True)
+class TrainingRun:
+    """One run of a trainer that is done in portions, with pauses between them; optimiser and schedule know of none."""
+
+    folder: Path
+    """Keeps the trainer's checkpoint between portions: the weights that are trained, and two numbers of the optimiser for each."""
+    of: int
+    """Optimiser steps of the whole run: over them the learning rate goes down."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingReport:
     """What a training run did."""
 
     model: Path
     """Folder of the trained model, or of the adapter."""
     steps: int
-    """Optimiser steps taken: fewer than asked for where it stopped early."""
+    """Optimiser steps taken, in a run in portions since its beginning: fewer than asked for where it stopped early."""
     examples: int
     seconds: float
     losses: tuple[float, ...] = field(default=())
-    """Training loss as logged, oldest first."""
+    """Training loss as logged, oldest first; of a run in portions since its beginning."""
     validation: tuple[float, ...] = field(default=())
     """Mean negative log-likelihood per token, in nats, of the validation examples' completions: before the first step,
     at each evaluation, and of the model that was kept. Empty without validation examples."""
@@ -77,3 +90,35 @@ class Trainer(Protocol):
         all. Raises TrainingError (client_kit.errors) with cause and remedy.
         """
         ...
+
+
+class RunTrainer(Trainer, Protocol):
+    """A trainer that can do a run in portions, as a site with a witness needs it."""
+
+    def train(
+        self,
+        model: Path,
+        examples: Sequence[Example],
+        *,
+        steps: int,
+        seed: int,
+        output: Path,
+        validation: Sequence[Example] = (),
+        run: TrainingRun | None = None,
+    ) -> TrainingReport:
+        """As `Trainer.train`; with `run`, do the first `steps` of `run.of` steps, going on from what its folder keeps.
+
+        What is kept of another model, other examples, seed or `of` is thrown away. However the steps of a run are split
+        into portions, and wherever one was killed, the weights after them are the same on one machine.
+        """
+        ...
+
+
+def in_portions(trainer: Trainer) -> RunTrainer:
+    """The trainer as one that can do a run in portions. Raises ConfigurationError where it cannot."""
+    if "run" not in signature(trainer.train).parameters:
+        raise ConfigurationError(
+            f"{type(trainer).__name__}.train takes no run: a student that goes on where its labels stand needs a trainer "
+            "as client_kit.training.base.RunTrainer describes it. Give it one, or set witness: false"
+        )
+    return cast("RunTrainer", trainer)

@@ -1,4 +1,4 @@
-"""The hidden folder beside a training's output, from which a training that was killed goes on."""
+"""The folder of checkpoints, from which a training that was killed goes on, and a run in portions from one to the next."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from client_kit.training.base import Example
+from client_kit.training.base import Example, TrainingRun
 
 _JOB_FILE = "job.sha256"
 
@@ -28,9 +28,12 @@ def job_digest(model: Path, *parts: Sequence[Example], **asked: object) -> str:
 
 
 @contextmanager
-def checkpoint_folder(output: Path, job: str) -> Iterator[Path]:
-    """The hidden folder beside `output`, emptied where it is of another job. What is of use stays after a failure."""
-    folder = output.with_name(f".{output.name}.checkpoints")
+def checkpoint_folder(output: Path, job: str, run: TrainingRun | None = None) -> Iterator[Path]:
+    """The hidden folder beside `output`, emptied where it is of another job. What is of use stays after a failure.
+
+    run: its folder takes that one's place, and stays when the portion is done.
+    """
+    folder = output.with_name(f".{output.name}.checkpoints") if run is None else run.folder
     mark = folder / _JOB_FILE
     if folder.exists() and not (mark.is_file() and mark.read_text(encoding="utf-8") == job):
         shutil.rmtree(folder)
@@ -43,7 +46,8 @@ def checkpoint_folder(output: Path, job: str) -> Iterator[Path]:
         if not any(path.is_file() and path.name != _JOB_FILE for path in folder.rglob("*")):
             shutil.rmtree(folder)
         raise
-    shutil.rmtree(folder)
+    if run is None:
+        shutil.rmtree(folder)
 
 
 def _remove_torn(folder: Path) -> None:

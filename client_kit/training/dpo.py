@@ -4,6 +4,7 @@ The pseudo-label is chosen, the participant's own answer rejected where the roun
 makes a model prefer, not know: so every training is first supervised on private data and pseudo-labels, then on pairs.
 """
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from client_kit._quiet import without_progress_bars
 from client_kit.settings import DpoSettings
-from client_kit.training.base import Example, TrainingReport
+from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.checks import prepare, usable
 from client_kit.training.models import load_model, load_tokenizer, new_adapter
@@ -28,6 +29,9 @@ class DPOFineTuner:
     Equal pairs count once, and weights do not count for pairs: a pair says which is better, not how sure that is.
     Without a pair, as before the first round, training is supervised only. A new adapter is made by the first part and
     trained on by the second. Early stopping is for the first part.
+
+    Of a run in portions the first part is one; the second is done anew after each portion, with all of its steps, from what
+    the first has come to. So the result does not depend on the portions.
     """
 
     def __init__(self, settings: DpoSettings, *, threads: int | None = None) -> None:
@@ -44,6 +48,7 @@ class DPOFineTuner:
         seed: int,
         output: Path,
         validation: Sequence[Example] = (),
+        run: TrainingRun | None = None,
     ) -> TrainingReport:
         """Train for `steps` on all examples, then for `preference_steps` on pairs; write the result to `output`.
 
@@ -54,11 +59,13 @@ class DPOFineTuner:
         folder = prepare(model, self.settings, steps, output)
         started = time.monotonic()
         settings = self.settings.model_dump(mode="json")
-        job = job_digest(folder, used, validation, settings=settings, steps=steps, seed=seed)
-        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job) as at:
+        of = None if run is None else run.of
+        job = job_digest(folder, used, validation, settings=settings, steps=of or steps, seed=seed)
+        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job, run) as at:
             task = Task(
-                folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output), self.threads
-            )
+                folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output), self.threads,
+                of=of,
+            )  # fmt: skip
             done = _in_two_parts(task, self.settings)
         return TrainingReport(
             output, done.steps, len(used), time.monotonic() - started, done.losses, validation=done.validation,
@@ -70,7 +77,7 @@ def _in_two_parts(task: Task, settings: DpoSettings) -> Trained:
     pairs = _pairs(task.examples)
     if not pairs:
         return perform(task, train_supervised)
-    between = task.checkpoints / "supervised"
+    between = task.checkpoints / f"supervised-{task.steps}"
     first = perform_once(replace(task, output=between, checkpoints=_folder(task, "first")), train_supervised)
     gentle = settings.model_copy(
         update={
@@ -81,10 +88,12 @@ def _in_two_parts(task: Task, settings: DpoSettings) -> Trained:
         }
     )
     on_pairs = replace(
-        task, model=between, examples=pairs, settings=gentle, steps=settings.preference_steps,
-        checkpoints=_folder(task, "second"),
+        task, model=between, examples=pairs, settings=gentle, steps=settings.preference_steps, of=None,
+        checkpoints=_folder(task, f"second-{task.steps}"),
     )  # fmt: skip
     second = perform(on_pairs, train_preferences)
+    for folder in (between, on_pairs.checkpoints):  # a run goes on from the first part's checkpoint alone
+        shutil.rmtree(folder)
     return Trained(
         first.steps + second.steps, first.losses + second.losses, first.validation + second.validation[-1:],
         second.trainable,

@@ -39,6 +39,13 @@ class Task:
     """CPU threads; None leaves torch's choice."""
     frozen: tuple[str, ...] = ()
     """Parts of an adapter that stay as they are, such as `lora_A`."""
+    of: int | None = None
+    """Steps of the run whose first `steps` these are; None: they are all."""
+
+    @property
+    def run_steps(self) -> int:
+        """Over which the learning rate goes down."""
+        return self.steps if self.of is None else self.of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ def arguments(task: Task) -> dict[str, Any]:
     schedule = "constant_with_warmup" if wanted.schedule == "constant" else wanted.schedule
     return {
         "output_dir": str(task.checkpoints),
-        "max_steps": task.steps,
+        "max_steps": task.run_steps,
         "learning_rate": wanted.learning_rate,
         "lr_scheduler_type": schedule,
         "warmup_steps": wanted.warmup_steps,
@@ -73,7 +80,7 @@ def arguments(task: Task) -> dict[str, Any]:
         "use_cpu": wanted.device == "cpu",
         "bf16": wanted.precision == "bfloat16",
         "logging_strategy": "steps",
-        "logging_steps": max(1, task.steps // 20),
+        "logging_steps": max(1, task.run_steps // 20),
         "logging_nan_inf_filter": False,
         "report_to": [name for name in wanted.report_to if name != "tensorboard"],
         "run_name": task.output.name,
@@ -93,7 +100,8 @@ def _saving(task: Task) -> Mapping[str, Any]:
             "eval_steps": wanted.evaluate_steps,
             "save_strategy": "steps",
             "save_steps": wanted.evaluate_steps,
-            "save_total_limit": 1,
+            # transformers deletes all but the best where 1 is kept; a run in portions goes on from the last.
+            "save_total_limit": 1 if task.of is None else 2,
             "load_best_model_at_end": True,
             "metric_for_best_model": "eval_loss",
             "greater_is_better": False,
@@ -101,16 +109,18 @@ def _saving(task: Task) -> Mapping[str, Any]:
     every = wanted.checkpoint_steps
     return {
         "save_strategy": "no" if every is None else "steps",
-        "save_steps": every or task.steps,
+        "save_steps": every or task.run_steps,
         "save_total_limit": 1,
     }
 
 
 def callbacks(task: Task) -> "list[TrainerCallback]":
-    """Early stopping and TensorBoard, where they are asked for."""
+    """Early stopping and TensorBoard, where they are asked for, and the end of a portion."""
     from transformers import EarlyStoppingCallback  # noqa: PLC0415
 
-    chosen: list[TrainerCallback] = []
+    from client_kit.training.portions import PauseCallback  # noqa: PLC0415
+
+    chosen: list[TrainerCallback] = [] if task.steps == task.run_steps else [PauseCallback(task.steps)]
     if task.settings.patience is not None and task.validation:
         chosen.append(EarlyStoppingCallback(task.settings.patience))
     if "tensorboard" in task.settings.report_to:
@@ -127,11 +137,12 @@ def run(trainer: "TransformersTrainer", task: Task) -> Trained:
     Raises TrainingError where the device has too little memory, or the loss is no number any more.
     """
     import torch  # noqa: PLC0415
-    from transformers.trainer_utils import get_last_checkpoint  # noqa: PLC0415
+
+    from client_kit.training.portions import train_until  # noqa: PLC0415
 
     try:
         before = _validation(trainer, task)
-        trainer.train(resume_from_checkpoint=get_last_checkpoint(str(task.checkpoints)))
+        train_until(trainer, task.steps, task.checkpoints)
         after = _validation(trainer, task)
     except torch.OutOfMemoryError as error:
         raise TrainingError("the device has too little memory; lower batch_size (and raise accumulate)") from error

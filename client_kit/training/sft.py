@@ -12,7 +12,7 @@ from typing import Any
 
 from client_kit._quiet import without_progress_bars
 from client_kit.settings import SftSettings
-from client_kit.training.base import Example, TrainingReport
+from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.checks import prepare, usable
 from client_kit.training.models import load_model, load_tokenizer, new_adapter
@@ -48,24 +48,26 @@ class SFTFineTuner:
         seed: int,
         output: Path,
         validation: Sequence[Example] = (),
+        run: TrainingRun | None = None,
     ) -> TrainingReport:
         """Train for at most `steps` optimiser steps from `model`; write model, or adapter, and tokenizer to `output`.
 
         `output` appears whole or not at all; until then checkpoints stand beside it in a hidden folder. With validation
-        examples and `evaluate_steps` the best model is written, else the last one. Raises TrainingError where the model
+        examples and `evaluate_steps` the best model is written, else the last one. run: these are the first of its steps, as
+        `RunTrainer` says; `patience` counts within a portion. Raises TrainingError where the model
         or usable examples are missing, this machine cannot do it, or `output` is there already.
         """
         used = usable(examples)
         folder = prepare(model, self.settings, steps, output)
         started = time.monotonic()
         job = job_digest(
-            folder, used, validation, settings=self.settings.model_dump(mode="json"), frozen=self.frozen, steps=steps,
-            seed=seed,
+            folder, used, validation, settings=self.settings.model_dump(mode="json"), frozen=self.frozen,
+            steps=steps if run is None else run.of, seed=seed,
         )  # fmt: skip
-        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job) as at:
+        with without_progress_bars(datasets=True), threads(self.threads), checkpoint_folder(output, job, run) as at:
             task = Task(
                 folder, used, tuple(validation), self.settings, steps, seed, at, output, logs_of(output), self.threads,
-                self.frozen,
+                self.frozen, of=None if run is None else run.of,
             )  # fmt: skip
             done = perform(task, train_supervised)
         return TrainingReport(

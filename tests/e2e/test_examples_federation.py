@@ -85,6 +85,6 @@ def test_a_mixed_federation_runs_two_rounds_on_one_machine(tmp_path, prompt_set,
     assert "round 1: " in output
     assert "round 2: " in output
     for name in ("first", "second"):
-        assert (work / "participants" / name / "training-003" / "model.safetensors").is_file()
+        assert (work / "participants" / name / "student-003" / "model.safetensors").is_file()
     assert not list((work / "participants" / "api").glob("training-*"))
     assert set(api.asked.values()) == {2}

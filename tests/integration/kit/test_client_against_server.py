@@ -97,6 +97,22 @@ def test_a_round_from_answers_to_pseudo_labels(federation):
     assert kinds.count(EventKind.SEALED) == 2
 
 
+def test_a_round_in_which_nothing_changed_costs_a_seal(federation):
+    operator, one, two = federation
+    for client in (one, two):
+        client.submit_and_seal(1, ANSWERS)
+    labels = one.wait_for_labels(1, 60)
+    operator.create_round()
+    with pytest.raises(SealMismatch):
+        one.carry(2, 1, {**ANSWERS, "b": "other"})
+    assert one.carry(2, 1, ANSWERS) == one.carry(2, 1)
+    two.carry(2, 1, ANSWERS)
+    assert one.wait_for_labels(2, 60) == labels
+    traffic = next(row for row in operator.traffic(2) if row.participant == "two")
+    assert traffic.received_bytes < 1000
+    assert traffic.sent_bytes < 1000
+
+
 def test_an_interrupted_submission_goes_on_where_it_was(federation):
     _, one, _ = federation
     one.submit(1, {"a/1": ANSWERS["a/1"]})

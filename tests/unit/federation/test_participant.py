@@ -57,6 +57,8 @@ class FakeClient:
         self.requires_training_rights = False
         self.stated = []
         self.private = []
+        self.taught = {}
+        self.carried = {}
 
     def federation(self):
         return Federation(
@@ -79,7 +81,8 @@ class FakeClient:
     def wait_for(self, number, state, timeout_seconds=None):
         return self.round(number)
 
-    def submit_and_seal(self, number, answers, *, replace=False, training_rights=False, privacy=None):
+    def submit_and_seal(self, number, answers, *, replace=False, training_rights=False, privacy=None, taught_through=0):
+        self.taught[number] = taught_through
         if self.states.get(number) in {RoundState.CLOSED, RoundState.PUBLISHED}:
             raise RoundNotOpen("it is closed")
         self.stated.append(training_rights)
@@ -89,6 +92,19 @@ class FakeClient:
         self.submitted[number] = {answer.prompt_id: answer.text for answer in answers}
         if self.kill_at == ("submit", number):
             raise Killed
+        return self.receipt(number, answers)
+
+    def carry(self, number, source, answers, *, training_rights=False, privacy=None):
+        if self.states.get(number) in {RoundState.CLOSED, RoundState.PUBLISHED}:
+            raise RoundNotOpen("it is closed")
+        assert {answer.prompt_id: answer.text for answer in answers} == self.submitted[source]
+        self.stated.append(training_rights)
+        self.carried[number] = source
+        if self.kill_at == ("carry", number):
+            raise Killed
+        return self.receipt(number, answers)
+
+    def receipt(self, number, answers):
         self.sealed.append(number)
         rows = [(answer.prompt_id, answer.sample, content_digest(answer.text)) for answer in answers]
         return SealReceipt(
@@ -291,7 +307,7 @@ def test_a_site_that_lost_its_journal_after_the_seal_goes_on_with_the_labels(tmp
     client, told = FakeClient(), []
     submit = client.submit_and_seal
 
-    def sealed(number, answers, *, replace=False, training_rights=False, privacy=None):
+    def sealed(number, answers, *, replace=False, training_rights=False, privacy=None, taught_through=0):
         if number == 1:
             raise SubmissionSealed("it takes no more answers")
         return submit(number, answers, replace=replace)

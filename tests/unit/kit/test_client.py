@@ -177,6 +177,33 @@ def test_the_seal_is_what_the_participant_counts(client, server):
     assert first["count"] == 2
 
 
+def test_a_seal_states_what_the_model_was_taught(client, server):
+    sealed_by(server, 3)
+    client.submit_and_seal(3, {"a": "one"}, taught_through=2)
+    client.seal(3, {"a": "one"}, taught_through=2)
+    assert [json.loads(request.content)["taught_through"] for request in server.sent("POST")] == [2, 2]
+
+
+@pytest.mark.parametrize("counted_here", [True, False])
+def test_answers_are_carried_by_a_seal_alone(client, server, counted_here):
+    sealed_by(server, 2)
+    answers = {"a": "one", "b": "two"}
+    done = client.submit(1, answers)
+    sent = len(server.requests)
+    client.carry(2, 1, answers if counted_here else None, training_rights=True)
+    assert len(server.requests) - sent == (1 if counted_here else 2)
+    seal = json.loads(server.sent("POST")[0].content)
+    assert (seal["count"], seal["digest"], seal["carried_from"]) == (2, done.digest, 1)
+    assert seal["training_rights"] is True
+
+
+def sealed_by(server, number):
+    receipt = {
+        "federation": "f", "number": number, "participant": "a", "count": 2, "digest": "0" * 64, "sealed_at": NOW,
+    }  # fmt: skip
+    server.answers["POST", f"{HERE}/rounds/{number}/submissions/seal"] = receipt
+
+
 # Waiting
 
 
