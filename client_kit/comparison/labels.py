@@ -51,7 +51,12 @@ def _participant(run: Run, member: Member) -> Iterator[Participant]:
 def _site(run: Run, member: Member) -> Site:
     return Site(
         open_generator=lambda model: run.generator(model or member.base),
-        sampling=Sampling(temperature=run.setting.temperature, max_tokens=run.task.max_answer_tokens),
+        sampling=Sampling(
+            samples=run.setting.samples_per_prompt,
+            temperature=run.setting.temperature,
+            max_tokens=run.task.max_answer_tokens,
+        ),
+        witness=run.arm.witness,
         base=member.base,
         trainer=_Trainer(run, member),
         private=member.site.private,

@@ -25,7 +25,7 @@ from client_kit.generation.base import Generation
 from client_kit.pocket.jobs import BATCH, FORMS, Form, Job, scores_of
 from client_kit.pocket.public import public_prompts, questions, write_prompt_set
 from client_kit.pocket.report import write_report
-from client_kit.pocket.results import DemoResults, LocalOnly, ParticipantResult, RoundResult, SupportPrecision, Traffic
+from client_kit.pocket.results import DemoResults, GradePrecision, LocalOnly, ParticipantResult, RoundResult, Traffic
 from client_kit.pocket.scoring import stated_value
 from client_kit.pocket.settings import PocketSettings
 from client_kit.pocket.world import Use
@@ -278,19 +278,19 @@ def _round(demo: Demo, outcome: FederationOutcome, number: int) -> RoundResult:
     card = outcome.cards[number]
     file = next(iter(outcome.work.values())) / f"round-{number:03}" / "pseudo_labels.jsonl"
     labels = [PseudoLabel.model_validate_json(line) for line in file.read_bytes().splitlines()]
-    by_support: dict[int, list[bool]] = {}
+    by_grade: dict[str, list[bool]] = {}
     for label in labels:
         if label.text is not None:
-            by_support.setdefault(round(label.support), []).append(_is_true(demo, label.prompt_id, label.text))
+            by_grade.setdefault(str(label.grade), []).append(_is_true(demo, label.prompt_id, label.text))
     return RoundResult(
         number=number,
         prompts=card.counts.prompts,
         labels=card.counts.labels,
-        right=sum(sum(right) for right in by_support.values()),
+        right=sum(sum(right) for right in by_grade.values()),
         abstentions=card.counts.abstentions,
-        by_support=[
-            SupportPrecision(support=support, labels=len(right), right=sum(right))
-            for support, right in sorted(by_support.items())
+        by_grade=[
+            GradePrecision(grade=grade, labels=len(right), right=sum(right))
+            for grade, right in sorted(by_grade.items())
         ],
         encoded=card.counts.encoded,
         reused=card.counts.reused,

@@ -100,25 +100,25 @@ def groups(results: DemoResults) -> "Figure":
 
 
 def precision(results: DemoResults) -> "Figure":
-    """Right and wrong pseudo-labels by support, a panel per round."""
+    """Right and wrong pseudo-labels by grade, a panel per round."""
     from plotly.graph_objects import Bar  # noqa: PLC0415 (an extra)
     from plotly.subplots import make_subplots  # noqa: PLC0415 (an extra)
 
     titles = [f"<b>Round {row.number}</b><br>{row.labels} labels, {row.precision:.0%} right" for row in results.rounds]
     figure = make_subplots(cols=len(titles), shared_yaxes=True, horizontal_spacing=0.03, subplot_titles=titles)
     for column, row in enumerate(results.rounds, start=1):
-        support = [f"{level.support} vote{'s' * (level.support != 1)}" for level in row.by_support]
+        grades = [level.grade.replace("_", " ") for level in row.by_grade]
         parts = {
-            "right": ([level.right for level in row.by_support], RIGHT),
-            "wrong": ([level.labels - level.right for level in row.by_support], WRONG),
+            "right": ([level.right for level in row.by_grade], RIGHT),
+            "wrong": ([level.labels - level.right for level in row.by_grade], WRONG),
         }
         for name, (values, colour) in parts.items():
             bar = Bar(
-                x=support, y=values, name=name, legendgroup=name, showlegend=column == 1, marker_color=colour,
+                x=grades, y=values, name=name, legendgroup=name, showlegend=column == 1, marker_color=colour,
                 hovertemplate="%{x}: %{y} " + name + "<extra></extra>",
             )  # fmt: skip
             figure.add_trace(bar, row=1, col=column)
-        for level, name in zip(row.by_support, support, strict=True):
+        for level, name in zip(row.by_grade, grades, strict=True):
             figure.add_annotation(
                 x=name, y=level.labels, text=f"{level.right / level.labels:.0%}", showarrow=False, yshift=10,
                 font={"size": 12, "color": "#424a53"}, row=1, col=column,

@@ -95,11 +95,10 @@ class ParticipantResult(Results):
         return sum(traffic.received_bytes for traffic in self.traffic)
 
 
-class SupportPrecision(Results):
-    """Pseudo-labels with the same support."""
+class GradePrecision(Results):
+    """Pseudo-labels of one grade."""
 
-    support: int
-    """Votes behind the label, rounded."""
+    grade: str
     labels: int
     right: int
 
@@ -113,7 +112,7 @@ class RoundResult(Results):
     right: int
     """Pseudo-labels that state the world's truth."""
     abstentions: dict[str, int]
-    by_support: list[SupportPrecision]
+    by_grade: list[GradePrecision]
     encoded: int
     reused: int
     aggregation_seconds: float

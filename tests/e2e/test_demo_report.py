@@ -9,11 +9,11 @@ from client_kit.pocket.report import write_report
 from client_kit.pocket.results import (
     GROUPS,
     DemoResults,
+    GradePrecision,
     GroupScore,
     LocalOnly,
     ParticipantResult,
     RoundResult,
-    SupportPrecision,
     Traffic,
 )
 
@@ -37,9 +37,11 @@ def participant(name, after):
 
 @pytest.fixture
 def results():
-    support = [SupportPrecision(support=2, labels=10, right=5), SupportPrecision(support=3, labels=4, right=4)]
+    grades = [
+        GradePrecision(grade="corroborated", labels=10, right=5), GradePrecision(grade="single_witness", labels=4, right=4)
+    ]  # fmt: skip
     round_ = RoundResult(
-        number=1, prompts=20, labels=14, right=9, abstentions={"low_support": 6}, by_support=support, encoded=30,
+        number=1, prompts=20, labels=14, right=9, abstentions={"conflict": 6}, by_grade=grades, encoded=30,
         reused=0, aggregation_seconds=0.5,
     )  # fmt: skip
     return DemoResults(
