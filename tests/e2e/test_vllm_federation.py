@@ -74,7 +74,9 @@ def test_three_ways_to_a_model_in_one_federation(tmp_path, world, models):
         assert trainings[1]["examples"] > trainings[0]["examples"], "the pseudo-labels are trained on"
         assert (folder / "student-003" / "adapter_config.json").is_file()
         answers = records(folder, "answer")
-        assert len({(a["round"], a["prompt_id"], a["sample"]) for a in answers}) == len(answers) == prompts, "they stand in 2"
+        assert len({(a["round"], a["prompt_id"], a["sample"]) for a in answers}) == len(answers) == prompts, (
+            "they stand in 2"
+        )
         assert all(answer["completion_tokens"] > 0 for answer in answers)
     log = (work / "participants" / "server" / "vllm.log").read_text(encoding="utf-8")
     assert log.count("Application startup complete") == 1, "adapters are loaded while the server runs"
