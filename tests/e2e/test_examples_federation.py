@@ -85,6 +85,7 @@ def test_a_mixed_federation_runs_two_rounds_on_one_machine(tmp_path, prompt_set,
     assert "round 1: " in output
     assert "round 2: " in output
     for name in ("first", "second"):
-        assert (work / "participants" / name / "student-003" / "model.safetensors").is_file()
-    assert not list((work / "participants" / "api").glob("training-*"))
+        models = sorted((work / "participants" / name).glob("*/model.safetensors"))
+        assert [file.parent.name for file in models] == ["student-003", "witness-001"]
+    assert not list((work / "participants" / "api").glob("*/model.safetensors"))
     assert set(api.asked.values()) == {2}

@@ -1,9 +1,11 @@
 """Every method of a comparison once, on a tiny model and a handful of questions, through a real server."""
 
 import json
+from functools import partial
 
 import pytest
 
+from client_kit.client import ConsensusClient
 from client_kit.comparison.arms import ARMS
 from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Drift, LearningRates, Setting
@@ -11,6 +13,7 @@ from client_kit.comparison.run import load_plan
 from client_kit.comparison.tasks import SiteData, split_site
 from client_kit.comparison.wiring import task_of
 from client_kit.federation.server_process import ServerProcess
+from client_kit.federation.site import Site
 from client_kit.training.base import Example
 from client_kit.wire import ConsensusPolicy, Prompt
 from tests.support.tiny_model import CHAT_TEMPLATE, write_tiny_model
@@ -145,6 +148,25 @@ def test_from_the_stated_round_on_models_learn_and_are_judged_by_the_new_facts(s
     stale = run_cell(cell, setting, Unmoved(task), tmp_path / "work", server)
     assert stale.quality("private", 1) > 0.8
     assert stale.quality("private", 2) < 0.2
+
+
+def test_a_participant_of_two_models_answers_with_one_and_is_judged_by_the_other(server, task, tmp_path, monkeypatch):
+    carry, carried = ConsensusClient.carry, []
+
+    def noted(self, number, source, *args, **stated):
+        carried.append((number, source))
+        return carry(self, number, source, *args, **stated)
+
+    monkeypatch.setattr(ConsensusClient, "carry", noted)
+    monkeypatch.setattr("client_kit.comparison.labels.Site", partial(Site, witness=True))
+    rates = LearningRates(full=3e-3)
+    setting = Setting(
+        local_steps=40, round_steps=10, rounds=3, batch_size=12, drift=Drift(after=2), learning_rates=rates
+    )
+    result = run_cell(Cell(method="consensus", seed=90), setting, task, tmp_path / "work", server)
+    assert [stage.name for stage in result.participants[0].stages][-1] == "round 3"
+    assert carried == [(2, 1)] * len(result.participants), "after the drift, in round 3, the witness answers anew"
+    assert result.quality("private", 4) > 0.8, "the new facts are known"
 
 
 class Unmoved:
