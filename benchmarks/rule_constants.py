@@ -4,7 +4,7 @@
 
 FILE: as for `consensus-server evaluate-labels`. `--try NAME=VALUES` may stand several times; all combinations are tried.
 Names: `length_penalty` and `distance_long` of the policy; `scale_words`, `scale_wording` of `core/consensus/round/standing.py`;
-`beta`, `lambda`, `half_evidence_votes` of `core/consensus/round/trust.py`; `information`, 1 or 0: whether rare words count for
+`beta`, `lambda`, `half_telling_votes` of `core/consensus/round/trust.py`; `information`, 1 or 0: whether rare words count for
 more, or all words alike.
 
 One row per combination: quality of `hybrid` with guards and reliability, what that is beyond the best single
@@ -38,7 +38,7 @@ from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")
 STANDING = ("scale_words", "scale_wording")
-TRUST = ("beta", "lambda", "half_evidence_votes")
+TRUST = ("beta", "lambda", "half_telling_votes")
 WORDS = "information"
 
 

@@ -37,7 +37,7 @@ def _standing(policy: Policy) -> dict[str, int | float]:
             "beta": trust.BETA,
             "lambda": trust.LAMBDA,
             "shrink": trust.SHRINK,
-            "half_evidence_votes": trust.HALF_EVIDENCE_VOTES,
+            "half_telling_votes": trust.HALF_TELLING_VOTES,
             "most_reliability": trust.MOST_RELIABILITY,
             "reputation_prompts": earlier.REPUTATION_PROMPTS,
         }

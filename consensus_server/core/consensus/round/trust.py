@@ -30,7 +30,7 @@ LAMBDA: Final = 7.0
 """An answer's score is its standing plus LAMBDA times its participant's reliability."""
 SHRINK: Final = 20.0
 """Prompts at which half of a participant's reliability counts."""
-HALF_EVIDENCE_VOTES: Final = 7.0
+HALF_TELLING_VOTES: Final = 7.0
 """Other effective votes in a pool at which half of what it tells about a participant counts."""
 SHARED_BY: Final = (1.25, 1.75)
 """Others that unusually repeat an answer, between which it loses its participant's reliability."""
@@ -118,18 +118,18 @@ def reliabilities(
         mean: Float64[np.ndarray, " answers"] = (total - here) / np.maximum(others, 1)
         return mean
 
-    here = evidence(measures, votes)
+    here = telling(measures, votes)
     told = np.where(others > 0.5, elsewhere(here), here)  # noqa: PLR2004 - whole prompts; a reputation counts in a round of one, too
     return shrunk(elsewhere(z), prompts, known.mean[participant], known.prompts[participant], told)
 
 
-def evidence(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
+def telling(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
     """m / (m + 7), 0..1, for the m other effective votes of each answer's pool: how far centrality there tells quality.
 
     The reliability of the mean of m judges (Spearman 1910; Brown 1910), each of which alone has 1/8.
     """
     others = np.maximum(np.bincount(measures.pairs.pool, weights=votes) - 1, 0)
-    share: Float64[np.ndarray, " answers"] = (others / (others + HALF_EVIDENCE_VOTES))[measures.pairs.pool]
+    share: Float64[np.ndarray, " answers"] = (others / (others + HALF_TELLING_VOTES))[measures.pairs.pool]
     return share
 
 
@@ -143,7 +143,7 @@ def shrunk(
     """told x (n mean + c reputation) / (n + c + 20), the fraction within -1..1: what `n` prompts show, and what is carried on.
 
     c = min(prompts behind the reputation, 20, n): a reputation never counts more than what the round itself shows. `mean`,
-    `reputation`: mean z, in standard deviations of a pool. told: mean of `evidence` over the prompts, 0..1.
+    `reputation`: mean z, in standard deviations of a pool. told: mean of `telling` over the prompts, 0..1.
     """
     carried = np.minimum(np.minimum(behind, REPUTATION_PROMPTS), prompts)
     value = (mean * prompts + reputation * carried) / (prompts + carried + SHRINK)
@@ -185,7 +185,7 @@ def participant_standings(
         return settled(total / np.maximum(prompts, 1))
 
     mean = over_prompts(z)
-    reliability = shrunk(mean, prompts, known.mean, known.prompts, over_prompts(evidence(measures, votes)))
+    reliability = shrunk(mean, prompts, known.mean, known.prompts, over_prompts(telling(measures, votes)))
     columns = zip(names, mean, prompts, known.mean, known.prompts, settled(reliability), strict=True)
     return tuple(
         ParticipantStanding(

@@ -32,7 +32,7 @@ def golden():
 def _as_the_reference_has_it(monkeypatch):
     """Trust whatever the number of votes, also in copies; all answers far from the prompt off topic; F2 of bare words;
     whoever repeats a short answer supports it."""
-    theirs = {"BETA": 1.0, "LAMBDA": 2.0, "HALF_EVIDENCE_VOTES": 0.0, "CLEARLY_CENTRAL": -np.inf}
+    theirs = {"BETA": 1.0, "LAMBDA": 2.0, "HALF_TELLING_VOTES": 0.0, "CLEARLY_CENTRAL": -np.inf}
     for name, value in theirs.items():
         monkeypatch.setattr(trust, name, value)
     monkeypatch.setattr(standing, "SCALE_WORDS", 8.80)

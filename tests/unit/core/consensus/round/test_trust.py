@@ -13,7 +13,7 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round.earlier import REPUTATION_PROMPTS, EarlierRounds, Reputation
 from consensus_server.core.consensus.round.trust import (
     BETA,
-    HALF_EVIDENCE_VOTES,
+    HALF_TELLING_VOTES,
     MOST_RELIABILITY,
     shared_trust,
 )
@@ -49,7 +49,7 @@ def test_what_a_participant_shows_counts_at_least_as_much_as_its_reputation(mean
 
 @given(mean=means, other=means, count=prompts, prior=means)
 def test_no_vote_of_eight_weighs_more_than_twelve_times_another(mean, other, count, prior):
-    told = 7 / (7 + HALF_EVIDENCE_VOTES)
+    told = 7 / (7 + HALF_TELLING_VOTES)
     weights = [np.exp(BETA * reliability(each, count, Reputation(prior, 100.0), told)) for each in (mean, other)]
     assert max(weights) / min(weights) <= np.exp(2 * BETA * MOST_RELIABILITY * told) + 1e-9 < 12.2
 
