@@ -24,6 +24,9 @@ from client_kit.wire import Answer, PrivacyStatement, Prompt, PromptExplanation,
 Tell = Callable[..., None]
 """(step, stage, done=, total=, detail=, seconds=) -> None."""
 
+FALLS = 0.01
+"""Least share by which the validation loss falls in a training after which the witness is not finished."""
+
 _RUN_CHARS = 12
 """Hexadecimal digits of a digest that name a run."""
 
@@ -36,15 +39,16 @@ class Lesson:
     role: str | None = None
     start: Path
     examples: Sequence[Example]
-    labels: int
-    """Round of the pseudo-labels among the examples; 0 where there are none."""
     steps: int
     """Of a student: since its run began."""
     seed: int
-    noted: Mapping[str, str]
-    """What the journal notes beside this, to know later whether anything has changed."""
+    noted: Mapping[str, str | int]
+    """What the journal notes beside the report: `labels`, the round of those among the examples, 0 for none; `role`; and what
+    tells later whether anything has changed."""
     run: str | None = None
     """Names what a student's run depends on: where it is the same, the student goes on."""
+    must_help: bool = False
+    """Whether the model is kept only where the training made the validation loss fall by `FALLS`."""
     because: str = ""
     """For people."""
 
@@ -88,9 +92,11 @@ class Learning:
                 self._do(trainer, self._of_one_model(stage, prompts))
             return
         done = self._journal.last("trained", stage=stage, role=WITNESS if stage == 1 else STUDENT)
-        if done is None and (stage == 1 or self._private_changed()):
-            self._do(trainer, self._of_witness(stage))
-        if done is None and stage > 1:
+        if done is not None:
+            return
+        if self._journal.last("trained", stage=stage, role=WITNESS) is None:
+            self._train_witness(trainer, stage)
+        if stage > 1:
             self._do(trainer, self._of_student(stage, prompts))
 
     def privacy(self) -> PrivacyStatement | None:
@@ -101,6 +107,17 @@ class Learning:
             return None
         return PrivacyStatement(**{name: spent[-1][name] for name in PrivacyStatement.model_fields})
 
+    def _train_witness(self, trainer: Trainer, stage: int) -> None:
+        """First of all; later where its data has changed, or it is not finished and the site wants it to be."""
+        if stage == 1:
+            self._do(trainer, self._of_witness(stage, because="the witness"))
+        elif self._private_changed():
+            because = "the witness goes on, since the private data has changed"
+            self._do(trainer, self._of_witness(stage, because=because))
+        elif self._site.finish_witness and self._still_falls():
+            because = "the witness goes on, since its validation loss still fell"
+            self._do(trainer, self._of_witness(stage, because=because, must_help=True))
+
     # Which lesson is next
 
     def _of_one_model(self, stage: int, prompts: Sequence[Prompt]) -> Lesson:
@@ -108,18 +125,17 @@ class Learning:
         seed = self._site.seed + stage
         number, examples = self._examples(prompts, seed)
         return Lesson(
-            stage=stage, start=_there(self.models.used()), examples=examples, labels=_taught(number, examples),
-            steps=self._site.steps(stage), seed=seed, noted={},
+            stage=stage, start=_there(self.models.used()), examples=examples, steps=self._site.steps(stage),
+            seed=seed, noted={"labels": _taught(number, examples)},
         )  # fmt: skip
 
-    def _of_witness(self, stage: int) -> Lesson:
-        """Private data alone, with the steps of a first training; from the witness so far, where the data has changed."""
+    def _of_witness(self, stage: int, *, because: str, must_help: bool = False) -> Lesson:
+        """Private data alone, with the steps of a first training; from the witness so far, where there is one."""
         seed = self._site.seed + stage
         return Lesson(
-            stage=stage, role=WITNESS, start=_there(self.models.answering()), labels=0, steps=self._site.steps(1), seed=seed,
+            stage=stage, role=WITNESS, start=_there(self.models.answering()), steps=self._site.steps(1), seed=seed,
             examples=mixed(self._site.mixing, self._site.private, [], labels_of_round=0, seed=seed),
-            noted={"private": _digest(self._site.private)}, because="the witness" if stage == 1 else
-            "the witness goes on, since the private data has changed",
+            noted={"role": WITNESS, "labels": 0, "private": _digest(self._site.private)}, because=because, must_help=must_help,
         )  # fmt: skip
 
     def _of_student(self, stage: int, prompts: Sequence[Prompt]) -> Lesson:
@@ -128,9 +144,11 @@ class Learning:
         number, examples = self._examples(prompts, seed)
         start = _there(self.models.answering())
         run = _digest(examples, start.name, seed, self._run_steps(self._rounds + 1))[:_RUN_CHARS]
+        steps = self._run_steps(stage)
         return Lesson(
-            stage=stage, role=STUDENT, start=start, examples=examples, labels=_taught(number, examples),
-            steps=self._run_steps(stage), seed=seed, noted={"run": run}, run=run, because=self._why(run, number),
+            stage=stage, role=STUDENT, start=start, examples=examples, steps=steps, seed=seed, run=run,
+            noted={"role": STUDENT, "labels": _taught(number, examples), "run": run, "run_steps": steps},
+            because=self._why(run, number),
         )  # fmt: skip
 
     def _run_steps(self, stage: int) -> int:
@@ -140,6 +158,10 @@ class Learning:
     def _private_changed(self) -> bool:
         last = self.models.last(WITNESS)
         return last is not None and last["private"] != _digest(self._site.private)
+
+    def _still_falls(self) -> bool:
+        last = self.models.last(WITNESS)
+        return last is not None and last["kept"] and _fell(last["validation"])
 
     def _why(self, run: str, number: int) -> str:
         """Whether the student goes on or is made anew, and why."""
@@ -167,30 +189,36 @@ class Learning:
     # Doing it
 
     def _do(self, trainer: Trainer, lesson: Lesson) -> None:
-        """Train, judge and journal; what the models before leave behind is removed where they are two."""
-        if lesson.role is not None:
-            self.models.remove_old(lesson.run)
-        stage = lesson.stage
-        with self._computing(stage):
+        """Train, judge and journal; of the two models of a site, what was before them is removed."""
+        if lesson.role == STUDENT:
+            self.models.remove_runs(but=lesson.run)
+        with self._computing(lesson.stage):
             because = f", {lesson.because}" if lesson.because else ""
-            self._tell(Step.TRAINING, stage, total=lesson.steps, detail=f"{len(lesson.examples)} examples{because}")
+            detail = f"{len(lesson.examples)} examples{because}"
+            self._tell(Step.TRAINING, lesson.stage, total=lesson.steps, detail=detail)
             report = self._train(trainer, lesson)
+        self._judge(lesson, report)
+        if lesson.role is not None:
+            self.models.remove_replaced()
+        if lesson.role == STUDENT and lesson.steps == self._run_steps(self._rounds + 1):
+            self.models.remove_runs(but=None)
+
+    def _judge(self, lesson: Lesson, report: TrainingReport) -> None:
+        """Journal and tell what a training came to, and whether its model is kept."""
+        stage = lesson.stage
         lowest = min([*report.validation[:1], *self.models.kept_losses(lesson.role)], default=0.0)
-        kept = self._good_enough(report, lowest)
-        role = {} if lesson.role is None else {"role": lesson.role}
+        kept = self._good_enough(report, lowest) and not (lesson.must_help and not _fell(report.validation))
         self._journal.append(
-            "trained", stage=stage, **role, model=os.path.relpath(report.model, self._work), steps=report.steps,
+            "trained", stage=stage, model=os.path.relpath(report.model, self._work), steps=report.steps,
             seconds=report.seconds, examples=report.examples, losses=list(report.losses), validation=list(report.validation),
-            kept=kept, privacy=None if report.privacy is None else asdict(report.privacy), labels=lesson.labels,
-            **lesson.noted, **({} if lesson.run is None else {"run_steps": lesson.steps}),
+            kept=kept, privacy=None if report.privacy is None else asdict(report.privacy), **lesson.noted,
         )  # fmt: skip
         self._tell(
             Step.TRAINED, stage, done=report.steps, total=report.steps, detail=_figures(report), seconds=report.seconds
         )
         if not kept:
-            self._tell(Step.RETURNED, stage, detail=_why_returned(report, lowest, _there(self.models.used())))
-        if lesson.role is not None:
-            self.models.remove_old(lesson.run if lesson.steps < self._run_steps(self._rounds + 1) else None)
+            before = self.models.answering() if lesson.role == WITNESS else self.models.used()
+            self._tell(Step.RETURNED, stage, detail=_why_returned(report, lowest, _there(before)))
 
     def _train(self, trainer: Trainer, lesson: Lesson) -> TrainingReport:
         output = self.models.output(lesson.stage, lesson.role)
@@ -264,6 +292,11 @@ def _figures(report: TrainingReport) -> str:
 
 def _why_returned(report: TrainingReport, lowest: float, used: Path) -> str:
     return f"validation loss {report.validation[-1]:.3f}, lowest so far {lowest:.3f}; goes on from {used.name}"
+
+
+def _fell(losses: Sequence[float]) -> bool:
+    """Whether the validation loss is lower by `FALLS` at the end of a training than at its start."""
+    return bool(losses) and losses[-1] <= losses[0] * (1 - FALLS)
 
 
 def _there(model: Path | None) -> Path:

@@ -84,15 +84,18 @@ class Models:
         """Where the checkpoint of a student's run lies."""
         return self._work / f".{STUDENT}-{name}"
 
-    def remove_old(self, run: str | None) -> None:
-        """Leave the witness, the student and the run of this name; remove what was before them."""
+    def remove_replaced(self) -> None:
+        """Remove the models before the witness and the student that are in use."""
         in_use = {self.used(), self.answering()}
         for record in self._journal.of("trained"):
             folder = self.output(record["stage"], record.get("role"))
             if "role" in record and folder not in in_use:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_runs(self, but: str | None) -> None:
+        """Remove what is kept of students' runs, but for the one of this name."""
         for folder in self._work.glob(f".{STUDENT}-*"):
-            if run is None or folder != self.run_folder(run):
+            if but is None or folder != self.run_folder(but):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _kept(self) -> Iterator[Record]:

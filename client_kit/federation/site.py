@@ -65,6 +65,8 @@ class Site:
     witness: bool = False
     """Whether the model that answers is never taught labels, and a student made from it is what the site uses. Needs a trainer
     that can do a run in portions (`client_kit.training.base.RunTrainer`)."""
+    finish_witness: bool = False
+    """Whether the witness trains on after a round, and answers anew, as long as that lowers its validation loss."""
     trained_on_exports: bool = False
     """Whether who runs the model trains it on what `export` writes before it answers in the next round."""
     preferences: bool = False
@@ -111,6 +113,7 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         sampling=Sampling(**settings.sampling.model_dump()),
         spending=settings.spending,
         witness=settings.has_witness,
+        finish_witness=settings.finish_witness,
         trained_on_exports=isinstance(trainer, NoTrainerSettings) and trainer.trained_on_exports,
         preferences=trainer.kind == "dpo",
         mixing=settings.mixing,

@@ -126,6 +126,9 @@ class SiteSettings(Settings):
     """The model that answers is trained on private data alone, and a student made from it, private data and pseudo-labels is
     what the site keeps; false: one model does both. When not set, true for trainers `sft` and `dpo`. With `dp` each student
     made anew would spend privacy budget again."""
+    finish_witness: bool = False
+    """As long as a training of the witness lowers its loss on the held-out private examples by 1% or more, it trains on after
+    the round, for `first_steps`, and answers anew in the next."""
     mixing: MixingSettings = MixingSettings()
     validation: ValidationSettings = ValidationSettings()
     collapse: CollapseSettings = CollapseSettings()
@@ -156,6 +159,8 @@ class SiteSettings(Settings):
             raise ValueError(
                 f"witness: true needs trainer sft or dpo, and this one is '{self.trainer.kind}'; remove witness"
             )
+        if self.finish_witness and not (self.has_witness and self.validation.share):
+            raise ValueError("finish_witness judges a witness by held-out private examples; set validation.share too")
         return self
 
     @model_validator(mode="after")

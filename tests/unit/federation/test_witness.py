@@ -37,12 +37,13 @@ class InPortions:
     """A trainer that notes what it was given, and keeps the steps of a run in its folder."""
 
     def __init__(self, validation=None):
-        self.calls, self.runs, self.validation = [], [], iter(validation or ())
+        self.calls, self.runs, self.found, self.validation = [], [], [], iter(validation or ())
         self.kill_at = None
 
     def train(self, model, examples, *, steps, seed, output, validation=(), run=None):
         assert not output.exists()
         if run is not None:
+            self.found.append(run.folder.exists())
             run.folder.mkdir(exist_ok=True)
             self.runs.append((run.folder.name, run.of))
         if self.kill_at == len(self.calls):
@@ -242,6 +243,46 @@ def test_new_private_data_is_learned_by_the_witness_which_answers_again_and_give
     assert "1 examples, the witness goes on, since the private data has changed" in said(told, Step.TRAINING)
 
 
+# A witness that is not finished
+
+
+def test_as_long_as_its_loss_falls_the_witness_trains_on_and_answers_anew(tmp_path):
+    losses = [(3.0, 2.0), (2.0, 1.5), (1.5, 1.2), (1.5, 1.499), (1.5, 1.2), (1.5, 1.1)]
+    trainer, client, told = InPortions(losses), Labels(), []
+    chosen = site(tmp_path, trainer, validation=(Example("Q?", "Held."),), finish_witness=True)
+    run(client, chosen, tmp_path, rounds=3, observe=told.append)
+    assert [(call[0], call[2]) for call in trainer.calls] == [
+        ("base", FIRST),
+        ("witness-001", FIRST),
+        ("witness-002", STEPS),
+        ("witness-002", FIRST),  # brings nothing, and is discarded
+        ("witness-002", 2 * STEPS),
+        ("witness-002", 3 * STEPS),
+    ]
+    assert (list(client.submitted), client.carried) == ([1, 2], {3: 2})
+    assert folders(tmp_path) == ["student-004", "witness-002"]
+    assert len({name for name, _ in trainer.runs}) == 1, "a discarded training of the witness leaves the run alone"
+    assert trainer.found == [False, True, True]
+    assert said(told, Step.RETURNED) == ["validation loss 1.499, lowest so far 1.500; goes on from witness-002"]
+
+
+def test_killed_between_witness_and_student_it_trains_the_witness_once(tmp_path):
+    trainer = InPortions([(3.0, 2.0), (2.0, 1.5), (1.5, 1.2)])
+    chosen = site(tmp_path, trainer, validation=(Example("Q?", "Held."),), finish_witness=True)
+    trainer.kill_at = 2
+    client = Labels()
+    with pytest.raises(Killed):
+        run(client, chosen, tmp_path, rounds=1)
+    run(client, chosen, tmp_path, rounds=1)
+    assert [call[0] for call in trainer.calls] == ["base", "witness-001", "witness-002"]
+
+
+def test_to_finish_a_witness_there_must_be_one_and_examples_to_judge_it_by(tmp_path):
+    for trainer, given in (({"kind": "sft", "steps": 1}, None), ({"kind": "sft", "steps": 1}, False)):
+        with pytest.raises(ValueError, match=r"set validation\.share too"):
+            settings(tmp_path, trainer, given=given, finish_witness=True)
+
+
 # One model
 
 
@@ -325,9 +366,9 @@ def test_a_witness_that_would_spend_privacy_again_and_again_is_refused(tmp_path)
             settings(tmp_path, trainer, given=True)
 
 
-def settings(tmp_path, trainer, *, given):
+def settings(tmp_path, trainer, *, given, **habits):
     return ParticipantSettings.model_validate({
         "server": "http://127.0.0.1:1", "federation": "f", "token_env": "T", "work": tmp_path, "rounds": 1,
         "generator": {"kind": "transformers", "model": "m"}, "trainer": trainer, "private": tmp_path / "p.jsonl",
-        "witness": given,
+        "witness": given, **habits,
     })  # fmt: skip
