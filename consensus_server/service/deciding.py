@@ -51,6 +51,8 @@ class Material:
     """By (participant, prompt_id): the earlier round whose answers stand in for these."""
     taught: frozenset[str] = frozenset()
     """Participants whose models were taught pseudo-labels before they answered."""
+    carried: frozenset[str] = frozenset()
+    """Participants whose answers are those of an earlier round: that round has said already how they stand."""
     earlier: EarlierRounds = field(default_factory=EarlierRounds)
     """What earlier rounds and upheld appeals say of those who answered."""
 
@@ -175,7 +177,11 @@ def label_round(material: Material, pools: Sequence[Pool], decided: RoundDecisio
     )
     hearsay = sum(is_hearsay(each, material.taught) for each in outcomes)
     trusts = policy.reliability and rule_named(policy.rule).round_wide
-    rows = (row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0) for each in decided.participants)
+    rows = (
+        row_of(each, weight=exp(BETA * each.reliability) if trusts else 1.0)
+        for each in decided.participants
+        if each.participant not in material.carried
+    )
     return RoundLabels(labels, records, lines_digest(lines), tuple(rows), hearsay)
 
 

@@ -123,7 +123,7 @@ class Submissions:
 def _carry(
     tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
 ) -> SealedSubmission:
-    """The seal with what its answers were taught; they are copied unless the participant has sent answers."""
+    """The seal with what its answers were taught, and where they were given; they are copied unless the participant sent answers."""
     source = None if sealed.carried_from is None else tx.rounds.get(federation, sealed.carried_from)
     before = None if source is None or source.number >= round_.number else tx.submissions.sealed(source, participant)
     if source is None or before is None:
@@ -133,7 +133,8 @@ def _carry(
         )
     if not tx.submissions.count(round_, participant):
         tx.submissions.carry(source, round_, participant)
-    return replace(sealed, taught_through=before.taught_through)
+    given_in = before.carried_from or source.number
+    return replace(sealed, taught_through=before.taught_through, carried_from=given_in)
 
 
 def require_training_rights(federation: Federation, *, stated: bool) -> None:

@@ -126,6 +126,33 @@ def test_a_round_may_stand_on_the_answers_of_another_and_gives_the_same_labels(s
     assert service.seal(sites[0], 2, carried_from=1) == service.seal(sites[0], 2, carried_from=1)
 
 
+def test_carried_rounds_give_the_same_bytes_with_reputations_too(service):
+    """What the answers of a round say of a participant is said once."""
+    policy = Policy(guards=False, contradictions="none", confidence="trusted_similarity", abstain=False)
+    prompts = [Prompt(f"p-{i}", f"Question {i}?") for i in range(6)]
+    sites = service.found(sites=("ann", "bob", "cy", "di"), prompts=prompts, policy=policy, quorum=4)
+    for number in (1, 2):
+        service.open()
+        for site in sites:
+            name = site.participant.name
+            said = {
+                f"p-{i}": f"{name if (i + number) % 3 == 0 else 'all'} says {i} {number} ".ljust(90, "x")
+                for i in range(6)
+            }
+            service.submit(site, said, number)
+        assert service.worker.run_once()
+    for number, source in ((3, 2), (4, 3)):
+        service.open()
+        for site in sites:
+            service.seal(site, number, of=2, carried_from=source)
+        assert service.worker.run_once()
+        assert service.labels(number) == service.labels(2)
+    with service.store.reading() as tx:
+        rounds = [tx.rounds.get(tx.federations.get("clinics"), number) for number in (2, 3, 4)]
+        assert [len(tx.reliabilities.of(each)) for each in rounds] == [4, 0, 0]
+        assert {seal.carried_from for seal in tx.submissions.seals(rounds[2]).values()} == {2}
+
+
 def test_a_carried_seal_keeps_what_its_answers_were_taught(service):
     sites = found(service)
     play(service, sites, 1, {"ann": "777", "bob": "777", "cy": "777"}, ann=1, bob=1, cy=1)
