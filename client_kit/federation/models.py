@@ -5,16 +5,26 @@ data and pseudo-labels, and is what the site uses. Without one, a single model d
 answers are second-hand. A journal begun with one model, as those of versions 0.1.0 and 0.2.0, goes on with one.
 """
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 from client_kit.federation.journal import Journal, Record
 from client_kit.federation.site import Site
+from client_kit.generation.base import Sampling
 from client_kit.wire import PseudoLabel
 
 WITNESS, STUDENT = "witness", "student"
 """Roles in the journal's records of trainings; those of a site with one model have none."""
+
+
+def sampling_digest(sampling: Sampling) -> str:
+    """Of what an answer depends on beside model and prompt; the seed moves from round to round and is no part of it."""
+    fields = {name: value for name, value in asdict(sampling).items() if name != "seed"}
+    return sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class Models:
@@ -53,7 +63,13 @@ class Models:
             return None
         since = max((record["stage"] for record in self._witnesses()), default=0)
         sealed = (record["round"] for record in self._journal.of("sealed") if "carried_from" not in record)
-        return max((each for each in sealed if since <= each < number), default=None)
+        return max((each for each in sealed if since <= each < number and self._sampled_alike(each)), default=None)
+
+    def _sampled_alike(self, number: int) -> bool:
+        """Whether the answers of a round were sampled as the site wants them sampled now."""
+        answered = self._journal.last("answered", round=number)
+        now = sampling_digest(self._site.sampling)
+        return answered is None or answered.get("sampling", now) == now
 
     def last(self, role: str) -> Record | None:
         """The last training of a role, kept or not."""

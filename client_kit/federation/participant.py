@@ -37,6 +37,7 @@ from client_kit.errors import (
     PromptRefused,
     RoundFailed,
     RoundNotOpen,
+    SealMismatch,
     SubmissionSealed,
     UnknownRound,
 )
@@ -44,7 +45,7 @@ from client_kit.exports import write_whole
 from client_kit.federation.collapse import label_figures, watch
 from client_kit.federation.journal import Journal, Record
 from client_kit.federation.learning import Learning, stood_apart
-from client_kit.federation.models import round_folder
+from client_kit.federation.models import round_folder, sampling_digest
 from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
@@ -233,7 +234,9 @@ class Participant:
                 except GenerationError as error:
                     error.participant = self._name
                     raise
-        self._journal.append("answered", round=number, seconds=time.monotonic() - began)
+        self._journal.append(
+            "answered", round=number, seconds=time.monotonic() - began, sampling=sampling_digest(self._site.sampling)
+        )
 
     def _unanswered(self, number: int) -> list[Prompt]:
         """Prompts with answers missing, but for those that the model cannot be asked."""
@@ -275,11 +278,18 @@ class Participant:
             self._tell(Step.ALARM, number, detail=alarm)
 
     def _carry(self, number: int, source: int) -> None:
-        """Seal with the answers of round `source`, which the server has."""
-        receipt = self._client.carry(
-            number, source, self._cleaned(source)[0], training_rights=self._site.training_rights,
-            privacy=self._learning.privacy(),
-        )  # fmt: skip
+        """Seal with the answers of round `source`, which the server has; where it has others, send them once more.
+
+        (It has others where what is sent of the same generations is no longer the same: a newer kit cleans them in another way.)
+        """
+        answers, rights, privacy = self._cleaned(source)[0], self._site.training_rights, self._learning.privacy()
+        try:
+            receipt = self._client.carry(number, source, answers, training_rights=rights, privacy=privacy)
+        except SealMismatch:
+            receipt = self._client.submit_and_seal(
+                number, answers, replace=True, training_rights=rights, privacy=privacy,
+                taught_through=self._models.taught_through(number),
+            )  # fmt: skip
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, carried_from=source)
         self._tell(
             Step.CARRIED, number, done=receipt.count, total=receipt.count, detail=f"the answers of round {source} stand"

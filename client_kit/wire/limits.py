@@ -17,6 +17,8 @@ MAX_PROMPT_CHARS = 100_000
 MAX_PROMPTS = 100_000
 """Most prompts in one prompt set."""
 
+MAX_ROUND = 2**31 - 1
+"""Highest number of a round: what every database holds."""
 MAX_SAMPLES = 64
 """Most answers of one participant to one prompt."""
 

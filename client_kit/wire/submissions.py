@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from client_kit.wire.base import Request, WireModel
-from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, NUL_FREE, Digest, Name, PromptId
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_ROUND, MAX_SAMPLES, NUL_FREE, Digest, Name, PromptId
 
 
 class FinishReason(StrEnum):
@@ -89,10 +89,10 @@ class Seal(Request):
     """The participant states: its model's licence, and the terms of who runs it, let others train on these answers."""
     privacy: PrivacyStatement | None = None
     """What the participant states about its private records; null: nothing."""
-    taught_through: Annotated[int, Field(ge=0)] = 0
+    taught_through: Annotated[int, Field(ge=0, le=MAX_ROUND)] = 0
     """The newest round whose pseudo-labels the model that answered was trained on; 0: none, its answers are first-hand. A claim:
     the server cannot check it, and says where it looks wrong."""
-    carried_from: Annotated[int, Field(ge=1)] | None = None
+    carried_from: Annotated[int, Field(ge=1, le=MAX_ROUND)] | None = None
     """The participant's sealed answers of that round stand for this one too, and none are sent: nothing has changed since."""
 
 

@@ -6,7 +6,6 @@ from fastapi import Header, Query
 from starlette.responses import Response, StreamingResponse
 
 from client_kit import wire
-from client_kit.vocabulary import Abstention
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_PAGE_ITEMS, PromptId
 from consensus_server.core.errors import ValidationFailed
@@ -45,7 +44,7 @@ def get_pseudo_labels(
 ) -> Response:
     """The pseudo-labels in the order of `prompt_id`: paged as JSON, or all of them as NDJSON."""
     digest = service.pseudo_labels.published(caller, federation, number).labels or ""
-    if user_agent == _KIT_WITHOUT_CONTESTED:
+    if user_agent == KIT_OF_BEFORE:
         _require_known_reasons(service.pseudo_labels.card(caller, federation, number))
     headers = {"ETag": etag(digest), "Cache-Control": FOREVER, "Vary": "Accept, Authorization"}
     if names(if_none_match, digest):
@@ -60,15 +59,18 @@ def get_pseudo_labels(
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
 
-_KIT_WITHOUT_CONTESTED = "semantic-consensus/0.1.0"
+KIT_OF_BEFORE = "semantic-consensus/0.1.0"
 """That kit knows a closed list of abstentions, and ends with a bare parsing error where a label has another."""
+
+_KNOWN_BEFORE = frozenset({"no_answers", "single_answer", "tie", "low_support", "low_confidence"})
 
 
 def _require_known_reasons(card: RoundCard) -> None:
-    contested = card.counts.abstentions.get(Abstention.CONTESTED, 0)
-    if contested:
+    unknown = {reason: count for reason, count in card.counts.abstentions.items() if reason not in _KNOWN_BEFORE}
+    if unknown:
+        found = ", ".join(f"{count} {reason}" for reason, count in sorted(unknown.items()))
         raise ValidationFailed(
-            f"{contested} prompts of this round are contested, a reason for an abstention that version 0.1.0 of the kit cannot read.",
+            f"This round has abstentions for reasons that version 0.1.0 of the kit cannot read ({found}).",
             remedy="Install a newer version of semantic-consensus where you fetch labels; nothing is lost.",
         )
 

@@ -1,7 +1,9 @@
 """Which answers of a pool contradict one another: asked of the adapter that a policy names, before the pool is decided."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice, zip_longest
 from types import MappingProxyType
 from typing import Final
 
@@ -16,7 +18,8 @@ NONE: Final = "none"
 """Name of a policy's choice to look for no contradictions."""
 
 MOST_TEXTS: Final = 128
-"""Distinct answers of a pool beyond which nobody looks: every two are compared, and that many take some seconds."""
+"""Distinct answers of a pool that are compared, every two of them: that many take some seconds. Of more, each participant's most
+frequent ones, in turn: nobody who gives many turns the search off, or the others out of it."""
 
 ADAPTERS: Final[Mapping[str, Contradictions]] = MappingProxyType({"words": WordContradictions()})
 """By the name that a policy gives."""
@@ -62,13 +65,26 @@ def require_contradictions(federation: Federation) -> None:
 
 
 def with_findings(pools: Sequence[Pool], policy: Policy) -> Iterator[Pool]:
-    """The pools with what contradicts in them: those compared by meaning, of at most `MOST_TEXTS` distinct answers.
-
-    policy: as `pinned` gives it.
-    """
+    """The pools with what contradicts in those that are compared by meaning. policy: as `pinned` gives it."""
     adapter = adapter_of(policy)
     for pool in pools:
-        if adapter is None or pool.equivalence != SEMANTIC or not 1 < len(set(pool.digests)) <= MOST_TEXTS:
+        if adapter is None or pool.equivalence != SEMANTIC or len(set(pool.digests)) == 1 or not pool.texts:
             yield pool
-        else:
-            yield replace(pool, findings=tuple(adapter.between(pool.texts, pool.prompt)))
+            continue
+        places = _compared(pool)
+        found = adapter.between([pool.texts[place] for place in places], pool.prompt)
+        findings = (each._replace(first=places[each.first], second=places[each.second]) for each in found)
+        yield replace(pool, findings=tuple(findings))
+
+
+def _compared(pool: Pool) -> list[int]:
+    """Places of the answers whose texts are compared: all, or those of `MOST_TEXTS` texts."""
+    distinct = set(pool.digests)
+    if len(distinct) > MOST_TEXTS:
+        given = Counter(zip(pool.participants, pool.digests, strict=True))
+        own: dict[str, list[str]] = defaultdict(list)
+        for who, digest in sorted(given, key=lambda each: (-given[each], each[1])):
+            own[who].append(digest)
+        in_turn = (digest for turn in zip_longest(*(own[who] for who in sorted(own))) for digest in turn if digest)
+        distinct = set(islice(dict.fromkeys(in_turn), MOST_TEXTS))
+    return [place for place, digest in enumerate(pool.digests) if digest in distinct]

@@ -50,7 +50,7 @@ class Material:
     stands_in: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """By (participant, prompt_id): the earlier round whose answers stand in for these."""
     taught: frozenset[str] = frozenset()
-    """Participants whose models were taught pseudo-labels before they answered."""
+    """Participants whose answers count although their models were taught pseudo-labels."""
     carried: frozenset[str] = frozenset()
     """Participants whose answers are those of an earlier round: that round has said already how they stand."""
     earlier: EarlierRounds = field(default_factory=EarlierRounds)

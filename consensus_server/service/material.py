@@ -37,7 +37,8 @@ def load_material(
         answers=heard.answers,
         set_aside=heard.set_aside,
         stands_in=heard.stands_in,
-        taught=frozenset(who for who, seal in seals.items() if seal.taught_through),
+        # Where only first-hand answers count, and what contradicts the labels that were taught, all in the pools are such.
+        taught=frozenset(who for who, seal in seals.items() if seal.taught_through and not excludes(policy)),
         carried=frozenset(who for who, seal in seals.items() if seal.carried_from is not None),
         submissions=round_.attendance.sealed,
         earlier=replace(known, exempt=frozenset(each for each in exempt if policy.guards or each[1] in ANSWER_GATES)),

@@ -8,6 +8,7 @@ in that the participant gave before it was taught anything; one that never gave 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from types import MappingProxyType
 
@@ -47,11 +48,13 @@ def differs_under(policy: Policy, equivalence: str) -> Differs:
     """
     adapter = adapter_of(policy)
 
+    @cache
     def differs(prompt: Prompt, label: str, answer: str) -> bool:
         by = prompt.equivalence or equivalence
         if by == SEMANTIC:
             return adapter is not None and any(each.hard for each in adapter.between((label, answer), prompt.prompt))
-        return KEYS[by](label) != KEYS[by](answer)
+        said = KEYS[by](answer)  # who states nothing contradicts nothing
+        return said is not None and said != KEYS[by](label)
 
     return differs
 
@@ -96,7 +99,7 @@ def _mostly(found: Iterable[bool]) -> bool:
 def _labels(tx: Transaction, federation: Federation, number: int) -> dict[str, str]:
     """Texts of the pseudo-labels of a round by prompt; nothing of a round that was not published."""
     round_ = tx.rounds.get(federation, number)
-    if round_ is None or round_.labels is None:
+    if round_ is None or round_.labels is None:  # it failed, or is open still
         return {}
     read = (read_label(line) for _, line in tx.labels.lines(round_, after="", limit=2**31 - 1))
     return {label.prompt_id: label.text for label in read if label.text is not None}

@@ -7,7 +7,15 @@ from datetime import datetime
 from client_kit.vocabulary import EventKind, RoundState
 from client_kit.wire.digests import content_digest, submission_digest
 from consensus_server.core.admission import check_answers, check_conflicts
-from consensus_server.core.errors import Forbidden, RoundNotOpen, SealMismatch, SubmissionSealed, TrainingRightsMissing
+from consensus_server.core.errors import (
+    Fault,
+    Forbidden,
+    RoundNotOpen,
+    SealMismatch,
+    SubmissionSealed,
+    TrainingRightsMissing,
+    ValidationFailed,
+)
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import (
@@ -86,14 +94,15 @@ class Submissions:
         count, digest: of all answers as the participant counts them. training_rights: it states that others may train
         on them. privacy: what it states about its records; with a second seal the first statement stands. taught_through:
         newest round whose labels its model was trained on. carried_from: round whose sealed answers stand for this one too.
-        Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, and SealMismatch when other
-        answers are held, or nothing can be carried.
+        Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, ValidationFailed for a round that
+        has not been, and SealMismatch when other answers are held, or these cannot be carried.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             require_training_rights(home, stated=training_rights)
             round_ = round_for(tx, home, number, lock=True)
+            _require_earlier(taught_through, number)
             participant = own_participant(tx, home, caller, lock=True)
             sealed = tx.submissions.sealed(round_, participant)
             if sealed is None:
@@ -120,17 +129,29 @@ class Submissions:
         return sealed
 
 
+def _require_earlier(taught_through: int, number: int) -> None:
+    """Raise ValidationFailed where a model is said to know labels that are not out yet."""
+    if taught_through >= number:
+        raise ValidationFailed(
+            f"taught_through is {taught_through} and this is round {number}: labels of that round could not be taught yet.",
+            [Fault("taught_through", f"must be below {number}.")],
+            remedy="State the newest round whose labels the model was trained on, 0 for none.",
+        )
+
+
 def _carry(
     tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
 ) -> SealedSubmission:
     """The seal with what its answers were taught, and where they were given; they are copied unless the participant sent answers."""
-    source = None if sealed.carried_from is None else tx.rounds.get(federation, sealed.carried_from)
-    before = None if source is None or source.number >= round_.number else tx.submissions.sealed(source, participant)
+    earlier = sealed.carried_from is not None and sealed.carried_from < round_.number
+    source = tx.rounds.get(federation, sealed.carried_from or 0) if earlier else None
+    before = None if source is None else tx.submissions.sealed(source, participant)
     if source is None or before is None:
         raise SealMismatch(
             f"Nothing of round {sealed.carried_from} can stand for round {round_.number}: {participant.name} sealed no "
             "submission there."
         )
+    _check_seal((before.count, before.digest), (sealed.count, sealed.digest), f"sealed in round {source.number}")
     if not tx.submissions.count(round_, participant):
         tx.submissions.carry(source, round_, participant)
     given_in = before.carried_from or source.number

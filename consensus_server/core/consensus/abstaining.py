@@ -43,7 +43,7 @@ def _too_little_support(picked: Picked, policy: Policy) -> Reasons:
 
 def _too_little_evidence(picked: Picked, policy: Policy) -> Reasons:
     evidence = evidence_of(picked)
-    weak = evidence.margin < policy.minimum_margin
+    weak = (evidence.margin < policy.minimum_margin) | ~picked.tally.says[picked.labels]
     return [(Abstention.CONFLICT, weak & in_conflict(evidence)), (Abstention.LOW_EVIDENCE, weak)]
 
 

@@ -58,6 +58,7 @@ def _evidence(policy: Policy) -> dict[str, int | float]:
             "sure_from": other_questions.SURE_FROM,
             "nearer_by": other_questions.NEARER_BY,
             "near_from": other_questions.NEAR_FROM,
+            "compared_texts": other_questions.COMPARED,
         }
     return found
 

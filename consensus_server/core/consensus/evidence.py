@@ -45,7 +45,7 @@ def evidence_of(picked: Picked) -> Evidence:
     others = np.where(clusters == picked.labels[answers.pool], 0.0, votes[clusters])
     strongest = np.maximum.reduceat(others, answers.starts)
     witnesses = _witnesses(picked)
-    rivals = np.where(others == strongest[answers.pool], witnesses[clusters], 0)
+    rivals = np.where((others == strongest[answers.pool]) & picked.tally.says[clusters], witnesses[clusters], 0)
     return Evidence(
         margin=settled(votes[picked.labels] - strongest),
         witnesses=witnesses[picked.labels],

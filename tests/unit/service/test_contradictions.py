@@ -104,17 +104,38 @@ def pool_of(*texts):
     )
 
 
-def test_only_pools_compared_by_meaning_are_looked_at_and_none_of_very_many_texts():
+def test_only_pools_compared_by_meaning_are_looked_at():
     policy = pinned(Policy())
     looked = pool_of("Yes, it is safe.", "No, it is not safe.")
     assert next(with_findings([looked], policy)).findings
     for pool, asked in (
         (replace(looked, equivalence="exact"), policy),
         (looked, replace(policy, contradictions="none")),
-        (pool_of(*(f"Give {i} mg." for i in range(MOST_TEXTS + 1))), policy),
+        (pool_of("Yes, it is safe.", "Yes, it is safe."), policy),
     ):
         assert next(with_findings([pool], asked)).findings == ()
 
 
 def test_every_adapter_stands_under_the_name_that_its_identity_begins_with():
     assert all(each.identity.startswith(name) for name, each in contradictions.ADAPTERS.items())
+
+
+def test_who_gives_many_answers_turns_the_search_off_for_nobody():
+    """Of more than `MOST_TEXTS` texts each participant's most frequent ones are compared, in turn."""
+    honest = [("ann", "Take 5 mg."), ("bob", "Take 5 mg daily."), ("cy", "Take 50 mg."), ("di", "Take 50 mg daily.")]
+    flood = [("eve", f"Remark number {i} of many.") for i in range(2 * MOST_TEXTS)]
+    who, texts = zip(*honest, *flood, strict=True)
+    digests = tuple(map(content_digest, texts))
+    pool = Pool(
+        "p", who, tuple(range(len(who))), texts, digests, np.zeros((len(who), 4), np.float32), prompt="How much?"
+    )
+    (found,) = with_findings([pool], pinned(Policy()))
+    pairs = {(who[each.first], who[each.second]) for each in found.findings if each.hard}
+    assert {("ann", "cy"), ("bob", "di")} <= pairs
+    backwards = Pool(
+        "p", who[::-1], tuple(range(len(who))), texts[::-1], digests[::-1], pool.vectors, prompt="How much?"
+    )
+    (again,) = with_findings([backwards], pinned(Policy()))
+    assert {frozenset((texts[::-1][e.first], texts[::-1][e.second])) for e in again.findings} == {
+        frozenset((texts[e.first], texts[e.second])) for e in found.findings
+    }

@@ -4,7 +4,7 @@ import pytest
 
 from client_kit.vocabulary import Grade
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import PromptSetMismatch, SealMismatch
+from consensus_server.core.errors import PromptSetMismatch, SealMismatch, ValidationFailed
 from consensus_server.core.federations import Prompt, Terms
 from consensus_server.service.prompt_sets import prompts_digest
 from tests.support.service import OPERATOR, make_manifest
@@ -98,9 +98,15 @@ def test_what_contradicts_the_label_that_was_taught_counts(service):
 
 
 def test_who_was_never_first_hand_is_not_counted(service):
-    sites = found(service)
-    play(service, sites, 1, {"ann": "777", "bob": "777", "cy": "999"}, bob=1)
-    assert numbers(service, 1) == [None, None, None]
+    ann, bob, cy = sites = found(service)
+    service.open()
+    for site in (ann, cy):
+        service.submit(site, {"p-0": "It is 1."})
+    service.store_answers(bob, {"p-0": "It is 1."})  # and never seals them
+    service.clock.advance(90_000)
+    service.rounds.get(OPERATOR, "clinics", 1)
+    play(service, sites, 2, {"ann": "777", "bob": "777", "cy": "999"}, bob=1)
+    assert numbers(service, 2) == [None, None, None]
 
 
 @pytest.mark.parametrize(("second_hand", "heard"), [("count", ["7", "5", "5"]), ("exclude", ["7", None, None])])
@@ -110,7 +116,7 @@ def test_second_hand_answers_count_where_the_policy_says_so_and_the_card_warns(s
     play(service, sites, 1, {"ann": "713", "bob": "726", "cy": "489"})
     play(service, sites, 2, {"ann": "755", "bob": "755", "cy": "755"}, ann=1, bob=1, cy=1)
     assert numbers(service, 2) == heard
-    assert service.pseudo_labels.card(OPERATOR, "clinics", 2).counts.hearsay == (3 if second_hand == "count" else 1)
+    assert service.pseudo_labels.card(OPERATOR, "clinics", 2).counts.hearsay == (3 if second_hand == "count" else 0)
 
 
 def test_a_round_may_stand_on_the_answers_of_another_and_gives_the_same_labels(service):
@@ -155,12 +161,46 @@ def test_carried_rounds_give_the_same_bytes_with_reputations_too(service):
 
 def test_a_carried_seal_keeps_what_its_answers_were_taught(service):
     sites = found(service)
-    play(service, sites, 1, {"ann": "777", "bob": "777", "cy": "777"}, ann=1, bob=1, cy=1)
+    service.open()
+    service.clock.advance(90_000)
+    play(service, sites, 2, {"ann": "777", "bob": "777", "cy": "777"}, ann=1, bob=1, cy=1)
     service.open()
     for site in sites:
-        service.seal(site, 2, of=1, carried_from=1, taught_through=0)
+        service.seal(site, 3, of=2, carried_from=2, taught_through=0)
     assert service.worker.run_once()
-    assert numbers(service, 2) == [None] * 3
+    assert numbers(service, 3) == [None] * 3
+
+
+def test_who_says_nothing_contradicts_nothing(service):
+    sites = found(service)
+    play(service, sites, 1, {"ann": "713", "bob": "726", "cy": "489"})
+    service.open()
+    for site in sites:
+        service.submit(site, {f"p-{i}": "Let us talk of the weather." for i in range(3)}, 2, taught_through=1)
+    assert service.worker.run_once()
+    assert numbers(service, 2) == numbers(service, 1)
+
+
+def test_other_answers_than_those_of_the_source_are_not_carried(service):
+    """Else what a taught model says would pass as what was said before."""
+    ann, *_ = sites = found(service)
+    play(service, sites, 1, {"ann": "713", "bob": "726", "cy": "489"})
+    service.open()
+    service.store_answers(ann, {f"p-{i}": "It is 5." for i in range(3)}, 2)
+    with pytest.raises(
+        SealMismatch, match="3 answers are sealed in round 1 here, as the seal counts, but with other contents"
+    ):
+        service.seal(ann, 2, carried_from=1)
+    assert service.seal(ann, 2).count == 3
+
+
+@pytest.mark.parametrize("taught", [2, 3, 99])
+def test_labels_that_are_not_out_were_not_taught(service, taught):
+    ann, *_ = sites = found(service)
+    play(service, sites, 1, {"ann": "713", "bob": "726", "cy": "489"})
+    service.open()
+    with pytest.raises(ValidationFailed, match=f"taught_through is {taught} and this is round 2"):
+        service.submit(ann, {"p-0": "It is 5."}, 2, taught_through=taught)
 
 
 @pytest.mark.parametrize("source", [1, 2, 7])

@@ -19,6 +19,8 @@ class Tally:
     """Sum of the whole votes of the participants at least half of whose answers lie in the cluster, by vote."""
     pool_votes: Float64[np.ndarray, " pools"]
     """All votes of a pool."""
+    says: Bool[np.ndarray, " answers"]
+    """Whether a cluster, at its first row, has an answer that says something of what is counted."""
     dominant: Bool[np.ndarray, " answers"]
     """Whether an answer lies in a cluster of most votes; several clusters where they tie."""
     tied: Bool[np.ndarray, " pools"]
@@ -42,14 +44,15 @@ def tally(
     may_win: clusters without such an answer are dominant only in a pool that has no other.
     """
     cluster_votes = settled(np.bincount(clusters, weights=votes, minlength=len(clusters)))
-    running = np.bincount(clusters, weights=may_win, minlength=len(clusters)) > 0
-    running |= ~np.logical_or.reduceat(may_win, answers.starts)[answers.pool]
+    says = np.bincount(clusters, weights=may_win, minlength=len(clusters)) > 0
+    running = says | ~np.logical_or.reduceat(may_win, answers.starts)[answers.pool]
     counted = np.where(running, cluster_votes, -1.0)
     winners = running & (counted == np.maximum.reduceat(counted, answers.starts)[answers.pool])
     return Tally(
         cluster_votes=cluster_votes,
         support=_support(answers.contributor, clusters, votes),
         pool_votes=settled(np.bincount(answers.pool, weights=votes)),
+        says=says,
         dominant=winners[clusters],
         tied=np.bincount(answers.pool, weights=winners) > 1,
     )

@@ -3,8 +3,8 @@
 Up to `FULL_MATRIX_ANSWERS` a pool is clustered by average linkage on its full cosine matrix, all pools of one size
 together. Beyond, the matrix would not fit, and the clusters are the connected components of the graph that joins
 answers within the distance. That is single linkage: a chain of close answers becomes one cluster even where its ends
-lie further apart than the distance, so clusters are never finer than those of average linkage cut there would be. Nobody
-looks for contradictions in pools of that size, and none is heeded.
+lie further apart than the distance, so clusters are never finer than those of average linkage cut there would be. Contradictions
+forbid nothing there.
 """
 
 from dataclasses import dataclass

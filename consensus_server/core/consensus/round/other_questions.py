@@ -33,14 +33,26 @@ _BLOCK_VALUES: Final = 2**22
 """Most vector entries looked at at once: 32 MiB."""
 
 
-def to_other_questions(answers: Answers, pools: Sequence[Pool], neighbours: Neighbours) -> Bool[np.ndarray, " answers"]:
-    """Which answers say what another question asks. None in a round whose questions have one wording each.
+COMPARED: Final = 4_000
+"""Distinct texts of a round up to which texts that are the same but for a word count as one; beyond, only equal ones do. Every two
+are compared, and a participant that gives one text in a thousand forms must not take the server's memory."""
 
-    (There other pools may well ask the same in other words, and the rule does harm.) answers: the admitted ones of a whole
-    round; pools: with the openings of their prompts.
+
+def to_other_questions(answers: Answers, pools: Sequence[Pool], neighbours: Neighbours) -> Bool[np.ndarray, " answers"]:
+    """Which answers say what another question asks. Looked for, and found elsewhere, only where a question has several wordings.
+
+    (Another prompt that nobody declared may well ask the same in other words, and there the rule does harm.) answers: the
+    admitted ones of a whole round; pools: with the openings of their prompts.
     """
-    if not any(pool.rewordings for pool in pools) or not len(answers.pool):
-        return np.zeros(len(answers.pool), dtype=bool)
+    several = np.array([bool(pools[source].rewordings) for source in answers.sources.tolist()], dtype=bool)
+    found = np.zeros(len(answers.pool), dtype=bool)
+    rows = np.flatnonzero(several[answers.pool])
+    if len(rows):
+        found[rows] = _among_questions(answers.at(rows), pools, neighbours)
+    return found
+
+
+def _among_questions(answers: Answers, pools: Sequence[Pool], neighbours: Neighbours) -> Bool[np.ndarray, " answers"]:
     text = codes(answers.digests)
     asked = _Questions(answers, text, [pools[source] for source in answers.sources.tolist()])
     own = asked.nearness(text, answers.pool)
@@ -57,7 +69,9 @@ class _Questions:
         """text: of each answer, numbered from 0 by first appearance. pools: in the order of the table."""
         _, first = np.unique(text, return_index=True)
         self._texts = answers.unit[first]
-        self._prompts = unit_vectors(stacked([np.asarray(w.opening)[None] for pool in pools for w in pool.wordings]))
+        openings = [np.asarray(w.opening)[None] for pool in pools for w in pool.wordings]
+        like_texts = np.zeros((0, self._texts.shape[1]), dtype=np.float32)
+        self._prompts = unit_vectors(stacked([*openings, like_texts]))[:, : self._texts.shape[1]]
         self._wordings = np.array([len(pool.wordings) for pool in pools], dtype=np.int64)
         self._first = np.cumsum(self._wordings) - self._wordings
 
@@ -99,7 +113,9 @@ def _homes(
 def _same_texts(answers: Answers, text: Int64[np.ndarray, " answers"], neighbours: Neighbours) -> csr_array:
     """1 for two texts that count as one, and for a text with itself."""
     _, first = np.unique(text, return_index=True)
-    near = neighbours.pairs_within(answers.vectors[first], SAME_TEXT)
+    near = np.zeros((0, 2), dtype=np.int64)
+    if len(first) <= COMPARED:
+        near = neighbours.pairs_within(answers.vectors[first], SAME_TEXT)
     row = np.concatenate([np.arange(len(first)), near[:, 0], near[:, 1]])
     column = np.concatenate([np.arange(len(first)), near[:, 1], near[:, 0]])
     return coo_array((np.ones(len(row)), (row, column)), shape=(len(first), len(first))).tocsr()

@@ -9,6 +9,7 @@ from consensus_server.core.consensus import Policy, decide
 from consensus_server.core.consensus.answers.table import read
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.records import Wording
+from consensus_server.core.consensus.round import other_questions
 from consensus_server.core.consensus.round.other_questions import to_other_questions
 from tests.support.rounds import question
 
@@ -93,6 +94,36 @@ def test_a_text_that_is_as_near_to_its_own_question_stays(two_questions):
     texts = ("positive",) * 6
     capital, money = (replace(pool, texts=texts, digests=("d",) * 6) for pool in (capital, money))
     assert found([capital, money]) == set()
+
+
+def test_prompts_that_declare_nothing_are_left_alone(two_questions):
+    """Else one question with two wordings would silence answers to prompts that ask the same and do not say so."""
+    capital, money = two_questions
+    alone = replace(capital, rewordings=(), asked=())
+    assert found([alone, money]) == set()
+    assert found([capital, replace(money, rewordings=(), asked=())]) == set()
+
+
+def test_beyond_some_thousand_texts_only_equal_ones_count_as_one(two_questions, monkeypatch):
+    monkeypatch.setattr(other_questions, "COMPARED", 2)
+    assert found(two_questions) == {("capital/0", "The krona.")}
+
+
+def test_what_says_nothing_never_becomes_a_label(two_questions):
+    """Not where it has most votes either, and nobody is in conflict with it."""
+    capital, money = two_questions
+    only = [2, 4, 5]
+    columns = {
+        name: tuple(getattr(capital, name)[i] for i in only) for name in ("texts", "digests", "samples", "asked")
+    }
+    vectors = capital.vectors[[2, 2, 2]]
+    lone = replace(
+        capital, **columns, participants=("bob", "cy", "cy"), vectors=vectors, openings=vectors,
+    )  # fmt: skip
+    lone = replace(lone, texts=("The krona.",) * 3, digests=(capital.digests[2],) * 3)
+    decisions = decide([lone, money], Policy(rule="cluster_medoid", reliability=False, contradictions="none"))
+    assert decisions[0].pick is None
+    assert decisions[0].abstention in {"low_evidence", "tie"}
 
 
 def test_the_order_of_pools_does_not_matter(two_questions):
