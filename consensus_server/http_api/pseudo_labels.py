@@ -15,7 +15,7 @@ from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
 from consensus_server.http_api.path_parameters import Context, FederationName, PromptName, RoundNumber, Service
-from consensus_server.http_api.prompt_sets import FOREVER
+from consensus_server.http_api.prompt_sets import FOREVER, KIT_OF_BEFORE
 
 router = api_router("pseudo-labels")
 
@@ -58,9 +58,6 @@ def get_pseudo_labels(
     )
     return Response(body.model_dump_json(), media_type="application/json", headers=headers)
 
-
-KIT_OF_BEFORE = "semantic-consensus/0.1.0"
-"""That kit knows a closed list of abstentions, and ends with a bare parsing error where a label has another."""
 
 _KNOWN_BEFORE = frozenset({"no_answers", "single_answer", "tie", "low_support", "low_confidence"})
 

@@ -68,7 +68,7 @@ def test_a_contested_round_is_read_by_this_kit_and_explained_to_that_of_0_1_0(li
     headers = {"Authorization": f"Bearer {contested.tokens['anna']}", "User-Agent": "semantic-consensus/0.1.0"}
     answer = httpx.get(f"{live.url}{contested.round}/pseudo-labels", headers=headers)
     told = problem(answer, 422, "validation_failed")
-    assert "contested, a reason for an abstention that version 0.1.0" in told["detail"]
+    assert "abstentions for reasons that version 0.1.0 of the kit cannot read (" in told["detail"]
     assert "Install a newer version" in told["remedy"]
 
 
