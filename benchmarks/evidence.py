@@ -49,7 +49,7 @@ def answers(task: FactsTask, seed: int, work: Path) -> Given:
     run = Run(Cell(method="local_only", seed=seed), Setting(), task, work)
     given: Given = {GREEDY: [], SAMPLED: []}
     for member in run.members:
-        run.train(member, run.private(member, 0), run.setting.local_steps)
+        run.train(member, run.private(member, 0), run.setting.local_steps, seed=member.seed + 1)  # as a comparison does
         with closing(run.generator(member.model)) as generator:
             for temperature, samples in ((GREEDY, 1), (SAMPLED, MOST)):
                 sampling = Sampling(

@@ -21,7 +21,8 @@ from consensus_server.evaluation.clusterers import CLUSTERERS
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
     "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
-    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success"
+    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success "
+    "refusals"
 )
 QUICK = ("--panels", 2, "--encoder", "hashing", "--workers", 1, "--rules", "medoid")
 

@@ -144,8 +144,8 @@ def test_how_an_answer_ended(ask, server, said, known):
 def test_a_refusal_comes_through_and_the_policy_decides(ask, server):
     server.answers = {"question 0": "I'm sorry, but I can't help with that."}
     (answer,) = ask(PROMPTS[:1])
-    assert clean(answer, AnswerPolicy()).text == answer.text
-    assert clean(answer, AnswerPolicy(refusals=Refusals.DROP)) is Dropped.REFUSAL
+    assert clean(answer, AnswerPolicy(refusals=Refusals.KEEP)).text == answer.text
+    assert clean(answer, AnswerPolicy()) is Dropped.REFUSAL
 
 
 def test_what_the_cache_holds_is_not_asked_again(ask, server, tmp_path):
