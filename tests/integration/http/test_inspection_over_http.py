@@ -43,8 +43,8 @@ async def test_both_clients_see_map_and_what_if(published, live):
         policy = operator.federation().policy
         same = operator.what_if(1, policy)
         assert (same.labels, same.changed) == (operator.round(1).labels, 0)
-        strict = operator.what_if(1, policy.model_copy(update={"minimum_support": 3}))
-        assert (strict.lost, strict.changes[0].after.abstention) == (5, "low_support")
+        strict = operator.what_if(1, policy.model_copy(update={"minimum_margin": 3.0}))
+        assert (strict.lost, strict.changes[0].after.abstention) == (5, "low_evidence")
         whole = operator.map(1, "p1")
         assert [point.participant for point in whole.points if point.gate] == ["carl"]
         with pytest.raises(ValidationFailed, match="known are pca, umap"):
@@ -68,7 +68,7 @@ def test_the_command_line_explains(published, run, tmp_path):
     assert len(json.loads(run("round", "map", name, 1, "p1", "--json"))["points"]) == 3
     assert "garbage" in run("round", "map", name, 1, "p1")
     assert "0 of 5 prompts would change" in run("round", "what-if", name, 1)
-    assert "5 lose theirs" in run("round", "what-if", name, 1, "--set", "minimum_support=3")
+    assert "5 lose theirs" in run("round", "what-if", name, 1, "--set", "minimum_margin=3")
     assert json.loads(run("round", "what-if", name, 1, "--set", "abstain=no", "--json"))["policy"]["abstain"] is False
     assert "not of the form FIELD=VALUE" in run("round", "what-if", name, 1, "--set", "rule", expect=2)
     assert "Fields are rule" in run("round", "what-if", name, 1, "--set", "rules=medoid", expect=2)
