@@ -57,6 +57,9 @@ def why(
     else:
         say(f"No label: {why_abstained(label.abstention)} ({label.abstention}).")
     say(f"Confidence {label.confidence:.3f} ({label.confidence_method}), support {label.support:.2f}.")
+    if label.evidence is not None:
+        grade = "" if label.grade is None else f": {label.grade.replace('_', ' ')}"
+        say(f"Evidence {label.evidence:.2f}, leads by {label.margin:.2f}, {label.witnesses} sure of it{grade}.")
     clusters = [(i, each.answers, f"{each.votes:.2f}", f"{each.share:.3f}") for i, each in enumerate(label.clusters)]
     print_table(("cluster", "answers", "votes", "share"), clusters, empty="No answer was admitted.")
     if found.contests:

@@ -62,6 +62,7 @@ def test_the_command_line_explains(published, run, tmp_path):
     name = published.name
     shown = run("round", "why", name, 1, "p1")
     assert "chosen" in shown
+    assert "Evidence 2.00, leads by 2.00, 2 sure of it: corroborated." in shown
     assert "printed" in shown  # a cell may be wrapped
     assert "The answer to 1 is forty-two!" in shown
     assert len(json.loads(run("round", "why", name, 1, "p1", "--json"))["answers"]) == 3
