@@ -94,8 +94,8 @@ def judge_round(
     given = _given(len(passed), rejections)
     guarding = None
     if policy.guards:
-        asked = _prompt_openings(answers, pools)
-        guarding = _read_for_gates(answers.at(given), np.searchsorted(given, rows), usable, pools, asked)
+        openings, asked = _openings(answers, rows, pools), _prompt_openings(answers, pools)
+        guarding = _read_for_gates(answers.at(given), np.searchsorted(given, rows), usable, openings, asked)
     verdict = _nothing(len(passed), rejections)
     standings: tuple[ParticipantStanding, ...] = ()
     # Usable answers only: those that show nothing make no pool large.
@@ -219,11 +219,13 @@ def _read_for_gates(
     answers: Answers,
     rows: Int64[np.ndarray, " usable"],
     usable: Answers,
-    pools: Sequence[Pool],
+    openings: Float64[np.ndarray, "usable dimension"],
     prompts: Float64[np.ndarray, "prompts dimension"],
 ) -> _ForGates:
-    """What gates read of the usable answers, read now. rows: where they stand among all `answers`; prompts: openings."""
-    openings = _openings(answers, rows, pools)
+    """What gates read of the usable answers, read now.
+
+    rows: where they stand among all `answers`; openings, prompts: unit vectors of their openings and of all prompts'.
+    """
     measures = measure_for_gates(
         answers,
         rows,
