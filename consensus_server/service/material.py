@@ -25,10 +25,11 @@ def load_material(
     """exempt: (participant, gate) of upheld appeals; where the policy does not guard, those count that every round asks."""
     digest = federation.terms.prompt_set
     prompts, equivalence = tx.prompt_sets.prompts(digest), manifest_for(tx, digest).equivalence
+    seals = tx.submissions.seals(round_)
+    taught = {who: seal.taught_through for who, seal in seals.items() if seal.taught_through}
     heard = FirstHand(tuple(tx.submissions.pooled(round_)))
     if excludes(policy):
-        heard = first_hand(tx, federation, round_, prompts, heard.answers, differs_under(policy, equivalence))
-    seals = tx.submissions.seals(round_)
+        heard = first_hand(tx, federation, round_, prompts, heard.answers, taught, differs_under(policy, equivalence))
     as_of = _decided_as(seals, round_.number)
     known = reputations_before(tx.reliabilities.before(federation, as_of), as_of, policy)
     return Material(
@@ -38,7 +39,7 @@ def load_material(
         set_aside=heard.set_aside,
         stands_in=heard.stands_in,
         # Where only first-hand answers count, and what contradicts the labels that were taught, all in the pools are such.
-        taught=frozenset(who for who, seal in seals.items() if seal.taught_through and not excludes(policy)),
+        taught=frozenset() if excludes(policy) else frozenset(taught),
         carried=frozenset(who for who, seal in seals.items() if seal.carried_from is not None),
         submissions=round_.attendance.sealed,
         earlier=replace(known, exempt=frozenset(each for each in exempt if policy.guards or each[1] in ANSWER_GATES)),

@@ -65,10 +65,13 @@ def first_hand(  # noqa: PLR0917 - what a round is read from
     round_: Round,
     prompts: Sequence[Prompt],
     answers: Sequence[PooledAnswer],
+    taught: Mapping[str, int],
     differs: Differs,
 ) -> FirstHand:
-    """The answers of a round without echoes, in the order of prompt_id, participant and sample."""
-    taught = {who: seal.taught_through for who, seal in tx.submissions.seals(round_).items() if seal.taught_through}
+    """The answers of a round without echoes, in the order of prompt_id, participant and sample.
+
+    taught: by participant, the newest round whose labels its model was taught; only those that were taught any.
+    """
     if not taught:
         return FirstHand(tuple(answers))
     asked = {prompt.prompt_id: prompt for prompt in prompts}

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from client_kit.vocabulary import Abstention, DecideBy
 from consensus_server.core.consensus.abstaining import abstentions
@@ -95,10 +95,12 @@ def decide_round(
     rejected = _rejected(answers, verdict)
     decisions = [_without_answers(pool, rejected[i]) for i, pool in enumerate(pools)]
     admitted, index = np.flatnonzero(verdict.admitted), neighbours or BlockedNeighbours()
-    silent = _silent(answers.at(admitted), pools, policy, index)
+    silent = _silent(answers, admitted, pools, policy, index)
     for batch in in_blocks(answers.pool[admitted], _BATCH_VALUES // answers.unit.shape[1]):
         rows = admitted[batch]
-        some = replace(answers.at(rows), conflicts=answers.conflicts.at(rows).without(silent[batch]))
+        some = answers.at(rows)
+        if silent[batch].any():
+            some = replace(some, conflicts=some.conflicts.without(silent[batch]))
         grouping = group(some, policy, index, instead=rule.equivalence, silent=silent[batch])
         picked = pick(some, grouping, verdict.votes[rows], verdict.standing.at(rows), policy)
         for i, written in _written(picked, policy, pools, rejected):
@@ -136,12 +138,16 @@ def _allowed(
 
 
 def _silent(
-    admitted: Answers, pools: Sequence[Pool], policy: Policy, neighbours: Neighbours
-) -> Bool[np.ndarray, " answers"]:
+    answers: Answers,
+    admitted: Int64[np.ndarray, " admitted"],
+    pools: Sequence[Pool],
+    policy: Policy,
+    neighbours: Neighbours,
+) -> Bool[np.ndarray, " admitted"]:
     """Admitted answers that say nothing of what is asked; they are looked for where evidence decides and gates guard."""
-    if policy.decide_by != DecideBy.EVIDENCE or not policy.guards:
-        return np.zeros(len(admitted.pool), dtype=bool)
-    return to_other_questions(admitted, pools, neighbours)
+    if policy.decide_by != DecideBy.EVIDENCE or not policy.guards or not any(pool.rewordings for pool in pools):
+        return np.zeros(len(admitted), dtype=bool)
+    return to_other_questions(answers.at(admitted), pools, neighbours)
 
 
 def _rejected(answers: Answers, verdict: Verdict) -> dict[int, dict[int, Rejection]]:

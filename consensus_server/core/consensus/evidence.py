@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from client_kit.vocabulary import Grade
 from consensus_server.core.consensus.answers.table import dense
-from consensus_server.core.consensus.answers.tally import witnessed
+from consensus_server.core.consensus.answers.tally import is_sure, witnessed
 from consensus_server.core.consensus.picked import Picked
-from consensus_server.core.consensus.rounding import SLACK, settled
+from consensus_server.core.consensus.rounding import settled
 from consensus_server.core.consensus.rules import Ballot
 
 CORROBORATED_FROM: Final = 1.0
@@ -85,8 +85,7 @@ def speaks_for(ballot: Ballot) -> Bool[np.ndarray, " answers"]:
     times = np.bincount(said)[said]
     most = np.zeros(int(place.max(initial=-1)) + 1, dtype=np.int64)
     np.maximum.at(most, place, times)
-    whole = np.bincount(answers.contributor, weights=ballot.votes)[answers.contributor]
-    sure = 2 * np.bincount(voice, weights=ballot.votes)[voice] >= whole - SLACK
+    sure = is_sure(answers.contributor, clusters, ballot.votes)
     somebody = np.bincount(clusters, weights=sure, minlength=len(clusters))[clusters] > 0
     speaks: Bool[np.ndarray, " answers"] = (times == most[place]) & (sure | ~somebody)
     return speaks

@@ -79,7 +79,18 @@ def witnessed(
     cluster, and a least support would ask for nothing.)
     """
     whole = np.bincount(contributor, weights=votes)
-    present, at = np.unique(clusters * len(whole) + contributor, return_inverse=True)
-    where, who = np.divmod(present, len(whole))
-    half = 2 * np.bincount(at, weights=votes) >= whole[who] - SLACK
-    return where[half], whole[who[half]]
+    _, first = np.unique(clusters * len(whole) + contributor, return_index=True)
+    found = first[is_sure(contributor, clusters, votes)[first]]
+    return clusters[found], whole[contributor[found]]
+
+
+def is_sure(
+    contributor: Int64[np.ndarray, " answers"],
+    clusters: Int64[np.ndarray, " answers"],
+    votes: Float64[np.ndarray, " answers"],
+) -> Bool[np.ndarray, " answers"]:
+    """Whether each answer's participant has at least half of its vote in the answer's cluster."""
+    whole = np.bincount(contributor, weights=votes)
+    _, at = np.unique(clusters * len(whole) + contributor, return_inverse=True)
+    sure: Bool[np.ndarray, " answers"] = 2 * np.bincount(at, weights=votes)[at] >= whole[contributor] - SLACK
+    return sure
