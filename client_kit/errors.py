@@ -2,6 +2,7 @@
 
 * ConsensusError
   x ConfigurationError            the caller's settings cannot work (also a ValueError)
+    + NoFederationNamed           the token is valid for every federation, and none was named
   x MissingExtra                  a library of an optional extra is not installed (also an ImportError)
   x ServiceError                  talking to the server
     + Unreachable                 no answer, after all retries (also a ConnectionError)
@@ -40,15 +41,31 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from client_kit.remedies import NO_FEDERATION_NAMED, Surface, remedy_for
 from client_kit.vocabulary import ProblemCode, code_named
 
 
 class ConsensusError(Exception):
     """Root of all errors of the kit."""
 
+    def told(self, surface: Surface) -> tuple[str, str]:  # noqa: ARG002 - for kinds that speak differently
+        """What happened, and what to do about it where that stands apart, in the words of a surface."""
+        return str(self), ""
+
 
 class ConfigurationError(ConsensusError, ValueError):
     """The caller's settings cannot work; the message names the setting and what it must be."""
+
+
+class NoFederationNamed(ConfigurationError):
+    """The token is valid for every federation, and none was named."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join(self.told(Surface.PYTHON)))
+
+    def told(self, surface: Surface) -> tuple[str, str]:
+        """As the root has it."""
+        return "This token is valid for every federation.", NO_FEDERATION_NAMED.on(surface)
 
 
 class MissingExtra(ConsensusError, ImportError):
@@ -105,20 +122,37 @@ class ProblemError(ServiceError):
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.remedy = remedy
         self.status = status
         self.received_code = received_code or self.code
         """The code as it came."""
+        self._sent = remedy
         self.faults = tuple(faults)
         """(where, message) of each faulty field or line."""
         self.request_id = request_id
         """Names the request in the server's log."""
         self.retry_after_seconds = retry_after_seconds
 
+    @property
+    def remedy(self) -> str:
+        """What to do about it, for whoever calls the kit."""
+        return remedy_for(self.received_code, Surface.PYTHON, sent=self._sent)
+
     def __str__(self) -> str:
+        return " ".join(part for part in (self.detail, self.remedy, self._named()) if part) + self._listed()
+
+    def told(self, surface: Surface) -> tuple[str, str]:
+        """As the root has it."""
+        happened = " ".join(part for part in (self.detail, self._named()) if part) + self._listed()
+        return happened, remedy_for(self.received_code, surface, sent=self._sent)
+
+    def _named(self) -> str:
+        """The request of a server that failed, which its operator is to look for."""
+        fault = self.status >= 500 and self.request_id  # noqa: PLR2004 - HTTP's own number
+        return f"Request id: {self.request_id}." if fault else ""
+
+    def _listed(self) -> str:
         named = [f"{where}: {message}" for where, message in self.faults]
-        faults = "".join(f"\n  {fault}" for fault in named if fault not in self.detail)
-        return " ".join(part for part in (self.detail, self.remedy) if part) + faults
+        return "".join(f"\n  {fault}" for fault in named if fault not in self.detail)
 
 
 class MalformedRequest(ProblemError):

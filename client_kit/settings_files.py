@@ -46,10 +46,10 @@ def _content(file: Path, what: str) -> str:
         raise ConfigurationError(f"{what} is not in {file}: {file.name} is no text. Name the right file") from error
 
 
-def load_settings(path: Path, kind: type[SettingsT], *, fields_told_by: str = "consensus schema") -> SettingsT:
+def load_settings(path: Path, kind: type[SettingsT], *, fields_told_by: str = "") -> SettingsT:
     """Read and check a settings file. Raises ConfigurationError that names file, line and field of every fault.
 
-    fields_told_by: the command that prints the fields and their meaning.
+    fields_told_by: the whole command that prints the fields and their meaning.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -63,7 +63,8 @@ def load_settings(path: Path, kind: type[SettingsT], *, fields_told_by: str = "c
         return kind.model_validate(content, context={"folder": path.absolute().parent})
     except ValidationError as error:
         faults = [_fault(path, root, dict(fault)) for fault in error.errors(include_url=False)]
-        raise ConfigurationError("\n".join([*faults, f"Fields and their meaning: {fields_told_by}"])) from error
+        more = [f"Fields and their meaning: {fields_told_by}"] if fields_told_by else []
+        raise ConfigurationError("\n".join([*faults, *more])) from error
 
 
 def _fault(path: Path, root: yaml.Node | None, fault: dict[str, Any]) -> str:

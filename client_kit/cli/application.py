@@ -16,6 +16,7 @@ from client_kit.cli import (
     init,
     join,
     labels,
+    looking,
     prompts,
     rejections,
     replay,
@@ -32,6 +33,7 @@ from client_kit.errors import (
     ServerFault,
     ServiceError,
 )
+from client_kit.remedies import Surface
 
 
 class KitCommands(Commands):
@@ -45,7 +47,8 @@ class KitCommands(Commands):
         if not isinstance(error, ConsensusError):
             return None
         problem = error.received_code if isinstance(error, ProblemError) else ""
-        return CommandFailed(str(error), exit_code(error), problem=problem)
+        message, remedy = error.told(Surface.PARTICIPANT)
+        return CommandFailed(message, exit_code(error), remedy=remedy, problem=problem)
 
 
 def exit_code(error: ConsensusError) -> Exit:
@@ -89,6 +92,11 @@ app.add_typer(prompts.app, name="prompts")
 app.command("init")(init.init)
 app.command("submit")(submit.submit)
 app.command("labels")(labels.labels)
+app.command("status")(looking.status)
+app.command("rounds")(looking.rounds)
+app.command("card")(looking.card)
+app.command("why")(looking.why)
+app.command("map")(looking.map_)
 app.command("rejections")(rejections.rejections)
 app.command("appeal")(rejections.appeal)
 app.command("reliability")(rejections.reliability)

@@ -25,8 +25,9 @@ def federate(
 
     Example: consensus federate federation.yaml
     """
+    chosen = load_settings(settings, FederationSettings, fields_told_by="consensus schema federation")
     with Board(silent=as_json) as board:
-        outcome = run_federation(load_settings(settings, FederationSettings), board)
+        outcome = run_federation(chosen, board)
     if as_json:
         print_json(_summary(outcome))
     else:

@@ -15,13 +15,12 @@ from client_kit.cli.join import (
     SettingsArgument,
     bars,
     limited,
+    participant_settings,
     show_estimate,
 )
 from client_kit.command_line import JsonOption, print_json, say
 from client_kit.federation.joining import Generated, estimate_round
 from client_kit.federation.joining import generate as generate_answers
-from client_kit.settings import ParticipantSettings
-from client_kit.settings_files import load_settings
 
 
 def generate(
@@ -40,7 +39,7 @@ def generate(
 
     Example: consensus generate participant.yaml --out answers.jsonl --limit 5
     """
-    chosen = limited(load_settings(settings, ParticipantSettings), limit, limit_tokens)
+    chosen = limited(participant_settings(settings), limit, limit_tokens)
     if estimate:
         show_estimate(estimate_round(chosen), as_json=as_json)
     elif as_json:

@@ -51,7 +51,7 @@ def init(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(content, encoding="utf-8")
     try:
-        load_settings(file, _MODELS[subject])
+        load_settings(file, _MODELS[subject], fields_told_by=f"consensus schema {subject}")
     except ConfigurationError:
         file.unlink()
         raise

@@ -43,7 +43,7 @@ def join(
 
     Example: consensus join participant.yaml --limit 5
     """
-    chosen = limited(load_settings(settings, ParticipantSettings), limit, limit_tokens)
+    chosen = limited(participant_settings(settings), limit, limit_tokens)
     if estimate:
         show_estimate(estimate_round(chosen), as_json=as_json)
         return
@@ -55,6 +55,11 @@ def join(
     with bars() as shown:
         checkpoint = take_part(chosen, wiring, Screen(shown))
     say(f"Done. The last checkpoint: {checkpoint}" if checkpoint else f"Done. Pseudo-labels to train on: {chosen.work}")
+
+
+def participant_settings(file: Path) -> ParticipantSettings:
+    """The settings of a file. Raises ConfigurationError that names file, line and field of every fault."""
+    return load_settings(file, ParticipantSettings, fields_told_by="consensus schema participant")
 
 
 def limited(settings: ParticipantSettings, money: float | None, tokens: int | None) -> ParticipantSettings:

@@ -5,10 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.client import ConsensusClient
+from client_kit.cli.looking import last_published
 from client_kit.command_line import JsonOption, print_json, print_table, say
-from client_kit.errors import UnknownRound
-from client_kit.wire import RoundState
 
 
 def rejections(
@@ -24,7 +22,7 @@ def rejections(
     Example: consensus rejections --server http://127.0.0.1:8000 --token-file token --round 3
     """
     with connect(server, token_file, federation) as client:
-        found = client.rejections(number or _last_published(client))
+        found = client.rejections(number or last_published(client))
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
         return
@@ -45,7 +43,7 @@ def reliability(
     Example: consensus reliability --server http://127.0.0.1:8000 --token-file token
     """
     with connect(server, token_file, federation) as client:
-        found = client.reliability(number or _last_published(client))
+        found = client.reliability(number or last_published(client))
     if as_json:
         print_json([each.model_dump(mode="json") for each in found])
         return
@@ -85,7 +83,7 @@ def appeal(
         if gate is None:
             items = client.appeals()
         else:
-            items = [client.appeal(number or _last_published(client), gate, text or typer.prompt("Why"))]
+            items = [client.appeal(number or last_published(client), gate, text or typer.prompt("Why"))]
     if as_json:
         print_json([each.model_dump(mode="json") for each in items])
         return
@@ -94,10 +92,3 @@ def appeal(
         return
     rows = [(each.number, each.round, each.gate, each.outcome or "open", each.note) for each in items]
     print_table(("Appeal", "Round", "Gate", "Outcome", "Note"), rows, empty="You have made no appeal.")
-
-
-def _last_published(client: ConsensusClient) -> int:
-    published = [each.number for each in client.rounds() if each.state is RoundState.PUBLISHED]
-    if not published:
-        raise UnknownRound("no round is published yet", remedy="Wait for one, or name it with --round.")
-    return published[-1]

@@ -13,8 +13,8 @@ from client_kit.client import calls
 from client_kit.client.events import EventFeed
 from client_kit.client.submitting import Answers, Ledger, Submission, batches, counted
 from client_kit.errors import (
-    ConfigurationError,
     DigestMismatch,
+    NoFederationNamed,
     NotReady,
     RoundFailed,
     UnknownRound,
@@ -55,10 +55,7 @@ class Operations:
         if self._federation is None:
             identity: wire.Identity = yield from self.send(calls.identity())
             if identity.federation is None:
-                raise ConfigurationError(
-                    "this token is valid for every federation; say which one: federation='NAME', "
-                    "or client.in_federation('NAME')"
-                )
+                raise NoFederationNamed
             self._federation = identity.federation
         return self._federation
 
@@ -83,9 +80,7 @@ class Operations:
         """The newest round. Raises UnknownRound where there is none yet."""
         rounds = (yield from self.here(calls.rounds)).items
         if not rounds:
-            raise UnknownRound(
-                "the federation has no round yet.", remedy="Wait for the first: wait_for(1, RoundState.OPEN)."
-            )
+            raise UnknownRound("The federation has no round yet.")
         return max(rounds, key=lambda item: item.number)
 
     def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None) -> Steps[wire.Round]:

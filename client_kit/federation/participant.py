@@ -180,8 +180,8 @@ class Participant:
         try:
             self._fetch(number)
         except (RoundFailed, Forbidden) as error:
-            self._journal.append("missed", round=number, reason=str(error))
-            self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error}")
+            self._journal.append("missed", round=number, reason=error.detail)
+            self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error.detail}")
 
     def _hand_in(self, number: int) -> None:
         """Answer and submit, once. Where others have gone on without this participant, that is told."""
@@ -191,7 +191,7 @@ class Participant:
         except (RoundNotOpen, RoundFailed, SubmissionSealed) as error:
             # Others may have gone on without this participant, or what it sealed before its journal was lost counts:
             # the pseudo-labels are of use all the same.
-            self._tell(Step.MISSED, number, detail=f"submission: {error}")
+            self._tell(Step.MISSED, number, detail=f"submission: {error.detail}")
 
     def _give(self, number: int) -> None:
         """Answer, submit and seal; or seal alone, where the answers of an earlier round stand."""

@@ -139,7 +139,7 @@ def _run_rounds(
             _wait_published(client, processes, number)
             cards[number] = client.card(number)
         except RoundFailed as error:
-            failures[number] = str(error)
+            failures[number] = error.detail
     return cards, failures
 
 

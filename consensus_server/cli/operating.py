@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit
+from client_kit.remedies import Surface, remedy_for
 from consensus_server.backends.encoders import EncoderError
 from consensus_server.core.errors import DomainError
 from consensus_server.http_api.problems import CATALOG
@@ -28,10 +29,6 @@ DatabaseOption = Annotated[
 EncoderOption = Annotated[
     str | None, typer.Option("--encoder", help="Encoder to pin: the one that the server runs.", metavar="NAME")
 ]
-
-
-_REMEDIES = {wire.ProblemCode.UNKNOWN_FEDERATION: "See which there are: consensus-server federation list"}
-"""In place of remedies of the HTTP API that speak of tokens: this command line needs none."""
 
 
 @contextmanager
@@ -102,7 +99,7 @@ def _domain_failure(error: DomainError) -> CommandFailed:
     named = [f"{fault.where}: {fault.message}" for fault in error.faults]
     faults = "".join(f"\n  {fault}" for fault in named if fault not in error.detail)
     exit_code = Exit.UNKNOWN if entry.status == 404 else Exit.FAILED  # noqa: PLR2004 - HTTP's own number
-    remedy = error.remedy or _REMEDIES.get(error.code, entry.remedy)
+    remedy = remedy_for(error.code, Surface.OPERATOR, sent=error.remedy)
     return CommandFailed(error.detail + faults, exit_code, remedy=remedy, problem=error.code)
 
 

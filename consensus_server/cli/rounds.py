@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
-from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table
+from client_kit.showing import show_round, show_rounds
 from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import on_server
@@ -74,8 +75,7 @@ def status(
     if as_json:
         print_json(wire.RoundList(items=found))
         return
-    rows = [(each.number, each.state, f"{each.sealed} of {each.active}", each.quorum, each.deadline) for each in found]
-    print_table(("round", "state", "sealed", "quorum", "deadline"), rows, empty=f"{federation} has no rounds yet.")
+    show_rounds(found, federation)
 
 
 @app.command(epilog="Example: consensus-server round pulls clinics 1")
@@ -124,9 +124,4 @@ def _print_round(record: Round, *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    say(
-        f"Round {found.number} of {found.federation} is {found.state}: {found.sealed} of {found.active} sealed, "
-        f"quorum {found.quorum}{f', deadline {found.deadline}' if found.deadline else ''}."
-    )
-    if found.failure:
-        say(f"{found.failure.code}: {found.failure.detail}")
+    show_round(found)

@@ -1,6 +1,6 @@
 """Every error answer of the server: one table, one way out (RFC 9457).
 
-What went wrong is named by a `ProblemCode`; the table says status, title and remedy for each. Domain errors carry
+What went wrong is named by a `ProblemCode`; the table says status and title for each. Domain errors carry
 their code and a detail that is fit for the caller; nothing else of an exception leaves the server.
 """
 
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from client_kit.remedies import REMEDIES
 from client_kit.wire import PROBLEM_MEDIA_TYPE, FieldProblem, Problem, ProblemCode
 from consensus_server.core.errors import DomainError
 
@@ -25,128 +26,53 @@ class Entry:
 
     status: int
     title: str
-    remedy: str
     retry_seconds: int | None = None
     """Sent as `Retry-After` where the same request can succeed later."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 CATALOG: dict[ProblemCode, Entry] = {
-    ProblemCode.INVALID_JSON: Entry(400, "The body is not valid JSON", "Fix the JSON at the place that the detail names and send the request again."),
-    ProblemCode.INVALID_UTF8: Entry(400, "The body is not valid UTF-8", "Encode the body as UTF-8 and send it again."),
-    ProblemCode.BROKEN_ENCODING: Entry(
-        400, "The body cannot be decompressed", "Compress the body again, or send it without Content-Encoding."
-    ),
-    ProblemCode.TRUNCATED_BODY: Entry(
-        400, "The body ended too early", "Send the whole request again; nothing of it was stored."
-    ),
-    ProblemCode.EMPTY_BODY: Entry(400, "The body is empty", "Send at least one row; check that the file is not empty."),
-    ProblemCode.UNAUTHENTICATED: Entry(
-        401,
-        "No valid token",
-        "Send `Authorization: Bearer TOKEN` with the token that the operator gave you, or ask for a new one.",
-        headers={"WWW-Authenticate": "Bearer"},
-    ),
-    ProblemCode.FORBIDDEN: Entry(
-        403, "The token does not allow this", "Use a token that has the role named in the detail, or ask the operator."
-    ),
-    ProblemCode.UNKNOWN_ROUTE: Entry(404, "There is no such path", "Compare the path with /openapi.json."),
-    ProblemCode.UNKNOWN_FEDERATION: Entry(
-        404, "No such federation, or not one that this token belongs to", "Check the federation's name and the token."
-    ),
-    ProblemCode.UNKNOWN_PARTICIPANT: Entry(
-        404, "There is no such participant", "List the participants of the federation, or add this one."
-    ),
-    ProblemCode.UNKNOWN_PROMPT_SET: Entry(
-        404, "There is no such prompt set", "List the prompt sets, or add this one first: consensus-server prompt-set add."
-    ),
-    ProblemCode.UNKNOWN_ROUND: Entry(404, "There is no such round", "List the rounds of the federation, or wait for the next."),
-    ProblemCode.NO_PARAMETERS: Entry(
-        404, "There are no parameters here", "Check the federation's terms: `parameters` says what it exchanges."
-    ),
-    ProblemCode.UNKNOWN_APPEAL: Entry(404, "There is no such appeal", "List the appeals of the federation."),
-    ProblemCode.METHOD_NOT_ALLOWED: Entry(
-        405, "This path does not support this method", "Use one of the methods in the Allow header."
-    ),
-    ProblemCode.UNSUPPORTED_ENCODING: Entry(
-        415, "The Content-Encoding is not supported", "Send the body as identity, gzip or zstd, in one layer.",
-        headers={"Accept-Encoding": "gzip, zstd"},
-    ),
-    ProblemCode.ALREADY_EXISTS: Entry(409, "The name is taken", "Choose another name, or use what exists."),
-    ProblemCode.ANSWER_CONFLICT: Entry(
-        409,
-        "A different answer is already stored for this prompt and sample",
-        "Send the stored answers again unchanged, or replace them before the seal with ?replace=true.",
-    ),
-    ProblemCode.SUBMISSION_SEALED: Entry(
-        409, "The submission is sealed", "A sealed submission cannot change; send new answers in the next round."
-    ),
-    ProblemCode.SEAL_MISMATCH: Entry(
-        409,
-        "The seal does not match the stored answers",
-        "Compare with GET submissions, send what is missing, and seal again.",
-    ),
-    ProblemCode.ROUND_NOT_OPEN: Entry(
-        409, "The round is not accepting answers", "Wait for an open round, or ask the operator to open one."
-    ),
-    ProblemCode.ROUND_NOT_PUBLISHED: Entry(
-        409, "The round has no pseudo-labels yet", "Wait with ?wait_for=published on the round, or try again.", 2
-    ),
-    ProblemCode.ROUND_FAILED: Entry(
-        409, "The round failed", "The operator can close the round again, so that it is aggregated anew."
-    ),
-    ProblemCode.ROUND_IN_PROGRESS: Entry(
-        409, "Another round is still in progress", "Wait until that round is published or failed, or close it."
-    ),
-    ProblemCode.INVALID_TRANSITION: Entry(
-        409, "The round cannot go to that state", "Check the round's state: a round goes from draft to open, closed and published."
-    ),
-    ProblemCode.NOTHING_TO_APPEAL: Entry(
-        409, "The gate rejected none of your answers", "List the rejections of the round: each names its gate."
-    ),
-    ProblemCode.VECTORS_MISSING: Entry(
-        409,
-        "The round cannot be decided again under this policy",
-        "Choose a policy that needs only the vectors that the round stored: guards off, if the round was decided without them.",
-    ),
-    ProblemCode.BODY_TOO_LARGE: Entry(
-        413, "The body is too large", "Send the rows in several smaller requests; together they make one submission."
-    ),
-    ProblemCode.VALIDATION_FAILED: Entry(
-        422, "Some fields are invalid", "Correct the fields listed in `errors` and send the request again."
-    ),
-    ProblemCode.UNKNOWN_PROMPT: Entry(
-        422, "A prompt is not in the federation's prompt set", "Load the prompt set by the digest that the federation pins."
-    ),
-    ProblemCode.ANSWER_TOO_LONG: Entry(
-        422, "An answer is longer than the federation allows", "Generate fewer tokens, or trim the answer."
-    ),
-    ProblemCode.TOO_MANY_SAMPLES: Entry(
-        422, "More answers to a prompt than the federation allows", "Number the samples from 0, below samples_per_prompt."
-    ),
-    ProblemCode.PROMPT_SET_MISMATCH: Entry(
-        422,
-        "The prompt set does not match its manifest",
-        "Rebuild the manifest from the prompts, or fetch the set again: a file was changed or truncated.",
-    ),
-    ProblemCode.UNKNOWN_RULE: Entry(422, "There is no such rule", "Use one of the names in the detail."),
-    ProblemCode.PARAMETERS_REFUSED: Entry(
-        422, "The parameters do not match what the federation exchanges", "Correct what the detail names; client_kit.parameters writes such files."
-    ),
-    ProblemCode.TRAINING_RIGHTS_MISSING: Entry(
-        422,
-        "The statement that others may train on these answers is missing",
-        "Read the model's licence and its provider's terms; where they allow it, state training_rights in the seal, or in the endpoint that the server asks.",
-    ),
-    ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", "Wait for the time given in Retry-After.", 1),
-    ProblemCode.INTERNAL: Entry(
-        500, "The server failed", "Try again; if the error persists, give the request id to the operator, who can find it in the log."
-    ),
-    ProblemCode.NOT_READY: Entry(
-        503, "The server is not ready", "Try again shortly; /readyz says what is missing.", 2
-    ),
+    ProblemCode.INVALID_JSON: Entry(400, "The body is not valid JSON"),
+    ProblemCode.INVALID_UTF8: Entry(400, "The body is not valid UTF-8"),
+    ProblemCode.BROKEN_ENCODING: Entry(400, "The body cannot be decompressed"),
+    ProblemCode.TRUNCATED_BODY: Entry(400, "The body ended too early"),
+    ProblemCode.EMPTY_BODY: Entry(400, "The body is empty"),
+    ProblemCode.UNAUTHENTICATED: Entry(401, "No valid token", headers={"WWW-Authenticate": "Bearer"}),
+    ProblemCode.FORBIDDEN: Entry(403, "The token does not allow this"),
+    ProblemCode.UNKNOWN_ROUTE: Entry(404, "There is no such path"),
+    ProblemCode.UNKNOWN_FEDERATION: Entry(404, "No such federation, or not one that this token belongs to"),
+    ProblemCode.UNKNOWN_PARTICIPANT: Entry(404, "There is no such participant"),
+    ProblemCode.UNKNOWN_PROMPT_SET: Entry(404, "There is no such prompt set"),
+    ProblemCode.UNKNOWN_ROUND: Entry(404, "There is no such round"),
+    ProblemCode.NO_PARAMETERS: Entry(404, "There are no parameters here"),
+    ProblemCode.UNKNOWN_APPEAL: Entry(404, "There is no such appeal"),
+    ProblemCode.METHOD_NOT_ALLOWED: Entry(405, "This path does not support this method"),
+    ProblemCode.UNSUPPORTED_ENCODING: Entry(415, "The Content-Encoding is not supported", headers={"Accept-Encoding": "gzip, zstd"}),
+    ProblemCode.ALREADY_EXISTS: Entry(409, "The name is taken"),
+    ProblemCode.ANSWER_CONFLICT: Entry(409, "A different answer is already stored for this prompt and sample"),
+    ProblemCode.SUBMISSION_SEALED: Entry(409, "The submission is sealed"),
+    ProblemCode.SEAL_MISMATCH: Entry(409, "The seal does not match the stored answers"),
+    ProblemCode.ROUND_NOT_OPEN: Entry(409, "The round is not accepting answers"),
+    ProblemCode.ROUND_NOT_PUBLISHED: Entry(409, "The round has no pseudo-labels yet", 2),
+    ProblemCode.ROUND_FAILED: Entry(409, "The round failed"),
+    ProblemCode.ROUND_IN_PROGRESS: Entry(409, "Another round is still in progress"),
+    ProblemCode.INVALID_TRANSITION: Entry(409, "The round cannot go to that state"),
+    ProblemCode.NOTHING_TO_APPEAL: Entry(409, "The gate rejected none of your answers"),
+    ProblemCode.VECTORS_MISSING: Entry(409, "The round cannot be decided again under this policy"),
+    ProblemCode.BODY_TOO_LARGE: Entry(413, "The body is too large"),
+    ProblemCode.VALIDATION_FAILED: Entry(422, "Some fields are invalid"),
+    ProblemCode.UNKNOWN_PROMPT: Entry(422, "A prompt is not in the federation's prompt set"),
+    ProblemCode.ANSWER_TOO_LONG: Entry(422, "An answer is longer than the federation allows"),
+    ProblemCode.TOO_MANY_SAMPLES: Entry(422, "More answers to a prompt than the federation allows"),
+    ProblemCode.PROMPT_SET_MISMATCH: Entry(422, "The prompt set does not match its manifest"),
+    ProblemCode.UNKNOWN_RULE: Entry(422, "There is no such rule"),
+    ProblemCode.PARAMETERS_REFUSED: Entry(422, "The parameters do not match what the federation exchanges"),
+    ProblemCode.TRAINING_RIGHTS_MISSING: Entry(422, "The statement that others may train on these answers is missing"),
+    ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", 1),
+    ProblemCode.INTERNAL: Entry(500, "The server failed"),
+    ProblemCode.NOT_READY: Entry(503, "The server is not ready", 2),
 }  # fmt: skip
-"""The one table. A test proves that it knows every code."""
+"""The one table; what to do about each stands in `client_kit.remedies`. A test proves that both know every code."""
 
 _STARLETTE_CODES = {404: ProblemCode.UNKNOWN_ROUTE, 405: ProblemCode.METHOD_NOT_ALLOWED}
 
@@ -181,7 +107,7 @@ def problem_response(
     retry_seconds: int | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer for one problem, with `Retry-After` where waiting helps. remedy: in place of the table's."""
+    """The answer for one problem, with `Retry-After` where waiting helps. remedy: in place of the code's."""
     entry = CATALOG[code]
     problem = Problem(
         type=f"urn:semantic-consensus:problem:{code.value}",
@@ -189,7 +115,7 @@ def problem_response(
         status=entry.status,
         code=code,
         detail=detail,
-        remedy=remedy or entry.remedy,
+        remedy=remedy or REMEDIES[code].http,
         errors=list(errors),
         request_id=scope.get("state", {}).get("request_id"),
     )

@@ -49,9 +49,7 @@ class Parameters:
                 raise SubmissionSealed(f"The submission to round {number} is sealed; it takes no other parameters.")
             require_open(round_, self._clock.now())
             if held is not None and not replace:
-                raise AnswerConflict(
-                    f"Another file ({held[:12]}...) is held for round {number}; before the seal ?replace=true exchanges it."
-                )
+                raise AnswerConflict(f"Another file ({held[:12]}...) is held for round {number}.")
             tx.parameters.keep(round_, participant, file)
         return file, False
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from client_kit.cli import app as kit
 from client_kit.client import AsyncConsensusClient, ConsensusClient
 from client_kit.errors import Forbidden, ValidationFailed
 from client_kit.wire import ConsensusPolicy
@@ -138,3 +139,27 @@ def test_the_deciding_words_stand_in_the_table_and_on_the_page(two_doses, run, t
     page = out.read_text(encoding="utf-8")
     assert "number:mass" in page
     assert "50 mg" in page
+
+
+def test_a_participant_looks_at_its_rounds(published, live, monkeypatch):
+    monkeypatch.setenv("CONSENSUS_SERVER", live.url)
+    monkeypatch.setenv("CONSENSUS_TOKEN", published.tokens["anna"])
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def consensus(*words, code=0):
+        result = CliRunner().invoke(kit, list(words))
+        assert result.exit_code == code, result.output
+        return result.stdout or result.stderr
+
+    assert "You are anna (participant)." in consensus("status")
+    assert f"Round 1 of {published.name} is published: 3 of 3 sealed" in consensus("status")
+    assert json.loads(consensus("status", "--json"))["round"]["state"] == "published"
+    assert "3 of 3" in consensus("rounds")
+    assert json.loads(consensus("rounds", "--json"))["items"][0]["number"] == 1
+    assert "5 pseudo-labels" in consensus("card")
+    assert json.loads(consensus("card", "--round", "1", "--json"))["counts"]["labels"] == 5
+    assert "corroborated" in consensus("why", "p1")
+    assert "anna" in consensus("map", "p1")
+    assert len(json.loads(consensus("map", "p1", "--json"))["points"]) == 3
+    assert "See which there are: consensus rounds." in consensus("why", "p1", "--round", "9", code=3)
+    assert "does not end in .html" in consensus("map", "p1", "--out", "map.png", code=2)

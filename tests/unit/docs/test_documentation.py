@@ -13,6 +13,7 @@ import pytest
 from client_kit.errors import PROBLEM_ERRORS
 from client_kit.federation.configuration import FederationSettings
 from client_kit.generation.dialects import MEANINGS
+from client_kit.remedies import REMEDIES
 from client_kit.settings import (
     CollapseSettings,
     DpoSettings,
@@ -125,7 +126,9 @@ def test_the_readme_comes_to_the_first_command_soon():
 
 def test_the_table_of_problems_is_the_servers():
     rows = table_rows(ROOT / "docs" / "protocol.md", header="| Code | Status | Title | Remedy |")
-    expected = [(f"`{code.value}`", str(entry.status), entry.title, entry.remedy) for code, entry in CATALOG.items()]
+    expected = [
+        (f"`{code.value}`", str(entry.status), entry.title, REMEDIES[code].http) for code, entry in CATALOG.items()
+    ]
     assert rows == expected
     assert {row[0].strip("`") for row in rows} == {code.value for code in ProblemCode} == set(PROBLEM_ERRORS)
 
@@ -269,7 +272,7 @@ def test_json_shown_is_valid_and_a_label_has_the_digest_of_its_text():
     assert [label.digest for label in labels] == [content_digest(label.text) for label in labels] != []
     problems = [Problem.model_validate(block) for block in blocks if "remedy" in block]
     assert [(problem.status, problem.remedy) for problem in problems] == [
-        (CATALOG[problem.code].status, CATALOG[problem.code].remedy) for problem in problems
+        (CATALOG[problem.code].status, REMEDIES[problem.code].http) for problem in problems
     ]
 
 

@@ -33,7 +33,6 @@ def test_every_entry_is_complete(code):
     assert entry.title
     assert entry.title[0].isupper()
     assert not entry.title.endswith(".")
-    assert entry.remedy.endswith(".")
 
 
 def test_where_waiting_helps_the_answer_says_how_long():

@@ -59,8 +59,10 @@ def test_a_problem_reads_as_what_happened_what_to_do_and_where():
 
 
 def test_a_fault_that_the_detail_names_is_not_told_twice():
-    error = ValidationFailed("rule: unknown; seed: not whole", faults=[("rule", "unknown"), ("seed", "too large")])
-    assert str(error) == "rule: unknown; seed: not whole\n  seed: too large"
+    error = ValidationFailed(
+        "rule: unknown; seed: not whole", remedy="Do.", faults=[("rule", "unknown"), ("seed", "too large")]
+    )
+    assert str(error) == "rule: unknown; seed: not whole Do.\n  seed: too large"
 
 
 def test_a_generation_error_names_its_prompt():
