@@ -127,6 +127,18 @@ def why_abstained(reason: str) -> str:
     return WHY_ABSTAINED[Abstention(reason)] if reason in set(Abstention) else reason.replace("_", " ")
 
 
+RULE_NAMES: Final = (
+    "cluster_medoid", "fused", "geometric_median", "hybrid", "longest", "medoid", "random", "vote", "weighted_medoid",
+)  # fmt: skip
+"""Rules that the server knows, so that a wrong name is told before one is started. A test compares both."""
+
+CONFIDENCE_NAMES: Final = (
+    "agreement", "dominant_share", "evidence", "independent_similarity", "mean_similarity", "semantic_entropy",
+    "support_fraction", "trusted_similarity",
+)  # fmt: skip
+"""Confidence scores that the server knows, likewise."""
+
+
 class ProblemCode(StrEnum):
     """Stable names of everything that can go wrong. A client branches on these, never on text."""
 

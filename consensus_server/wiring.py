@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from structlog.tracebacks import ExceptionDictTransformer
 
 from consensus_server.backends.clock import SystemClock
-from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, load_encoder
+from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, known_identity, load_encoder
 from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.projections import umap_plane
@@ -50,8 +50,11 @@ from consensus_server.settings import Settings, SettingsError
 class EncoderSlot:
     """Where the encoder will be. It is loaded in a thread, so that the port opens at once."""
 
-    def __init__(self, load: Callable[[], Encoder]) -> None:
+    def __init__(self, load: Callable[[], Encoder], known: Callable[[], EncoderIdentity | None] = lambda: None) -> None:
+        """known: the identity of what `load` loads, where that is known beforehand."""
         self._load = load
+        self._known = known
+        self._identified: EncoderIdentity | None = None
         self._done = threading.Event()
         self._encoder: Encoder | None = None
         self._failure: str | None = None
@@ -65,6 +68,12 @@ class EncoderSlot:
         self._encoder = self._load()
         self._done.set()
 
+    def identify(self) -> None:
+        """Learn the identity, and load for it only where it is not known beforehand. Raises what the loading raises."""
+        self._identified = self._known()
+        if self._identified is None:
+            self.load_now()
+
     def wait(self) -> Encoder | None:
         """The encoder once it is loaded; None where that failed."""
         self._done.wait()
@@ -76,7 +85,7 @@ class EncoderSlot:
 
     def identity(self) -> EncoderIdentity | None:
         """None while it loads, and where that failed."""
-        return self._encoder.identity if self._encoder else None
+        return self._encoder.identity if self._encoder else self._identified
 
     def state(self) -> EncoderState:
         """For readiness."""
@@ -132,7 +141,7 @@ def build_server(settings: Settings, token: str) -> Server:
     except DatabaseUrlError as error:
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
     clock = SystemClock()
-    encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings))
+    encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings), lambda: _known_encoder(settings))
     metrics = Metrics()
     use_cases = _use_cases(store, clock, encoder, token, settings)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
@@ -153,6 +162,10 @@ def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encode
         api=_embeddings_api(settings),
         store=store,
     )
+
+
+def _known_encoder(settings: Settings) -> EncoderIdentity | None:
+    return known_identity(settings.encoder, prefix=settings.encoder_prefix, tokens=settings.encoder_tokens or None)
 
 
 def _embeddings_api(settings: Settings) -> EmbeddingsApi | None:

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from client_kit.command_line import JsonOption, errors, print_json, print_table, say
 from client_kit.errors import ConfigurationError
+from client_kit.federation.beforehand import check_policy
 from client_kit.federation.replay import Replay, Stage
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
@@ -56,6 +57,7 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
     answers = read_answer_file(file)
     chosen = _chosen(answers, models, model or [], seed)
     policy = ConsensusPolicy(rule=rule, abstain=abstention)
+    check_policy(policy, rule="--rule")
     with _progress(hidden=as_json) as observe:
         played = play(answers, chosen, out, policy=policy, encoder=encoder, observe=observe)
     rows = label_rows(played, answers)

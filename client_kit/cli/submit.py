@@ -54,9 +54,9 @@ def submit(
     Example: consensus submit answers.jsonl --server http://127.0.0.1:8000 --token-file token
     """
     privacy = _privacy(epsilon, delta)
+    given = read_answers(answers)
     with connect(server, token_file, federation) as client:
         agreed = client.federation()
-        given = read_answers(answers)
         kept, dropped = clean_answers(given, agreed)
         if not kept:  # a seal cannot be undone: nothing must not become the submission by mistake
             reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())

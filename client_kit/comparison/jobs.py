@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from client_kit.comparison.bench import run_cell
 from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.wiring import task_of
+from client_kit.errors import ConsensusError
 from client_kit.exports import write_whole
 from client_kit.federation.progress import Progress, Step, print_record
 
@@ -45,8 +46,11 @@ def run(job: Job) -> None:
 
 
 def main() -> None:
-    """Run the job whose file is named on the command line."""
-    run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+    """Run the job whose file is named on the command line. What is expected to go wrong ends it with a message, not a trace."""
+    try:
+        run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+    except (ConsensusError, OSError) as error:
+        raise SystemExit(f"Error: {error}") from None
 
 
 if __name__ == "__main__":

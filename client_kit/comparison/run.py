@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from client_kit.comparison.arms import ARMS
 from client_kit.comparison.jobs import OPERATOR_TOKEN, Job
+from client_kit.comparison.own import OwnTask
 from client_kit.comparison.plan import Cell, Plan
 from client_kit.comparison.results import CellResult
 from client_kit.errors import ConfigurationError
 from client_kit.exports import write_whole
+from client_kit.federation.beforehand import check_policy
 from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
@@ -36,6 +39,7 @@ def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[C
 
     Raises ConfigurationError where `out` holds another plan's results, and ConsensusError.
     """
+    check_plan(comparison.plan)
     _claim(comparison)
     by_encoder: dict[str, list[Cell]] = {}
     for cell in comparison.plan.cells():
@@ -44,6 +48,19 @@ def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[C
     for encoder, cells in sorted(by_encoder.items()):
         _run(comparison, cells, encoder, observe)
     return read_results(comparison)
+
+
+def check_plan(plan: Plan) -> None:
+    """Look at policies, and read every file of a user's own task. Raises ConfigurationError before anything is started."""
+    for variant in ("", *plan.variants):
+        check_policy(plan.setting(variant).policy)
+    for cell in {(cell.variant, ARMS[cell.method].mixed): cell for cell in plan.cells()}.values():
+        setting = plan.setting(cell.variant)
+        if setting.task == "own":
+            task = OwnTask(setting)
+            task.sites(cell.seed, mixed=ARMS[cell.method].mixed)
+            task.prompts()
+            task.questions()
 
 
 def read_results(comparison: Comparison) -> list[CellResult]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from client_kit.client import ConsensusClient
 from client_kit.exports import write_whole
+from client_kit.federation.beforehand import check_site, require_participant
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
 from client_kit.federation.models import round_folder
@@ -65,18 +66,22 @@ def generate(
 
 @contextmanager
 def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
+    check_site(settings)
     source = openers.open_source(
         settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
     )
     with (
         closing(source),
         ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
-        Journal(settings.work / JOURNAL, _owner(settings, client)) as journal,
     ):
-        yield Participant(
-            client, open_site(settings, openers, source), journal, work=settings.work, rounds=settings.rounds,
-            patience_seconds=settings.patience_seconds, observe=observe,
-        )  # fmt: skip
+        require_participant(client.identity())
+        site = open_site(settings, openers, source)
+        # Only now: a journal that a wrong token or a faulty file began would refuse the right one.
+        with Journal(settings.work / JOURNAL, _owner(settings, client)) as journal:
+            yield Participant(
+                client, site, journal, work=settings.work, rounds=settings.rounds,
+                patience_seconds=settings.patience_seconds, observe=observe,
+            )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import yaml
 
 from client_kit.client import ConsensusClient
 from client_kit.errors import ConfigurationError, RoundFailed, UnknownFederation, UnknownRound, WaitTimeout
+from client_kit.federation.beforehand import check_policy, check_site
 from client_kit.federation.configuration import FederationSettings, NamedSite, operator_token
 from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer, ignore
@@ -47,6 +48,7 @@ def run_federation(settings: FederationSettings, observe: Observer = ignore) -> 
     """
     began = time.monotonic()
     prompt_set = load_prompt_set(settings.prompt_set)
+    _check(settings)
     with _server(settings) as (url, token), ConsensusClient(url, token, federation=settings.federation) as client:
         federation = _establish(client, settings, prompt_set)
         files = {site.participant: _prepare(client, settings, site, url) for site in settings.participants}
@@ -58,6 +60,14 @@ def run_federation(settings: FederationSettings, observe: Observer = ignore) -> 
         traffic = {number: client.traffic(number) for number in range(1, settings.rounds + 1)}
     work = {name: file.parent for name, file in files.items()}
     return FederationOutcome(federation, cards, failures, traffic, work, time.monotonic() - began)
+
+
+def _check(settings: FederationSettings) -> None:
+    """Before anything is started. A server of somebody else's may know other rules. Raises ConfigurationError."""
+    for site in settings.participants:
+        check_site(site)
+    if settings.server is None:
+        check_policy(settings.policy)
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         steps=(lambda _: 0) if isinstance(trainer, NoTrainerSettings) else trainer.steps_of,
         seed=settings.seed,
         collapse=settings.collapse,
-        known_answers={} if settings.collapse.gold is None else _known_answers(settings.collapse.gold),
+        known_answers={} if settings.collapse.gold is None else read_known_answers(settings.collapse.gold),
         evaluate=_evaluation(settings),
         export=_export(trainer),
         compute=_compute(settings),
@@ -139,7 +139,7 @@ def _private(settings: ParticipantSettings) -> tuple[list[Example], list[Example
     return split(load_examples(settings.private), settings.validation.share)
 
 
-def _known_answers(file: Path) -> dict[str, str]:
+def read_known_answers(file: Path) -> dict[str, str]:
     """Right answers by prompt. Raises ConfigurationError that names the line."""
     rows = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
     return dict(_known_answer(file, number, line) for number, line in rows)

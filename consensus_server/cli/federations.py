@@ -190,8 +190,10 @@ def _checked(fields: dict[str, object]) -> wire.FederationCreate:
 
 
 def _create(server: Server, request: wire.FederationCreate) -> wire.Federation:
-    server.encoder.load_now()
-    return translate.federation(server.use_cases.federations.create(SERVER_OPERATOR, translate.terms(request)))
+    federations, terms = server.use_cases.federations, translate.terms(request)
+    federations.check(SERVER_OPERATOR, terms)  # before an encoder is loaded
+    server.encoder.identify()
+    return translate.federation(federations.create(SERVER_OPERATOR, terms))
 
 
 @app.command("list", epilog="Example: consensus-server federation list --json")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from consensus_server.core import consensus
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
-from consensus_server.core.errors import Fault, NotReady, UnknownRule, ValidationFailed
+from consensus_server.core.errors import AlreadyExists, Fault, NotReady, UnknownRule, ValidationFailed
 from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
@@ -35,15 +35,23 @@ class Federations:
         Raises Forbidden unless the server's operator calls, UnknownRule, ValidationFailed, UnknownPromptSet, NotReady
         while the encoder loads, and AlreadyExists when the name is taken.
         """
+        checked = self.check(caller, terms)
+        with self._store.writing() as tx:
+            return tx.federations.add(checked, encoder=self._pinned_encoder(), at=self._clock.now())
+
+    def check(self, caller: Caller, terms: Terms) -> Terms:
+        """The terms as a new federation would keep them. Raises what `create` raises, but for NotReady: no encoder is needed."""
         require_server_operator(caller)
         check_policy(terms.policy)
         terms = with_what_tells_refusals(replace(terms, policy=pinned(terms.policy)))
         check_terms(terms)
         if terms.parameters is not None:
             check_plan(terms.parameters)
-        with self._store.writing() as tx:
+        with self._store.reading() as tx:
             manifest_for(tx, terms.prompt_set)
-            return tx.federations.add(terms, encoder=self._pinned_encoder(), at=self._clock.now())
+            if tx.federations.get(terms.name) is not None:
+                raise AlreadyExists(f"There is a federation {terms.name} already.")
+        return terms
 
     def all(self, caller: Caller) -> tuple[Federation, ...]:
         """Those that the caller may see, by name."""

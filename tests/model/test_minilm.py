@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from consensus_server.backends.encoders import WeightsMismatchError, load_encoder
+from consensus_server.backends.encoders import WeightsMismatchError, known_identity, load_encoder
 from consensus_server.backends.encoders.weights import DEFAULT_ENCODER, PINNED, file_digest, locate
 
 
@@ -17,6 +17,11 @@ def encoder():
 @pytest.fixture(scope="module")
 def folder():
     return locate(DEFAULT_ENCODER, None)
+
+
+def test_the_pinned_model_is_known_without_loading_it(encoder):
+    assert known_identity(DEFAULT_ENCODER) == encoder.identity
+    assert known_identity(DEFAULT_ENCODER, tokens=100) is None
 
 
 def test_paraphrases_are_closer_than_another_fact(encoder):

@@ -11,8 +11,10 @@ from consensus_server.backends.encoders.sentence_transformer import (
     SentenceTransformerEncoder as SentenceTransformerEncoder,
 )
 from consensus_server.backends.encoders.weights import DEFAULT_ENCODER as DEFAULT_ENCODER
+from consensus_server.backends.encoders.weights import PINNED, locate, pinned_identity, verify
 from consensus_server.backends.encoders.weights import EncoderError as EncoderError
 from consensus_server.backends.encoders.weights import WeightsMismatchError as WeightsMismatchError
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.ports import EmbeddingStore, Encoder
 
 STAND_IN = "hashing"
@@ -52,6 +54,19 @@ def load_encoder(
     return SentenceTransformerEncoder.load(
         name, folder=folder, device=device, threads=threads, prefix=prefix, tokens=tokens
     )
+
+
+def known_identity(name: str, *, prefix: str | None = None, tokens: int | None = None) -> EncoderIdentity | None:
+    """Identity of an encoder that is known without loading it: the pinned model and the stand-in; None for any other.
+
+    The pinned model's files are verified. Raises as `load_encoder`.
+    """
+    if name == STAND_IN:
+        return HashingEncoder().identity
+    if name not in PINNED or prefix is not None or tokens is not None or Path(name).is_dir():
+        return None
+    verify(locate(name, None), PINNED[name])
+    return pinned_identity(name)
 
 
 def _behind_api(model: str, api: EmbeddingsApi | None, store: EmbeddingStore | None) -> Encoder:

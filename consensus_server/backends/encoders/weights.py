@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from consensus_server.core.chunking import ChunkRule
+from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.errors import EncodingFailed
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
@@ -33,6 +35,8 @@ class PinnedModel:
     """Installed package that carries the same files in its folder `model`."""
     files: Mapping[str, str]
     """SHA-256 by file name."""
+    dimension: int
+    """Length of its vectors."""
 
 
 PINNED: Mapping[str, PinnedModel] = {
@@ -44,6 +48,7 @@ PINNED: Mapping[str, PinnedModel] = {
             "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
             "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
         },
+        dimension=384,
     )
 }
 
@@ -61,6 +66,20 @@ def locate(name: str, folder: Path | None) -> Path:
     pinned = PINNED.get(name)
     packaged = _packaged(pinned.package) if pinned else None
     return packaged or _from_hub(name, pinned)
+
+
+def pinned_identity(name: str) -> EncoderIdentity:
+    """Identity of a pinned model in its usual form; a test compares it with that of the loaded model."""
+    pinned = PINNED[name]
+    return EncoderIdentity(
+        name=name,
+        weights=pinned.files["model.safetensors"],
+        pooling="mean > normalised",
+        chunking=f"{ChunkRule().describe()}; tokenizer {pinned.files['tokenizer.json']}",
+        dtype="float32",
+        backend="sentence-transformers/torch",
+        dimension=pinned.dimension,
+    )
 
 
 def verify(folder: Path, pinned: PinnedModel) -> None:

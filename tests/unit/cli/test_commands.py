@@ -20,7 +20,23 @@ from client_kit.errors import (
     UnusableData,
 )
 
-COMMANDS = ("prompts", "status", "rounds", "card", "why", "map", "submit", "labels", "generate", "join", "federate", "demo", "replay", "doctor", "schema")
+COMMANDS = (
+    "prompts",
+    "status",
+    "rounds",
+    "card",
+    "why",
+    "map",
+    "submit",
+    "labels",
+    "generate",
+    "join",
+    "federate",
+    "demo",
+    "replay",
+    "doctor",
+    "schema",
+)
 
 
 def consensus(*arguments, **environment):

@@ -70,7 +70,7 @@ def test_a_hub_out_of_reach_is_an_error_with_a_remedy(monkeypatch):
 
 
 def test_changed_weights_are_refused_with_both_digests(tmp_path):
-    pinned = PinnedModel("some/model", "abc", "some_package", {"model.safetensors": "0" * 64})
+    pinned = PinnedModel("some/model", "abc", "some_package", {"model.safetensors": "0" * 64}, 8)
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     found = hashlib.sha256(b"other weights").hexdigest()
     with pytest.raises(WeightsMismatchError, match=rf"{found}, expected {'0' * 64}\. Install the weights again"):
