@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, print_table, say
-from client_kit.vocabulary import Abstention, why_abstained
+from client_kit.vocabulary import Abstention, abstained, why_abstained
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -28,12 +28,6 @@ MILDER: Final[Mapping[Abstention, str]] = {
     Abstention.LOW_CONFIDENCE: "calibration=null",
 }
 """By reason of an abstention: a change of the policy under which such prompts may get a label. Total, by test."""
-
-
-def abstained(counts: Mapping[str, int]) -> str:
-    """Abstentions by reason in words, most frequent first; empty where there are none."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return "; ".join(f"{count} {reason} ({why_abstained(reason)})" for reason, count in ranked)
 
 
 def milder_policy(counts: wire.RoundCounts, federation: str, number: int, options: str = "") -> str:

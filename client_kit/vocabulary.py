@@ -127,6 +127,12 @@ def why_abstained(reason: str) -> str:
     return WHY_ABSTAINED[Abstention(reason)] if reason in set(Abstention) else reason.replace("_", " ")
 
 
+def abstained(counts: Mapping[str, int]) -> str:
+    """Abstentions by reason in words, most frequent first: `7 tie (several meanings have equal support)`; empty for none."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return "; ".join(f"{count} {reason} ({why_abstained(reason)})" for reason, count in ranked)
+
+
 RULE_NAMES: Final = (
     "cluster_medoid", "fused", "geometric_median", "hybrid", "longest", "medoid", "random", "vote", "weighted_medoid",
 )  # fmt: skip

@@ -9,9 +9,10 @@ import typer
 from client_kit.cli.board import Board
 from client_kit.command_line import Exit, JsonOption, print_json, print_table, say
 from client_kit.federation.configuration import FederationSettings
-from client_kit.federation.runner import FederationOutcome, run_federation
+from client_kit.federation.runner import SERVER_FOLDER, FederationOutcome, run_federation
 from client_kit.settings_files import load_settings
-from client_kit.vocabulary import Grade
+from client_kit.showing import milder_policy
+from client_kit.vocabulary import Grade, abstained
 from client_kit.wire.rounds import alarms
 
 
@@ -31,7 +32,7 @@ def federate(
     if as_json:
         print_json(_summary(outcome))
     else:
-        _show(outcome)
+        _show(outcome, None if chosen.server else chosen.work / SERVER_FOLDER)
     if not outcome.cards:
         raise typer.Exit(Exit.FAILED)
 
@@ -47,7 +48,8 @@ def _summary(outcome: FederationOutcome) -> dict[str, Any]:
     }
 
 
-def _show(outcome: FederationOutcome) -> None:
+def _show(outcome: FederationOutcome, own: Path | None) -> None:
+    """own: data folder of the server that ran here."""
     rows = [
         (
             number,
@@ -61,6 +63,11 @@ def _show(outcome: FederationOutcome) -> None:
     columns = ("Round", "Pseudo-labels", "Corroborated", "Abstentions", "Aggregation")
     print_table(columns, rows, empty="No round was published.")
     for number, card in outcome.cards.items():
+        if card.counts.abstentions:
+            say(f"Round {number}, without a label: {abstained(card.counts.abstentions)}.")
+        data = "" if own is None else f" --data-dir {own}"
+        if hint := milder_policy(card.counts, card.federation, number, data):
+            say(hint)
         for alarm in alarms(card, outcome.cards.get(number - 1)):
             say(f"Warning, round {number}: {alarm}.")
     for number, card in outcome.cards.items():

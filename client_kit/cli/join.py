@@ -135,7 +135,8 @@ def describe(progress: Progress) -> str:
         + (f" ({progress.detail})" if progress.detail else ""),
         Step.CARRIED: f"Round {number}: nothing has changed, {progress.detail}",
         Step.WAITING: f"Round {number}: waits {progress.detail}",
-        Step.LABELLED: f"Round {number}: pseudo-labels for {counted} prompts",
+        Step.LABELLED: f"Round {number}: pseudo-labels for {counted} prompts"
+        + (f"; without: {progress.detail}" if progress.detail else ""),
         Step.MISSED: f"Round {number} missed, {progress.detail}",
         Step.FINISHED: "Done",
     }

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.command_line import JsonOption, print_json, say
+from client_kit.command_line import JsonOption, note, print_json, say
+from client_kit.errors import ExportError
 from client_kit.exports import ExportFormat, export_labels
+from client_kit.vocabulary import abstained
 from client_kit.wire import RoundState
 
 
@@ -39,16 +41,21 @@ def labels(
         if wait_seconds:
             client.wait_for(chosen, RoundState.PUBLISHED, wait_seconds)
         found, prompts = client.pseudo_labels(chosen), client.prompts()
+    counts = Counter(str(label.abstention) for label in found if label.abstention is not None)
+    why = f"; without a label: {abstained(counts)}" if counts else ""
+    if not any(label.text is not None and label.confidence >= minimum_confidence for label in found):
+        least = f" with a confidence of {minimum_confidence:g} or more" if minimum_confidence else ""
+        raise ExportError(f"Round {chosen} has no pseudo-label{least}, so nothing is written{why}.")
     with tempfile.TemporaryDirectory() as folder:
         file = out or Path(folder, "labels")
         count = export_labels(file, prompts, found, format=form, minimum_confidence=minimum_confidence)
         if out is None:
             sys.stdout.write(file.read_text(encoding="utf-8"))
-            return
-    abstentions = Counter(str(label.abstention) for label in found if label.abstention is not None)
-    summary = {"round": chosen, "labels": count, "prompts": len(found), "abstentions": abstentions, "file": str(out)}
-    if as_json:
+    summary = {"round": chosen, "labels": count, "prompts": len(found), "abstentions": counts, "file": str(out)}
+    told = f"{count} pseudo-labels of round {chosen}"
+    if out is None:
+        note(f"{told} ({len(found)} prompts{why}).")
+    elif as_json:
         print_json(summary)
     else:
-        why = "".join(f", {count} {reason.replace('_', ' ')}" for reason, count in sorted(abstentions.items()))
-        say(f"{count} pseudo-labels of round {chosen} in {out} ({len(found)} prompts{why}).")
+        say(f"{told} in {out} ({len(found)} prompts{why}).")

@@ -11,10 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from client_kit.command_line import JsonOption, errors, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.beforehand import check_policy
-from client_kit.federation.replay import Replay, Stage
+from client_kit.federation.replay import SERVER_FOLDER, Replay, Stage
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
 from client_kit.federation.replay_results import label_rows, summarise, write_results
+from client_kit.showing import milder_policy
+from client_kit.vocabulary import abstained
 from client_kit.wire import ConsensusPolicy
 
 DEFAULT_MODELS = 8
@@ -112,6 +114,7 @@ def _outcome(out: Path, played: Replay, rows: list[dict[str, Any]], summary: dic
         "models": list(played.models),
         "prompts": len(rows),
         "labels": sum(not row["abstained"] for row in rows),
+        "abstentions": played.card.counts.abstentions,
         "encoded": played.card.counts.encoded,
         "reused": played.card.counts.reused,
         "timings": played.card.timings.model_dump(),
@@ -124,6 +127,10 @@ def _report(out: Path, played: Replay, rows: list[dict[str, Any]], summary: dict
     say(
         f"{counts.labels} pseudo-labels for {len(rows)} prompts from {counts.answers} answers of {len(played.models)} models."
     )
+    if counts.abstentions:
+        say(f"Without a label: {abstained(counts.abstentions)}.")
+    if hint := milder_policy(counts, played.federation, played.card.number, f" --data-dir {out / SERVER_FOLDER}"):
+        say(hint)
     say(
         f"Aggregated in {timings.total_seconds:.1f} s ({timings.encoding_seconds:.1f} s encoding; "
         f"{counts.encoded} texts embedded, {counts.reused} found in the database)."

@@ -51,6 +51,7 @@ from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
 from client_kit.generation.cleaning import Dropped, clean
 from client_kit.generation.spending import Tokens
+from client_kit.vocabulary import abstained
 from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
 
 
@@ -344,7 +345,7 @@ class Participant:
         count = sum(label.text is not None for label in labels)
         figures = label_figures(labels, self._site.known_answers)
         self._journal.append("labelled", round=number, labels=count, waited_seconds=waited, **figures)
-        self._tell(Step.LABELLED, number, done=count, total=len(labels), seconds=waited)
+        self._tell(Step.LABELLED, number, done=count, total=len(labels), seconds=waited, detail=_abstained(labels))
 
     def _note_what_stood_apart(self, number: int, labels: Sequence[PseudoLabel]) -> None:
         """Journal the own answers that mean something else than the pseudo-label: a trainer of preferences wants them."""
@@ -365,6 +366,10 @@ class Participant:
         self, step: Step, stage: int = 0, *, done: int = 0, total: int = 0, detail: str = "", seconds: float = 0.0
     ) -> None:
         self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3)))
+
+
+def _abstained(labels: Sequence[PseudoLabel]) -> str:
+    return abstained(Counter(str(label.abstention) for label in labels if label.abstention is not None))
 
 
 def _first_samples(answers: Sequence[Answer]) -> dict[str, str]:

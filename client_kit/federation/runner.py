@@ -20,6 +20,8 @@ from client_kit.prompts import PromptSet, load_prompt_set
 from client_kit.settings import ParticipantSettings, SlotSettings
 from client_kit.wire import Federation, FederationCreate, RoundCard, RoundState, Traffic
 
+SERVER_FOLDER = "server"
+"""Data folder of the server that runs here, below the work folder."""
 _POLL_SECONDS = 1.0
 _KIT = "from client_kit.cli import main; main()"
 """The console script `consensus`."""
@@ -77,7 +79,7 @@ def _server(settings: FederationSettings) -> Iterator[tuple[str, str]]:
         yield settings.server.url, operator_token(settings.server)
         return
     environment = {} if settings.encoder is None else {"CONSENSUS_ENCODER": settings.encoder}
-    with ServerProcess(settings.work / "server", environment=environment) as server:
+    with ServerProcess(settings.work / SERVER_FOLDER, environment=environment) as server:
         yield server.url, server.operator_token
 
 

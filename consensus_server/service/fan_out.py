@@ -5,9 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from client_kit.refusals import is_refusal
 from consensus_server.core.inference import Question, RequestState, UpstreamFailed, UpstreamRequest
 from consensus_server.ports import Upstream
+
+_log = structlog.get_logger("consensus_server.upstreams")
 
 _Key = tuple[str, int]
 """(upstream, sample)."""
@@ -64,6 +68,7 @@ async def ask_one(
         reply = await upstream.ask(question)
     except UpstreamFailed as failure:
         seconds = loop.time() - started
+        _log.warning("no reply", upstream=upstream.name, failure=failure.failure.value, cause=str(failure))
         return UpstreamRequest(
             upstream=upstream.name, sample=sample, state=RequestState.FAILED, seconds=seconds, failure=failure
         )

@@ -260,6 +260,12 @@ class Pulling:
 
     def _save(self, job: Job, pull: Pull, *, pause_seconds: float | None = None) -> None:
         """Raises LeaseLost."""
+        if pause_seconds is not None or pull.state is PullState.FAILED:
+            claim, then = job.claim, "given up" if pause_seconds is None else f"asked again in {pause_seconds:g} s"
+            _log.warning(
+                "a participant's answers are missing", federation=claim.federation, round=claim.number,
+                participant=claim.participant, upstream=claim.endpoint.upstream, reason=pull.reason, then=then,
+            )  # fmt: skip
         now = self._clock.now()
         next_try = None if pause_seconds is None else now + timedelta(seconds=pause_seconds)
         with self._store.writing() as tx:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamFailed
 from consensus_server.service.fan_out import WaitLimits, fan_out
@@ -158,3 +159,11 @@ async def test_a_fault_of_ours_is_not_taken_for_an_upstream_s():
 
     with pytest.raises(ZeroDivisionError):
         await fan_out([Scripted("a", broken)], [QUESTION], WaitLimits(quorum=1, deadline_seconds=FOR_EVER))
+
+
+async def test_the_log_says_who_gave_no_reply_and_why():
+    with structlog.testing.capture_logs() as logged:
+        await fan_out([Scripted("a", fails)], [QUESTION], WaitLimits(quorum=1, deadline_seconds=FOR_EVER))
+    assert logged == [
+        {"event": "no reply", "upstream": "a", "failure": "unreachable", "cause": "gone", "log_level": "warning"}
+    ]

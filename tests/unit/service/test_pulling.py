@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from consensus_server.backends.store import SqlStore
 from consensus_server.backends.upstreams import cleaned, seed_of_answer
@@ -212,8 +213,12 @@ async def test_an_upstream_that_is_down_is_left_alone_and_the_others_go_on(servi
     service.endpoints.set(OPERATOR, "clinics", "qwen", Endpoint(upstream="qwen"))
     upstream.answers = {f"Question {i}?": Failure.UNREACHABLE for i in range(4)}
     service.open()
-    await go(puller(Says("qwen")))
+    with structlog.testing.capture_logs() as logged:
+        await go(puller(Says("qwen")))
     assert len(upstream.asked) == 1, "one failure is enough to know"
+    missing = next(each for each in logged if each["event"] == "a participant's answers are missing")
+    assert (missing["participant"], missing["upstream"], missing["reason"]) == ("llama", "llama", "unreachable")
+    assert "asked again in" in missing["then"]
     by_name = {each.participant: each for each in service.endpoints.pulls(OPERATOR, "clinics", 1)}
     assert by_name["qwen"].state == "sealed"
     assert (by_name["llama"].state, by_name["llama"].reason) == ("asking", "unreachable")
