@@ -1,7 +1,22 @@
 """Libraries that keep quiet: the kit shows progress of its own."""
 
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_NOISE = (r".*pin_memory.*",)
+"""Warnings of libraries about what is no fault and nobody can change: a machine without a GPU."""
+
+
+def quiet_libraries() -> None:
+    """For a command that shows steps of its own, before any library is loaded: no word of theirs on what is as it should be.
+
+    TRANSFORMERS_VERBOSITY, where the user has set it, stands. Processes that are started for a training inherit it.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # else: "missing keys" of weights that are tied
+    for message in _NOISE:
+        warnings.filterwarnings("ignore", message=message)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What the command lines `consensus` and `consensus-server` share: how they print, how they fail, and how they end."""
 
+import errno
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,9 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+"""What the system says where nothing more can be written; the error of a write names no file."""
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
 """What the library raises for a wrong command line."""
@@ -104,10 +108,11 @@ def _failure_of_any_program(error: Exception) -> CommandFailed | None:
         return error
     if isinstance(error, UsageError):
         return CommandFailed(error.format_message(), Exit.USAGE)  # type: ignore[attr-defined]  # see UsageError
-    if isinstance(error, OSError) and error.filename is not None:  # not a closed pipe or a socket
-        return CommandFailed(
-            f"{error.filename}: {error.strerror}.", Exit.FAILED, remedy="Check the path, its permissions and the disk."
-        )
+    if isinstance(error, OSError) and (
+        error.filename is not None or error.errno in _FULL
+    ):  # not a closed pipe or socket
+        what = f"{error.filename}: {error.strerror}." if error.filename is not None else f"{error.strerror}."
+        return CommandFailed(what, Exit.FAILED, remedy="Check the path, its permissions and the disk.")
     return None
 
 

@@ -34,6 +34,7 @@
     + UnusableData                the file of private data (also a ConfigurationError)
   x ModelCollapsed                a site stopped: its model's answers have lost their variety
   x JournalError                  a participant's journal cannot be used
+  x StorageError                  a file cannot be read or written: a full disk, say (also an OSError)
   x ExportError                   pseudo-labels could not be written in the wanted format
 """
 # ruff: noqa: N818  the tree above reads as states of the world (RoundNotOpen), which a suffix would blur
@@ -408,6 +409,10 @@ class ModelCollapsed(ConsensusError):
 
 class JournalError(ConsensusError):
     """A participant's journal is damaged, locked, or belongs to another federation."""
+
+
+class StorageError(ConsensusError, OSError):
+    """A file or a database cannot be read or written: a full disk, a missing permission. What is done is kept."""
 
 
 class ExportError(ConsensusError):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit.errors import ExportError, MissingExtra
+from client_kit.storage import storage_explained
 from client_kit.wire import Prompt, PseudoLabel
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def _as_messages(row: Row) -> Row:
 _ROLES = (("user", "prompt"), ("assistant", "completion"))
 
 
+@storage_explained()
 def export_labels(
     file: Path,
     prompts: Iterable[Prompt],

@@ -49,4 +49,8 @@ def show(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    match sys.argv[1:]:
+        case [server, federation, api, model, work] if "CONSENSUS_TOKEN" in os.environ:
+            main(server, federation, api, model, work)
+        case _:
+            raise SystemExit(__doc__)

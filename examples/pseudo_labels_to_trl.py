@@ -37,4 +37,8 @@ def main(url: str, number: str, model: str, output: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    match sys.argv[1:]:
+        case [url, number, model, output] if "CONSENSUS_TOKEN" in os.environ:
+            main(url, number, model, output)
+        case _:
+            raise SystemExit(__doc__)

@@ -31,4 +31,8 @@ def main(url: str, file: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    match sys.argv[1:]:
+        case [url, file] if "CONSENSUS_TOKEN" in os.environ:
+            main(url, file)
+        case _:
+            raise SystemExit(__doc__)

@@ -70,4 +70,8 @@ def show(progress: Progress) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    match sys.argv[1:]:
+        case [_, _, _, _, _, _, *_] as arguments:
+            main(arguments)
+        case _:
+            raise SystemExit(__doc__)

@@ -1,6 +1,9 @@
 """The commands of `consensus`, and what becomes of their errors."""
 
+import os
 import signal
+import sys
+import threading
 from typing import Annotated
 
 import typer
@@ -34,6 +37,8 @@ from client_kit.errors import (
     ServiceError,
 )
 from client_kit.remedies import Surface
+
+_AGAIN_SECONDS = 0.05
 
 
 class KitCommands(Commands):
@@ -114,4 +119,14 @@ app.command("schema")(schema.schema)
 def run() -> None:
     """Run the command line. Asked to end (SIGTERM), it stops its processes in order, as on Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.unraisablehook = _ask_again
     app()
+
+
+def _ask_again(swallowed: "sys.UnraisableHookArgs") -> None:
+    """Python drops what is raised in a destructor or a library's callback: an interrupt that met one there comes again."""
+    if swallowed.exc_type is KeyboardInterrupt:
+        # By another thread and a moment later: raised in here it would be dropped again.
+        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    else:
+        sys.__unraisablehook__(swallowed)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from client_kit import wiring
+from client_kit._quiet import quiet_libraries
 from client_kit.cli.join import (
     EstimateOption,
     LimitOption,
@@ -39,6 +40,7 @@ def generate(
 
     Example: consensus generate participant.yaml --out answers.jsonl --limit 5
     """
+    quiet_libraries()
     chosen = limited(participant_settings(settings), limit, limit_tokens)
     if estimate:
         show_estimate(estimate_round(chosen), as_json=as_json)

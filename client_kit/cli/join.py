@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from client_kit import wiring
+from client_kit._quiet import quiet_libraries
 from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.joining import Estimate, estimate_round, take_part
@@ -47,6 +48,7 @@ def join(
     if estimate:
         show_estimate(estimate_round(chosen), as_json=as_json)
         return
+    quiet_libraries()
     if as_json:
         # Library warnings belong to the log (standard error), never among the records.
         logging.captureWarnings(capture=True)

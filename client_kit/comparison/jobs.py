@@ -13,6 +13,7 @@ from client_kit.comparison.wiring import task_of
 from client_kit.errors import ConsensusError
 from client_kit.exports import write_whole
 from client_kit.federation.progress import Progress, Step, print_record
+from client_kit.storage import storage_explained
 
 OPERATOR_TOKEN = "CONSENSUS_COMPARISON_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -48,8 +49,9 @@ def run(job: Job) -> None:
 def main() -> None:
     """Run the job whose file is named on the command line. What is expected to go wrong ends it with a message, not a trace."""
     try:
-        run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
-    except (ConsensusError, OSError) as error:
+        with storage_explained():
+            run(Job.model_validate_json(Path(sys.argv[1]).read_bytes()))
+    except ConsensusError as error:
         raise SystemExit(f"Error: {error}") from None
 
 

@@ -18,6 +18,7 @@ from client_kit.federation.processes import Processes
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.settings_files import load_settings
+from client_kit.storage import storage_explained
 
 _JOB = "from client_kit.comparison.jobs import main; main()"
 PLAN_FILE = "plan.json"
@@ -34,6 +35,7 @@ class Comparison:
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
 
 
+@storage_explained()
 def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[CellResult]:
     """Run what has no result yet; all results, in the order of the plan.
 

@@ -19,6 +19,7 @@ from client_kit.federation.site import Openers, open_site
 from client_kit.generation.base import Sampling
 from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
+from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
 
@@ -26,6 +27,7 @@ _STATED = {"trainer": {"trained_on_exports"}}
 """What a site says of itself, and may say otherwise later."""
 
 
+@storage_explained()
 def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
     """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
 
@@ -47,6 +49,7 @@ class Generated:
     """JSONL, as `consensus submit` reads it."""
 
 
+@storage_explained()
 def generate(
     settings: ParticipantSettings, openers: Openers, file: Path | None = None, observe: Observer = ignore
 ) -> Generated:
@@ -95,6 +98,7 @@ class Estimate:
     currency: str
 
 
+@storage_explained()
 def estimate_round(settings: ParticipantSettings) -> Estimate:
     """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
     with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:

@@ -10,6 +10,7 @@ from client_kit.client import ConsensusClient
 from client_kit.errors import AlreadyExists, WaitTimeout
 from client_kit.federation.replay_file import AnswerFile, wire_names, wire_prompt_ids
 from client_kit.federation.server_process import ServerProcess
+from client_kit.storage import storage_explained
 from client_kit.wire.limits import MAX_ANSWER_CHARS
 
 SERVER_FOLDER = "server"
@@ -42,6 +43,7 @@ class Replay:
     card: wire.RoundCard
 
 
+@storage_explained()
 def replay(
     answers: AnswerFile,
     models: Sequence[str],

@@ -18,6 +18,7 @@ from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import PromptSet, load_prompt_set
 from client_kit.settings import ParticipantSettings, SlotSettings
+from client_kit.storage import storage_explained
 from client_kit.wire import Federation, FederationCreate, RoundCard, RoundState, Traffic
 
 SERVER_FOLDER = "server"
@@ -43,6 +44,7 @@ class FederationOutcome:
     seconds: float
 
 
+@storage_explained()
 def run_federation(settings: FederationSettings, observe: Observer = ignore) -> FederationOutcome:
     """Run all rounds and the training after the last. A second run on the same work folder goes on where one ended.
 

@@ -29,6 +29,7 @@ from client_kit.pocket.results import DemoResults, GradePrecision, LocalOnly, Pa
 from client_kit.pocket.scoring import stated_value
 from client_kit.pocket.settings import PocketSettings
 from client_kit.pocket.world import Use
+from client_kit.storage import storage_explained
 from client_kit.training.dataset import as_rows
 from client_kit.wire import Prompt, PseudoLabel
 
@@ -88,6 +89,7 @@ class Demo:
         )  # fmt: skip
 
 
+@storage_explained()
 def run_demo(demo: Demo, observe: Observer) -> DemoResults:
     """Run the federation and training without it, and write `results.json` and `report.html`.
 
