@@ -3,16 +3,22 @@
 import errno
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import typer
-from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
+
+from client_kit._version import __version__
+from client_kit.late_commands import Late, LateCommands
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_OWN = ("client_kit", "consensus_server")
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 """What the system says where nothing more can be written; the error of a write names no file."""
@@ -46,6 +52,32 @@ EXIT_TABLE = f"Exit codes: {'; '.join(f'{code:d} {code.meaning}' for code in Exi
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for programs.")]
 
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the value of an option
+    if wanted:
+        say(__version__)
+        raise typer.Exit
+
+
+def _be_quiet(wanted: bool) -> None:  # noqa: FBT001 - as above
+    errors.quiet = wanted
+
+
+def program_options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    _quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", callback=_be_quiet, help="Results and errors only: no progress, no notes."),
+    ] = False,
+) -> None:
+    """Options of the program itself: the callback of both."""
+
+
+HELP_NAMES: Mapping[str, Any] = {"help_option_names": ["-h", "--help"]}
+
 console = Console()
 errors = Console(stderr=True)
 
@@ -69,6 +101,43 @@ class Commands(TyperGroup):
 
     interrupted: ClassVar[str] = "Interrupted."
     """Printed after Ctrl-C."""
+    late: ClassVar[Mapping[str, Late]] = {}
+    """The commands by name, in the order of the help page."""
+    extra: ClassVar[str] = "all"
+    """Of the distribution: has every library that a command of this program may need."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 (as the library has it)
+        super().__init__(**attributes)
+        self.commands = LateCommands(self.late)  # type: ignore[assignment]  # nobody adds to it
+        self._listing = False
+
+    def list_commands(self, _: Any) -> list[str]:  # noqa: ANN401 (a private type of the library)
+        """Names alone."""
+        return list(self.late)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401 (as above)
+        """The command; while a list of commands is made, only what that shows of it."""
+        if self._listing:
+            return LateCommands(self.late).named(cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 (as above)
+        """The help page."""
+        with self._only_listing():
+            super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:  # noqa: ANN401 (as above)
+        """Names and options that begin so."""
+        with self._only_listing():
+            return super().shell_complete(ctx, incomplete)
+
+    @contextmanager
+    def _only_listing(self) -> Iterator[None]:
+        self._listing = True
+        try:
+            yield
+        finally:
+            self._listing = False
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:
@@ -90,17 +159,26 @@ class Commands(TyperGroup):
     def _failures_explained(self, *, as_json: bool) -> Iterator[None]:
         try:
             yield
+        except (typer.Exit, typer.Abort):
+            raise  # no failure
         except KeyboardInterrupt:
             note(self.interrupted)
             raise typer.Exit(Exit.INTERRUPTED) from None
         except Exception as error:
             if isinstance(error, UsageError) and not as_json:
                 raise  # the library prints it, with the command's usage
-            failed = _failure_of_any_program(error) or self.failure_of(error)
+            failed = _failure_of_any_program(error) or self._missing_library(error) or self.failure_of(error)
             if failed is None:
                 raise
             _explain(failed, type(error).__name__, as_json=as_json)
             raise typer.Exit(failed.code) from error
+
+    def _missing_library(self, error: Exception) -> CommandFailed | None:
+        """A library that is not installed; a module of our own that is missing is a bug."""
+        if not isinstance(error, ModuleNotFoundError) or (error.name or "").startswith(_OWN):
+            return None
+        hint = f"pip install 'semantic-consensus[{self.extra}]'"
+        return CommandFailed(f"{error.name} is not installed.", Exit.FAILED, remedy=f"It comes with an extra: {hint}")
 
 
 def _failure_of_any_program(error: Exception) -> CommandFailed | None:
@@ -117,6 +195,7 @@ def _failure_of_any_program(error: Exception) -> CommandFailed | None:
 
 
 def _explain(failed: CommandFailed, kind: str, *, as_json: bool) -> None:
+    errors.quiet = False
     if as_json:
         body = {"error": str(failed), "kind": kind, "code": failed.problem, "remedy": failed.remedy}
         sys.stderr.write(json.dumps({**body, "exit_code": int(failed.code)}, ensure_ascii=False) + "\n")
@@ -127,9 +206,9 @@ def _explain(failed: CommandFailed, kind: str, *, as_json: bool) -> None:
         note(failed.remedy)
 
 
-def print_json(value: BaseModel | dict[str, Any] | list[Any]) -> None:
+def print_json(value: "BaseModel | dict[str, Any] | list[Any]") -> None:
     """One JSON document on standard output."""
-    text = value.model_dump_json(indent=2) if isinstance(value, BaseModel) else json.dumps(value, indent=2)
+    text = json.dumps(value, indent=2) if isinstance(value, dict | list) else value.model_dump_json(indent=2)
     sys.stdout.write(text + "\n")
 
 
@@ -138,6 +217,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     if not rows:
         say(empty)
         return
+    from rich.table import Table  # noqa: PLC0415 - a help page needs none
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -1,5 +1,3 @@
 """The consensus service: answers in, pseudo-labels out."""
 
-from importlib.metadata import version
-
-__version__ = version("semantic-consensus")
+from client_kit._version import __version__ as __version__

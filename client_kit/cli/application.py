@@ -4,29 +4,12 @@ import os
 import signal
 import sys
 import threading
-from typing import Annotated
+from collections.abc import Mapping
+from typing import ClassVar
 
 import typer
 
-from client_kit._version import __version__
-from client_kit.cli import (
-    compare,
-    cost,
-    demo,
-    doctor,
-    federate,
-    generate,
-    init,
-    join,
-    labels,
-    looking,
-    prompts,
-    rejections,
-    replay,
-    schema,
-    submit,
-)
-from client_kit.command_line import EXIT_TABLE, CommandFailed, Commands, Exit, say
+from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, Exit, program_options
 from client_kit.errors import (
     ConfigurationError,
     ConsensusError,
@@ -36,6 +19,7 @@ from client_kit.errors import (
     ServerFault,
     ServiceError,
 )
+from client_kit.late_commands import Late
 from client_kit.remedies import Surface
 
 _AGAIN_SECONDS = 0.05
@@ -45,6 +29,29 @@ class KitCommands(Commands):
     """Errors of the kit end a command with the exit code of their kind."""
 
     interrupted = "Interrupted. What is done is kept: run the same command again to go on from there."
+    late: ClassVar[Mapping[str, Late]] = {
+        "prompts": Late("client_kit.cli.prompts"),
+        "init": Late("client_kit.cli.init", "init"),
+        "submit": Late("client_kit.cli.submit", "submit"),
+        "labels": Late("client_kit.cli.labels", "labels"),
+        "status": Late("client_kit.cli.looking", "status"),
+        "rounds": Late("client_kit.cli.looking", "rounds"),
+        "card": Late("client_kit.cli.looking", "card"),
+        "why": Late("client_kit.cli.looking", "why"),
+        "map": Late("client_kit.cli.looking", "map_"),
+        "rejections": Late("client_kit.cli.rejections", "rejections"),
+        "appeal": Late("client_kit.cli.rejections", "appeal"),
+        "reliability": Late("client_kit.cli.rejections", "reliability"),
+        "generate": Late("client_kit.cli.generate", "generate"),
+        "join": Late("client_kit.cli.join", "join"),
+        "federate": Late("client_kit.cli.federate", "federate"),
+        "demo": Late("client_kit.cli.demo", "demo"),
+        "compare": Late("client_kit.cli.compare", "compare"),
+        "cost": Late("client_kit.cli.cost", "cost_of"),
+        "replay": Late("client_kit.cli.replay", "replay"),
+        "doctor": Late("client_kit.cli.doctor", "doctor"),
+        "schema": Late("client_kit.cli.schema", "schema"),
+    }
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:
@@ -73,47 +80,12 @@ app = typer.Typer(
     name="consensus",
     cls=KitCommands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_show_locals=False,
+    context_settings=dict(HELP_NAMES),
     help="Take part in federations of language models that learn from what most of them mean.",
     epilog=EXIT_TABLE,
 )
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        say(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-) -> None:
-    """Options of the program itself."""
-
-
-app.add_typer(prompts.app, name="prompts")
-app.command("init")(init.init)
-app.command("submit")(submit.submit)
-app.command("labels")(labels.labels)
-app.command("status")(looking.status)
-app.command("rounds")(looking.rounds)
-app.command("card")(looking.card)
-app.command("why")(looking.why)
-app.command("map")(looking.map_)
-app.command("rejections")(rejections.rejections)
-app.command("appeal")(rejections.appeal)
-app.command("reliability")(rejections.reliability)
-app.command("generate")(generate.generate)
-app.command("join")(join.join)
-app.command("federate")(federate.federate)
-app.command("demo")(demo.demo)
-app.command("compare")(compare.compare)
-app.command("cost")(cost.cost_of)
-app.command("replay")(replay.replay)
-app.command("doctor")(doctor.doctor)
-app.command("schema")(schema.schema)
+app.callback()(program_options)
 
 
 def run() -> None:

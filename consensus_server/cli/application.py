@@ -1,30 +1,42 @@
 """The commands of `consensus-server`, put together."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import typer
 
-from client_kit.command_line import EXIT_TABLE, Commands
-from consensus_server.cli import (
-    cards,
-    contradictions,
-    databases,
-    encoders,
-    evaluating,
-    federations,
-    inspecting,
-    panels,
-    participants,
-    prompt_sets,
-    rounds,
-    serving,
-    standings,
-)
-from consensus_server.cli.operating import failure_of
+from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, program_options
+from client_kit.late_commands import Late
+
+_ABOUT_ROUNDS = ("consensus_server.cli.cards", "consensus_server.cli.standings", "consensus_server.cli.inspecting")
 
 
 class ServerCommands(Commands):
     """Errors of the service and its backends end a command with the exit code of their kind."""
 
-    failure_of = staticmethod(failure_of)
+    extra = "server"
+    late: ClassVar[Mapping[str, Late]] = {
+        "serve": Late("consensus_server.cli.serving", "serve"),
+        "worker": Late("consensus_server.cli.serving", "worker"),
+        "evaluate-labels": Late("consensus_server.cli.evaluating", "evaluate_labels"),
+        "make-questions": Late("consensus_server.cli.evaluating", "make_questions"),
+        "evaluate-contradictions": Late("consensus_server.cli.contradictions", "evaluate"),
+        "federation": Late("consensus_server.cli.federations"),
+        "participant": Late("consensus_server.cli.participants"),
+        "round": Late("consensus_server.cli.rounds", also=_ABOUT_ROUNDS),
+        "appeal": Late("consensus_server.cli.standings"),
+        "prompt-set": Late("consensus_server.cli.prompt_sets"),
+        "encoder": Late("consensus_server.cli.encoders"),
+        "panel": Late("consensus_server.cli.panels"),
+        "database": Late("consensus_server.cli.databases"),
+    }
+
+    @staticmethod
+    def failure_of(error: Exception) -> CommandFailed | None:
+        """What the service and its backends raise."""
+        from consensus_server.cli.operating import failure_of  # noqa: PLC0415 - a help page needs no service
+
+        return failure_of(error)
 
 
 app = typer.Typer(
@@ -35,19 +47,6 @@ app = typer.Typer(
     epilog=EXIT_TABLE,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=dict(HELP_NAMES),
 )
-serving.register(app)
-evaluating.register(app)
-contradictions.register(app)
-app.add_typer(federations.app, name="federation")
-app.add_typer(participants.app, name="participant")
-cards.register(rounds.app)
-standings.register(rounds.app)
-inspecting.register(rounds.app)
-app.add_typer(rounds.app, name="round")
-app.add_typer(standings.app, name="appeal")
-app.add_typer(prompt_sets.app, name="prompt-set")
-app.add_typer(encoders.app, name="encoder")
-app.add_typer(panels.app, name="panel")
-app.add_typer(databases.app, name="database")
+app.callback()(program_options)
