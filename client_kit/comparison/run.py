@@ -53,7 +53,7 @@ def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[C
 
 
 def check_plan(plan: Plan) -> None:
-    """Look at policies, and read every file of a user's own task. Raises ConfigurationError before anything is started."""
+    """Look at policies, and read every file of a user's own task. Raises ConfigurationError and UnknownRule before anything is started."""
     for variant in ("", *plan.variants):
         check_policy(plan.setting(variant).policy)
     for cell in {(cell.variant, ARMS[cell.method].mixed): cell for cell in plan.cells()}.values():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from client_kit.errors import ConfigurationError
+from client_kit.errors import ConfigurationError, UnknownRule
 from client_kit.federation.site import read_known_answers, read_questions
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.settings import ScriptedSettings, SiteSettings, TransformersSettings, VLLMServerSettings, VLLMSettings
@@ -56,7 +56,7 @@ def check_model_folder(folder: Path) -> None:
 
 
 def check_policy(policy: ConsensusPolicy, *, rule: str = "policy.rule") -> None:
-    """Raise ConfigurationError for a rule or a confidence score that this version does not know. rule: where it was named."""
+    """Raise UnknownRule, as the server would, for a rule or a confidence score that there is not. rule: where it was named."""
     if policy.rule != _OLD_RULE:
         _require_known(policy.rule, RULE_NAMES, rule)
     _require_known(policy.confidence, CONFIDENCE_NAMES, "policy.confidence")
@@ -64,4 +64,4 @@ def check_policy(policy: ConsensusPolicy, *, rule: str = "policy.rule") -> None:
 
 def _require_known(name: str, known: Iterable[str], where: str) -> None:
     if name not in known:
-        raise ConfigurationError(f"{where}: there is no {name!r}; known are {', '.join(sorted(known))}")
+        raise UnknownRule(f"{where}: there is no {name!r}; known are {', '.join(sorted(known))}.")

@@ -67,7 +67,7 @@ def run_federation(settings: FederationSettings, observe: Observer = ignore) -> 
 
 
 def _check(settings: FederationSettings) -> None:
-    """Before anything is started. A server of somebody else's may know other rules. Raises ConfigurationError."""
+    """Before anything is started. A server of somebody else's may know other rules. Raises ConfigurationError and UnknownRule."""
     for site in settings.participants:
         check_site(site)
     if settings.server is None:

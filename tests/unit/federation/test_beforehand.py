@@ -10,7 +10,7 @@ from client_kit import wiring
 from client_kit.cli import app
 from client_kit.comparison.plan import Plan
 from client_kit.comparison.run import check_plan
-from client_kit.errors import ConfigurationError
+from client_kit.errors import ConfigurationError, UnknownRule
 from client_kit.federation import joining
 from client_kit.federation.beforehand import check_policy, check_site, require_participant
 from client_kit.federation.configuration import FederationSettings
@@ -101,7 +101,7 @@ def test_a_federation_starts_nothing_where_a_site_or_the_rule_cannot_work(tmp_pa
     with pytest.raises(ConfigurationError, match="cannot read"):
         run_federation(FederationSettings.model_validate(fields))
     file.write_text('{"prompt_id": "p", "text": "x"}\n')
-    with pytest.raises(ConfigurationError, match=r"policy\.rule: there is no 'nonsense'; known are cluster_medoid"):
+    with pytest.raises(UnknownRule, match=r"policy\.rule: there is no 'nonsense'; known are cluster_medoid"):
         run_federation(FederationSettings.model_validate({**fields, "policy": {"rule": "nonsense"}}))
     assert not (tmp_path / "work").exists()
 
@@ -110,7 +110,7 @@ def test_names_are_those_of_the_server():
     assert set(RULE_NAMES) == set(consensus.RULES)
     assert set(CONFIDENCE_NAMES) == set(consensus.CONFIDENCES)
     check_policy(ConsensusPolicy(rule="mean_nearest"))
-    with pytest.raises(ConfigurationError, match=r"policy\.confidence: there is no 'x'"):
+    with pytest.raises(UnknownRule, match=r"policy\.confidence: there is no 'x'"):
         check_policy(ConsensusPolicy(confidence="x"))
 
 
@@ -120,7 +120,7 @@ def test_replay_refuses_an_unknown_rule_before_it_starts_a_server(tmp_path):
     done = CliRunner().invoke(
         app, ["replay", str(file), "--model", "m", "--rule", "hybird", "--out", str(tmp_path / "out")]
     )
-    assert done.exit_code == 2
+    assert done.exit_code == 1
     assert "--rule: there is no 'hybird'" in done.stderr
     assert not (tmp_path / "out").exists()
 
@@ -145,7 +145,7 @@ def test_files_of_a_user_s_own_comparison_are_read_first(tmp_path):
     }.items():
         with pytest.raises(ConfigurationError, match="none"):
             check_plan(Plan(task="own", sites=2, methods=["local_only"], own={**own, name: value}))
-    with pytest.raises(ConfigurationError, match="there is no 'x'"):
+    with pytest.raises(UnknownRule, match="there is no 'x'"):
         check_plan(Plan(methods=["local_only"], variants={"other": {"policy": {"rule": "x"}}}))
 
 
