@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from client_kit.certificates import told_of_tls
 from client_kit.errors import PROBLEM_ERRORS, ProblemError, ServiceError, UnexpectedAnswer, Unreachable
 from client_kit.proxies import proxy_for, sign_of_a_proxy
 from client_kit.wire import Problem
@@ -138,7 +139,8 @@ def _failure(call: Call[Any], outcome: Outcome) -> _Failure:
         return _Failure(error_from(outcome), retry, retry_after_seconds(outcome))
     if outcome is None:
         raise AssertionError("a call was not performed")
-    return _Failure(_unreachable(outcome), call.idempotent or isinstance(outcome, _NOT_DELIVERED))
+    lasting = bool(told_of_tls(str(outcome)))
+    return _Failure(_unreachable(outcome), not lasting and (call.idempotent or isinstance(outcome, _NOT_DELIVERED)))
 
 
 def _unreachable(error: httpx.RequestError) -> Unreachable:
@@ -146,13 +148,19 @@ def _unreachable(error: httpx.RequestError) -> Unreachable:
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
     proxy = proxy_for(str(error.request.url))
     way = f" through the proxy {proxy}" if proxy else ""
-    remedy = "the proxy too, or exempt the host in NO_PROXY" if proxy else "and that the address and port are right"
     fault = Unreachable(
-        f"{error.request.method} {error.request.url}: the server {what}{way} ({reason}). Check that it runs{',' * bool(proxy)} "
-        f"{remedy}."
+        f"{error.request.method} {error.request.url}: the server {what}{way} ({reason}){_remedy(reason, proxy)}"
     )
     fault.__cause__ = error
     return fault
+
+
+def _remedy(reason: str, proxy: str | None) -> str:
+    if told := told_of_tls(reason):
+        return f": {told}"
+    if proxy:
+        return ". Check that it runs, the proxy too, or exempt the host in NO_PROXY."
+    return ". Check that it runs and that the address and port are right."
 
 
 def error_from(response: httpx.Response) -> ServiceError:
@@ -183,6 +191,8 @@ def _foreign_error(response: httpx.Response) -> ServiceError:
         location = response.headers.get("Location", "nowhere")
         return UnexpectedAnswer(f"{where}: moved to {location}. Use that address.", status=response.status_code)
     excerpt = " ".join(response.text.split())[:200] or "an empty body"
+    if told := told_of_tls(excerpt):
+        return UnexpectedAnswer(f"{where}: {told} It says: {excerpt}", status=response.status_code)
     return UnexpectedAnswer(
         f"{where} and no problem document, but: {excerpt}. Is the address that of a consensus server?",
         status=response.status_code,

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from client_kit._version import __version__
+from client_kit.certificates import CERTIFICATE_VARIABLE, ClientCertificate
 from client_kit.cli.connection import TokenFileOption
 from client_kit.client import ConsensusClient, RetryPolicy
 from client_kit.command_line import Exit, JsonOption, console, print_json
@@ -117,12 +118,16 @@ def _disk(work: Path) -> Check:
 
 def _network() -> Iterator[Check]:
     """Proxies and certificates of the environment."""
-    for fault in environment_faults():
+    faults = environment_faults()
+    for fault in faults:
         yield Check(fault.variable, CheckStatus.FAULT, fault.cause, fault.remedy)
     if proxies := proxies_set():
         found = ", ".join(f"{name} {address}" for name, address in proxies.items())
         exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "nobody"
         yield Check("proxy", CheckStatus.GOOD, f"{found}; directly: this machine, and {exempt}")
+    certificate = ClientCertificate.of_environment()
+    if certificate and CERTIFICATE_VARIABLE not in {fault.variable for fault in faults}:
+        yield Check("client certificate", CheckStatus.GOOD, f"{certificate.file}, shown to servers that ask for one")
     if "REQUESTS_CA_BUNDLE" in os.environ and not os.environ.get("SSL_CERT_FILE"):
         yield Check(
             "REQUESTS_CA_BUNDLE", CheckStatus.WARNING, "is not read here", "name the same file in SSL_CERT_FILE"

@@ -41,14 +41,10 @@ class ConsensusClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        options: dict[str, Any] = {
-            "base_url": checked_url(url),
-            "headers": headers(token),
-            "transport": transport,
-            **http_options(url),
-        }
+        address = checked_url(url)
         with environment_explained():
-            self._http = httpx.Client(**options)
+            way = {"transport": transport} if transport else http_options(url)
+            self._http = httpx.Client(base_url=address, headers=headers(token), **way)
         self._timeout_seconds = timeout_seconds
         self._operations = Operations(federation, retry)
 
