@@ -34,6 +34,12 @@ _NOT_ACTED = frozenset({429, 503})
 _GATEWAY = frozenset({502, 503, 504})
 """Statuses of a proxy without a server behind it, where the body is no problem document."""
 
+_REFUSED_BODIES = {
+    413: "it takes no body of this size. Whoever runs it can raise the limit (nginx: client_max_body_size).",
+    415: "it takes no compressed body. Whoever runs it can let gzip pass.",
+}
+"""Statuses, without a problem document, of what stands before a server and does not let a body through."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -191,6 +197,12 @@ def _foreign_error(response: httpx.Response) -> ServiceError:
         location = response.headers.get("Location", "nowhere")
         return UnexpectedAnswer(f"{where}: moved to {location}. Use that address.", status=response.status_code)
     excerpt = " ".join(response.text.split())[:200] or "an empty body"
+    if remedy := _REFUSED_BODIES.get(response.status_code):
+        size = len(response.request.content) if response.request.method != "GET" else 0
+        return UnexpectedAnswer(
+            f"{where}, and it comes from something before the server: {remedy} The body had {size:,} bytes. It says: {excerpt}",
+            status=response.status_code,
+        )
     if told := told_of_tls(excerpt):
         return UnexpectedAnswer(f"{where}: {told} It says: {excerpt}", status=response.status_code)
     return UnexpectedAnswer(

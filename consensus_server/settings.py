@@ -68,7 +68,7 @@ class Settings(BaseModel):
     """A worker that is silent for this long has lost its round: another may claim it."""
     poll_seconds: Seconds = 0.5
     """How often a worker looks for work and a waiting request looks at its round."""
-    heartbeat_seconds: Seconds = 15.0
+    heartbeat_seconds: Seconds = 10.0
     """Comment lines in silent event streams, so that proxies keep them open."""
     traffic_seconds: Seconds = 1.0
     """How often counted bytes are written to the database."""

@@ -216,6 +216,13 @@ class AsyncConsensusClient:
         """
         return await self._run(self._operations.submit(number, answers, replace=replace))
 
+    async def check_upload(self) -> None:
+        """Send a body as large as that of a submission, of which nothing is kept. Raises what stands in its way.
+
+        UnexpectedAnswer with status 413 or 415, or BrokenEncoding: a proxy; `submit` sends smaller or plain bodies then.
+        """
+        await self._run(self._operations.check_upload())
+
     async def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return await self._run(self._operations.here(lambda name: calls.held(name, number)))

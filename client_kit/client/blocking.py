@@ -225,6 +225,13 @@ class ConsensusClient:
         """
         return self._run(self._operations.submit(number, answers, replace=replace))
 
+    def check_upload(self) -> None:
+        """Send a body as large as that of a submission, of which nothing is kept. Raises what stands in its way.
+
+        UnexpectedAnswer with status 413 or 415, or BrokenEncoding: a proxy; `submit` sends smaller or plain bodies then.
+        """
+        self._run(self._operations.check_upload())
+
     def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))

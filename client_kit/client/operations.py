@@ -1,8 +1,10 @@
 """What a client can do, as steps without I/O; `blocking` and `asynchronous` perform them."""
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import httpx
@@ -11,12 +13,13 @@ from client_kit import wire
 from client_kit._transport import Call, Pause, RetryPolicy, Steps, complete
 from client_kit.client import calls
 from client_kit.client.events import EventFeed
-from client_kit.client.submitting import Answers, Ledger, Submission, batches, counted
+from client_kit.client.submitting import Answers, Batches, Ledger, Submission, counted
 from client_kit.errors import (
     ConfigurationError,
     DigestMismatch,
     NotReady,
     RoundFailed,
+    ServiceError,
     UnknownRound,
     Unreachable,
     WaitTimeout,
@@ -26,6 +29,9 @@ T = TypeVar("T")
 
 POLL_SECONDS = 25.0
 """Length of one long poll: below the 30 and 60 seconds after which proxies commonly hang up."""
+
+_NO_ROUND = 2**31 - 1
+"""No federation gets that far."""
 
 _LIFE = [
     wire.RoundState.DRAFT,
@@ -121,9 +127,25 @@ class Operations:
         name = yield from self.name()
         held = yield from self.send(calls.held(name, number))
         ledger = Ledger({(answer.prompt_id, answer.sample): answer.digest for answer in held.answers})
-        for body in batches(ledger.unsent(answers)):
-            ledger.book((yield from self.send(calls.put_answers(name, number, body, replace=replace))))
+        batches = Batches(ledger.unsent(answers))
+        for lines in batches:
+            body, compressed = batches.body(lines), batches.compressed
+            try:
+                call = calls.put_answers(name, number, body, replace=replace, compressed=compressed)
+                ledger.book((yield from self.send(call)))
+            except ServiceError as error:
+                if not batches.refused(lines, error):
+                    raise
         return ledger.total()
+
+    def check_upload(self) -> Steps[None]:
+        """Send what a large submission would, to a round that is none, so that the server reads and forgets it."""
+        name = yield from self.name()
+        noise = (wire.Answer(prompt_id="none", sample=each, text=secrets.token_hex(24_000)) for each in range(60))
+        batches = Batches(noise)
+        for lines in batches:
+            with suppress(UnknownRound):
+                yield from self.send(calls.put_answers(name, _NO_ROUND, batches.body(lines), replace=False))
 
     def seal(
         self,

@@ -9,7 +9,7 @@ NAMES = [
 ]  # fmt: skip
 
 METHODS = [
-    "add_participant", "appeal", "appeals", "card", "carry", "close", "close_round", "create_federation", "create_round",
+    "add_participant", "appeal", "appeals", "card", "carry", "check_upload", "close", "close_round", "create_federation", "create_round",
     "current_round", "endpoint", "events", "explanation", "federation", "federations", "health", "held", "identity",
     "in_federation", "map", "metrics", "new_token", "open_round", "parameters", "participants", "prompt_set",
     "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls", "put_parameters", "readiness",
