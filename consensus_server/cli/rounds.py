@@ -128,5 +128,7 @@ def _print_round(record: Round, *, as_json: bool) -> None:
         f"Round {found.number} of {found.federation} is {found.state}: {found.sealed} of {found.active} sealed, "
         f"quorum {found.quorum}{f', deadline {found.deadline}' if found.deadline else ''}."
     )
+    if found.progress:
+        say(f"Aggregation: {found.progress.in_words()}.")
     if found.failure:
         say(f"{found.failure.code}: {found.failure.detail}")
