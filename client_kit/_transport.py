@@ -5,6 +5,7 @@ returns its result. The blocking and the asynchronous client differ only in who 
 policy and every flow built on it exist once, and are tested without a clock or a socket.
 """
 
+import logging
 import random
 import re
 import time
@@ -39,6 +40,11 @@ _REFUSED_BODIES = {
     415: "it takes no compressed body. Whoever runs it can let gzip pass.",
 }
 """Statuses, without a problem document, of what stands before a server and does not let a body through."""
+
+_SILENCE_SECONDS = 2.0
+"""Failures that pass sooner are not told."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,15 @@ def complete(
         late = clock() - began + pause > policy.deadline_seconds
         if not failure.retry or failures >= policy.attempts or late:
             raise failure.error
+        _tell_of_patience(failure.error, clock() - began + pause, policy)
         yield Pause(pause)
     raise AssertionError("unreachable: the count has no end")
+
+
+def _tell_of_patience(error: ServiceError, waited_seconds: float, policy: RetryPolicy) -> None:
+    """A sign of life, once silence would last: what fails, and for how long it may be tried."""
+    if waited_seconds >= _SILENCE_SECONDS:
+        _log.warning("%s Trying again, for %.0f s at most.", error, max(0.0, policy.deadline_seconds - waited_seconds))
 
 
 def _read(call: Call[T], response: httpx.Response) -> T:

@@ -1,6 +1,7 @@
 """What the command lines `consensus` and `consensus-server` share: how they print, how they fail, and how they end."""
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -79,7 +80,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
         """Run the command."""
-        with self._failures_explained(as_json=ctx.meta["as_json"]):
+        with self._failures_explained(as_json=ctx.meta["as_json"]), _log_held_back(ctx.meta["as_json"]):
             return super().invoke(ctx)
 
     @contextmanager
@@ -97,6 +98,18 @@ class Commands(TyperGroup):
                 raise
             _explain(failed, type(error).__name__, as_json=as_json)
             raise typer.Exit(failed.code) from error
+
+
+@contextmanager
+def _log_held_back(as_json: bool) -> Iterator[None]:  # noqa: FBT001 (there is only one)
+    """Keep lines for people off standard error, where the message of a failure is to be read by a machine."""
+    log = logging.getLogger("client_kit._transport")
+    before = log.level
+    log.setLevel(logging.ERROR if as_json else before)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _failure_of_any_program(error: Exception) -> CommandFailed | None:
