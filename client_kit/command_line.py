@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
+
+from client_kit.variables import unknown_variables
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # its module is private and moves between versions
 """What the library raises for a wrong command line."""
@@ -80,6 +83,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
         """Run the command."""
+        for line in () if ctx.meta["as_json"] else unknown_variables(os.environ):
+            note(line)
         with self._failures_explained(as_json=ctx.meta["as_json"]), _log_held_back(ctx.meta["as_json"]):
             return super().invoke(ctx)
 

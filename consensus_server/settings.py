@@ -139,7 +139,8 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str], **options: Any) -> Settings:  # noqa: ANN401 - validated here
     """Settings from `CONSENSUS_*` variables; options that are not None go first.
 
-    Raises SettingsError naming each variable that cannot be used. Others with the prefix are not looked at: the client kit has its own.
+    Raises SettingsError naming each variable that cannot be used. Others with the prefix are not looked at: the client kit has its
+    own, and command lines tell of those that nothing reads (`client_kit.variables`).
     """
     values: dict[str, Any] = _from_environment(environ)
     values |= {name: value for name, value in options.items() if value is not None}

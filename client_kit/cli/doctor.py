@@ -20,6 +20,7 @@ from client_kit.command_line import Exit, JsonOption, console, print_json
 from client_kit.errors import BrokenEncoding, ConfigurationError, ConsensusError, UnexpectedAnswer
 from client_kit.proxies import environment_faults, proxies_set
 from client_kit.settings_files import read_secret
+from client_kit.variables import unknown_variables
 from client_kit.vocabulary import Role
 
 EXTRAS = {
@@ -66,7 +67,7 @@ def doctor(
 
     Example: consensus doctor --server http://127.0.0.1:8000 --token-file token
     """
-    checks = [*_installation(), _hub(), _disk(work), *_network(), *_service(server, token_file)]
+    checks = [*_installation(), _hub(), _disk(work), *_variables(), *_network(), *_service(server, token_file)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -115,6 +116,12 @@ def _disk(work: Path) -> Check:
             "every round keeps a checkpoint: make room, or choose another work folder",
         )
     return Check("disk", CheckStatus.GOOD, found)
+
+
+def _variables() -> Iterator[Check]:
+    """What is set for us and read by nothing."""
+    for told in unknown_variables(os.environ):
+        yield Check("environment", CheckStatus.WARNING, told, "correct its name, or unset it")
 
 
 def _network() -> Iterator[Check]:
