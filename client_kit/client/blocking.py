@@ -225,6 +225,10 @@ class ConsensusClient:
         """
         return self._run(self._operations.submit(number, answers, replace=replace))
 
+    def missing(self, number: int) -> list[wire.Prompt]:
+        """The prompts to which the server holds no answer of the caller: what is left to ask a model after an interruption."""
+        return self._run(self._operations.missing(number))
+
     def check_upload(self) -> None:
         """Send a body as large as that of a submission, of which nothing is kept. Raises what stands in its way.
 
@@ -239,7 +243,7 @@ class ConsensusClient:
     def seal(
         self,
         number: int,
-        answers: Answers | Submission,
+        answers: Answers | Submission | None = None,
         *,
         training_rights: bool = False,
         privacy: wire.PrivacyStatement | None = None,
@@ -247,7 +251,8 @@ class ConsensusClient:
     ) -> wire.SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
-        answers: all answers of this participant in the round, or what `submit` returned for all of them.
+        answers: all answers of this participant in the round, or what `submit` returned for all of them; by default those
+            that the server holds, as it counts them.
         training_rights: you state that others may train on them. privacy: you state how little they reveal about one
         record; every member reads it in the round card. taught_through: you state the newest round whose pseudo-labels the
         model that answered was trained on; 0: none. Raises SealMismatch where the server holds others, TrainingRightsMissing

@@ -147,19 +147,32 @@ class Operations:
             with suppress(UnknownRound):
                 yield from self.send(calls.put_answers(name, _NO_ROUND, batches.body(lines), replace=False))
 
+    def missing(self, number: int) -> Steps[list[wire.Prompt]]:
+        """The federation's prompts to which no answer of the caller is held."""
+        held = yield from self.here(lambda name: calls.held(name, number))
+        answered = {answer.prompt_id for answer in held.answers}
+        prompts = yield from self.prompts(None)
+        return [prompt for prompt in prompts if prompt.prompt_id not in answered]
+
     def seal(
         self,
         number: int,
-        answers: Answers | Submission,
+        answers: Answers | Submission | None,
         *,
         training_rights: bool,
         privacy: wire.PrivacyStatement | None,
         taught_through: int,
     ) -> Steps[wire.SealReceipt]:
-        """Close the submission over all answers as this participant counts them."""
+        """Close the submission over all answers as this participant counts them, or as the server holds them."""
         stated = {"training_rights": training_rights, "privacy": privacy, "taught_through": taught_through}
-        body = counted(answers).seal.model_copy(update=stated)
+        body = (yield from self._seal_over(number, answers)).model_copy(update=stated)
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
+
+    def _seal_over(self, number: int, answers: Answers | Submission | None) -> Steps[wire.Seal]:
+        if answers is not None:
+            return counted(answers).seal
+        held = yield from self.here(lambda name: calls.held(name, number))
+        return wire.Seal(count=len(held.answers), digest=held.digest)
 
     def carry(
         self,
@@ -171,11 +184,7 @@ class Operations:
         privacy: wire.PrivacyStatement | None,
     ) -> Steps[wire.SealReceipt]:
         """Close the submission over the answers of another round, which the server holds."""
-        if answers is None:
-            held = yield from self.here(lambda name: calls.held(name, source))
-            seal = wire.Seal(count=len(held.answers), digest=held.digest)
-        else:
-            seal = counted(answers).seal
+        seal = yield from self._seal_over(source, answers)
         stated = {"training_rights": training_rights, "privacy": privacy, "carried_from": source}
         body = seal.model_copy(update=stated)
         return (yield from self.here(lambda name: calls.seal(name, number, body)))

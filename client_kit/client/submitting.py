@@ -1,6 +1,7 @@
 """From answers to request bodies: what is held already is left out, the rest goes in batches below the limit."""
 
 import gzip
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -14,6 +15,9 @@ from client_kit.wire import Answer, Seal, SubmissionReceipt, content_digest, sub
 BATCH_BYTES = 4 * 1024 * 1024
 """A request is full when its body has this many bytes before compression: a quarter of the server's limit, so that one
 more answer of the greatest length always fits, and a lost connection costs little."""
+
+BATCH_SECONDS = 10.0
+"""A request is full too when its first answer is so old: who answers as one asks loses little by an interruption."""
 
 Answers: TypeAlias = Mapping[str, str] | Iterable[Answer]
 """Answers to submit: texts by prompt_id, or whole `Answer` records."""
@@ -141,7 +145,10 @@ class Batches:
     def _next(self) -> list[bytes]:
         lines: list[bytes] = []
         size = 0
+        began = time.monotonic()
         while size < self._most_bytes and (line := next(self._lines, None)) is not None:
             lines.append(line)
             size += len(line)
+            if time.monotonic() - began >= BATCH_SECONDS:
+                break
         return lines

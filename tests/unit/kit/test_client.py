@@ -224,6 +224,36 @@ def test_a_connection_closed_at_the_moment_of_sending_costs_nothing(server, brok
     assert server.held.keys() == {("a", 0)}
 
 
+def test_an_interrupted_model_that_samples_is_asked_for_the_rest_only(client, server, monkeypatch):
+    monkeypatch.setattr(submitting, "BATCH_SECONDS", 0.0)
+    sealed_by(server, 1)
+    prompts = [Prompt(prompt_id=each, prompt=each) for each in "abcd"]
+    digest = prompt_set_digest(prompts)
+    server.answers["GET", HERE] = {
+        "federation": "f", "prompt_set": digest, "encoder": "1" * 64, "created_at": NOW, "quorum": 2, "policy": {}, "answers": {},
+    }  # fmt: skip
+    server.answers["GET", f"/v1/prompt-sets/{digest}/prompts"] = ndjson(
+        [each.model_dump(mode="json", exclude_none=True) for each in prompts]
+    )
+    asked = []
+
+    def answers(interrupted_at=None):
+        for prompt in client.missing(1):
+            if prompt.prompt_id == interrupted_at:
+                raise KeyboardInterrupt
+            asked.append(prompt.prompt_id)
+            yield Answer(prompt_id=prompt.prompt_id, text=f"answer {len(asked)}, never twice the same")
+
+    with pytest.raises(KeyboardInterrupt):
+        client.submit(1, answers(interrupted_at="c"))
+    client.submit(1, answers())
+    client.seal(1)
+    assert asked == ["a", "b", "c", "d"]
+    seal = json.loads(server.sent("POST")[0].content)
+    held = submission_digest((*key, digest) for key, digest in server.held.items())
+    assert (seal["count"], seal["digest"]) == (4, held)
+
+
 def test_nothing_is_sent_for_nothing(client, server):
     assert client.submit(1, {}).count == 0
     assert server.sent("PUT") == []
