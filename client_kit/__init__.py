@@ -6,7 +6,8 @@ Six lines from nothing to pseudo-labels:
 
     with ConsensusClient("http://127.0.0.1:8000", token) as client:
         number = client.current_round().number
-        client.submit_and_seal(number, {prompt.prompt_id: my_model(prompt.prompt) for prompt in client.prompts()})
+        client.submit(number, {prompt.prompt_id: my_model(prompt.prompt) for prompt in client.missing(number)})
+        client.seal(number)
         labels = client.wait_for_labels(number)
 """
 

@@ -5,6 +5,7 @@ returns its result. The blocking and the asynchronous client differ only in who 
 policy and every flow built on it exist once, and are tested without a clock or a socket.
 """
 
+import logging
 import random
 import re
 import time
@@ -18,6 +19,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 import httpx
 from pydantic import ValidationError
 
+from client_kit.certificates import told_of_tls
 from client_kit.errors import PROBLEM_ERRORS, ProblemError, ServiceError, UnexpectedAnswer, Unreachable
 from client_kit.proxies import proxy_for, sign_of_a_proxy
 from client_kit.wire import Problem
@@ -32,6 +34,17 @@ _NOT_ACTED = frozenset({429, 503})
 
 _GATEWAY = frozenset({502, 503, 504})
 """Statuses of a proxy without a server behind it, where the body is no problem document."""
+
+_REFUSED_BODIES = {
+    413: "it takes no body of this size. Whoever runs it can raise the limit (nginx: client_max_body_size).",
+    415: "it takes no compressed body. Whoever runs it can let gzip pass.",
+}
+"""Statuses, without a problem document, of what stands before a server and does not let a body through."""
+
+_SILENCE_SECONDS = 2.0
+"""Failures that pass sooner are not told."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +127,15 @@ def complete(
         late = clock() - began + pause > policy.deadline_seconds
         if not failure.retry or failures >= policy.attempts or late:
             raise failure.error
+        _tell_of_patience(failure.error, clock() - began + pause, policy)
         yield Pause(pause)
     raise AssertionError("unreachable: the count has no end")
+
+
+def _tell_of_patience(error: ServiceError, waited_seconds: float, policy: RetryPolicy) -> None:
+    """A sign of life, once silence would last: what fails, and for how long it may be tried."""
+    if waited_seconds >= _SILENCE_SECONDS:
+        _log.warning("%s Trying again, for %.0f s at most.", error, max(0.0, policy.deadline_seconds - waited_seconds))
 
 
 def _read(call: Call[T], response: httpx.Response) -> T:
@@ -138,7 +158,8 @@ def _failure(call: Call[Any], outcome: Outcome) -> _Failure:
         return _Failure(error_from(outcome), retry, retry_after_seconds(outcome))
     if outcome is None:
         raise AssertionError("a call was not performed")
-    return _Failure(_unreachable(outcome), call.idempotent or isinstance(outcome, _NOT_DELIVERED))
+    lasting = bool(told_of_tls(str(outcome)))
+    return _Failure(_unreachable(outcome), not lasting and (call.idempotent or isinstance(outcome, _NOT_DELIVERED)))
 
 
 def _unreachable(error: httpx.RequestError) -> Unreachable:
@@ -146,13 +167,19 @@ def _unreachable(error: httpx.RequestError) -> Unreachable:
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
     proxy = proxy_for(str(error.request.url))
     way = f" through the proxy {proxy}" if proxy else ""
-    remedy = "the proxy too, or exempt the host in NO_PROXY" if proxy else "and that the address and port are right"
     fault = Unreachable(
-        f"{error.request.method} {error.request.url}: the server {what}{way} ({reason}). Check that it runs{',' * bool(proxy)} "
-        f"{remedy}."
+        f"{error.request.method} {error.request.url}: the server {what}{way} ({reason}){_remedy(reason, proxy)}"
     )
     fault.__cause__ = error
     return fault
+
+
+def _remedy(reason: str, proxy: str | None) -> str:
+    if told := told_of_tls(reason):
+        return f": {told}"
+    if proxy:
+        return ". Check that it runs, the proxy too, or exempt the host in NO_PROXY."
+    return ". Check that it runs and that the address and port are right."
 
 
 def error_from(response: httpx.Response) -> ServiceError:
@@ -183,6 +210,14 @@ def _foreign_error(response: httpx.Response) -> ServiceError:
         location = response.headers.get("Location", "nowhere")
         return UnexpectedAnswer(f"{where}: moved to {location}. Use that address.", status=response.status_code)
     excerpt = " ".join(response.text.split())[:200] or "an empty body"
+    if remedy := _REFUSED_BODIES.get(response.status_code):
+        size = len(response.request.content) if response.request.method != "GET" else 0
+        return UnexpectedAnswer(
+            f"{where}, and it comes from something before the server: {remedy} The body had {size:,} bytes. It says: {excerpt}",
+            status=response.status_code,
+        )
+    if told := told_of_tls(excerpt):
+        return UnexpectedAnswer(f"{where}: {told} It says: {excerpt}", status=response.status_code)
     return UnexpectedAnswer(
         f"{where} and no problem document, but: {excerpt}. Is the address that of a consensus server?",
         status=response.status_code,

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import logging
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typer.core import TyperGroup
 
 from client_kit._version import __version__
 from client_kit.late_commands import Late, LateCommands
+from client_kit.variables import unknown_variables
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -152,7 +155,9 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 (as the library has it)
         """Run the command."""
-        with self._failures_explained(as_json=ctx.meta["as_json"]):
+        for line in () if ctx.meta["as_json"] else unknown_variables(os.environ):
+            note(line)
+        with self._failures_explained(as_json=ctx.meta["as_json"]), _log_held_back(ctx.meta["as_json"]):
             return super().invoke(ctx)
 
     @contextmanager
@@ -179,6 +184,18 @@ class Commands(TyperGroup):
             return None
         hint = f"pip install 'semantic-consensus[{self.extra}]'"
         return CommandFailed(f"{error.name} is not installed.", Exit.FAILED, remedy=f"It comes with an extra: {hint}")
+
+
+@contextmanager
+def _log_held_back(as_json: bool) -> Iterator[None]:  # noqa: FBT001 (there is only one)
+    """Keep lines for people off standard error, where the message of a failure is to be read by a machine."""
+    log = logging.getLogger("client_kit._transport")
+    before = log.level
+    log.setLevel(logging.ERROR if as_json else before)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _failure_of_any_program(error: Exception) -> CommandFailed | None:

@@ -1,7 +1,8 @@
-"""Proxies and certificates that the environment names: when they count, what is wrong with them, and answers that they give.
+"""Proxies that the environment names: when they count, what is wrong with them, and answers that they give.
 
-The HTTP library reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE by itself, for every address, and ends
-with a traceback where it cannot. Here stands what it leaves out: this machine itself is never reached through a proxy.
+The HTTP library reads HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY by itself, overlooks ranges of addresses, and ends with
+a traceback where it cannot read one. So the proxy of an address is decided here: this machine itself is never reached through
+one, nor is a host or a range that NO_PROXY exempts.
 """
 
 import ipaddress
@@ -9,34 +10,21 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies
 
 import httpx
 
+from client_kit.certificates import ClientCertificate, EnvironmentFault, faults_of_certificates, tls_context
 from client_kit.errors import ConfigurationError
 
 _VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
-_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_PORTS = {"http": 80, "https": 443}
 _OF_A_GATEWAY = frozenset({403, 407, 502, 503, 504})
 """Statuses at which a page, where JSON is due, is the word of something on the way."""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentFault:
-    """A variable that makes requests fail."""
-
-    variable: str
-    cause: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.variable} {self.cause}. {self.remedy[:1].upper()}{self.remedy[1:]}."
 
 
 def is_loopback(url: str) -> bool:
@@ -48,9 +36,18 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def http_options(url: str) -> dict[str, Any]:
-    """Arguments of an HTTP client for one address: this machine is reached directly, whatever the environment says."""
-    return {"trust_env": False} if is_loopback(url) else {}
+def http_options(url: str, certificate: ClientCertificate | None = None) -> dict[str, Any]:
+    """Arguments of an HTTP client for one address: its proxy, whom it trusts, and as whom it appears.
+
+    certificate: None for the environment's. To be called within `environment_explained`.
+    """
+    proxy = _proxy(url)
+    context = tls_context(certificate) if url.startswith("https:") else None
+    return {
+        "trust_env": False,
+        **({"proxy": proxy[1]} if proxy else {}),
+        **({"verify": context} if context else {}),
+    }
 
 
 @contextmanager
@@ -61,12 +58,13 @@ def environment_explained() -> Iterator[None]:
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
         faults = " ".join(str(fault) for fault in environment_faults())
         said = f"no HTTP client can be made ({type(error).__name__}: {error})"
+        said = str(error) if isinstance(error, ConfigurationError) else said
         raise ConfigurationError(faults or said) from error
 
 
 def environment_faults() -> list[EnvironmentFault]:
     """What is wrong with the variables about proxies and certificates, as they are now."""
-    return [*_of_proxies(), *_of_exceptions(), *_of_certificates()]
+    return [*_of_proxies(), *_of_exceptions(), *faults_of_certificates()]
 
 
 def proxies_set() -> dict[str, str]:
@@ -76,12 +74,8 @@ def proxies_set() -> dict[str, str]:
 
 def proxy_for(url: str) -> str | None:
     """The proxy that a request to this address goes through, with its variable; None where it goes directly."""
-    parts = urlsplit(url)
-    if is_loopback(url) or proxy_bypass(parts.netloc):
-        return None
-    found = getproxies_environment()
-    scheme = parts.scheme if parts.scheme in found else "all"
-    return f"{without_password(found[scheme])} ({scheme.upper()}_PROXY)" if scheme in found else None
+    found = _proxy(url)
+    return f"{without_password(found[1])} ({found[0].upper()}_PROXY)" if found else None
 
 
 def sign_of_a_proxy(status: int, headers: Mapping[str, str], body: bytes) -> str:
@@ -123,19 +117,59 @@ def _of_proxies() -> Iterator[EnvironmentFault]:
 
 
 def _of_exceptions() -> Iterator[EnvironmentFault]:
-    for part in filter(None, (part.strip() for part in _variable("NO_PROXY").split(","))):
-        if ":" in part and "://" not in part and ("/" in part or part.startswith("[")):
+    for entry in _exceptions():
+        if entry != "*" and _network(entry) is None and _host(entry) is None:
             yield EnvironmentFault(
                 "NO_PROXY",
-                f"has {part!r}, and ranges and brackets of IPv6 addresses are not understood",
-                "name hosts or single addresses instead",
+                f"has {entry!r}, which is no host, no address and no range of addresses",
+                "write them like hospital.example, 10.0.0.5, 10.0.0.0/8 or fd00::/8, with commas between them",
             )
 
 
-def _of_certificates() -> Iterator[EnvironmentFault]:
-    for name in _CERTIFICATES:
-        value = os.environ.get(name)
-        if value and not os.access(Path(value), os.R_OK):
-            yield EnvironmentFault(
-                name, f"names {value}, which cannot be read", "correct the path, or unset the variable"
-            )
+def _proxy(url: str) -> tuple[str, str] | None:
+    """(scheme of the variable, address of the proxy); None where the way is direct."""
+    parts = urlsplit(url)
+    if is_loopback(url) or any(_exempts(entry, parts) for entry in _exceptions()):
+        return None
+    found = getproxies()
+    scheme = next((scheme for scheme in (parts.scheme, "all") if found.get(scheme)), None)
+    if scheme is None:
+        return None
+    address = found[scheme]
+    return scheme, address if "://" in address else f"http://{address}"
+
+
+def _exceptions() -> list[str]:
+    """The entries of NO_PROXY."""
+    return [entry for part in _variable("NO_PROXY").split(",") if (entry := part.strip())]
+
+
+def _exempts(entry: str, url: SplitResult) -> bool:
+    """Whether an entry of NO_PROXY covers an address: a host with all below it, an address, a range, `*`."""
+    asked = url.hostname or ""
+    if (network := _network(entry)) is not None:
+        address = _network(asked)
+        return address is not None and address.version == network.version and address[0] in network
+    if entry == "*" or (named := _host(entry)) is None:
+        return entry == "*"
+    host = (named.hostname or "").removeprefix("*").removeprefix(".")
+    same_port = named.port in {None, url.port or _PORTS.get(url.scheme)}
+    return named.scheme in {"", "all", url.scheme} and same_port and f".{asked}".endswith(f".{host}")
+
+
+def _host(entry: str) -> SplitResult | None:
+    """Scheme, host and port of an entry of NO_PROXY; None where it has none."""
+    try:
+        named = urlsplit(entry if "://" in entry else f"//{entry}")
+        readable = named.hostname and (named.port or True) and not named.path.strip("/")
+    except ValueError:
+        return None
+    return named if readable else None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """A range of addresses, a single one included, in brackets or bare; None where it is something else."""
+    try:
+        return ipaddress.ip_network(text.strip("[]"), strict=False)
+    except ValueError:
+        return None

@@ -51,6 +51,8 @@ def show_round(found: wire.Round) -> None:
         f"Round {found.number} of {found.federation} is {found.state}: {found.sealed} of {found.active} sealed, "
         f"quorum {found.quorum}{f', deadline {found.deadline}' if found.deadline else ''}."
     )
+    if found.progress:
+        say(f"Aggregation: {found.progress.in_words()}.")
     if found.failure:
         say(f"{found.failure.code}: {found.failure.detail}")
 

@@ -43,6 +43,17 @@ class EventKind(StrEnum):
     FAILED = "round.failed"
 
 
+class AggregationStep(StrEnum):
+    """What an aggregation is doing, in this order."""
+
+    ENCODING = "encoding"
+    """Texts are given vectors."""
+    COMPARING = "comparing"
+    """Answers are searched for contradictions, question by question."""
+    DECIDING = "deciding"
+    """Meanings are found, answer by answer, and labels picked."""
+
+
 class PullState(StrEnum):
     """How far the server has come with a participant in a round."""
 

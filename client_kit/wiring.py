@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
+from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generator, GeneratorSource
@@ -158,6 +159,7 @@ def _inference_api(settings: OpenAISettings | VLLMServerSettings, base_url: str)
         retries=settings.retries,
         extra_body=settings.extra_body,
         omit=settings.omit,
+        client_certificate=ClientCertificate.named(settings.client_certificate, settings.client_key),
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError
 from client_kit.settings import LocalPath
 from client_kit.settings_files import load_settings, read_secret
@@ -106,11 +107,16 @@ class UpstreamSettings(PanelModel):
     """Further fields of every request, as the upstream defines them. No secrets."""
     omit: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     """Fields that are never sent, because the upstream refuses them: `[seed, top_p]`."""
+    client_certificate: LocalPath | None = None
+    """Shown to the upstream: certificate in PEM. Neither set: CONSENSUS_CLIENT_CERTIFICATE."""
+    client_key: LocalPath | None = None
+    """Its private key, without a password, where it stands in a file of its own."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.api_key_env is not None and self.api_key_file is not None:
             raise ValueError("api_key_env and api_key_file are both set; name one source of the key")
+        ClientCertificate.named(self.client_certificate, self.client_key)
         return self
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 
+from client_kit.certificates import ClientCertificate
 from client_kit.errors import MissingExtra
 from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire import Refusals
@@ -71,6 +72,7 @@ def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:
         token_limit_field=settings.token_limit_field,
         extra_body=settings.extra_body,
         omit=settings.omit,
+        client_certificate=ClientCertificate.named(settings.client_certificate, settings.client_key),
     )
 
 

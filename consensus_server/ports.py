@@ -237,7 +237,7 @@ class RoundStore(Protocol):
         ...
 
     def save(self, round_: Round) -> Round:
-        """Write all but the key and the attendance; ends a lease unless it aggregates. Answers as read again."""
+        """Write all but the key and the attendance; ends a lease and its progress unless it aggregates. Answers as read again."""
         ...
 
     def open_rounds(self) -> tuple[tuple[str, int], ...]:

@@ -68,7 +68,7 @@ class Settings(BaseModel):
     """A worker that is silent for this long has lost its round: another may claim it."""
     poll_seconds: Seconds = 0.5
     """How often a worker looks for work and a waiting request looks at its round."""
-    heartbeat_seconds: Seconds = 15.0
+    heartbeat_seconds: Seconds = 10.0
     """Comment lines in silent event streams, so that proxies keep them open."""
     traffic_seconds: Seconds = 1.0
     """How often counted bytes are written to the database."""
@@ -139,7 +139,8 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str], **options: Any) -> Settings:  # noqa: ANN401 - validated here
     """Settings from `CONSENSUS_*` variables; options that are not None go first.
 
-    Raises SettingsError naming each variable that cannot be used. Others with the prefix are not looked at: the client kit has its own.
+    Raises SettingsError naming each variable that cannot be used. Others with the prefix are not looked at: the client kit has its
+    own, and command lines tell of those that nothing reads (`client_kit.variables`).
     """
     values: dict[str, Any] = _from_environment(environ)
     values |= {name: value for name, value in options.items() if value is not None}

@@ -12,9 +12,12 @@ from rich.table import Table
 from client_kit.cli.join import describe
 from client_kit.command_line import errors
 from client_kit.federation.progress import Progress, Step
+from client_kit.stages import LINE_SECONDS
 
-_QUIET = {Step.ANSWERING, Step.QUEUED, Step.WAITING}
+_QUIET = {Step.QUEUED, Step.WAITING}
 """Steps that are no news in a log of plain lines."""
+_LASTING = {Step.ANSWERING, Step.AGGREGATING}
+"""Steps that are told again and again while they last: of each participant a plain line every `LINE_SECONDS`."""
 
 
 class Board:
@@ -23,6 +26,8 @@ class Board:
     def __init__(self, *, silent: bool = False) -> None:
         self._silent = silent
         self._newest: dict[str, Progress] = {}
+        self._lasting: dict[str, float] = {}
+        """When a lasting step of a participant was told, by its name."""
         self._began = time.monotonic()
         self._lock = threading.Lock()
         self._live = Live(console=errors, get_renderable=self._table, refresh_per_second=4)
@@ -43,8 +48,17 @@ class Board:
         """Show one step."""
         with self._lock:
             self._newest[progress.participant] = progress
-        if progress.step not in _QUIET:
+        if progress.step not in _QUIET and not self._told_just_now(progress):
             self.say(f"{progress.participant}: {describe(progress)}", table_has_it=True)
+
+    def _told_just_now(self, progress: Progress) -> bool:
+        now, last = time.monotonic(), self._lasting.get(progress.participant, -LINE_SECONDS)
+        if progress.step not in _LASTING:
+            return False
+        if now - last < LINE_SECONDS:
+            return True
+        self._lasting[progress.participant] = now
+        return False
 
     def say(self, line: str, *, table_has_it: bool = False) -> None:
         """A line of the log; where the table shows it already, only without one."""

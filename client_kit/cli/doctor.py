@@ -13,12 +13,15 @@ from typing import Annotated
 import typer
 
 from client_kit._version import __version__
+from client_kit.certificates import CERTIFICATE_VARIABLE, ClientCertificate
 from client_kit.cli.connection import TokenFileOption
 from client_kit.client import ConsensusClient, RetryPolicy
 from client_kit.command_line import Exit, JsonOption, console, print_json
-from client_kit.errors import ConfigurationError, ConsensusError
+from client_kit.errors import BrokenEncoding, ConfigurationError, ConsensusError, UnexpectedAnswer
 from client_kit.proxies import environment_faults, proxies_set
 from client_kit.settings_files import read_secret
+from client_kit.variables import unknown_variables
+from client_kit.vocabulary import Role
 
 EXTRAS = {
     "generate": ("torch", "transformers", "openai"),
@@ -64,7 +67,7 @@ def doctor(
 
     Example: consensus doctor --server http://127.0.0.1:8000 --token-file token
     """
-    checks = [*_installation(), _hub(), _disk(work), *_network(), *_service(server, token_file)]
+    checks = [*_installation(), _hub(), _disk(work), *_variables(), *_network(), *_service(server, token_file)]
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -115,14 +118,24 @@ def _disk(work: Path) -> Check:
     return Check("disk", CheckStatus.GOOD, found)
 
 
+def _variables() -> Iterator[Check]:
+    """What is set for us and read by nothing."""
+    for told in unknown_variables(os.environ):
+        yield Check("environment", CheckStatus.WARNING, told, "correct its name, or unset it")
+
+
 def _network() -> Iterator[Check]:
     """Proxies and certificates of the environment."""
-    for fault in environment_faults():
+    faults = environment_faults()
+    for fault in faults:
         yield Check(fault.variable, CheckStatus.FAULT, fault.cause, fault.remedy)
     if proxies := proxies_set():
         found = ", ".join(f"{name} {address}" for name, address in proxies.items())
         exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "nobody"
         yield Check("proxy", CheckStatus.GOOD, f"{found}; directly: this machine, and {exempt}")
+    certificate = ClientCertificate.of_environment()
+    if certificate and CERTIFICATE_VARIABLE not in {fault.variable for fault in faults}:
+        yield Check("client certificate", CheckStatus.GOOD, f"{certificate.file}, shown to servers that ask for one")
     if "REQUESTS_CA_BUNDLE" in os.environ and not os.environ.get("SSL_CERT_FILE"):
         yield Check(
             "REQUESTS_CA_BUNDLE", CheckStatus.WARNING, "is not read here", "name the same file in SSL_CERT_FILE"
@@ -137,7 +150,7 @@ def _service(server: str | None, token_file: Path | None) -> Iterator[Check]:
         with ConsensusClient(server, _token_if_any(token_file), retry=RetryPolicy(attempts=1)) as client:
             yield Check("server", CheckStatus.GOOD, f"{server}, version {client.health().version}")
             yield from _readiness(client)
-            yield _identity(client, given=_token_if_any(token_file) is not None)
+            yield from _identity(client, given=_token_if_any(token_file) is not None)
     except ConsensusError as error:
         yield Check(
             "server", CheckStatus.FAULT, str(error), "check the address, and that `consensus-server serve` runs there"
@@ -168,17 +181,35 @@ def _readiness(client: ConsensusClient) -> Iterator[Check]:
         yield Check("encoder", CheckStatus.GOOD, found)
 
 
-def _identity(client: ConsensusClient, *, given: bool) -> Check:
+def _identity(client: ConsensusClient, *, given: bool) -> Iterator[Check]:
     if not given:
-        return Check("token", CheckStatus.ABSENT, "none given", "set CONSENSUS_TOKEN, or --token-file")
+        yield Check("token", CheckStatus.ABSENT, "none given", "set CONSENSUS_TOKEN, or --token-file")
+        return
     try:
         identity = client.identity()
     except ConsensusError as error:
-        return Check("token", CheckStatus.FAULT, str(error), "ask the operator for a new token")
+        yield Check("token", CheckStatus.FAULT, str(error), "ask the operator for a new token")
+        return
     where = identity.federation or "every federation"
-    return Check(
-        "token", CheckStatus.GOOD, f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}"
-    )
+    found = f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}"
+    yield Check("token", CheckStatus.GOOD, found)
+    if identity.role is Role.PARTICIPANT:
+        yield _uploads(client)
+
+
+def _uploads(client: ConsensusClient) -> Check:
+    try:
+        client.check_upload()
+    except BrokenEncoding as error:
+        cause = f"a proxy on the way unpacks compressed bodies and does not say so ({error.detail})"
+        return Check("uploads", CheckStatus.WARNING, cause, "answers are sent as they are, which takes longer")
+    except UnexpectedAnswer as error:
+        return Check(
+            "uploads", CheckStatus.WARNING, str(error), "answers are sent in smaller or plain requests until then"
+        )
+    except ConsensusError as error:
+        return Check("uploads", CheckStatus.FAULT, str(error), "try again, then ask the operator")
+    return Check("uploads", CheckStatus.GOOD, "large compressed bodies arrive as they were sent")
 
 
 _COLOURS = {

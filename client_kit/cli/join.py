@@ -137,9 +137,12 @@ def describe(progress: Progress) -> str:
         + (f" ({progress.detail})" if progress.detail else ""),
         Step.CARRIED: f"Round {number}: nothing has changed, {progress.detail}",
         Step.WAITING: f"Round {number}: waits {progress.detail}",
+        Step.AGGREGATING: f"Round {number}: {progress.detail} {counted}",
         Step.LABELLED: f"Round {number}: pseudo-labels for {counted} prompts"
         + (f"; without: {progress.detail}" if progress.detail else ""),
         Step.MISSED: f"Round {number} missed, {progress.detail}",
+        Step.RUNNING: f"runs {progress.detail}",
+        Step.RAN: f"{progress.detail} in {progress.seconds:.0f} s",
         Step.FINISHED: "Done",
     }
     return lines[progress.step]

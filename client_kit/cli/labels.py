@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Annotated
@@ -9,11 +10,16 @@ from typing import Annotated
 import typer
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
+from client_kit.client import ConsensusClient
 from client_kit.command_line import JsonOption, note, print_json, say
-from client_kit.errors import ExportError
+from client_kit.errors import ExportError, WaitTimeout
 from client_kit.exports import ExportFormat, export_labels
+from client_kit.stages import Stage, shown
 from client_kit.vocabulary import abstained
-from client_kit.wire import RoundState
+from client_kit.wire import Round, RoundState
+
+_LOOK_SECONDS = 2.0
+"""Between two looks at a round that is waited for."""
 
 
 def labels(
@@ -39,7 +45,7 @@ def labels(
     with connect(server, token_file, federation) as client:
         chosen = number or client.current_round().number
         if wait_seconds:
-            client.wait_for(chosen, RoundState.PUBLISHED, wait_seconds)
+            _wait(client, chosen, wait_seconds)
         found, prompts = client.pseudo_labels(chosen), client.prompts()
     counts = Counter(str(label.abstention) for label in found if label.abstention is not None)
     why = f"; without a label: {abstained(counts)}" if counts else ""
@@ -59,3 +65,28 @@ def labels(
         print_json(summary)
     else:
         say(f"{told} in {out} ({len(found)} prompts{why}).")
+
+
+def _wait(client: ConsensusClient, number: int, seconds: float) -> None:
+    """Until the round is published, showing how far it is. Raises WaitTimeout."""
+    until = time.monotonic() + seconds
+    with shown() as observe:
+        while True:
+            left = until - time.monotonic()
+            try:
+                client.wait_for(number, RoundState.PUBLISHED, min(left, _LOOK_SECONDS))
+            except WaitTimeout:
+                if left <= _LOOK_SECONDS:
+                    raise
+                _show(observe, client.round(number))
+            else:
+                return
+
+
+def _show(observe: Stage, found: Round) -> None:
+    if found.progress is not None:
+        observe(f"Round {found.number}: {found.progress.step.value}", found.progress.done, found.progress.total)
+    elif found.state is RoundState.OPEN:
+        observe(f"Round {found.number} is open: sealed", found.sealed, found.active)
+    else:
+        observe(f"Round {found.number} is {found.state.value}", 0, 0)

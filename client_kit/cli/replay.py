@@ -1,21 +1,19 @@
 """`consensus replay`: existing answers through the real service."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from client_kit.command_line import JsonOption, errors, print_json, print_table, say
+from client_kit.command_line import JsonOption, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.beforehand import check_policy
-from client_kit.federation.replay import SERVER_FOLDER, Replay, Stage
+from client_kit.federation.replay import SERVER_FOLDER, Replay
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
 from client_kit.federation.replay_results import label_rows, summarise, write_results
 from client_kit.showing import milder_policy
+from client_kit.stages import shown
 from client_kit.vocabulary import abstained
 from client_kit.wire import ConsensusPolicy
 
@@ -60,7 +58,7 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
     chosen = _chosen(answers, models, model or [], seed)
     policy = ConsensusPolicy(rule=rule, abstain=abstention)
     check_policy(policy, rule="--rule")
-    with _progress(hidden=as_json) as observe:
+    with shown(hidden=as_json) as observe:
         played = play(answers, chosen, out, policy=policy, encoder=encoder, observe=observe)
     rows = label_rows(played, answers)
     summary = summarise(rows, played, answers) if answers.judged else None
@@ -77,34 +75,6 @@ def _chosen(answers: AnswerFile, count: int | None, names: list[str], seed: int)
     if names:
         return named_models(answers.outputs, names)
     return draw_models(answers.outputs, DEFAULT_MODELS if count is None else count, seed)
-
-
-@contextmanager
-def _progress(*, hidden: bool) -> Iterator[Stage]:
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=errors, disable=hidden) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def observe(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                _finish(bars)
-                tasks[stage] = bars.add_task(stage, total=None)
-            bars.update(tasks[stage], completed=done, total=total or None)
-
-        yield observe
-        _finish(bars)
-
-
-def _finish(bars: Progress) -> None:
-    for task in bars.tasks:
-        total = task.total or 1
-        bars.update(task.id, total=total, completed=total)
 
 
 def _outcome(out: Path, played: Replay, rows: list[dict[str, Any]], summary: dict[str, Any] | None) -> dict[str, Any]:

@@ -41,14 +41,10 @@ class ConsensusClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        options: dict[str, Any] = {
-            "base_url": checked_url(url),
-            "headers": headers(token),
-            "transport": transport,
-            **http_options(url),
-        }
+        address = checked_url(url)
         with environment_explained():
-            self._http = httpx.Client(**options)
+            way = {"transport": transport} if transport else http_options(url)
+            self._http = httpx.Client(base_url=address, headers=headers(token), **way)
         self._timeout_seconds = timeout_seconds
         self._operations = Operations(federation, retry)
 
@@ -229,6 +225,17 @@ class ConsensusClient:
         """
         return self._run(self._operations.submit(number, answers, replace=replace))
 
+    def missing(self, number: int) -> list[wire.Prompt]:
+        """The prompts to which the server holds no answer of the caller: what is left to ask a model after an interruption."""
+        return self._run(self._operations.missing(number))
+
+    def check_upload(self) -> None:
+        """Send a body as large as that of a submission, of which nothing is kept. Raises what stands in its way.
+
+        UnexpectedAnswer with status 413 or 415, or BrokenEncoding: a proxy; `submit` sends smaller or plain bodies then.
+        """
+        self._run(self._operations.check_upload())
+
     def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
@@ -236,7 +243,7 @@ class ConsensusClient:
     def seal(
         self,
         number: int,
-        answers: Answers | Submission,
+        answers: Answers | Submission | None = None,
         *,
         training_rights: bool = False,
         privacy: wire.PrivacyStatement | None = None,
@@ -244,7 +251,8 @@ class ConsensusClient:
     ) -> wire.SealReceipt:
         """Declare the submission complete. Only sealed submissions count; repeated, it gives the same receipt.
 
-        answers: all answers of this participant in the round, or what `submit` returned for all of them.
+        answers: all answers of this participant in the round, or what `submit` returned for all of them; by default those
+            that the server holds, as it counts them.
         training_rights: you state that others may train on them. privacy: you state how little they reveal about one
         record; every member reads it in the round card. taught_through: you state the newest round whose pseudo-labels the
         model that answered was trained on; 0: none. Raises SealMismatch where the server holds others, TrainingRightsMissing

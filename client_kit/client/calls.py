@@ -247,10 +247,12 @@ def resolve_appeal(federation: str, appeal: int, body: wire.AppealResolution) ->
 # Submissions
 
 
-def put_answers(federation: str, number: int, body: bytes, *, replace: bool) -> Call[wire.SubmissionReceipt]:
-    """body: gzip of NDJSON of `Answer`."""
+def put_answers(
+    federation: str, number: int, body: bytes, *, replace: bool, compressed: bool = True
+) -> Call[wire.SubmissionReceipt]:
+    """body: NDJSON of `Answer`, in gzip where `compressed` says so."""
     where = path(routes.SUBMISSIONS, federation=federation, number=number)
-    headers = {"Content-Type": routes.NDJSON, "Content-Encoding": "gzip"}
+    headers = {"Content-Type": routes.NDJSON, **({"Content-Encoding": "gzip"} if compressed else {})}
     return _put_file(where, wire.SubmissionReceipt, body, headers, replace=replace)
 
 

@@ -1,8 +1,10 @@
 """What a client can do, as steps without I/O; `blocking` and `asynchronous` perform them."""
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import httpx
@@ -11,12 +13,13 @@ from client_kit import wire
 from client_kit._transport import Call, Pause, RetryPolicy, Steps, complete
 from client_kit.client import calls
 from client_kit.client.events import EventFeed
-from client_kit.client.submitting import Answers, Ledger, Submission, batches, counted
+from client_kit.client.submitting import Answers, Batches, Ledger, Submission, counted
 from client_kit.errors import (
     DigestMismatch,
     NoFederationNamed,
     NotReady,
     RoundFailed,
+    ServiceError,
     UnknownRound,
     Unreachable,
     WaitTimeout,
@@ -26,6 +29,9 @@ T = TypeVar("T")
 
 POLL_SECONDS = 25.0
 """Length of one long poll: below the 30 and 60 seconds after which proxies commonly hang up."""
+
+_NO_ROUND = 2**31 - 1
+"""No federation gets that far."""
 
 _LIFE = [
     wire.RoundState.DRAFT,
@@ -116,23 +122,52 @@ class Operations:
         name = yield from self.name()
         held = yield from self.send(calls.held(name, number))
         ledger = Ledger({(answer.prompt_id, answer.sample): answer.digest for answer in held.answers})
-        for body in batches(ledger.unsent(answers)):
-            ledger.book((yield from self.send(calls.put_answers(name, number, body, replace=replace))))
+        batches = Batches(ledger.unsent(answers))
+        for lines in batches:
+            body, compressed = batches.body(lines), batches.compressed
+            try:
+                call = calls.put_answers(name, number, body, replace=replace, compressed=compressed)
+                ledger.book((yield from self.send(call)))
+            except ServiceError as error:
+                if not batches.refused(lines, error):
+                    raise
         return ledger.total()
+
+    def check_upload(self) -> Steps[None]:
+        """Send what a large submission would, to a round that is none, so that the server reads and forgets it."""
+        name = yield from self.name()
+        noise = (wire.Answer(prompt_id="none", sample=each, text=secrets.token_hex(24_000)) for each in range(60))
+        batches = Batches(noise)
+        for lines in batches:
+            with suppress(UnknownRound):
+                yield from self.send(calls.put_answers(name, _NO_ROUND, batches.body(lines), replace=False))
+
+    def missing(self, number: int) -> Steps[list[wire.Prompt]]:
+        """The federation's prompts to which no answer of the caller is held."""
+        held = yield from self.here(lambda name: calls.held(name, number))
+        answered = {answer.prompt_id for answer in held.answers}
+        prompts = yield from self.prompts(None)
+        return [prompt for prompt in prompts if prompt.prompt_id not in answered]
 
     def seal(
         self,
         number: int,
-        answers: Answers | Submission,
+        answers: Answers | Submission | None,
         *,
         training_rights: bool,
         privacy: wire.PrivacyStatement | None,
         taught_through: int,
     ) -> Steps[wire.SealReceipt]:
-        """Close the submission over all answers as this participant counts them."""
+        """Close the submission over all answers as this participant counts them, or as the server holds them."""
         stated = {"training_rights": training_rights, "privacy": privacy, "taught_through": taught_through}
-        body = counted(answers).seal.model_copy(update=stated)
+        body = (yield from self._seal_over(number, answers)).model_copy(update=stated)
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
+
+    def _seal_over(self, number: int, answers: Answers | Submission | None) -> Steps[wire.Seal]:
+        if answers is not None:
+            return counted(answers).seal
+        held = yield from self.here(lambda name: calls.held(name, number))
+        return wire.Seal(count=len(held.answers), digest=held.digest)
 
     def carry(
         self,
@@ -144,11 +179,7 @@ class Operations:
         privacy: wire.PrivacyStatement | None,
     ) -> Steps[wire.SealReceipt]:
         """Close the submission over the answers of another round, which the server holds."""
-        if answers is None:
-            held = yield from self.here(lambda name: calls.held(name, source))
-            seal = wire.Seal(count=len(held.answers), digest=held.digest)
-        else:
-            seal = counted(answers).seal
+        seal = yield from self._seal_over(source, answers)
         stated = {"training_rights": training_rights, "privacy": privacy, "carried_from": source}
         body = seal.model_copy(update=stated)
         return (yield from self.here(lambda name: calls.seal(name, number, body)))

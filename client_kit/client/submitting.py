@@ -1,18 +1,23 @@
 """From answers to request bodies: what is held already is left out, the rest goes in batches below the limit."""
 
 import gzip
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import httpx
 from pydantic import ValidationError
 
-from client_kit.errors import ConfigurationError
+from client_kit.errors import BrokenEncoding, ConfigurationError, ServiceError
 from client_kit.wire import Answer, Seal, SubmissionReceipt, content_digest, submission_digest
 
 BATCH_BYTES = 4 * 1024 * 1024
 """A request is full when its body has this many bytes before compression: a quarter of the server's limit, so that one
 more answer of the greatest length always fits, and a lost connection costs little."""
+
+BATCH_SECONDS = 10.0
+"""A request is full too when its first answer is so old: who answers as one asks loses little by an interruption."""
 
 Answers: TypeAlias = Mapping[str, str] | Iterable[Answer]
 """Answers to submit: texts by prompt_id, or whole `Answer` records."""
@@ -97,19 +102,53 @@ def as_answers(answers: Answers) -> Iterator[Answer]:
             raise ConfigurationError(f"the answer to prompt {prompt_id} cannot be sent: {error}") from error
 
 
-def batches(answers: Iterable[Answer], batch_bytes: int = BATCH_BYTES) -> Iterator[bytes]:
-    """Bodies of gzip-compressed NDJSON, each of about `batch_bytes` before compression. Reads lazily."""
-    pending: list[bytes] = []
-    size = 0
-    for answer in answers:
-        pending.append(answer.model_dump_json(exclude_none=True).encode() + b"\n")
-        size += len(pending[-1])
-        if size >= batch_bytes:
-            yield _compress(pending)
-            pending, size = [], 0
-    if pending:
-        yield _compress(pending)
+class Batches:
+    """Lines of NDJSON in requests as large as the way to the server takes them. Reads answers lazily.
 
+    A request that is refused for its size (a limit of a proxy) goes again in halves, and all that follow are no larger; one
+    whose compression nobody understands (a proxy that unpacks it, or takes none) goes again as it is, like all that follow.
+    """
 
-def _compress(lines: list[bytes]) -> bytes:
-    return gzip.compress(b"".join(lines), compresslevel=6, mtime=0)
+    def __init__(self, answers: Iterable[Answer], most_bytes: int | None = None) -> None:
+        """most_bytes: before compression, overshot by an answer at most; by default BATCH_BYTES."""
+        self._lines = (answer.model_dump_json(exclude_none=True).encode() + b"\n" for answer in answers)
+        self._most_bytes = most_bytes or BATCH_BYTES
+        self._again: list[list[bytes]] = []
+        """To be sent before any other."""
+        self.compressed = True
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        """Lines for one request each."""
+        while lines := self._again.pop() if self._again else self._next():
+            yield lines
+
+    def body(self, lines: list[bytes]) -> bytes:
+        """What is sent of them."""
+        body = b"".join(lines)
+        return gzip.compress(body, compresslevel=6, mtime=0) if self.compressed else body
+
+    def refused(self, lines: list[bytes], error: ServiceError) -> bool:
+        """Take back a request that was not stored; False where nothing can be changed about it."""
+        status = getattr(error, "status", None)
+        unpacked = isinstance(error, BrokenEncoding) or status == httpx.codes.UNSUPPORTED_MEDIA_TYPE
+        if unpacked and self.compressed:
+            self.compressed = False
+            self._again.append(lines)
+        elif status == httpx.codes.REQUEST_ENTITY_TOO_LARGE and len(lines) > 1:
+            half = len(lines) // 2
+            self._most_bytes = min(self._most_bytes, sum(map(len, lines)) // 2)
+            self._again += [lines[half:], lines[:half]]
+        else:
+            return False
+        return True
+
+    def _next(self) -> list[bytes]:
+        lines: list[bytes] = []
+        size = 0
+        began = time.monotonic()
+        while size < self._most_bytes and (line := next(self._lines, None)) is not None:
+            lines.append(line)
+            size += len(line)
+            if time.monotonic() - began >= BATCH_SECONDS:
+                break
+        return lines

@@ -35,13 +35,13 @@ class Job(BaseModel):
 def run(job: Job) -> None:
     """Run the cells that have no result yet; each result appears whole or not at all."""
     for done, cell in enumerate(job.cells):
-        print_record(Progress(job.name, Step.TRAINING, done=done, total=len(job.cells), detail=cell.name))
+        print_record(Progress(job.name, Step.RUNNING, done=done, total=len(job.cells), detail=cell.name))
         began = time.monotonic()
         setting = job.plan.setting(cell.variant)
         server = (job.server, os.environ[OPERATOR_TOKEN])
         result = run_cell(cell, setting, task_of(setting, job.cache), job.out / "work" / cell.name, server)
         write_whole(cell.result_in(job.out), result.model_dump_json(indent=1) + "\n")
-        print_record(Progress(job.name, Step.EVALUATED, done=done + 1, total=len(job.cells), detail=cell.name,
+        print_record(Progress(job.name, Step.RAN, done=done + 1, total=len(job.cells), detail=cell.name,
                        seconds=time.monotonic() - began))  # fmt: skip
     print_record(Progress(job.name, Step.FINISHED, done=len(job.cells), total=len(job.cells)))
 

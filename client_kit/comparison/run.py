@@ -2,8 +2,9 @@
 
 import json
 import os
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client_kit.comparison.arms import ARMS
@@ -15,7 +16,7 @@ from client_kit.errors import ConfigurationError
 from client_kit.exports import write_whole
 from client_kit.federation.beforehand import check_policy
 from client_kit.federation.processes import Processes
-from client_kit.federation.progress import Observer, ignore
+from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.settings_files import load_settings
 from client_kit.storage import storage_explained
@@ -44,11 +45,14 @@ def run_comparison(comparison: Comparison, observe: Observer = ignore) -> list[C
     check_plan(comparison.plan)
     _claim(comparison)
     by_encoder: dict[str, list[Cell]] = {}
-    for cell in comparison.plan.cells():
+    cells = list(comparison.plan.cells())
+    for cell in cells:
         if not cell.result_in(comparison.out).exists():
             by_encoder.setdefault(comparison.plan.setting(cell.variant).encoder, []).append(cell)
-    for encoder, cells in sorted(by_encoder.items()):
-        _run(comparison, cells, encoder, observe)
+    left = sum(map(len, by_encoder.values()))
+    counted = _Counted(observe, len(cells) - left, len(cells))
+    for encoder, theirs in sorted(by_encoder.items()):
+        _run(comparison, theirs, encoder, counted)
     return read_results(comparison)
 
 
@@ -63,6 +67,22 @@ def check_plan(plan: Plan) -> None:
             task.sites(cell.seed, mixed=ARMS[cell.method].mixed)
             task.prompts()
             task.questions()
+
+
+class _Counted:
+    """Passes on what processes report, with the number of runs that are done of how many. Told from several threads."""
+
+    def __init__(self, observe: Observer, done: int, total: int) -> None:
+        self._observe, self._done, self._total = observe, done, total
+        self._lock = threading.Lock()
+
+    def __call__(self, progress: Progress) -> None:
+        with self._lock:
+            self._done += progress.step is Step.RAN
+            done = self._done
+        if progress.step in {Step.RUNNING, Step.RAN}:
+            progress = replace(progress, detail=f"{progress.detail} ({done} of {self._total} runs done)")
+        self._observe(progress)
 
 
 def read_results(comparison: Comparison) -> list[CellResult]:

@@ -26,10 +26,15 @@ class Step(StrEnum):
     CARRIED = "carried"
     """Nothing has changed: the sealed answers of an earlier round stand for this one."""
     WAITING = "waiting"
+    AGGREGATING = "aggregating"
+    """The server makes pseudo-labels: `done` of `total` texts, questions or answers, as `detail` says."""
     LABELLED = "labelled"
     """Pseudo-labels are here: `done` labels, `total` prompts."""
     MISSED = "missed"
     """The round ended without this participant, or failed; it goes on with the next."""
+    RUNNING = "running"
+    """A run of a comparison."""
+    RAN = "ran"
     FINISHED = "finished"
 
 

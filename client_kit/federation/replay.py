@@ -1,6 +1,6 @@
 """Existing answers through the real service: one participant per model, one whole round, on a server of this machine."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -10,24 +10,18 @@ from client_kit.client import ConsensusClient
 from client_kit.errors import AlreadyExists, WaitTimeout
 from client_kit.federation.replay_file import AnswerFile, wire_names, wire_prompt_ids
 from client_kit.federation.server_process import ServerProcess
+from client_kit.stages import Stage, quiet
 from client_kit.storage import storage_explained
 from client_kit.wire.limits import MAX_ANSWER_CHARS
 
 SERVER_FOLDER = "server"
 """Folder of database and log, below the output folder."""
 
-_CHECK_SECONDS = 5.0
+_CHECK_SECONDS = 1.0
 """While a round is aggregated: how often to look whether the server still lives."""
 
 _ROUND_SECONDS = 7 * 86_400.0
 """The round closes when all have sealed; its deadline only has to be far enough."""
-
-Stage = Callable[[str, int, int], None]
-"""Is told (what is being done, done, total); a total of 0 where it is not known."""
-
-
-def quiet(_stage: str, _done: int, _total: int) -> None:
-    """The observer that does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +73,7 @@ def replay(
             _submit(server.url, tokens[model], number, answers.outputs[model], prompt_ids)
             observe("Submitting", done, len(models))
         observe("Aggregating", 0, 0)
-        labels = _labels(server, with_federation, number)
+        labels = _labels(server, with_federation, number, observe)
         return Replay(
             federation=federation,
             models=tuple(models),
@@ -136,7 +130,7 @@ def _submit(url: str, token: str, number: int, outputs: Mapping[str, str], promp
         participant.submit_and_seal(number, given)
 
 
-def _labels(server: ServerProcess, client: ConsensusClient, number: int) -> dict[str, wire.PseudoLabel]:
+def _labels(server: ServerProcess, client: ConsensusClient, number: int, observe: Stage) -> dict[str, wire.PseudoLabel]:
     """Pseudo-labels by prompt id on the wire, once the round is published. A server that ended is told from one at work."""
     while True:
         try:
@@ -144,4 +138,6 @@ def _labels(server: ServerProcess, client: ConsensusClient, number: int) -> dict
             break
         except WaitTimeout:
             server.check()
+            if (at := client.round(number).progress) is not None:
+                observe(f"Aggregating: {at.step.value}", at.done, at.total)
     return {label.prompt_id: label for label in client.pseudo_labels(number)}

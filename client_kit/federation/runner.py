@@ -14,7 +14,7 @@ from client_kit.errors import ConfigurationError, RoundFailed, UnknownFederation
 from client_kit.federation.beforehand import check_policy, check_site
 from client_kit.federation.configuration import FederationSettings, NamedSite, operator_token
 from client_kit.federation.processes import Processes
-from client_kit.federation.progress import Observer, ignore
+from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import PromptSet, load_prompt_set
 from client_kit.settings import ParticipantSettings, SlotSettings
@@ -24,6 +24,8 @@ from client_kit.wire import Federation, FederationCreate, RoundCard, RoundState,
 SERVER_FOLDER = "server"
 """Data folder of the server that runs here, below the work folder."""
 _POLL_SECONDS = 1.0
+_SERVER = "(server)"
+"""Who aggregates, beside the participants; none has such a name."""
 _KIT = "from client_kit.cli import main; main()"
 """The console script `consensus`."""
 
@@ -59,7 +61,7 @@ def run_federation(settings: FederationSettings, observe: Observer = ignore) -> 
         with Processes(observe) as processes:
             for name, file in files.items():
                 processes.start(name, _KIT, "join", str(file), "--json", log=file.with_name("participant.log"))
-            cards, failures = _run_rounds(client, processes, settings.rounds)
+            cards, failures = _run_rounds(client, processes, settings.rounds, observe)
             processes.wait()
         traffic = {number: client.traffic(number) for number in range(1, settings.rounds + 1)}
     work = {name: file.parent for name, file in files.items()}
@@ -142,7 +144,7 @@ def _keep_token(client: ConsensusClient, participant: str, file: Path) -> None:
 
 
 def _run_rounds(
-    client: ConsensusClient, processes: Processes, rounds: int
+    client: ConsensusClient, processes: Processes, rounds: int, observe: Observer
 ) -> tuple[dict[int, RoundCard], dict[int, str]]:
     """Open one round after the other, once the last is over. A failed round ends neither the run nor the next ones."""
     cards: dict[int, RoundCard] = {}
@@ -150,8 +152,10 @@ def _run_rounds(
     for number in range(1, rounds + 1):
         _ensure_open(client, number)
         try:
-            _wait_published(client, processes, number)
+            _wait_published(client, processes, number, observe)
             cards[number] = client.card(number)
+            counts = cards[number].counts
+            observe(Progress(_SERVER, Step.LABELLED, number, counts.labels, counts.prompts))
         except RoundFailed as error:
             failures[number] = error.detail
     return cards, failures
@@ -167,11 +171,13 @@ def _ensure_open(client: ConsensusClient, number: int) -> None:
         client.open_round(number)
 
 
-def _wait_published(client: ConsensusClient, processes: Processes, number: int) -> None:
+def _wait_published(client: ConsensusClient, processes: Processes, number: int, observe: Observer) -> None:
     while True:
         processes.check()
         try:
             client.wait_for(number, RoundState.PUBLISHED, _POLL_SECONDS)
         except WaitTimeout:
+            if (at := client.round(number).progress) is not None:
+                observe(Progress(_SERVER, Step.AGGREGATING, number, at.done, at.total, at.step.value))
             continue
         return

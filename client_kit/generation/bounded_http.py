@@ -4,6 +4,7 @@ from typing import Any
 
 import openai
 
+from client_kit.certificates import ClientCertificate
 from client_kit.generation.dialects import Situation
 from client_kit.generation.replies import Reading, read
 from client_kit.proxies import http_options
@@ -19,8 +20,8 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     Written against what `httpx` and its successor `httpx2` share, for `openai` may be built on either.
     """
 
-    def __init__(self, base_url: str, *, most_bytes: int) -> None:
-        super().__init__(**http_options(base_url))
+    def __init__(self, base_url: str, *, most_bytes: int, certificate: ClientCertificate | None = None) -> None:
+        super().__init__(**http_options(base_url, certificate))
         self._most_bytes = most_bytes
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:  # noqa: ANN401, ARG002  as httpx has it

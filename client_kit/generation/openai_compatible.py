@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from client_kit._transport import RetryPolicy
+from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError, GenerationError, MissingExtra
 from client_kit.generation.dialects import ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS, explain
@@ -68,6 +69,8 @@ class InferenceApi:
     """Fields that are never sent, because the endpoint refuses them (`seed`, `top_p`)."""
     most_bytes: int = 8 * 1024 * 1024
     """Longest body that is read."""
+    client_certificate: ClientCertificate | None = None
+    """Shown to the endpoint, or to what stands before it; None for the environment's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +243,7 @@ def _client(endpoint: InferenceApi) -> "openai.AsyncOpenAI":
     from client_kit.generation.bounded_http import BoundedClient  # noqa: PLC0415
 
     with environment_explained():
-        http = BoundedClient(endpoint.base_url, most_bytes=endpoint.most_bytes)
+        http = BoundedClient(endpoint.base_url, most_bytes=endpoint.most_bytes, certificate=endpoint.client_certificate)
         return openai.AsyncOpenAI(
             base_url=endpoint.base_url, api_key=endpoint.api_key or "none", max_retries=0,
             timeout=endpoint.timeout_seconds, http_client=http,

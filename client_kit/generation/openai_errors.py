@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
+from client_kit.certificates import told_of_tls
 from client_kit.errors import (
     ContextTooLong,
     EmptyAnswer,
@@ -55,7 +56,7 @@ ERRORS: Mapping[Situation, tuple[type[GenerationError], str]] = MappingProxyType
         ),
         Situation.UNREACHABLE: (
             EndpointUnreachable,
-            "{where} cannot be reached{way}. Check that it runs and that the address is right.",
+            "{where} cannot be reached{way}{check}",
         ),
         Situation.WRONG_KEY: (
             EndpointRefusedKey,
@@ -121,6 +122,9 @@ def _words(reading: Reading, where: str, model: str, sent: Collection[str]) -> d
         "told": f": {reading.said}" if reading.said else "",
         "omit": f"; to leave a field out: omit: [{', '.join(refused)}]" if refused else "",
         "way": f" through the proxy {proxy}" if proxy else "",
+        "check": f": {tls}"
+        if (tls := told_of_tls(reading.said))
+        else ". Check that it runs and that the address is right.",
         "patience": _patience(reading.pause_seconds),
         "why_empty": _WHY_EMPTY.get(reading.finish_reason, "ask again, or leave the prompt out"),
     }

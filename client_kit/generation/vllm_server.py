@@ -171,9 +171,8 @@ class VLLMServerSource:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             with environment_explained():
-                response = httpx.post(
-                    f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **http_options(url)
-                )
+                way = http_options(url, self._endpoint.client_certificate)
+                response = httpx.post(f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **way)
         except httpx.HTTPError as error:
             raise EngineFailed(f"the vLLM server at {url} cannot be reached ({error}). Check that it runs") from error
         if not response.is_success and "already been loaded" not in response.text:

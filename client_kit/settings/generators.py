@@ -58,6 +58,10 @@ class OpenAISettings(Settings):
     """Further fields of every request, as the endpoint defines them. No secrets: the journal holds settings."""
     omit: Annotated[tuple[str, ...], _UNLESS_EMPTY] = ()
     """Fields that are never sent, because the endpoint refuses them: `[seed, temperature]`."""
+    client_certificate: Annotated[LocalPath | None, _UNLESS_EMPTY] = None
+    """Shown to the endpoint: certificate in PEM. When not set, CONSENSUS_CLIENT_CERTIFICATE."""
+    client_key: Annotated[LocalPath | None, _UNLESS_EMPTY] = None
+    """Its private key, without a password, where it stands in a file of its own."""
 
 
 class VLLMSettings(Settings):
@@ -104,6 +108,10 @@ class VLLMServerSettings(Settings):
     """Further fields of every request. No secrets: the journal holds settings."""
     omit: Annotated[tuple[str, ...], _UNLESS_EMPTY] = ()
     """Fields that are never sent, because the server refuses them: `[seed, temperature]`."""
+    client_certificate: Annotated[LocalPath | None, _UNLESS_EMPTY] = None
+    """Shown to the server: certificate in PEM. When not set, CONSENSUS_CLIENT_CERTIFICATE."""
+    client_key: Annotated[LocalPath | None, _UNLESS_EMPTY] = None
+    """Its private key, without a password, where it stands in a file of its own."""
 
 
 class ScriptedSettings(Settings):

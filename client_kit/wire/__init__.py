@@ -70,6 +70,7 @@ from client_kit.wire.rounds import RoundCreate as RoundCreate
 from client_kit.wire.rounds import RoundEvent as RoundEvent
 from client_kit.wire.rounds import RoundFailure as RoundFailure
 from client_kit.wire.rounds import RoundList as RoundList
+from client_kit.wire.rounds import RoundProgress as RoundProgress
 from client_kit.wire.rounds import RoundTimings as RoundTimings
 from client_kit.wire.rounds import Spread as Spread
 from client_kit.wire.rounds import SupportRow as SupportRow

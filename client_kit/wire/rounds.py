@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from client_kit.vocabulary import EventKind, RoundState
+from client_kit.vocabulary import AggregationStep, EventKind, RoundState
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
@@ -31,6 +31,22 @@ class RoundCreate(Request):
     """Overrides the federation's time to the deadline."""
 
 
+class RoundProgress(WireModel):
+    """How far an aggregation is."""
+
+    step: AggregationStep
+    done: int
+    total: int
+    """Texts to encode, questions to compare or answers to decide."""
+    seconds_left: float | None = None
+    """Of this step, at the pace so far."""
+
+    def in_words(self) -> str:
+        """For people: `encoding 512 of 8,000, 40 s left`."""
+        left = "" if self.seconds_left is None else f", {self.seconds_left:.0f} s left"
+        return f"{self.step.value} {self.done:,} of {self.total:,}{left}"
+
+
 class Round(WireModel):
     """The state of a round."""
 
@@ -49,6 +65,8 @@ class Round(WireModel):
     failure: RoundFailure | None = None
     labels: Digest | None = None
     """Digest of the pseudo-labels, once published; their ETag."""
+    progress: RoundProgress | None = None
+    """While the round aggregates, once that takes more than a second."""
 
 
 class RoundList(WireModel):

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.stages import shown
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
-from consensus_server.cli.evaluating import bar, cache_folder, folder_usable
+from consensus_server.cli.evaluating import cache_folder, folder_usable
 from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
@@ -52,7 +53,7 @@ def evaluate(
     try:
         loaded = load_configured_encoder(settings_from(encoder=encoder), store.embeddings)
         policy = Policy(contradictions=contradictions)
-        with bar() as progress:
+        with shown() as progress:
             rows = measure_pairs(pairs, policy, loaded, store.embeddings, partial(progress, "embedding"))
     except UnknownRule as error:
         raise CommandFailed(f"--contradictions: {error.faults[0].message}", Exit.USAGE) from None

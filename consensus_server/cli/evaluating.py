@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit.command_line import (
     CommandFailed,
     Exit,
     JsonOption,
-    errors,
     note,
     print_json,
     print_table,
     say,
 )
+from client_kit.stages import shown
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
@@ -236,7 +235,7 @@ def _findings(  # noqa: PLR0917 - the options of the command
     try:
         settings = settings_from(encoder=encoder, encoder_threads=threads)
         loaded = load_configured_encoder(settings, store.embeddings)
-        with bar() as progress:
+        with shown() as progress:
             return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
         raise CommandFailed(str(error), Exit.FAILED) from None
@@ -268,29 +267,6 @@ def _wanted(found: Calibrated) -> str:
         if found.risk_target is not None
         else f"coverage asked for: {found.coverage_target:g}"
     )
-
-
-class _Bars:
-    """One bar for each step, on standard error."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if what not in self._tasks:
-            for task in self._tasks.values():
-                self._progress.update(task, visible=False)
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done)
-
-
-@contextmanager
-def bar() -> Generator[_Bars]:
-    """Progress of an evaluation, on standard error while it lasts."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=errors) as progress:
-        yield _Bars(progress)
 
 
 def _report(findings: list[Finding], out: Path) -> None:

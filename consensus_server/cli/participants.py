@@ -1,5 +1,7 @@
 """`consensus-server participant`: who takes part, and with which token."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +11,7 @@ from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import checked_name, on_server
+from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
@@ -23,7 +26,15 @@ _ASKED = wire.Endpoint(upstream="example")
 ParticipantArgument = Annotated[str, typer.Argument(help="Name of the participant.", metavar="PARTICIPANT")]
 
 
-@app.command(epilog="Example: consensus-server participant add clinics anna > anna.token")
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file", help="File for the token, which only you can read; by default standard output.", metavar="FILE"
+    ),
+]
+
+
+@app.command(epilog="Example: consensus-server participant add clinics anna --token-file anna.token")
 @on_server
 def add(
     server: Server,
@@ -31,22 +42,56 @@ def add(
     participant: ParticipantArgument,
     *,
     role: Annotated[wire.Role, typer.Option(help="What its token allows.")] = wire.Role.PARTICIPANT,
+    token_file: TokenFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a participant. Its token goes to standard output, this once."""
+    """Add a participant. Its token goes to standard output or into a new file, this once."""
     checked_name(participant)
-    issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
-    _print_token(issued, as_json=as_json)
+    if token_file is not None and token_file.exists():
+        raise CommandFailed(
+            f"{token_file} exists, and may hold a token that is in use.",
+            Exit.BAD_FILE,
+            remedy="Name a new file. For a new token of a participant that is there: consensus-server participant token",
+        )
+    try:
+        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
+    except AlreadyExists as error:
+        raise CommandFailed(
+            error.detail,
+            Exit.FAILED,
+            problem=error.code,
+            remedy="Its token cannot be shown again. A new one, which ends the old: "
+            f"consensus-server participant token {federation} {participant} --token-file {participant}.token",
+        ) from error
+    _hand_out(issued, token_file, as_json=as_json)
 
 
-@app.command(epilog="Example: consensus-server participant token clinics anna > anna.token")
+@app.command(epilog="Example: consensus-server participant token clinics anna --token-file anna.token")
 @on_server
 def token(
-    server: Server, federation: NameArgument, participant: ParticipantArgument, *, as_json: JsonOption = False
+    server: Server,
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    token_file: TokenFileOption = None,
+    as_json: JsonOption = False,
 ) -> None:
-    """Issue a new token on standard output; the old one ends at once."""
+    """Issue a new token, on standard output or in place of a file's content; the old one ends at once."""
     issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
-    _print_token(issued, as_json=as_json)
+    _hand_out(issued, token_file, as_json=as_json)
+
+
+def _hand_out(issued: IssuedToken, file: Path | None, *, as_json: bool) -> None:
+    if file is None:
+        _print_token(issued, as_json=as_json)
+        return
+    file.unlink(missing_ok=True)  # a new file, so that nobody who could read the old one reads it
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(issued.token + "\n")
+    if as_json:
+        print_json({"participant": issued.participant.name, "token_file": str(file)})
+    else:
+        say(f"The token of {issued.participant.name} is in {file}; it cannot be shown again.")
 
 
 def _print_token(issued: IssuedToken, *, as_json: bool) -> None:

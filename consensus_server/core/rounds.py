@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from client_kit.vocabulary import EventKind, RoundState
+from client_kit.vocabulary import AggregationStep, EventKind, RoundState
 from consensus_server.core.lifecycle import Attendance, RoundFailure
 from consensus_server.core.privacy import PrivacyStatement
+
+
+@dataclass(frozen=True, slots=True)
+class AggregationProgress:
+    """How far an aggregation is."""
+
+    step: AggregationStep
+    done: int
+    total: int
+    """Texts, questions or answers, by the step."""
+    seconds_left: float | None
+    """Of this step, at the pace so far; None while nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +43,8 @@ class Round:
     """Digest of the pseudo-labels, once published."""
     claims: int = 0
     """Workers that took it since it closed, those that gave it back in order left out."""
+    progress: AggregationProgress | None = None
+    """While it aggregates, once that takes more than a second."""
 
     @property
     def quorum(self) -> int:

@@ -71,7 +71,7 @@ class ApiOptions:
     request_burst: int = 400
     poll_seconds: float = 0.25
     """How often a round is looked at while somebody waits for it."""
-    heartbeat_seconds: float = 15.0
+    heartbeat_seconds: float = 10.0
     traffic_seconds: float = 1.0
     threads: int = 40
     """Use cases that run at the same time."""

@@ -3,17 +3,19 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from typing import TypeAlias
 
 import structlog
 
-from client_kit.vocabulary import EventKind, RoundState
+from client_kit.vocabulary import AggregationStep, EventKind, RoundState
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.records import Pool
+from consensus_server.core.consensus.records import Policy, Pool
 from consensus_server.core.errors import (
     AggregationRefused,
     AggregationStopped,
@@ -32,7 +34,7 @@ from consensus_server.core.lifecycle import (
 )
 from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
-from consensus_server.core.rounds import Round
+from consensus_server.core.rounds import AggregationProgress, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
 from consensus_server.service.contradictions import require_contradictions, with_findings
 from consensus_server.service.deciding import (
@@ -47,6 +49,7 @@ from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
 from consensus_server.service.material import load_material
 from consensus_server.service.parameters import aggregate_round
+from consensus_server.service.progress import Reporter
 from consensus_server.service.refusals import require_refusals
 from consensus_server.service.settling import record, round_for
 from consensus_server.service.versions import deciding_versions
@@ -56,6 +59,9 @@ BEATS_PER_LEASE = 3
 """Two beats may fail before the lease is lost."""
 MOST_CLAIMS = 3
 """Workers that may be lost over a round; it would only take more of them with it."""
+
+Report: TypeAlias = Callable[[AggregationStep, int, int], None]
+"""Is told (what is being done, done, total)."""
 
 _log = structlog.get_logger("consensus_server.worker")
 
@@ -169,7 +175,7 @@ class Aggregation:
         """Raises LeaseLost."""
         try:
             with self._heartbeat(claim, stop) as heartbeat:
-                decided = self._decide(claim.federation, claim.round, heartbeat)
+                decided = self._decide(claim.federation, claim.round, self._reporter(claim, heartbeat))
             self._publish(claim, decided)
         except LeaseLost:
             raise
@@ -191,7 +197,7 @@ class Aggregation:
             return Result.FAILED
         return Result.PUBLISHED
 
-    def _decide(self, federation: Federation, round_: Round, heartbeat: Heartbeat) -> _Decided:
+    def _decide(self, federation: Federation, round_: Round, report: Report) -> _Decided:
         started = time.perf_counter()
         if federation.undecidable:
             raise AggregationRefused(federation.undecidable, CLUSTERER_RETIRED)
@@ -202,17 +208,23 @@ class Aggregation:
         with self._store.reading() as tx:
             exempt = frozenset(tx.appeals.exemptions(federation))
             material = load_material(tx, federation, round_, policy, exempt)
-        embedded = self._embed(material.texts(), heartbeat)
-        prompts = self._embed(material.prompt_texts() if policy.guards else {}, heartbeat)
+        embedded = self._embed(material.texts(), report)
+        prompts = self._embed(material.prompt_texts() if policy.guards else {}, report)
         encoded = time.perf_counter()
         pools = build_pools(
             material,
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
             policy,
         )
-        pools = [_alive(pool, heartbeat) for pool in with_findings(pools, policy)]
-        telling = federation.terms.refusals_told_by is not None
-        decided = decide_round(pools, policy, self._neighbours, material.earlier, drop_refusals=telling)
+        pools = _compared(pools, policy, report)
+        decided = decide_round(
+            pools,
+            policy,
+            self._neighbours,
+            material.earlier,
+            drop_refusals=federation.terms.refusals_told_by is not None,
+            progress=partial(report, AggregationStep.DECIDING),
+        )
         labelled = label_round(material, pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         ended = time.perf_counter()
@@ -237,8 +249,8 @@ class Aggregation:
             files, card = aggregate_round(tx.parameters, round_, plan)
         return tuple(files), card
 
-    def _embed(self, texts: Mapping[str, str], heartbeat: Heartbeat) -> EmbeddingResult:
-        return embed_texts(texts, self._encoder, self._embeddings, progress=lambda _done, _total: heartbeat.check())
+    def _embed(self, texts: Mapping[str, str], report: Report) -> EmbeddingResult:
+        return embed_texts(texts, self._encoder, self._embeddings, progress=partial(report, AggregationStep.ENCODING))
 
     def _check_encoder(self, federation: Federation) -> None:
         identity = self._encoder.identity
@@ -316,6 +328,29 @@ class Aggregation:
     def _heartbeat(self, claim: Claim, stop: threading.Event) -> Heartbeat:
         return Heartbeat(lambda: self._renew(claim), interval_seconds=self._lease_seconds / BEATS_PER_LEASE, stop=stop)
 
+    def _reporter(self, claim: Claim, heartbeat: Heartbeat) -> Report:
+        """Told each step; raises LeaseLost or AggregationStopped when going on is of no use."""
+        reporter = Reporter(partial(self._tell, claim))
+
+        def report(step: AggregationStep, done: int, total: int) -> None:
+            heartbeat.check()
+            reporter(step, done, total)
+
+        return report
+
+    def _tell(self, claim: Claim, progress: AggregationProgress, event: bool) -> None:  # noqa: FBT001 - as `Reporter` calls it
+        """Raises LeaseLost. A database that is away is none of its business: publishing finds out."""
+        try:
+            with self._store.writing() as tx:
+                now = self._clock.now()
+                told = tx.rounds.save(replace(self._held(tx, claim, now), progress=progress))
+                if event:
+                    tx.events.add(told, EventKind.AGGREGATING, now)
+        except LeaseLost:
+            raise
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("the progress of a round could not be told")
+
     def _renew(self, claim: Claim) -> bool:
         with self._store.writing() as tx:
             return tx.rounds.renew(claim.round, claim.lease, until=self._lease_end(self._clock.now()))
@@ -324,10 +359,13 @@ class Aggregation:
         return now + timedelta(seconds=self._lease_seconds)
 
 
-def _alive(pool: Pool, heartbeat: Heartbeat) -> Pool:
-    """The pool, once the lease is known to be held."""
-    heartbeat.check()
-    return pool
+def _compared(pools: Sequence[Pool], policy: Policy, report: Report) -> list[Pool]:
+    """The pools with what contradicts in them."""
+    found = []
+    for done, pool in enumerate(with_findings(pools, policy)):
+        report(AggregationStep.COMPARING, done, len(pools))
+        found.append(pool)
+    return found
 
 
 def _public_failure(error: EncodingFailed) -> tuple[str, str]:

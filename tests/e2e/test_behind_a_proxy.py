@@ -1,49 +1,52 @@
-"""Commands that start their own server, on a machine whose environment names proxies that do not work."""
+"""Our own server and all that asks it, on a machine whose environment names proxies that do not work.
+
+The other tests of this folder start commands (`replay`, `federate`, `join`, the demo) in the worst of these environments.
+"""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 
 import pytest
+from typer.testing import CliRunner
 
-from client_kit.client import ConsensusClient
+from client_kit.cli.application import app
+from client_kit.client import AsyncConsensusClient, ConsensusClient
+from client_kit.errors import UnknownModel
 from client_kit.federation.server_process import ServerProcess
-
-with socket.create_server(("127.0.0.1", 0)) as _free:
-    DEAD = f"http://127.0.0.1:{_free.getsockname()[1]}"
-
-ENVIRONMENTS = {
-    "HTTP_PROXY": {"HTTP_PROXY": DEAD, "http_proxy": DEAD, "HTTPS_PROXY": DEAD},
-    "ALL_PROXY": {"ALL_PROXY": DEAD},
-    "everything": {
-        "HTTP_PROXY": DEAD,
-        "ALL_PROXY": "socks5://127.0.0.1:9",
-        "NO_PROXY": "fd00::/8",
-        "SSL_CERT_FILE": "/nowhere/ca.pem",
-    },
-}
+from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
+from tests.support.proxies import FORMS, set_environment
 
 
-@pytest.fixture(params=ENVIRONMENTS)
-def environment(request, monkeypatch):
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    for name, value in ENVIRONMENTS[request.param].items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("server")
+    with ServerProcess(folder, environment={"CONSENSUS_ENCODER": "hashing"}, ready_seconds=90) as process:
+        yield process
+
+
+@pytest.fixture(params=FORMS)
+def form(request, monkeypatch):
+    set_environment(monkeypatch, **FORMS[request.param])
     return request.param
 
 
-def test_a_server_of_this_machine_is_reached_directly(environment, tmp_path):
-    with ServerProcess(tmp_path / "server", environment={"CONSENSUS_ENCODER": "hashing"}, ready_seconds=90) as server:
-        with ConsensusClient(server.url, server.operator_token) as client:
-            assert client.identity().role == "operator"
-        doctor = "from client_kit.cli import main; main()"
-        command = [sys.executable, "-c", doctor, "doctor", "--json", "--server", server.url]
-        found = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=False)
-    checks = {check["subject"]: check["verdict"] for check in json.loads(found.stdout)}
-    assert checks["server"] == "ok"
-    wrong = {subject for subject, verdict in checks.items() if verdict == "fault"}
-    assert wrong >= ({"NO_PROXY", "SSL_CERT_FILE"} if environment == "everything" else set())
+async def test_a_server_of_this_machine_is_reached_directly(server, form):
+    with ConsensusClient(server.url, server.operator_token) as client:
+        assert client.identity().role == "operator"
+    asynchronous = AsyncConsensusClient(server.url, server.operator_token)
+    assert (await asynchronous.identity()).role == "operator"
+    await asynchronous.close()
+    caller = OpenAICaller(
+        InferenceApi(base_url=f"{server.url}/v1", model="m", api_key=server.operator_token, retries=0)
+    )
+    with pytest.raises(UnknownModel):
+        await caller.ask("?")
+    await caller.close()
+
+
+def test_the_doctor_reaches_it_and_names_what_is_wrong(server, form):
+    told = CliRunner().invoke(app, ["doctor", "--json", "--server", server.url]).stdout
+    checks = {check["subject"]: check["verdict"] for check in json.loads(told)}
+    assert checks["server"] == checks["proxy"] == "ok"
+    wrong = {"everything": {"NO_PROXY", "SSL_CERT_FILE", "ALL_PROXY"}, "socks": {"ALL_PROXY"}}
+    wrong |= {"a kind that is none": {"HTTP_PROXY"}}
+    assert {subject for subject in checks if subject.isupper() and checks[subject] == "fault"} == wrong.get(form, set())

@@ -9,9 +9,9 @@ NAMES = [
 ]  # fmt: skip
 
 METHODS = [
-    "add_participant", "appeal", "appeals", "card", "carry", "close", "close_round", "create_federation", "create_round",
+    "add_participant", "appeal", "appeals", "card", "carry", "check_upload", "close", "close_round", "create_federation", "create_round",
     "current_round", "endpoint", "events", "explanation", "federation", "federations", "health", "held", "identity",
-    "in_federation", "map", "metrics", "new_token", "open_round", "parameters", "participants", "prompt_set",
+    "in_federation", "map", "metrics", "missing", "new_token", "open_round", "parameters", "participants", "prompt_set",
     "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls", "put_parameters", "readiness",
     "rejections", "reliability", "remove_endpoint", "resolve_appeal", "round", "rounds", "seal", "set_active",
     "set_endpoint", "submit", "submit_and_seal", "traffic", "upload_prompt_set", "wait_for", "wait_for_labels",

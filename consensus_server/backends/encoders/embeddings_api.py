@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from client_kit._transport import RetryPolicy
+from client_kit.certificates import told_of_tls
 from client_kit.errors import ConfigurationError
 from client_kit.generation.dialects import ForPrompt, ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS
@@ -286,7 +287,7 @@ class _TooMuchError(Exception):
 
 
 def _told(reading: Reading, where: str) -> str:
-    cause = reading.said or reading.situation.value
+    cause = told_of_tls(reading.said).rstrip(".") or reading.said or reading.situation.value
     return _REMEDIES.get(
         reading.situation, "{where} failed ({cause}). Look at the endpoint's log, then close the round again."
     ).format(where=where, cause=cause)

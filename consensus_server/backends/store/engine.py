@@ -34,7 +34,7 @@ def make_engine(url: str) -> Engine:
     """
     kind = make_url(url).get_backend_name()
     if kind == "postgresql":
-        return create_engine(url, pool_size=CONNECTIONS, pool_pre_ping=True)
+        return create_engine(url, pool_size=CONNECTIONS, pool_pre_ping=True, connect_args=_connect_args(url))
     if kind != "sqlite":
         raise DatabaseUrlError(
             f"The database {kind} is not supported; use sqlite:///FILE or postgresql+psycopg://HOST/NAME."
@@ -71,6 +71,14 @@ def lock_schema(connection: Connection) -> None:
 def insert_unless_held(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT into `table` on which `on_conflict_do_nothing` and `on_conflict_do_update` can be called."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    """No prepared statements: behind PgBouncer in transaction mode the next transaction may meet another session, without them.
+
+    All else that is used lasts for a transaction: locks, isolation.
+    """
+    return {"prepare_threshold": None} if make_url(url).get_driver_name() == "psycopg" else {}
 
 
 def _is_sqlite(engine: Engine) -> bool:

@@ -8,7 +8,7 @@ from consensus_server.core.federations import Manifest, Terms
 from consensus_server.core.labels import AnswerFate, ClusterContest, RoundCard
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull
-from consensus_server.core.rounds import Round
+from consensus_server.core.rounds import AggregationProgress, Round
 
 T = TypeVar("T")
 
@@ -40,6 +40,7 @@ def _of_a_card(card: Any) -> Any:  # noqa: ANN401 - whatever the column holds
 
 MANIFEST = JsonColumn(TypeAdapter(Manifest))
 TERMS = JsonColumn(TypeAdapter(Terms))
+PROGRESS = JsonColumn(TypeAdapter(AggregationProgress))
 ROUND = JsonColumn(TypeAdapter(Round))
 FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
 CONTESTS = JsonColumn(TypeAdapter(tuple[ClusterContest, ...]))

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from client_kit.vocabulary import EventKind, Role, RoundState
-from consensus_server.backends.store.json_columns import ROUND
+from consensus_server.backends.store.json_columns import PROGRESS, ROUND
 from consensus_server.backends.store.schema import events, federations, participants, rounds, seals
 from consensus_server.core.federations import Federation
 from consensus_server.core.lifecycle import Attendance, RoundFailure
@@ -68,9 +68,10 @@ class SqlRounds:
             "failure_code": round_.failure.code if round_.failure else None,
             "failure_detail": round_.failure.detail if round_.failure else None,
             "labels": round_.labels,
+            "progress": PROGRESS.write(round_.progress) if round_.progress else None,
         }
         if round_.state is not RoundState.AGGREGATING:
-            values |= {"lease": None, "lease_until": None, "claims": 0}
+            values |= {"lease": None, "lease_until": None, "claims": 0, "progress": None}
         self._connection.execute(update(rounds).where(rounds.c.id == round_.id).values(values))
         return self._read(round_.id)
 
@@ -92,6 +93,7 @@ class SqlRounds:
             "lease": lease,
             "lease_until": until,
             "claims": rounds.c.claims + 1,
+            "progress": None,
         }
         key = self._connection.scalar(statement.values(taken).returning(rounds.c.id))
         return None if key is None else self._read(key)
@@ -157,6 +159,7 @@ def _round(row: RowMapping) -> Round:
         failure=RoundFailure(row["failure_code"], row["failure_detail"]) if failed else None,
         labels=row["labels"],
         claims=row["claims"],
+        progress=PROGRESS.read(row["progress"]) if row["progress"] else None,
     )
 
 

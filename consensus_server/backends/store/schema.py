@@ -131,6 +131,7 @@ rounds = Table(
     Column("lease", String(32), comment="of the worker that aggregates"),
     Column("lease_until", UtcDateTime),
     Column("claims", Integer, nullable=False, server_default="0"),
+    Column("progress", Text, comment="JSON of AggregationProgress"),
     UniqueConstraint("federation_id", "number"),
     CheckConstraint("(state = 'aggregating') = (lease IS NOT NULL)", name="lease"),
     CheckConstraint("(state = 'published') = (labels IS NOT NULL)", name="labels"),

@@ -11,7 +11,7 @@ A question with several wordings is one pool, decided once; the rule then picks 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,12 +65,14 @@ def decide_round(
     earlier: EarlierRounds | None = None,
     *,
     drop_refusals: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> RoundDecision:
     """One decision for each prompt of each pool, in their order. `pools` are all pools of a round.
 
     Without guards, and under rules that do not read the round (`Rule.round_wide`), a decision depends on nothing but its own
     pool; else on the round, whose other prompts tell who repeats whom, whom to trust and which words are common. Neither the
     order of pools or answers nor the index matters. earlier: what earlier rounds know of the participants.
+    progress: called with (answers decided, answers that are) between batches; what it raises goes on.
     drop_refusals: answers that decline are rejected, and nothing else is decided otherwise for them.
     neighbours: finds close pairs in pools of more than `FULL_MATRIX_ANSWERS` admitted answers; by default in blocks of plain
     numpy. Identical texts of a pool must have identical vectors.
@@ -102,6 +104,7 @@ def decide_round(
         if silent[batch].any():
             some = replace(some, conflicts=some.conflicts.without(silent[batch]))
         grouping = group(some, policy, index, instead=rule.equivalence, silent=silent[batch])
+        progress(int(rows[0]), len(answers.pool))
         picked = pick(some, grouping, verdict.votes[rows], verdict.standing.at(rows), policy)
         for i, written in _written(picked, policy, pools, rejected):
             decisions[i] = written

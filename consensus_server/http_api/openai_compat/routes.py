@@ -1,8 +1,9 @@
 """`/v1/chat/completions`, `/v1/completions` and `/v1/models`, where `model` names a panel."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request
@@ -22,13 +23,15 @@ from consensus_server.http_api.openai_compat.answers import (
     TextCompletion,
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
-from consensus_server.http_api.openai_compat.envelope import ENVELOPES, EnvelopeRoute
+from consensus_server.http_api.openai_compat.envelope import ENVELOPES, EnvelopeRoute, enveloped
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
-from consensus_server.http_api.openai_compat.streaming import chunks
+from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
 from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
+from consensus_server.service.inference import Consensus, Panel, QuorumMissed
+
+Completion: TypeAlias = ChatCompletion | TextCompletion
 
 _MEANINGS = {
     400: "The request cannot be read, or asks for what a panel does not do",
@@ -62,10 +65,13 @@ async def create_chat_completion(
     asked: ChatRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel, consensus = await _consensus(asked, request, caller, context)
-    choices = [chat_choice(index, each) for index, each in enumerate(consensus.choices)]
-    answer = ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
-    return _sent(asked, answer)
+    panel = context.inference.panel(asked.model, caller)
+
+    def made(consensus: Consensus) -> ChatCompletion:
+        choices = [chat_choice(index, each) for index, each in enumerate(consensus.choices)]
+        return ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
+
+    return await _sent(asked, request, context, panel, made)
 
 
 @router.post(routes.COMPLETIONS, response_model=TextCompletion, responses=_EVENTS)
@@ -73,10 +79,13 @@ async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel, consensus = await _consensus(asked, request, caller, context)
-    choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
-    answer = TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
-    return _sent(asked, answer)
+    panel = context.inference.panel(asked.model, caller)
+
+    def made(consensus: Consensus) -> TextCompletion:
+        choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
+        return TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
+
+    return await _sent(asked, request, context, panel, made)
 
 
 @router.get(routes.MODELS)
@@ -95,13 +104,10 @@ def _model(panel: Panel) -> Model:
     return Model(id=panel.name, created=0, owned_by="panel")
 
 
-async def _consensus(
-    asked: AskedOfPanel, request: Request, caller: PanelCaller | None, context: ApiContext
-) -> tuple[Panel, Consensus]:
-    panel = context.inference.panel(asked.model, caller)
+async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> Consensus:
     started = time.perf_counter()
     try:
-        consensus = await while_connected(request, context.inference.answer(panel, asked.question(), asked.n or 1))
+        consensus = await context.inference.answer(panel, asked.question(), asked.n or 1)
     except QuorumMissed as error:
         _observe_failures(context.metrics, panel, error)
         outcome = "deadline_missed" if error.late else "quorum_missed"
@@ -111,7 +117,7 @@ async def _consensus(
     outcome = "abstained" if consensus.choices[0].label.text is None else "answered"
     context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
     context.metrics.panel_encoding.labels(panel.name).observe(consensus.encoding_seconds)
-    return panel, consensus
+    return consensus
 
 
 def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
@@ -132,17 +138,39 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
     }
 
 
-def _sent(asked: AskedOfPanel, answer: ChatCompletion | TextCompletion) -> Response:
+async def _sent(
+    asked: AskedOfPanel, request: Request, context: ApiContext, panel: Panel, made: Callable[[Consensus], Completion]
+) -> Response:
     """The answer as a whole, or in chunks where the request asks for a stream."""
-    headers = {"Cache-Control": "no-store"}
+    work = _consensus(asked, context, panel)
     if not asked.stream:
-        return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
+        answer = made((await while_connected(request, work)).result())
+        return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+    silence = context.options.heartbeat_seconds
+    working = await while_connected(request, work, seconds=silence)
+    if working.done():
+        working.result()  # what failed early has its own status
     include_usage = asked.stream_options is not None and asked.stream_options.include_usage
-    events = _awaited(chunks(answer, include_usage=include_usage))
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
+    events = _events(working, lambda consensus: chunks(made(consensus), include_usage=include_usage), request, silence)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
-async def _awaited(events: Iterator[str]) -> AsyncIterator[str]:
-    """Events stand ready: a thread for each would only cost time."""
-    for event in events:
-        yield event
+async def _events(
+    working: "asyncio.Task[Consensus]",
+    written: Callable[[Consensus], Iterator[str]],
+    request: Request,
+    silence_seconds: float,
+) -> AsyncIterator[str]:
+    """Comments until there is a decision, then what is written of it; an error in the envelope where it came too late."""
+    try:
+        while not working.done():
+            yield STILL_DECIDING
+            await asyncio.wait({working}, timeout=silence_seconds)
+        try:
+            events = written(working.result())
+        except Exception as error:  # noqa: BLE001 - nothing may leave in another shape
+            events = failed(bytes(enveloped(request, error).body).decode())
+        for event in events:  # they stand ready: a thread for each would only cost time
+            yield event
+    finally:
+        working.cancel()

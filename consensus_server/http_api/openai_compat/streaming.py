@@ -1,7 +1,8 @@
 """An answer in chunks, as OpenAI streams one. The decision stands before the first chunk goes out.
 
-So the status of the answer is true: a stream that begins has an answer, or an abstention, and does not break off. The
-first chunk carries the extension field `consensus`.
+So the status of a quick answer is true: a stream that begins with a chunk has an answer, or an abstention, and does not break
+off. While a panel is slow, comments keep the connection open for proxies; what fails then is an event with `error`, as
+OpenAI's clients read it. The first chunk carries the extension field `consensus`.
 """
 
 import json
@@ -12,6 +13,12 @@ from consensus_server.http_api.openai_compat.answers import ChatChoice, ChatComp
 
 CHUNK_CHARS = 256
 """Text in one chunk: few enough chunks to cost nothing, small enough for a page that shows them as they come."""
+
+STILL_DECIDING = ": the panel is deciding\n\n"
+"""A comment: clients pass over it."""
+
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""nginx would keep events back until it has a page of them."""
 
 
 def chunks(answer: ChatCompletion | TextCompletion, *, include_usage: bool) -> Iterator[str]:
@@ -37,6 +44,12 @@ def chunks(answer: ChatCompletion | TextCompletion, *, include_usage: bool) -> I
         yield _event(common, choice.index, ended, finish_reason=choice.finish_reason)
     if include_usage:
         yield _data({**common, "choices": [], "usage": answer.usage.model_dump(mode="json")})
+    yield "data: [DONE]\n\n"
+
+
+def failed(envelope: str) -> Iterator[str]:
+    """Events of a stream that has begun, and then has no answer. envelope: the error as JSON."""
+    yield f"data: {envelope}\n\n"
     yield "data: [DONE]\n\n"
 
 

@@ -101,6 +101,22 @@ def test_every_listing_speaks_json(ready):
         assert "anna" in ready(*words).stdout or "clinics" in ready(*words).stdout
 
 
+def test_a_token_goes_into_a_file_of_its_own_and_is_not_lost(ready, tmp_path):
+    file = tmp_path / "anna.token"
+    told = ready("participant", "add", "clinics", "anna", "--token-file", str(file)).stdout
+    token = file.read_text(encoding="utf-8").strip()
+    assert (file.stat().st_mode & 0o777, len(token) > 20, token in told) == (0o600, True, False)
+    again = ready("participant", "add", "clinics", "anna", "--token-file", str(file), expect=Exit.BAD_FILE)
+    assert "participant token" in again.stderr
+    other = tmp_path / "other.token"
+    elsewhere = ready("participant", "add", "clinics", "anna", "--token-file", str(other), expect=Exit.FAILED)
+    assert "consensus-server participant token clinics anna --token-file anna.token" in elsewhere.stderr
+    assert not other.exists()
+    assert file.read_text(encoding="utf-8").strip() == token
+    ready("participant", "token", "clinics", "anna", "--token-file", str(file))
+    assert file.read_text(encoding="utf-8").strip() not in {"", token}
+
+
 def test_a_participant_is_renewed_and_paused(ready):
     first = ready("participant", "add", "clinics", "anna").stdout
     assert ready("participant", "token", "clinics", "anna").stdout != first

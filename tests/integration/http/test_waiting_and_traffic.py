@@ -68,12 +68,13 @@ def test_a_silent_stream_shows_that_it_lives(start_server, new_arena):
 def test_the_end_of_the_server_ends_streams_and_waits_at_once(start_server, new_arena):
     live = start_server("ending")
     arena = new_arena(live)
+    anna, bert = arena.as_("anna"), arena.as_("bert")  # before the clock runs: they take their time
     stopping = threading.Timer(0.3, live.stop)
     stopping.start()
     started = time.monotonic()
     with ThreadPoolExecutor() as pool:
-        reading = pool.submit(read_events, arena.as_("anna"), f"{arena.round}/events")
-        waited = arena.as_("bert").get(f"{arena.round}?wait_for=published&timeout_seconds=30")
+        reading = pool.submit(read_events, anna, f"{arena.round}/events")
+        waited = bert.get(f"{arena.round}?wait_for=published&timeout_seconds=30")
         assert [kind for _, kind, _ in reading.result(timeout=10)] == LIFE[:2]
     assert waited.json()["state"] == "open"
     assert time.monotonic() - started < 20  # a wait that were not ended would take its 30

@@ -1,5 +1,7 @@
 """The official `openai` client against a panel: what works with OpenAI works here, word for word."""
 
+from dataclasses import replace
+
 import openai
 import pytest
 
@@ -140,6 +142,45 @@ def test_the_client_s_own_stream_helper_puts_the_answer_together(agreed):
     messages = [{"role": "user", "content": "What is the capital of France?"}]
     with client.chat.completions.stream(model="capitals", messages=messages) as stream:
         assert stream.get_final_completion().choices[0].message.content == PARIS
+
+
+@pytest.fixture
+def impatient(agreed, monkeypatch):
+    """The server, which breaks silence after a twentieth of a second."""
+    context = agreed.app.state.context
+    monkeypatch.setattr(context, "options", replace(context.options, heartbeat_seconds=0.05))
+    return agreed
+
+
+def test_comments_break_the_silence_of_a_slow_panel(impatient, ask):
+    for upstream in impatient.upstreams:
+        upstream.delay_seconds = 0.3
+    raw = impatient.client().chat.completions.with_streaming_response
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    with raw.create(model="capitals", messages=messages, stream=True) as response:
+        lines = [line for line in response.iter_lines() if line]
+    comments = [line.startswith(":") for line in lines]
+    assert comments.count(True) >= 3
+    assert comments == sorted(comments, reverse=True), "none once there is an answer"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in ask(impatient.client(), stream=True)) == PARIS
+
+
+def test_a_slow_panel_without_an_answer_ends_its_stream_with_an_error(impatient, ask):
+    for upstream in impatient.upstreams:
+        upstream.delay_seconds, upstream.behaviour = 0.2, "503"
+    with pytest.raises(openai.APIError, match="of 3 upstreams") as told:
+        list(ask(impatient.client(), stream=True))
+    assert told.value.body["code"] == "quorum_missed"
+
+
+def test_who_leaves_a_silent_stream_is_not_worked_for(impatient, ask):
+    for upstream in impatient.upstreams:
+        upstream.behaviour = "hang"
+    raw = impatient.client().chat.completions.with_streaming_response
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    with raw.create(model="capitals", messages=messages, stream=True) as response:
+        assert next(response.iter_lines()).startswith(":")
+    assert all(upstream.left.wait(10) for upstream in impatient.upstreams)
 
 
 async def test_the_asynchronous_client_asks_and_streams(agreed):

@@ -2,12 +2,20 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
 from consensus_server.panel_settings import PanelsFile
 from consensus_server.service.access import token_hash
 from tests.support.panels import PARIS, panels_file
+from tests.support.proxies import FORMS, set_environment
+
+
+@pytest.fixture(params=["as it is", "everything"])
+def environment(request, monkeypatch):
+    if request.param in FORMS:
+        set_environment(monkeypatch, **FORMS[request.param])
 
 
 def run(*words):
@@ -22,7 +30,7 @@ def test_check_shows_the_panels_and_asks_nobody(upstreams, tmp_path):
     assert both[0].bodies == []
 
 
-def test_check_can_ask_every_upstream_and_tells_what_to_do(upstreams, tmp_path):
+def test_check_can_ask_every_upstream_and_tells_what_to_do(upstreams, tmp_path, environment):
     both = upstreams(PARIS, PARIS)
     both[1].behaviour = "401"
     shown = run("check", panels_file(tmp_path, [each.url for each in both]), "--ask", "Which city?", "--json")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, insert, inspect, select, text
+from sqlalchemy import MetaData, event, insert, inspect, select, text
 
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, make_engine, open_store, upgrade
 from consensus_server.backends.store.schema import metadata
@@ -171,6 +171,20 @@ def test_a_database_that_does_not_answer_is_told_without_its_path(tmp_path):
 def test_databases_that_would_not_work_are_refused(url):
     with pytest.raises(DatabaseUrlError, match="sqlite:///FILE"):
         make_engine(url)
+
+
+def test_postgresql_is_asked_without_what_a_pooler_of_transactions_breaks():
+    """PgBouncer 1.18 in transaction mode: `prepared statement "_pg3_0" already exists` with the driver's default."""
+    engine, told = make_engine("postgresql+psycopg://consensus@db.example/consensus"), {}
+
+    def do_connect(_dialect, _record, _arguments, options):
+        told.update(options)
+        raise ConnectionError
+
+    event.listen(engine, "do_connect", do_connect)
+    with pytest.raises(ConnectionError):
+        engine.connect()
+    assert told["prepare_threshold"] is None
 
 
 def test_sqlite_writes_survive_a_loss_of_power(tmp_path):

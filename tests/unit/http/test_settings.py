@@ -1,9 +1,12 @@
 """Settings: environment, options, and the operator's token."""
 
 import stat
+from importlib import import_module
 
 import pytest
+from typer.testing import CliRunner
 
+from client_kit.variables import OF_THE_SERVER, unknown_variables
 from consensus_server.settings import Settings, SettingsError, load_settings, operator_token
 
 
@@ -84,3 +87,39 @@ def test_the_endpoints_address_is_an_address_and_no_more(url):
 
 def test_an_address_may_end_with_a_slash():
     assert load_settings({"CONSENSUS_ENCODER_URL": "https://host/v1/"}).encoder_url == "https://host/v1"
+
+
+def test_every_variable_is_known_to_both_command_lines():
+    assert {name.upper() for name in Settings.model_fields} == OF_THE_SERVER
+
+
+VARIABLES = {
+    "CONSENSUS_ENCODR": "Is CONSENSUS_ENCODER meant?",
+    "CONSENSUS_TOKN": "Is CONSENSUS_TOKEN meant?",
+    "CONSENSUS_XYZZY": "Nothing reads the environment variable CONSENSUS_XYZZY.",
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_variable_that_nothing_reads_is_told(variable):
+    (told,) = unknown_variables({variable: "x", "CONSENSUS_PORT": "1", "HOME": "/", "CONSENSUS_SERVER": "y"})
+    assert told.endswith(VARIABLES[variable])
+
+
+def test_variables_that_others_set_or_name_are_not():
+    environ = {
+        "CONSENSUS_SERVICE_HOST": "10.0.0.1", "CONSENSUS_PORT_8000_TCP": "tcp://10.0.0.1:8000", "CONSENSUS_MY_KEY": "secret",
+        "CONSENSUS_ENCODER_KEY_VARIABLE": "CONSENSUS_MY_KEY", "CONSENSUS_EMPTY": "",
+    }  # fmt: skip
+    assert list(unknown_variables(environ)) == []
+
+
+@pytest.mark.parametrize("program", ["client_kit.cli", "consensus_server.cli"])
+def test_both_command_lines_tell(monkeypatch, program, tmp_path):
+    monkeypatch.setenv("CONSENSUS_DATADIR", "x")
+    command = (
+        ["federation", "list", "--data-dir", str(tmp_path)] if program.startswith("consensus") else ["prompts", "list"]
+    )
+    app = import_module(program).app
+    assert "Is CONSENSUS_DATA_DIR meant?" in CliRunner().invoke(app, command).stderr
+    assert "CONSENSUS_DATA_DIR meant" not in CliRunner().invoke(app, [*command, "--json"]).stderr

@@ -68,7 +68,8 @@ class FakeServer:
 
     def submissions(self, request):
         if request.method == "PUT":
-            lines = gzip.decompress(request.content).splitlines()
+            packed = "Content-Encoding" in request.headers
+            lines = (gzip.decompress(request.content) if packed else request.content).splitlines()
             answers = [Answer.model_validate_json(line) for line in lines]
             self.held |= {(answer.prompt_id, answer.sample): content_digest(answer.text) for answer in answers}
             receipt = {"stored": len(answers), "unchanged": 0, "replaced": 0, "held": len(self.held)}

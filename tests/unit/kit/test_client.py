@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import random
 from types import SimpleNamespace
 
 import httpx
@@ -142,11 +143,115 @@ def test_replacing_is_asked_for(client, server):
 
 def test_a_large_submission_goes_in_several_requests(client, server, monkeypatch):
     answers = [Answer(prompt_id=f"p{number}", text="x" * 100) for number in range(50)]
-    lazily = (body for body in submitting.batches(answers, batch_bytes=1000))
-    monkeypatch.setattr("client_kit.client.operations.batches", lambda given: submitting.batches(given, 1000))
+    monkeypatch.setattr(submitting, "BATCH_BYTES", 1000)
     done = client.submit(1, iter(answers))
-    assert len(server.sent("PUT")) == len(list(lazily)) > 4
+    assert len(server.sent("PUT")) == 8
     assert done.stored == done.count == len(server.held) == 50
+
+
+def before_the_server(server, monkeypatch, refuse):
+    """A proxy on the way to the fake server: what `refuse` answers to the body of a PUT, else the server."""
+    serve = server.submissions
+
+    def submissions(request):
+        refusal = refuse(request) if request.method == "PUT" else None
+        return serve(request) if refusal is None else refusal
+
+    monkeypatch.setattr(server, "submissions", submissions)
+
+
+def page(status):
+    return httpx.Response(status, html=f"<html><h1>{status}</h1><hr>nginx</html>", headers={"Server": "nginx"})
+
+
+ANSWERS = [Answer(prompt_id=f"p{number}", text=random.Random(number).randbytes(40).hex()) for number in range(40)]
+
+
+def test_a_request_that_a_proxy_finds_too_large_goes_in_halves_and_so_do_all_others(client, server, monkeypatch):
+    monkeypatch.setattr(submitting, "BATCH_BYTES", 2000)
+    before_the_server(server, monkeypatch, lambda request: page(413) if len(request.content) > 600 else None)
+    assert client.submit(1, ANSWERS).stored == len(server.held) == 40
+    sizes = [len(request.content) for request in server.sent("PUT")]
+    assert [size > 600 for size in sizes].count(True) <= 2, "it learns"
+
+
+def test_one_answer_that_is_too_large_for_a_proxy_is_told_with_the_setting_to_raise(client, server, monkeypatch):
+    before_the_server(server, monkeypatch, lambda _: page(413))
+    with pytest.raises(UnexpectedAnswer, match=r"before the server.*client_max_body_size.*bytes"):
+        client.submit(1, ANSWERS[:3])
+
+
+PACKED = {
+    "refused": lambda request: page(415) if "Content-Encoding" in request.headers else None,
+    "unpacked": lambda request: problem("broken_encoding", 400) if "Content-Encoding" in request.headers else None,
+}
+
+
+@pytest.mark.parametrize("packed", PACKED)
+def test_what_a_proxy_unpacks_or_refuses_is_sent_as_it_is(client, server, monkeypatch, packed):
+    monkeypatch.setattr(submitting, "BATCH_BYTES", 1000)
+    before_the_server(server, monkeypatch, PACKED[packed])
+    assert client.submit(1, ANSWERS).stored == len(server.held) == 40
+    assert ["Content-Encoding" in request.headers for request in server.sent("PUT")].count(True) == 1
+
+
+def test_an_upload_is_tried_and_nothing_kept(client, server, monkeypatch):
+    before_the_server(server, monkeypatch, lambda _: problem("unknown_round", 404))
+    client.check_upload()
+    (request,) = server.sent("PUT")
+    assert len(request.content) > 1024 * 1024, "more than nginx takes by default"
+    before_the_server(server, monkeypatch, lambda _: page(413))
+    with pytest.raises(UnexpectedAnswer, match="client_max_body_size"):
+        client.check_upload()
+
+
+CLOSED = httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+
+@pytest.mark.parametrize("broken", ["PUT", "POST"])
+def test_a_connection_closed_at_the_moment_of_sending_costs_nothing(server, broken):
+    sealed_by(server, 1)
+    serve, left = server.__call__, [CLOSED, httpx.ReadError("Connection reset by peer")]
+
+    def broken_twice(request):
+        if request.method == broken and left:
+            serve(request)  # it arrived, and its answer is lost
+            raise left.pop()
+        return serve(request)
+
+    with ConsensusClient("http://server", "t", retry=NO_PAUSE, transport=httpx.MockTransport(broken_twice)) as client:
+        client.submit_and_seal(1, {"a": "one"})
+    assert server.held.keys() == {("a", 0)}
+
+
+def test_an_interrupted_model_that_samples_is_asked_for_the_rest_only(client, server, monkeypatch):
+    monkeypatch.setattr(submitting, "BATCH_SECONDS", 0.0)
+    sealed_by(server, 1)
+    prompts = [Prompt(prompt_id=each, prompt=each) for each in "abcd"]
+    digest = prompt_set_digest(prompts)
+    server.answers["GET", HERE] = {
+        "federation": "f", "prompt_set": digest, "encoder": "1" * 64, "created_at": NOW, "quorum": 2, "policy": {}, "answers": {},
+    }  # fmt: skip
+    server.answers["GET", f"/v1/prompt-sets/{digest}/prompts"] = ndjson(
+        [each.model_dump(mode="json", exclude_none=True) for each in prompts]
+    )
+    asked = []
+
+    def answers(interrupted_at=None):
+        for prompt in client.missing(1):
+            if prompt.prompt_id == interrupted_at:
+                raise KeyboardInterrupt
+            asked.append(prompt.prompt_id)
+            yield Answer(prompt_id=prompt.prompt_id, text=f"answer {len(asked)}, never twice the same")
+
+    with pytest.raises(KeyboardInterrupt):
+        client.submit(1, answers(interrupted_at="c"))
+    client.submit(1, answers())
+    client.seal(1)
+    assert asked == ["a", "b", "c", "d"]
+    seal = json.loads(server.sent("POST")[0].content)
+    held = submission_digest((*key, digest) for key, digest in server.held.items())
+    assert (seal["count"], seal["digest"]) == (4, held)
 
 
 def test_nothing_is_sent_for_nothing(client, server):

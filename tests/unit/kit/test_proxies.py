@@ -6,7 +6,7 @@ import pytest
 from client_kit.client import AsyncConsensusClient, ConsensusClient
 from client_kit.errors import ConfigurationError, UnexpectedAnswer, Unreachable
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
-from client_kit.proxies import environment_faults, is_loopback, proxies_set, proxy_for, without_password
+from client_kit.proxies import environment_faults, http_options, is_loopback, proxies_set, proxy_for, without_password
 
 VARIABLES = (
     "HTTP_PROXY",
@@ -20,10 +20,8 @@ VARIABLES = (
 
 FAULTS = {
     "socks": ({"ALL_PROXY": "socks5://me:secret@proxy.example:1080"}, "ALL_PROXY", r"SOCKS.*httpx\[socks\]"),
-    "a range of IPv6": ({"HTTP_PROXY": "http://proxy.example:3128", "NO_PROXY": "fd00::/8"}, "NO_PROXY", "'fd00::/8'"),
-    "brackets": ({"HTTP_PROXY": "http://proxy.example:3128", "NO_PROXY": "a,[::1]"}, "NO_PROXY", r"'\[::1\]'"),
     "no such file": ({"SSL_CERT_FILE": "/nowhere/ca.pem"}, "SSL_CERT_FILE", "/nowhere/ca.pem, which cannot be read"),
-    "no kind of proxy": ({"HTTP_PROXY": "htp://proxy.example:1"}, "HTTP_PROXY", "begins with htp://"),
+    "no kind of proxy": ({"HTTPS_PROXY": "htp://proxy.example:1"}, "HTTPS_PROXY", "begins with htp://"),
 }
 
 
@@ -41,6 +39,51 @@ def environment(monkeypatch):
     set_()
     monkeypatch.setattr("client_kit.proxies.find_spec", lambda _: None)
     return set_
+
+
+EXEMPT = {
+    "http://10.2.3.4": "10.0.0.0/8",
+    "http://10.2.3.4:8000": "a.example, 10.2.3.4",
+    "https://[fd00::7]:8443": "fd00::/8",
+    "http://[fd00::7]": "[fd00::7]",
+    "http://consensus.example": "consensus.example",
+    "http://a.consensus.example": "consensus.example",
+    "http://b.consensus.example": ".consensus.example",
+    "http://c.consensus.example": "*.consensus.example",
+    "http://consensus.example:81": "consensus.example:81",
+    "https://consensus.example": "https://consensus.example",
+    "https://d.consensus.example": "*",
+}
+NOT_EXEMPT = {
+    "http://11.2.3.4": "10.0.0.0/8",
+    "http://[fe80::7]": "fd00::/8",
+    "http://10.2.3.4": "fd00::/8",
+    "http://notconsensus.example": "consensus.example",
+    "http://consensus.example": "consensus.example:81",
+    "http://d.consensus.example": "https://consensus.example",
+    "http://10.0.0.9": "10.0.0.0/40",
+}
+
+
+@pytest.mark.parametrize("url", EXEMPT)
+def test_hosts_addresses_and_ranges_are_exempt(environment, url):
+    environment(ALL_PROXY="http://proxy.example:3128", NO_PROXY=EXEMPT[url])
+    assert (proxy_for(url), http_options(url)) == (None, {"trust_env": False})
+    assert environment_faults() == []
+
+
+@pytest.mark.parametrize("url", NOT_EXEMPT)
+def test_others_are_not(environment, url):
+    environment(ALL_PROXY="proxy.example:3128", NO_PROXY=NOT_EXEMPT[url])
+    assert http_options(url) == {"trust_env": False, "proxy": "http://proxy.example:3128"}
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.0/40", "fd00::/200", "a.example:port"])
+def test_an_exception_that_is_none_is_named_and_breaks_nothing(environment, entry):
+    environment(HTTP_PROXY="http://proxy.example:3128", NO_PROXY=f"near.example,{entry}")
+    (found,) = environment_faults()
+    assert entry in found.cause
+    ConsensusClient("http://far.example").close()
 
 
 @pytest.fixture(params=FAULTS)

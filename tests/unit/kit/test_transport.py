@@ -198,3 +198,13 @@ def test_retry_after_in_all_its_forms(value, seconds):
 def test_retry_after_as_a_date():
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert retry_after_seconds(httpx.Response(503, headers={"Retry-After": date})) == pytest.approx(60, abs=2)
+
+
+def test_a_failure_that_lasts_is_told_while_it_is_tried_again(caplog):
+    perform(get(), [refused()] * 4)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"], "not the first second"
+    assert "cannot be reached" in caplog.text
+    assert "Trying again, for 97 s at most" in caplog.text
+    caplog.clear()
+    perform(get(), [refused(), OK])
+    assert caplog.text == ""

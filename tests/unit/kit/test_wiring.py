@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import TypeAdapter
 
+from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError, GenerationError, SpendingLimit, UnknownModel
 from client_kit.generation import transformers_local, vllm_local, vllm_server
 from client_kit.generation.answer_cache import AnswerCache
@@ -137,7 +138,7 @@ def test_every_field_of_transformers_reaches_it_and_has_its_default(generator, m
 
 def test_every_field_of_an_endpoint_reaches_it_and_has_its_default(generator):
     options = dataclasses.asdict(InferenceApi(model="", base_url=""))
-    assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes"}
+    assert options.keys() - OPENAI.keys() == {"model", "base_url", "api_key", "most_bytes", "client_certificate"}
     assert {name: OpenAISettings.model_fields[name].default for name in OPENAI} == {
         name: options[name] for name in OPENAI
     }
@@ -161,7 +162,8 @@ def test_every_field_of_a_vllm_server_reaches_it(monkeypatch, tmp_path):
     monkeypatch.setattr(
         vllm_server, "VLLMServerSource", lambda *given, **o: received.update(o, endpoint=given[0]) or fake
     )
-    where = {"base_url": "http://server/v1", "api_key_env": "SOME_KEY"}
+    shown = {"client_certificate": tmp_path / "me.pem", "client_key": tmp_path / "me.key"}
+    where = {"base_url": "http://server/v1", "api_key_env": "SOME_KEY", **shown}
     assert SERVER.keys() | where.keys() | {"kind", "model"} == VLLMServerSettings.model_fields.keys()
     assert all(SERVER[name] != VLLMServerSettings.model_fields[name].default for name in SERVER)
     for known in ({}, where):
@@ -170,6 +172,7 @@ def test_every_field_of_a_vllm_server_reaches_it(monkeypatch, tmp_path):
         assert {name: getattr(endpoint, name, received.get(name)) for name in SERVER} == SERVER
         assert received["attach"] is bool(known)
     assert (endpoint.base_url, endpoint.api_key, endpoint.model) == ("http://server/v1", "secret", "m")
+    assert endpoint.client_certificate == ClientCertificate(*shown.values())
 
 
 def test_every_field_of_vllm_in_process_reaches_it(monkeypatch, tmp_path):

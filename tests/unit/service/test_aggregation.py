@@ -7,11 +7,13 @@ import threading
 import numpy as np
 import pytest
 
+from client_kit.vocabulary import AggregationStep
 from client_kit.wire import PseudoLabel, pseudo_labels_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import RoundFailed, RoundNotPublished
 from consensus_server.service import aggregation as aggregation_module
+from consensus_server.service import progress
 from consensus_server.service.aggregation import Aggregation, Result
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
@@ -54,6 +56,28 @@ def closed_round(service, texts=(LONDON, LONDON, PARIS), **terms):
 
 def labels_by_prompt(service):
     return {each.prompt_id: each for each in service.pseudo_labels.page(OPERATOR, "clinics", 1).items}
+
+
+def test_how_far_it_is_is_told_in_the_round_and_its_events(service, monkeypatch):
+    monkeypatch.setattr(progress, "TOLD_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "EVENT_SECONDS", 0.0)
+    closed_round(service)
+    assert service.worker.run_once()
+    told = [event.round.progress for event in service.rounds.events_after(OPERATOR, "clinics", 1, 0)]
+    steps = [each.step for each in told if each is not None]
+    assert list(dict.fromkeys(steps)) == list(AggregationStep)
+    assert all(0 <= each.done <= each.total for each in told if each is not None)
+    assert service.rounds.get(OPERATOR, "clinics", 1).progress is None, "it is over"
+    assert service.events()[-1] == "round.published"
+
+
+def test_a_worker_that_lost_its_lease_finds_out_when_it_tells(service, monkeypatch):
+    monkeypatch.setattr(progress, "TOLD_SECONDS", 0.0)
+    closed_round(service)
+    first = service.aggregation.claim()
+    service.clock.advance(120)
+    assert service.aggregation.claim() is not None
+    assert service.aggregation.aggregate(first).result is Result.LOST
 
 
 def test_a_closed_round_becomes_published(service):
