@@ -131,6 +131,7 @@ class Operations:
             except ServiceError as error:
                 if not batches.refused(lines, error):
                     raise
+        ledger.tell_if_nothing_is_said()
         return ledger.total()
 
     def check_upload(self) -> Steps[None]:

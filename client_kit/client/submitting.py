@@ -1,6 +1,7 @@
 """From answers to request bodies: what is held already is left out, the rest goes in batches below the limit."""
 
 import gzip
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,11 @@ from client_kit.wire import Answer, Seal, SubmissionReceipt, content_digest, sub
 BATCH_BYTES = 4 * 1024 * 1024
 """A request is full when its body has this many bytes before compression: a quarter of the server's limit, so that one
 more answer of the greatest length always fits, and a lost connection costs little."""
+
+_FEW_PROMPTS = 10
+"""Fewer may well have one answer."""
+
+_log = logging.getLogger(__name__)
 
 BATCH_SECONDS = 10.0
 """A request is full too when its first answer is so old: who answers as one asks loses little by an interruption."""
@@ -74,6 +80,16 @@ class Ledger:
         self._stored += receipt.stored
         self._unchanged += receipt.unchanged
         self._replaced += receipt.replaced
+
+    def tell_if_nothing_is_said(self) -> None:
+        """Warn where all prompts have the same answer: a stand-in that was left in place, and labels that mean nothing."""
+        prompts = {prompt_id for prompt_id, _ in self._given}
+        if len(prompts) >= _FEW_PROMPTS and len(set(self._given.values())) == 1:
+            _log.warning(
+                "All %d prompts have the same answer. Sites that say the same to everything agree on everything: is this the "
+                "model that was meant?",
+                len(prompts),
+            )
 
     def total(self) -> Submission:
         digest = submission_digest((*key, digest) for key, digest in self._given.items())

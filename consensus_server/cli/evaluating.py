@@ -234,8 +234,9 @@ def _findings(  # noqa: PLR0917 - the options of the command
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
         settings = settings_from(encoder=encoder, encoder_threads=threads)
-        loaded = load_configured_encoder(settings, store.embeddings)
         with shown() as progress:
+            progress("loading the encoder", 0, 0)
+            loaded = load_configured_encoder(settings, store.embeddings)
             return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
         raise CommandFailed(str(error), Exit.FAILED) from None

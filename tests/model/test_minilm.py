@@ -5,8 +5,16 @@ import shutil
 import numpy as np
 import pytest
 
+from client_kit import wire
+from client_kit.vocabulary import WHY_ABSTAINED
 from consensus_server.backends.encoders import WeightsMismatchError, known_identity, load_encoder
 from consensus_server.backends.encoders.weights import DEFAULT_ENCODER, PINNED, file_digest, locate
+from consensus_server.backends.store import SqlStore
+from consensus_server.core.federations import Prompt
+from consensus_server.http_api import translate
+from consensus_server.service.contradictions import pinned
+from tests.support.databases import sqlite_engine
+from tests.support.service import OPERATOR, Service
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +94,68 @@ def test_a_model_by_path_is_pinned_by_its_own_digest(encoder, folder):
         by_path.encode_with_openings(["the same"])[0].tobytes()
         == encoder.encode_with_openings(["the same"])[0].tobytes()
     )
+
+
+# A first round of three sensible sites, as new federations decide it: most questions get a label, the others a reason.
+
+ANSWERS = {
+    "What is the boiling point of water at sea level in degrees Celsius?": (
+        "Water boils at 100 degrees Celsius at sea level.",
+        "At sea level, the boiling point of water is 100 °C.",
+        "100 °C. At standard atmospheric pressure water boils at one hundred degrees Celsius.",
+    ),
+    "Who wrote Romeo and Juliet?": (
+        "William Shakespeare wrote Romeo and Juliet.",
+        "The play was written by William Shakespeare in the 1590s.",
+        "Shakespeare.",
+    ),
+    "What is the capital of Australia?": (
+        "The capital of Australia is Canberra.",
+        "Canberra is Australia's capital city.",
+        "Canberra.",
+    ),
+    "Why is the sky blue?": (
+        "The sky looks blue because air molecules scatter short blue wavelengths of sunlight more strongly than red ones.",
+        "Sunlight is scattered by the gases in the atmosphere, and blue light most, because it travels in shorter waves.",
+        "Because of Rayleigh scattering: shorter (blue) wavelengths are scattered in all directions by the atmosphere.",
+    ),
+    "What gas do plants absorb for photosynthesis?": (
+        "Plants absorb carbon dioxide for photosynthesis.",
+        "Carbon dioxide (CO2).",
+        "During photosynthesis plants take in carbon dioxide and release oxygen.",
+    ),
+    "What should I do if I feel chest pain?": (
+        "Call emergency services right away; chest pain can be a heart attack.",
+        "Seek emergency medical help immediately, especially if it spreads to the arm or jaw.",
+        "Stop what you are doing, sit down, and call an ambulance if it does not go away within minutes.",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def labels(encoder, tmp_path_factory):
+    service = Service(SqlStore(sqlite_engine(tmp_path_factory.mktemp("first"))), encoder=encoder)
+    prompts = [Prompt(f"p-{number}", text, None) for number, text in enumerate(ANSWERS)]
+    policy = pinned(translate.policy(wire.ConsensusPolicy()))
+    sites = service.found(prompts=prompts, sites=("anna", "bert", "cleo"), policy=policy)
+    service.open()
+    for place, site in enumerate(sites):
+        service.submit(site, {f"p-{number}": texts[place] for number, texts in enumerate(ANSWERS.values())})
+    assert service.worker.run_once()
+    return service.pseudo_labels.page(OPERATOR, "clinics", 1).items
+
+
+def test_most_questions_get_the_answer_of_a_site(labels):
+    given = [label for label in labels if label.text is not None]
+    assert len(given) > len(ANSWERS) / 2
+    assert all(label.text in texts for label, texts in zip(labels, ANSWERS.values(), strict=True) if label.text)
+
+
+def test_their_confidence_tells_plain_facts_from_free_answers(labels):
+    by_question = dict(zip(ANSWERS, labels, strict=True))
+    assert by_question["What is the capital of Australia?"].confidence > 0.9
+    assert by_question["What should I do if I feel chest pain?"].confidence < 0.9
+
+
+def test_a_question_without_a_label_has_a_reason(labels):
+    assert all(label.abstention in WHY_ABSTAINED for label in labels if label.text is None)

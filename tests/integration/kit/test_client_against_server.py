@@ -4,8 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from client_kit.client import AsyncConsensusClient, ConsensusClient
-from client_kit.client.submitting import batches
+from client_kit.client import AsyncConsensusClient, ConsensusClient, submitting
 from client_kit.errors import (
     AlreadyExists,
     AnswerConflict,
@@ -125,9 +124,24 @@ def test_an_interrupted_submission_goes_on_where_it_was(federation):
 
 def test_a_submission_of_several_requests_is_held_whole(federation, monkeypatch):
     _, one, _ = federation
-    monkeypatch.setattr("client_kit.client.operations.batches", lambda answers: batches(answers, 1))
+    monkeypatch.setattr(submitting, "BATCH_BYTES", 1)
     assert one.submit(1, ANSWERS).stored == 3
     assert len(one.held(1).answers) == 3
+
+
+def test_what_an_interrupted_run_has_sent_stands_and_is_sealed(federation):
+    _, one, _ = federation
+    one.submit(1, {"a/1": ANSWERS["a/1"]})
+    assert [prompt.prompt_id for prompt in one.missing(1)] == sorted(ANSWERS.keys() - {"a/1"})
+    one.submit(1, {prompt.prompt_id: "another sample" for prompt in one.missing(1)})
+    assert one.missing(1) == []
+    assert one.seal(1).count == len(ANSWERS)
+
+
+def test_an_upload_is_tried_and_nothing_of_it_is_kept(federation):
+    _, one, _ = federation
+    one.check_upload()
+    assert one.held(1).answers == []
 
 
 def test_other_content_needs_to_be_asked_for(federation):

@@ -254,6 +254,15 @@ def test_an_interrupted_model_that_samples_is_asked_for_the_rest_only(client, se
     assert (seal["count"], seal["digest"]) == (4, held)
 
 
+def test_a_stand_in_that_says_the_same_to_everything_is_told(client, caplog):
+    client.submit(1, {f"p{number}": "whatever your model answers" for number in range(10)})
+    assert "All 10 prompts have the same answer" in caplog.text
+    caplog.clear()
+    client.submit(1, {f"q{number}": "yes" if number else "no" for number in range(10)})
+    client.submit(1, {"r1": "yes", "r2": "yes"})
+    assert caplog.text == ""
+
+
 def test_nothing_is_sent_for_nothing(client, server):
     assert client.submit(1, {}).count == 0
     assert server.sent("PUT") == []
