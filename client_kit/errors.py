@@ -2,6 +2,7 @@
 
 * ConsensusError
   x ConfigurationError            the caller's settings cannot work (also a ValueError)
+    + FaultyFile                  a file that the caller brings cannot be read, or has faults
   x MissingExtra                  a library of an optional extra is not installed (also an ImportError)
   x ServiceError                  talking to the server
     + Unreachable                 no answer, after all retries (also a ConnectionError)
@@ -30,7 +31,7 @@
     + ContextTooLong  PromptRefused  EmptyAnswer  UnreadableAnswer
     + SpendingLimit
   x TrainingError                 a model was not trained
-    + UnusableData                the file of private data (also a ConfigurationError)
+    + UnusableData                the file of private data (also a FaultyFile)
   x ModelCollapsed                a site stopped: its model's answers have lost their variety
   x JournalError                  a participant's journal cannot be used
   x ExportError                   pseudo-labels could not be written in the wanted format
@@ -49,6 +50,10 @@ class ConsensusError(Exception):
 
 class ConfigurationError(ConsensusError, ValueError):
     """The caller's settings cannot work; the message names the setting and what it must be."""
+
+
+class FaultyFile(ConfigurationError):
+    """A file that the caller brings cannot be read, or has faults; the message names the file and each line."""
 
 
 class MissingExtra(ConsensusError, ImportError):
@@ -364,7 +369,7 @@ class TrainingError(ConsensusError):
     """A model was not trained; the message has cause and remedy."""
 
 
-class UnusableData(TrainingError, ConfigurationError):
+class UnusableData(TrainingError, FaultyFile):
     """A file of private data is absent, faulty or without the needed columns."""
 
 

@@ -26,6 +26,7 @@ from client_kit.command_line import EXIT_TABLE, CommandFailed, Commands, Exit, s
 from client_kit.errors import (
     ConfigurationError,
     ConsensusError,
+    FaultyFile,
     NotFound,
     ProblemError,
     PromptSetError,
@@ -50,7 +51,7 @@ class KitCommands(Commands):
 
 def exit_code(error: ConsensusError) -> Exit:
     """How a command ends that met this error."""
-    if isinstance(error, PromptSetError):
+    if isinstance(error, PromptSetError | FaultyFile):
         return Exit.BAD_FILE
     if isinstance(error, ConfigurationError):
         return Exit.USAGE

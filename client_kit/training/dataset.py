@@ -1,22 +1,23 @@
 """What is trained on: private data from files, and its mixture with pseudo-labels."""
 
 import csv
-import gzip
 import io
-import json
+import math
 import random
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from client_kit.errors import MissingExtra, TrainingError, UnusableData
+from client_kit.errors import FaultyFile, MissingExtra, TrainingError, UnusableData
+from client_kit.input_files import lines_of, parse_object, read_each, read_file, read_json, refuse_halves
 from client_kit.reasoning import strip_reasoning
 from client_kit.training.base import Example
 
 Row = Mapping[str, Any]
+Rows = tuple[str, list[tuple[int, Row]]]
+"""What the rows of a file are called, `line` or `row`, and each with its number."""
 
 COLUMNS = "'prompt' and 'completion', or 'messages', or 'instruction' and 'output' (with or without 'input')"
 
@@ -42,11 +43,14 @@ def load_examples(path: Path) -> list[Example]:
     """
     if not path.exists():
         raise UnusableData(f"private data {path} does not exist; give a .jsonl, .json, .csv or .parquet file")
-    rows = _reader(path)(path)
-    if not rows:
-        raise UnusableData(f"private data {path} has no rows; there is nothing to train on")
-    read = _row_reader(rows[0], path)
-    return [_example(read, row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    try:
+        unit, rows = _reader(path)(path)
+        if not rows:
+            raise UnusableData(f"private data {path} has no rows; there is nothing to train on")
+        read = _row_reader(rows[0][1], path)
+        return read_each(path, rows, lambda row: _example(read, row), unit)
+    except FaultyFile as error:
+        raise UnusableData(f"private data {str(error).removeprefix('private data ')}") from error
 
 
 def mix(
@@ -125,7 +129,7 @@ def _evenly(examples: Sequence[Example], count: int, draw: random.Random) -> lis
     return [*examples] * whole + draw.sample(examples, rest)
 
 
-def _reader(path: Path) -> Callable[[Path], list[Row]]:
+def _reader(path: Path) -> Callable[[Path], Rows]:
     if path.is_dir():
         return _read_dataset_folder
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
@@ -137,35 +141,36 @@ def _reader(path: Path) -> Callable[[Path], list[Row]]:
     return readers[suffix]
 
 
-def _read_text(path: Path) -> str:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return data.decode("utf-8-sig")
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
-        raise UnusableData(f"private data {path} cannot be read: {error}; save it as UTF-8 text") from error
+def _read_jsonl(path: Path) -> Rows:
+    """Lines have their own numbers, in which blank ones count."""
+    numbered = lines_of(path)
+    rows = read_each(path, numbered, parse_object)
+    return "line", list(zip((number for number, _ in numbered), rows, strict=True))
 
 
-def _read_jsonl(path: Path) -> list[Row]:
-    lines = _read_text(path).split("\n")  # not splitlines: JSON may hold U+2028
-    numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
-    return [_object(_parse(line, f"{path}, line {number}"), f"{path}, line {number}") for number, line in numbered]
-
-
-def _read_json(path: Path) -> list[Row]:
-    rows = _parse(_read_text(path), str(path))
+def _read_json(path: Path) -> Rows:
+    rows = read_json(path)
     if not isinstance(rows, list):
         raise UnusableData(f"private data {path} must hold a list of objects; it holds a {type(rows).__name__}")
-    return [_object(row, f"{path}, row {number}") for number, row in enumerate(rows, 1)]
+    return _numbered(read_each(path, enumerate(rows, 1), _object, "row"))
 
 
-def _read_csv(path: Path) -> list[Row]:
+def _read_csv(path: Path) -> Rows:
+    text = read_file(path, "Give a CSV file in UTF-8")
+    before = csv.field_size_limit(max(len(text), 1))  # the module's own is 131,072 characters; it holds for all readers
     try:
-        return list(csv.DictReader(io.StringIO(_read_text(path), newline=""), strict=True))
+        return _numbered(list(csv.DictReader(io.StringIO(text, newline=""), strict=True)))
     except csv.Error as error:
         raise UnusableData(f"private data {path} is not CSV: {error}") from error
+    finally:
+        csv.field_size_limit(before)
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _numbered(rows: Sequence[Row]) -> Rows:
+    return "row", list(enumerate(rows, 1))
+
+
+def _read_parquet(path: Path) -> Rows:
     try:
         from pyarrow import ArrowInvalid, parquet  # type: ignore[import-untyped]  # noqa: PLC0415 - of the extra `train`
     except ImportError as error:
@@ -174,10 +179,10 @@ def _read_parquet(path: Path) -> list[Row]:
         rows: list[Row] = parquet.read_table(path).to_pylist()
     except ArrowInvalid as error:
         raise UnusableData(f"private data {path} is not parquet: {error}") from error
-    return rows
+    return _numbered(rows)
 
 
-def _read_dataset_folder(path: Path) -> list[Row]:
+def _read_dataset_folder(path: Path) -> Rows:
     try:
         from datasets import Dataset  # noqa: PLC0415 - heavy
     except ImportError as error:
@@ -186,19 +191,12 @@ def _read_dataset_folder(path: Path) -> list[Row]:
         rows: list[Row] = Dataset.load_from_disk(str(path)).to_list()
     except (FileNotFoundError, ValueError) as error:
         raise UnusableData(f"private data {path} is no folder of Dataset.save_to_disk: {error}") from error
-    return rows
+    return _numbered(rows)
 
 
-def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UnusableData(f"{where} is not JSON: {error}") from error
-
-
-def _object(row: object, where: str) -> Row:
+def _object(row: object) -> Row:
     if not isinstance(row, dict):
-        raise UnusableData(f"{where} must be a JSON object with {COLUMNS}; it is a {type(row).__name__}")
+        raise ValueError(f"must be a JSON object with {COLUMNS}; it is a {type(row).__name__}")  # noqa: TRY004 - told as a fault of the file
     return row
 
 
@@ -225,24 +223,34 @@ def _split_messages(messages: Any) -> tuple[str, str]:  # noqa: ANN401 - uncheck
     return prompt, turns[-1][1]
 
 
-def _example(read: Callable[[Row], tuple[Any, Any]], row: Row, where: str) -> Example:
+def _example(read: Callable[[Row], tuple[Any, Any]], row: Row) -> Example:
+    """Raises ValueError."""
     try:
         prompt, completion = read(row)
-        weight = float(row.get("weight", 1.0))
+        weight = _weight(row.get("weight"))
     except KeyError as error:
-        raise UnusableData(f"{where} lacks {error}; every row needs the columns of the first") from error
-    except (TypeError, ValueError) as error:
-        raise UnusableData(f"{where}: {error}") from error
-    stripped = strip_reasoning(_text(completion, "completion", where))
+        raise ValueError(f"lacks {error}; every row needs the columns of the first") from error
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    stripped = strip_reasoning(_text(completion, "completion"))
     if not stripped.strip():
-        raise UnusableData(f"{where} has nothing but reasoning as its completion; leave the row out")
-    return Example(_text(prompt, "prompt", where), stripped, weight)
+        raise ValueError("has nothing but reasoning as its completion; leave the row out")
+    return Example(_text(prompt, "prompt"), stripped, weight)
 
 
-def _text(value: object, name: str, where: str) -> str:
-    if isinstance(value, str) and value.strip():
-        return value
-    raise UnusableData(f"{where} has no text as its {name}; fill it in or leave the row out")
+def _weight(given: Any) -> float:  # noqa: ANN401 - unchecked data
+    """1 where there is none: an empty cell of a table."""
+    weight = 1.0 if given is None or given == "" else float(given)
+    if not 0 <= weight < math.inf:
+        raise ValueError(f"weight is {given}; it must be 0 or more, and finite")
+    return weight
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"has no text as its {name}; fill it in or leave the row out")
+    refuse_halves(value, name)
+    return value
 
 
 def as_rows(examples: Iterable[Example]) -> list[dict[str, str | float]]:

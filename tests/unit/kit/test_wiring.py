@@ -66,9 +66,9 @@ def test_scripted_answers_come_from_a_file(generator, tmp_path, caplog):
     ("line", "named"),
     [
         ("{", "line 1"),
-        ('{"prompt_id": "a"}', "prompt_id and text"),
+        ('{"prompt_id": "a"}', "line 1: text: Field required"),
         ("[]", "line 1"),
-        ('{"prompt_id": "a", "text": 1}', "must be texts"),
+        ('{"prompt_id": "a", "text": 1}', "line 1: text: Input should be"),
         ('{"prompt_id": "a", "text": "x", "sample": 1}', r"are \[1\]"),
     ],
 )

@@ -55,6 +55,13 @@ def test_messages_and_alpaca_rows_are_read(tmp_path):
     assert load_examples(write(tmp_path / "a.jsonl", alpaca)) == [Example("Add.\n\n2, 2", "4"), Example("Hi.", "Ho.")]
 
 
+def test_a_cell_may_be_longer_than_the_module_s_own_limit_and_a_weight_empty(tmp_path):
+    before, text = csv.field_size_limit(), "x" * 200_000
+    (tmp_path / "a.csv").write_text(f"prompt,completion,weight\n{text},4,\n", encoding="utf-16")
+    assert load_examples(tmp_path / "a.csv") == [Example(text, "4")]
+    assert csv.field_size_limit() == before
+
+
 def test_weights_are_read_and_reasoning_goes(tmp_path):
     rows = [{"prompt": "2 + 2?", "completion": "<think>hm</think>\n4", "weight": 0.5}]
     assert load_examples(write(tmp_path / "w.jsonl", rows)) == [Example("2 + 2?", "4", 0.5)]
@@ -74,14 +81,22 @@ def test_examples_written_as_rows_are_read_back(tmp_path):
             "needs the columns 'prompt' and 'completion'.*has answer, question",
         ),
         ("a.jsonl", "", "has no rows"),
-        ("a.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n', "row 2 lacks 'completion'"),
-        ("a.jsonl", '{"prompt": "a", "completion": " "}\n', "row 1 has no text as its completion"),
-        ("a.jsonl", '{"prompt": "a", "completion": "<think>b</think>"}\n', "row 1 has nothing but reasoning"),
-        ("a.jsonl", '{"prompt": "a", "completion": "b", "weight": "x"}\n', "row 1: could not convert"),
-        ("a.jsonl", '{"prompt": "a",\n', "line 1 is not JSON"),
-        ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
-        ("a.jsonl", '{"messages": [{"role": "user", "content": "a"}]}\n', "row 1: messages must be one user's turn"),
-        ("a.jsonl", '{"messages": "a"}\n', "row 1: "),
+        ("a.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n', "line 2: lacks 'completion'"),
+        ("a.jsonl", '{"prompt": "a", "completion": " "}\n', "line 1: has no text as its completion"),
+        ("a.jsonl", '{"prompt": "a", "completion": "<think>b</think>"}\n', "line 1: has nothing but reasoning"),
+        ("a.jsonl", '{"prompt": "a", "completion": "b", "weight": "x"}\n', "line 1: could not convert"),
+        (
+            "a.jsonl",
+            '{"prompt": "a", "completion": "b", "weight": NaN}\n',
+            "line 1: weight is nan; it must be 0 or more",
+        ),
+        ("a.csv", "prompt,completion,weight\na,b,-1\nc,d,inf\n", r"row 1: weight is -1; .*\n  row 2: weight is inf"),
+        ("a.json", '[{"prompt": "a", "completion": "b"}, 1]', "row 2: must be a JSON object"),
+        ("a.json", '[{"prompt": "a", "prompt": "b"}]', "the key 'prompt' stands twice"),
+        ("a.jsonl", '{"prompt": "a",\n', "line 1: is not JSON"),
+        ("a.jsonl", "[1]\n", "line 1: is a list; each line must be a JSON object"),
+        ("a.jsonl", '{"messages": [{"role": "user", "content": "a"}]}\n', "line 1: messages must be one user's turn"),
+        ("a.jsonl", '{"messages": "a"}\n', "line 1: "),
         ("a.json", '{"prompt": "a"}', "must hold a list of objects"),
         ("a.txt", "a", "is of no known kind"),
         ("a.parquet", "a", "is not parquet"),
@@ -104,7 +119,7 @@ def test_missing_broken_and_foreign_files_are_named(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(packed)
     with pytest.raises(UnusableData, match="cannot be read"):
         load_examples(tmp_path / "a.jsonl.gz")
-    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")  # half of UTF-16
     with pytest.raises(UnusableData, match="save it as UTF-8"):
         load_examples(tmp_path / "a.jsonl")
     with pytest.raises(UnusableData, match=r"no folder of Dataset\.save_to_disk"):
