@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from client_kit._quiet import without_progress_bars
 from client_kit.errors import ConfigurationError, ContextTooLong, MissingExtra, UnknownModel
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.rendering import encode
 from client_kit.generation.seeds import answer_seed
+from client_kit.rendering import encode
 from client_kit.wire import FinishReason, Prompt
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,9 +14,15 @@ from typing import Any
 from client_kit.errors import FaultyFile, MissingExtra, TrainingError, UnusableData
 from client_kit.input_files import lines_of, parse_object, read_each, read_file, read_json, refuse_halves
 from client_kit.reasoning import strip_reasoning
+from client_kit.rendering import Turn, Turns
 from client_kit.training.base import Example
 
 Row = Mapping[str, Any]
+Asked = tuple[Turns, Any, Any]
+"""(what was said before, prompt, completion), unchecked."""
+
+_ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+
 Rows = tuple[str, list[tuple[int, Row]]]
 """What the rows of a file are called, `line` or `row`, and each with its number."""
 
@@ -37,8 +44,9 @@ class Taught:
 def load_examples(path: Path) -> list[Example]:
     """The private examples in a file (.jsonl, .json, .csv, .parquet, also .gz of text) or a `datasets` folder.
 
-    Columns are prompt and completion, or messages (a user's turn and the assistant's answer, with or without a system
-    message), or Alpaca's instruction, input and output; `weight` where there is one. Other columns are ignored.
+    Columns are prompt and completion, or messages (a conversation, with or without system messages: an example for each
+    answer of the assistant, what was said before it being its `turns`), or Alpaca's instruction, input and output;
+    `weight` where there is one. Other columns are ignored.
     Reasoning blocks are taken out of the completions. Raises UnusableData naming the file, the row and the remedy.
     """
     if not path.exists():
@@ -48,7 +56,7 @@ def load_examples(path: Path) -> list[Example]:
         if not rows:
             raise UnusableData(f"private data {path} has no rows; there is nothing to train on")
         read = _row_reader(rows[0][1], path)
-        return read_each(path, rows, lambda row: _example(read, row), unit)
+        return list(itertools.chain(*read_each(path, rows, lambda row: _examples(read, row), unit)))
     except FaultyFile as error:
         raise UnusableData(f"private data {str(error).removeprefix('private data ')}") from error
 
@@ -91,12 +99,14 @@ def mix(
 def split(private: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
     """(training, validation): `share` of the distinct prompts, 0..1, is held out with all of their examples.
 
+    A conversation counts as its first question, so that all of it is on one side.
+
     Which ones depends on their texts only, so that an example stays on its side whatever is added or reordered, up to
     rounding. Raises TrainingError where one side would be empty.
     """
     if share == 0:
         return list(private), []
-    prompts = sorted({example.prompt for example in private}, key=lambda text: sha256(text.encode()).digest())
+    prompts = sorted({_opening(example) for example in private}, key=lambda text: sha256(text.encode()).digest())
     held_out = set(prompts[: max(1, round(share * len(prompts)))])
     if len(held_out) == len(prompts):
         raise TrainingError(
@@ -105,8 +115,13 @@ def split(private: Sequence[Example], share: float) -> tuple[list[Example], list
         )
     sides: tuple[list[Example], list[Example]] = ([], [])
     for example in private:
-        sides[example.prompt in held_out].append(example)
+        sides[_opening(example) in held_out].append(example)
     return sides
+
+
+def _opening(example: Example) -> str:
+    """What the user says first."""
+    return next((said for role, said in example.turns if role == "user"), example.prompt)
 
 
 def _as_example(label: Taught, weight: float) -> Example:
@@ -200,42 +215,77 @@ def _object(row: object) -> Row:
     return row
 
 
-def _row_reader(first: Row, path: Path) -> Callable[[Row], tuple[Any, Any]]:
-    """What reads (prompt, completion) of a row, by the columns that the first row has."""
+def _row_reader(first: Row, path: Path) -> Callable[[Row], list[Asked]]:
+    """What reads the answers of a row, by the columns that the first row has."""
     found = set(first)
     if {"prompt", "completion"} <= found:
-        return lambda row: (row["prompt"], row["completion"])
+        return lambda row: [((), row["prompt"], row["completion"])]
     if "messages" in found:
-        return lambda row: _split_messages(row["messages"])
+        return lambda row: _answers(_turns(row["messages"]))
     if {"instruction", "output"} <= found:
-        return lambda row: ("\n\n".join(filter(None, (row["instruction"], row.get("input")))), row["output"])
+        return lambda row: [((), "\n\n".join(filter(None, (row["instruction"], row.get("input")))), row["output"])]
     names = ", ".join(sorted(map(str, found))) or "none"
     raise UnusableData(f"private data {path} needs the columns {COLUMNS}; it has {names}")
 
 
-def _split_messages(messages: Any) -> tuple[str, str]:  # noqa: ANN401 - unchecked data
-    """Prompt and completion of one exchange; a system message goes before the prompt."""
-    turns = [(message["role"], message["content"]) for message in messages]
-    roles = [role for role, _ in turns if role != "system"]
-    if roles != ["user", "assistant"]:
-        raise ValueError(f"messages must be one user's turn and the assistant's answer; found {', '.join(roles)}")
-    prompt = "\n\n".join(content for role, content in turns if role != "assistant")
-    return prompt, turns[-1][1]
+def _turns(messages: Any) -> list[Turn]:  # noqa: ANN401 - unchecked data
+    """A conversation's turns; what one role says in several messages is one turn. Raises ValueError."""
+    turns: list[Turn] = []
+    for message in messages:
+        role = _ROLES.get(message["role"])
+        if role is None:
+            raise ValueError(f"a message's role is {message['role']!r}; known are {', '.join(_ROLES)}")
+        said = _text(_joined(message["content"]), "message")
+        if turns and turns[-1][0] == role:
+            turns[-1] = role, f"{turns[-1][1]}\n\n{said}"
+        else:
+            turns.append((role, said))
+    return turns
 
 
-def _example(read: Callable[[Row], tuple[Any, Any]], row: Row) -> Example:
+def _joined(content: Any) -> Any:  # noqa: ANN401 - unchecked data
+    """The text of a message whose content is a list of parts, as OpenAI writes them."""
+    if not isinstance(content, list):
+        return content
+    if other := [part.get("type") for part in content if part.get("type") != "text"]:
+        raise ValueError(f"a message holds {other[0]!r}; only text can be trained on")
+    return "".join(part["text"] for part in content)
+
+
+def _answers(turns: Sequence[Turn]) -> list[Asked]:
+    """Each answer of the assistant to a user, with what was said before. Raises ValueError where there is none."""
+    pairs = enumerate(itertools.pairwise(turns))
+    found = [
+        (_without_reasoning(turns[:place]), asked[1], told[1])
+        for place, (asked, told) in pairs
+        if (asked[0], told[0]) == ("user", "assistant")
+    ]
+    if not found:
+        roles = ", ".join(role for role, _ in turns) or "none"
+        raise ValueError(f"messages must have a user's turn and the assistant's answer; found {roles}")
+    return found
+
+
+def _without_reasoning(turns: Sequence[Turn]) -> Turns:
+    return tuple((role, strip_reasoning(said) if role == "assistant" else said) for role, said in turns)
+
+
+def _examples(read: Callable[[Row], list[Asked]], row: Row) -> list[Example]:
     """Raises ValueError."""
     try:
-        prompt, completion = read(row)
         weight = _weight(row.get("weight"))
+        return [_example(turns, prompt, completion, weight) for turns, prompt, completion in read(row)]
     except KeyError as error:
         raise ValueError(f"lacks {error}; every row needs the columns of the first") from error
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(str(error)) from error
+
+
+def _example(turns: Turns, prompt: object, completion: object, weight: float) -> Example:
     stripped = strip_reasoning(_text(completion, "completion"))
     if not stripped.strip():
         raise ValueError("has nothing but reasoning as its completion; leave the row out")
-    return Example(_text(prompt, "prompt"), stripped, weight)
+    return Example(_text(prompt, "prompt"), stripped, weight, turns=turns)
 
 
 def _weight(given: Any) -> float:  # noqa: ANN401 - unchecked data
@@ -254,5 +304,5 @@ def _text(value: object, name: str) -> str:
 
 
 def as_rows(examples: Iterable[Example]) -> list[dict[str, str | float]]:
-    """Rows for a .jsonl file that `load_examples` reads back."""
+    """Rows for a .jsonl file that `load_examples` reads back; of examples without turns."""
     return [{"prompt": e.prompt, "completion": e.completion, "weight": e.weight} for e in examples]

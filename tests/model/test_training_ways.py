@@ -17,7 +17,7 @@ from client_kit.training import processes
 from client_kit.training.base import Example
 from client_kit.training.measuring import encode_all
 from client_kit.training.running import Task
-from client_kit.training.sft import SFTFineTuner, rows, train_supervised
+from client_kit.training.sft import SFTFineTuner, train_supervised
 from client_kit.training.weighted import WeightedSFTTrainer
 
 SETTINGS = {"kind": "sft", "steps": 1, "learning_rate": 1e-2, "batch_size": 2, "device": "cpu", "schedule": "constant"}
@@ -181,13 +181,20 @@ def test_tokens_are_those_of_trl(model, tmp_path, chat):
     trainer = WeightedSFTTrainer(
         model=str(model),
         args=SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, max_length=12, completion_only_loss=True),
-        train_dataset=Dataset.from_list(rows(EXAMPLES, chat=chat)),
+        train_dataset=Dataset.from_list([_as_trl_reads_it(one, chat=chat) for one in EXAMPLES]),
         processing_class=tokenizer,
     )
     ours = encode_all(tokenizer, EXAMPLES, 12)
     theirs = [(tuple(row["input_ids"]), row["labels"]) for row in trainer.train_dataset]
     assert [one.ids for one in ours] == [ids for ids, _ in theirs]
     assert [[-100] * one.start + [*one.ids[one.start :]] for one in ours] == [labels for _, labels in theirs]
+
+
+def _as_trl_reads_it(example, *, chat):
+    said = {"prompt": example.prompt, "completion": example.completion}
+    roles = {"prompt": "user", "completion": "assistant"}
+    row = {name: [{"role": roles[name], "content": text}] for name, text in said.items()} if chat else said
+    return row | {"weight": example.weight}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from client_kit.errors import ConfigurationError, UnknownModel
 from client_kit.generation.base import Sampling
-from client_kit.generation.rendering import encode
 from client_kit.generation.transformers_local import TransformersGenerator
+from client_kit.rendering import encode
 from client_kit.wire import FinishReason, Prompt
 from tests.support.tiny_model import CHAT_TEMPLATE, WORDS, write_tiny_model
 
