@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit._quiet import without_progress_bars
+from client_kit.adapter_folders import ADAPTER_FILE, base_of
 from client_kit.errors import ConfigurationError, ContextTooLong, MissingExtra, UnknownModel
 from client_kit.generation.base import Generation, Sampling
 from client_kit.generation.seeds import answer_seed
@@ -16,8 +17,6 @@ from client_kit.wire import FinishReason, Prompt
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
-
-_ADAPTER_FILE = "adapter_config.json"
 
 
 class TransformersGenerator:
@@ -174,6 +173,8 @@ def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[A
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:
+        if (Path(model) / ADAPTER_FILE).is_file():
+            base_of(Path(model))  # transformers would look for a base that moved on a hub
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=local)
         with without_progress_bars():
             options = {"local_files_only": local, "dtype": dtype}
@@ -196,7 +197,7 @@ def _plain(model: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN40
 def _edits(model: str | Path) -> bool:
     """Whether the folder holds a ReFT adapter, which changes no weights and which only PEFT itself can load."""
     try:
-        return bool(json.loads((Path(model) / _ADAPTER_FILE).read_text(encoding="utf-8"))["peft_type"] == "REFT")
+        return bool(json.loads((Path(model) / ADAPTER_FILE).read_text(encoding="utf-8"))["peft_type"] == "REFT")
     except (OSError, ValueError, KeyError):
         return False
 

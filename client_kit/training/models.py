@@ -9,14 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client_kit.adapter_folders import ADAPTER_FILE, base_of
 from client_kit.errors import TrainingError
 from client_kit.settings import TrainingSettings, TrlSettings
 from client_kit.training import lora_sb
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-ADAPTER_FILE = "adapter_config.json"
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model needs: weights as safetensors only, never pickles."""
@@ -28,6 +27,11 @@ def model_folder(model: Path, settings: TrainingSettings) -> Path:
     Raises TrainingError where neither is to be had, or these settings cannot train what lies there.
     """
     folder = model if any((model / name).is_file() for name in ("config.json", ADAPTER_FILE)) else _from_hub(model)
+    try:
+        if (folder / ADAPTER_FILE).is_file():
+            base_of(folder)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{error}") from error
     lora_sb.check(folder, settings)
     return folder
 
@@ -95,11 +99,9 @@ def load_model(folder: Path, settings: TrlSettings | None = None, *, frozen: tup
     try:
         if not adapter:
             return AutoModelForCausalLM.from_pretrained(folder, **options)
-        from peft import PeftConfig, PeftModel  # noqa: PLC0415
+        from peft import PeftModel  # noqa: PLC0415
 
-        base = AutoModelForCausalLM.from_pretrained(
-            PeftConfig.from_pretrained(folder).base_model_name_or_path, **options
-        )
+        base = AutoModelForCausalLM.from_pretrained(base_of(folder), **options)
         model = lora_sb.attach(PeftModel.from_pretrained(base, folder, is_trainable=True), folder)
     except (OSError, ValueError) as error:
         raise TrainingError(f"the model in {folder} does not load: {error}") from error

@@ -6,6 +6,7 @@ calls `take_part`: it reads the task from the folder, all train together, and th
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,11 @@ def perform_once(task: Task, train: Train) -> Trained:
     kept = task.output.with_suffix(".json")
     if task.output.is_dir() and kept.is_file():
         return _TRAINED.validate_json(kept.read_bytes())
+    shutil.rmtree(task.output, ignore_errors=True)  # killed before what it did was written down
     trained = perform(task, train)
-    kept.write_text(_as_json(trained), encoding="utf-8")
+    draft = kept.with_suffix(".new")
+    draft.write_text(_as_json(trained), encoding="utf-8")
+    draft.replace(kept)
     return trained
 
 
