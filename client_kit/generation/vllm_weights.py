@@ -30,7 +30,14 @@ class Weights:
         """Of the adapter; 0 without one. Raises ConfigurationError where vLLM has no room for it."""
         if self.adapter is None:
             return 0
-        wanted = int(json.loads((self.adapter / ADAPTER_FILE).read_text(encoding="utf-8"))["r"])
+        facts = json.loads((self.adapter / ADAPTER_FILE).read_text(encoding="utf-8"))
+        if facts.get("use_dora") or facts.get("peft_type", "LORA") != "LORA":
+            kind = "DoRA" if facts.get("use_dora") else facts["peft_type"]
+            raise ConfigurationError(
+                f"the adapter in {self.adapter} is {kind}, and vLLM takes LoRA; train with method: lora, or answer with "
+                "generator kind: transformers"
+            )
+        wanted = int(facts["r"])
         fitting = [rank for rank in RANKS if rank >= wanted]
         if not fitting:
             raise ConfigurationError(f"the adapter in {self.adapter} has rank {wanted}; vLLM takes {RANKS[-1]} at most")

@@ -160,6 +160,18 @@ def test_settings_that_a_windows_shell_wrote_are_read(tmp_path):
     assert load_settings(tmp_path / "participant.yaml", ParticipantSettings).rounds == 3
 
 
+@pytest.mark.parametrize("kind", ["vllm", "vllm_server"])
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [("dora", "take method: lora, or generator kind: transformers"), ("reft", "vLLM loads LoRA adapters at run time")],
+)
+def test_adapters_that_vllm_does_not_take_are_refused_before_anything_is_trained(tmp_path, kind, method, why):
+    text = PARTICIPANT.replace("kind: transformers", f"kind: {kind}").replace(
+        "kind: sft", f"kind: sft\n  method: {method}"
+    )
+    assert why in faults(tmp_path, text)
+
+
 def test_no_yaml_and_no_file_are_told_plainly(tmp_path):
     assert "cannot read" in faults(tmp_path, "rounds: [")
     with pytest.raises(ConfigurationError, match="cannot read"):

@@ -1,6 +1,7 @@
 """Which checkpoints a training goes on from, and adapters whose base has moved."""
 
 import json
+from contextlib import suppress
 
 import pytest
 import torch
@@ -30,14 +31,12 @@ def checkpoint(folder, step):
 
 def killed(output, job, *, steps):
     """The folder that a training leaves which is killed after these steps."""
-    try:
-        with checkpoint_folder(output, job) as folder:
-            assert not list(folder.glob("checkpoint-*"))
-            for step in steps:
-                checkpoint(folder, step)
-            raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        return folder
+    with suppress(KeyboardInterrupt), checkpoint_folder(output, job) as folder:
+        assert not list(folder.glob("checkpoint-*"))
+        for step in steps:
+            checkpoint(folder, step)
+        raise KeyboardInterrupt
+    return folder
 
 
 @pytest.mark.parametrize("left", ["half", "nothing"])
