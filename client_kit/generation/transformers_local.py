@@ -27,6 +27,7 @@ class TransformersGenerator:
     batch_size: answers generated at once.
     device: `auto` (a GPU where there is one), or what torch calls a device.
     dtype: as torch calls it; `auto` takes that of the weights.
+    device_map: how accelerate spreads the model over GPUs and memory; `device` is then `auto`. None: it lies on one device.
     prompt_template: how a prompt becomes the model's input, `{prompt}` standing for it; by default the tokenizer's chat
         template, or the bare prompt where it has none.
     threads: CPU threads of torch in this process; torch's choice where None.
@@ -39,6 +40,7 @@ class TransformersGenerator:
         batch_size: int = 16,
         device: str = "auto",
         dtype: str = "auto",
+        device_map: str | None = None,
         prompt_template: str | None = None,
         threads: int | None = None,
     ) -> None:
@@ -46,6 +48,10 @@ class TransformersGenerator:
             raise ConfigurationError(f"batch_size is {batch_size}; it must be 1 or more")
         if prompt_template is not None and "{prompt}" not in prompt_template:
             raise ConfigurationError("prompt_template has no {prompt}, so that every input would be the same")
+        if device_map is not None and device != "auto":
+            raise ConfigurationError(
+                f"device_map spreads the model, and device {device} names one place; remove one of the two"
+            )
         local = _is_folder(model)
         try:
             import torch  # noqa: PLC0415  optional extras are loaded where they are used
@@ -56,7 +62,7 @@ class TransformersGenerator:
             torch.set_num_threads(threads)
         self._batch_size = batch_size
         self._template = prompt_template
-        self._tokenizer, self._model = _load(model, _device(device), dtype, local=local)
+        self._tokenizer, self._model = _load(model, _device(device), dtype, device_map, local=local)
         self._ends = _end_tokens(self._tokenizer, self._model)
         self._pad = self._ends[0] if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
 
@@ -169,7 +175,7 @@ def _drawing(batch: Sequence[tuple[str, int]], sampling: Sampling) -> Any:  # no
     return LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature), *nucleus, GumbelNoise(seeds)])
 
 
-def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[Any, Any]:
+def _load(model: str | Path, device: str, dtype: str, device_map: str | None, *, local: bool) -> tuple[Any, Any]:
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:
@@ -177,14 +183,14 @@ def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[A
             base_of(Path(model))  # transformers would look for a base that moved on a hub
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=local)
         with without_progress_bars():
-            options = {"local_files_only": local, "dtype": dtype}
+            options = {"local_files_only": local, "dtype": dtype, "device_map": device_map}
             network = _with_edits(model, options) if _edits(model) else _plain(model, options)
     except (OSError, ValueError, KeyError) as error:
         what = (
             "the folder is no complete model" if local else "it is no folder here, and the model hub does not give it"
         )
         raise UnknownModel(f"model {model} cannot be loaded: {what} ({_first_line(error)})") from error
-    return tokenizer, network.to(device).eval()
+    return tokenizer, (network.to(device) if device_map is None else network).eval()
 
 
 def _plain(model: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  a transformers model

@@ -173,8 +173,11 @@ def trainable(model: Any) -> int:  # noqa: ANN401 - of transformers or peft
     return sum(numbers.numel() for numbers in model.parameters() if numbers.requires_grad)
 
 
-def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of transformers or peft
-    """Write everything into a folder of its own, then give it its name in one step."""
+def save(model: Any, tokenizer: Any, output: Path, state: dict[str, Any] | None = None) -> None:  # noqa: ANN401 - of transformers or peft
+    """Write everything into a folder of its own, then give it its name in one step.
+
+    state: the weights, where the model itself holds a part of them only.
+    """
     from peft import PeftModel  # noqa: PLC0415
 
     # The copy of an adapter that DPO compares with is not the result.
@@ -182,7 +185,7 @@ def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.saving-") as saving:
         folder = Path(saving) / "model"
         fixed = lora_sb.fold(model)
-        model.save_pretrained(folder, **only)
+        model.save_pretrained(folder, **only, **({} if state is None else {"state_dict": state}))
         tokenizer.save_pretrained(folder)
         lora_sb.write_fixed(folder, fixed)
         folder.rename(output)

@@ -36,7 +36,7 @@ def perform(task: Task, train: Train) -> Trained:
     train: of a module that `python -m` can run. Raises TrainingError, with what several processes said; the same call
     goes on from their last checkpoint.
     """
-    if task.settings.processes == 1:
+    if task.settings.processes == 1 and task.settings.accelerate_config is None:
         return train(task)
     with tempfile.TemporaryDirectory(dir=task.checkpoints, prefix="launch-") as folder:
         here = Path(folder)
@@ -84,6 +84,10 @@ def _as_json(trained: Trained) -> str:
 def _command(task: Task, module: list[str]) -> list[str]:
     """The command line that starts the processes; module: name and argument."""
     count = str(task.settings.processes)
+    if task.settings.accelerate_config is not None:
+        how = ["--config_file", str(task.settings.accelerate_config)]
+        how += ["--num_processes", count] if task.settings.processes > 1 else []
+        return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", *module]
     if on_gpus(task.settings):
         how = ["--multi_gpu", "--num_processes", count, "--num_machines", "1", "--mixed_precision", "no"]
         how += ["--dynamo_backend", "no", "--main_process_port", "0"]

@@ -151,6 +151,26 @@ def test_what_a_process_says_of_its_failure_is_what_the_caller_is_told(model, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("count", "asked"), [(1, []), (4, ["--num_processes", "4"])])
+def test_a_configuration_of_accelerate_is_handed_to_its_launch(model, tmp_path, monkeypatch, count, asked):
+    """FSDP and DeepSpeed need GPUs: here only that the file gets where it belongs."""
+    launched, file = [], tmp_path / "fsdp.yaml"
+
+    def run_here(command, **_):
+        launched.extend(command)
+        processes.take_part(train_supervised, Path(command[-1]))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(processes.subprocess, "run", run_here)
+    options = {"processes": count, "accelerate_config": file}
+    with pytest.raises(TrainingError, match=r"fsdp\.yaml is not there; write one with `accelerate config"):
+        train(model, tmp_path / "out", **options)
+    file.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nuse_cpu: true\n")
+    train(model, tmp_path / "out", **options)
+    how = ["-m", "accelerate.commands.launch", "--config_file", str(file), *asked, "-m", "client_kit.training.sft"]
+    assert launched[1:-1] == how
+
+
 def test_processes_that_die_without_a_word_are_an_error(model, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_command", lambda *_: ["python3", "-c", "raise SystemExit('no room')"])
     with pytest.raises(TrainingError, match=r"2 processes .* status 1 .*no room"):

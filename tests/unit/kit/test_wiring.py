@@ -112,7 +112,9 @@ def test_trainers_by_name():
     assert trainer.settings.lora_rank == 4
 
 
-TRANSFORMERS = {"batch_size": 3, "device": "cpu", "dtype": "bfloat16", "prompt_template": "Q: {prompt}"}
+TRANSFORMERS = {
+    "batch_size": 3, "device": "cpu", "dtype": "bfloat16", "device_map": "balanced", "prompt_template": "Q: {prompt}",
+}  # fmt: skip
 OPENAI = {
     "api": "completions", "concurrency": 3, "timeout_seconds": 5.5, "retries": 7,
     "token_limit_field": "max_completion_tokens", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},
