@@ -3,6 +3,7 @@
 * ConsensusError
   x ConfigurationError            the caller's settings cannot work (also a ValueError)
     + NoFederationNamed           the token is valid for every federation, and none was named
+    + FaultyFile                  a file that the caller brings cannot be read, or has faults
   x MissingExtra                  a library of an optional extra is not installed (also an ImportError)
   x ServiceError                  talking to the server
     + Unreachable                 no answer, after all retries (also a ConnectionError)
@@ -31,7 +32,7 @@
     + ContextTooLong  PromptRefused  EmptyAnswer  UnreadableAnswer
     + SpendingLimit
   x TrainingError                 a model was not trained
-    + UnusableData                the file of private data (also a ConfigurationError)
+    + UnusableData                the file of private data (also a FaultyFile)
   x ModelCollapsed                a site stopped: its model's answers have lost their variety
   x JournalError                  a participant's journal cannot be used
   x StorageError                  a file cannot be read or written: a full disk, say (also an OSError)
@@ -67,6 +68,10 @@ class NoFederationNamed(ConfigurationError):
     def told(self, surface: Surface) -> tuple[str, str]:
         """As the root has it."""
         return "This token is valid for every federation.", NO_FEDERATION_NAMED.on(surface)
+
+
+class FaultyFile(ConfigurationError):
+    """A file that the caller brings cannot be read, or has faults; the message names the file and each line."""
 
 
 class MissingExtra(ConsensusError, ImportError):
@@ -399,7 +404,7 @@ class TrainingError(ConsensusError):
     """A model was not trained; the message has cause and remedy."""
 
 
-class UnusableData(TrainingError, ConfigurationError):
+class UnusableData(TrainingError, FaultyFile):
     """A file of private data is absent, faulty or without the needed columns."""
 
 

@@ -1,15 +1,14 @@
 """Whether public prompts repeat what is private, or what somebody is tested on. Runs at the site; sends nothing."""
 
-import json
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from client_kit.errors import ConfigurationError
+from client_kit.errors import FaultyFile
+from client_kit.input_files import Row, lines_of, parse_object, read_each
 from client_kit.wire import Prompt
 
 NGRAM_WORDS = 5
@@ -55,30 +54,23 @@ def overlap(prompts: Sequence[Prompt], private_rows: Iterable[str], threshold: f
 
 
 def read_private_prompts(file: Path, field: str = "prompt") -> list[str]:
-    """One field of every row of a JSONL file. Raises ConfigurationError that names the line, or says that there is none."""
-    rows = [row[field] for _, row in read_rows(file, field)]
+    """One field of every row of a JSONL file. Raises FaultyFile that names the line, or says that there is none."""
+    rows = [text for _, text, _ in read_texts(file, field)]
     if not rows:
-        raise ConfigurationError(f"{file} has no rows, so nothing can be compared. Give the file with the data")
+        raise FaultyFile(f"{file} has no rows, so nothing can be compared. Give the file with the data")
     return rows
 
 
-def read_rows(file: Path, field: str) -> list[tuple[int, dict[str, Any]]]:
-    """Line numbers, from 1, and rows of a JSONL file, each with a text in `field`. Raises ConfigurationError that names the line."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}. Give a JSONL file in UTF-8") from error
-    return [(number, _row(file, number, line, field)) for number, line in enumerate(lines, start=1) if line.strip()]
+def read_texts(file: Path, field: str) -> list[tuple[int, str, Row]]:
+    """Line number, from 1, text in `field`, and the row, of each line of a JSONL file. Raises FaultyFile."""
 
+    def take(numbered: tuple[int, str]) -> tuple[int, str, Row]:
+        row = parse_object(numbered[1])
+        if not isinstance(row.get(field), str):
+            raise ValueError(f"has no text in a field {field!r}; name the field that has it")  # noqa: TRY004 - told as a fault of the file
+        return numbered[0], row[field], row
 
-def _row(file: Path, number: int, line: str, field: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{file} line {number} is no JSON: {error}") from error
-    if not (isinstance(row, dict) and isinstance(row.get(field), str)):
-        raise ConfigurationError(f"{file} line {number} has no text in a field {field!r}; name the field that has it")
-    return row
+    return read_each(file, ((number, (number, line)) for number, line in lines_of(file)), take)
 
 
 def _grams(text: str) -> set[tuple[str, ...]]:

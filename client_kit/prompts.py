@@ -4,6 +4,7 @@ A prompt set is a folder of `prompts.jsonl` and `manifest.json`. A name such as 
 version, is looked up among the sets in the installed package, then among those of a checkout.
 """
 
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from client_kit.errors import PromptSetError
+from client_kit.input_files import parse_json
 from client_kit.wire import Equivalence, Manifest, Prompt, PromptSetUpload, prompt_set_digest
 from client_kit.wire.prompt_sets import unlike_wordings
 
@@ -142,9 +144,13 @@ def _read_manifest(file: Path) -> tuple[Manifest | None, list[str]]:
     if (place := _not_utf8(content)) is not None:
         return None, [f"{file.name}: is not UTF-8 (byte {place}); save the file as UTF-8"]
     try:
-        return Manifest.model_validate_json(content), []
+        manifest = Manifest.model_validate_json(content)
+        parse_json(content.decode())  # pydantic takes the last of two equal keys
     except ValidationError as error:
         return None, [f"{file.name}: {fault}" for fault in _faults(error)]
+    except ValueError as error:
+        return None, [f"{file.name}: {error}"]
+    return manifest, []
 
 
 def _read_prompts(file: Path) -> tuple[list[Prompt], list[str]]:
@@ -152,13 +158,18 @@ def _read_prompts(file: Path) -> tuple[list[Prompt], list[str]]:
         content = file.read_bytes()
     except OSError as error:
         return [], [f"{file.name}: cannot be read ({error.strerror})"]
+    if not (encoding := json.detect_encoding(content)).startswith("utf-8"):
+        return [], [f"{file.name}: is {encoding.upper()}; save the file as UTF-8"]
     numbered: list[tuple[int, Prompt]] = []
     faults: list[str] = []
     for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
         try:
             numbered.append((number, Prompt.model_validate_json(line.removesuffix(b"\r"))))
+            parse_json(line.decode())  # pydantic takes the last of two equal keys
         except ValidationError as error:
             faults += [f"{file.name} line {number}: {fault}" for fault in _line_faults(line, error)]
+        except ValueError as error:
+            faults.append(f"{file.name} line {number}: {error}")
     faults += [f"{file.name} {fault}" for fault in _repeated_ids(numbered)]
     faults += [f"{file.name}: {fault}" for fault in unlike_wordings(prompt for _, prompt in numbered)]
     return [prompt for _, prompt in numbered], faults

@@ -117,6 +117,7 @@ def _transformers(settings: TransformersSettings, model: Path | None, threads: i
         batch_size=settings.batch_size,
         device=settings.device,
         dtype=settings.dtype,
+        device_map=settings.device_map,
         prompt_template=settings.prompt_template,
         threads=threads,
     )

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from client_kit.errors import FaultyFile
+from client_kit.input_files import read_file
 from client_kit.wire.limits import MAX_REQUEST_BYTES
 from client_kit.wire.parameters import MAX_PARAMETER_BYTES
 
@@ -176,8 +178,8 @@ def operator_token(settings: Settings) -> str:
     path = settings.token_file
     try:
         _make_token_file(path)
-        token = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        token = read_file(path).strip()
+    except (OSError, FaultyFile) as error:
         raise SettingsError(f"The operator's token cannot be stored in {path}: {error}.") from None
     if len(token) < MIN_TOKEN_CHARS:
         raise SettingsError(

@@ -13,6 +13,7 @@ from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Comma
 from client_kit.errors import (
     ConfigurationError,
     ConsensusError,
+    FaultyFile,
     NotFound,
     ProblemError,
     PromptSetError,
@@ -65,7 +66,7 @@ class KitCommands(Commands):
 
 def exit_code(error: ConsensusError) -> Exit:
     """How a command ends that met this error."""
-    if isinstance(error, PromptSetError):
+    if isinstance(error, PromptSetError | FaultyFile):
         return Exit.BAD_FILE
     if isinstance(error, ConfigurationError):
         return Exit.USAGE

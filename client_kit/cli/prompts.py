@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from client_kit.command_line import Exit, JsonOption, print_json, print_table, say
 from client_kit.errors import ConfigurationError
-from client_kit.overlap import overlap, read_private_prompts, read_rows
+from client_kit.overlap import overlap, read_private_prompts, read_texts
 from client_kit.prompts import (
     available_prompt_sets,
     find_prompt_set,
@@ -148,8 +148,8 @@ def _read_texts(
 ) -> list[Prompt]:
     """Prompts from rows, each text once, where it stands first. Raises ConfigurationError that names the line."""
     found: dict[str, tuple[int, str | None, str | None]] = {}
-    for line, row in read_rows(source, field):
-        if text := row[field].strip():
+    for line, given, row in read_texts(source, field):
+        if text := given.strip():
             found.setdefault(text, (line, _value(row, topic_field), _value(row, question_field)))
     if not found:
         raise ConfigurationError(f"{source} has no texts in its field {field!r}")

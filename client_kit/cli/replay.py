@@ -5,17 +5,19 @@ from typing import Annotated, Any
 
 import typer
 
-from client_kit.command_line import JsonOption, print_json, print_table, say
+from client_kit.command_line import JsonOption, note, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.beforehand import check_policy
 from client_kit.federation.replay import SERVER_FOLDER, Replay
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
 from client_kit.federation.replay_results import label_rows, summarise, write_results
+from client_kit.generation.cleaning import few
 from client_kit.showing import milder_policy
 from client_kit.stages import shown
 from client_kit.vocabulary import abstained
 from client_kit.wire import ConsensusPolicy
+from client_kit.wire.limits import MAX_ANSWER_CHARS
 
 DEFAULT_MODELS = 8
 
@@ -55,6 +57,9 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
     Example: consensus replay answers.jsonl.gz --models 8 --seed 7 --no-abstention --out replay
     """
     answers = read_answer_file(file)
+    if answers.too_long:
+        named = few([f"{prompt_id} ({model})" for prompt_id, model in answers.too_long])
+        note(f"Left out, over {MAX_ANSWER_CHARS:,} characters: {named}")
     chosen = _chosen(answers, models, model or [], seed)
     policy = ConsensusPolicy(rule=rule, abstain=abstention)
     check_policy(policy, rule="--rule")

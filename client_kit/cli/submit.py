@@ -1,6 +1,5 @@
 """`consensus submit`: send answers that exist already."""
 
-import codecs
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +8,20 @@ from pydantic import ValidationError
 from rich.progress import track
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
-from client_kit.command_line import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, note, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
-from client_kit.generation.cleaning import Dropped, clean
-from client_kit.wire import Answer, Federation, PrivacyStatement
+from client_kit.generation.cleaning import clean_all
+from client_kit.generation.given_answers import read_given_answers
+from client_kit.wire import PrivacyStatement
 
 FEW = 0.9
 """A file that answers a smaller share of the prompts may be the wrong one."""
-_ASKED = "a file of answers has one JSON object per line, with prompt_id and text"
 
 
 def submit(
     answers: Annotated[
-        Path, typer.Argument(help="JSONL with prompt_id and text; sample, finish_reason and usage if known.")
+        Path, typer.Argument(help="JSONL (or .gz): prompt_id and text; sample, finish_reason, usage if known.")
     ],
     *,
     server: ServerOption,
@@ -57,7 +56,8 @@ def submit(
     given = read_answers(answers)
     with connect(server, token_file, federation) as client:
         agreed = client.federation()
-        kept, dropped = clean_answers(given, agreed)
+        cleaned = clean_all(given, agreed.answers, agreed.max_answer_chars)
+        kept, dropped = cleaned.answers, cleaned.counts
         if not kept:  # a seal cannot be undone: nothing must not become the submission by mistake
             reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
             raise ConfigurationError(
@@ -77,6 +77,7 @@ def submit(
     outcome = {
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,
+        "dropped_prompts": cleaned.dropped, "shortened_prompts": cleaned.shortened,
         "digest": submission.digest, "sealed": receipt is not None, "prompts_covered": covered, "prompts": prompts,
     }  # fmt: skip
     if as_json:
@@ -85,8 +86,8 @@ def submit(
     say(f"Round {chosen} of {agreed.federation}: {submission.count} answers stored, {submission.stored} of them new.")
     if covered < FEW * prompts:
         say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
-    for reason, count in dropped.items():
-        say(f"  {count} not sent ({reason})")
+    for line in cleaned.lines("not sent"):
+        say(f"  {line}")
     say(
         "Sealed: the submission counts."
         if receipt
@@ -107,43 +108,9 @@ def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | N
         ) from None
 
 
-def read_answers(file: Path) -> list[Answer]:
-    """Answers of a JSONL file. Raises ConfigurationError that names file and line."""
-    try:
-        lines = file.read_bytes().removeprefix(codecs.BOM_UTF8).splitlines()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {file}: {error.strerror}. Give a JSONL file of answers") from error
-    answers = [_answer(file, number, line) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not answers:
-        raise ConfigurationError(f"{file} has no answers; {_ASKED}")
-    return answers
-
-
-def _answer(file: Path, number: int, line: bytes) -> Answer:
-    try:
-        return Answer.model_validate_json(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(
-            f"{file} line {number}: is not UTF-8 (byte {error.start}); save it as UTF-8, uncompressed"
-        ) from error
-    except ValidationError as error:
-        fault = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        asked = "" if where else f"; {_ASKED}"
-        raise ConfigurationError(
-            f"{file} line {number}: {where + ': ' if where else ''}{fault['msg']}{asked}"
-        ) from error
-
-
-def clean_answers(answers: list[Answer], agreed: Federation) -> tuple[list[Answer], dict[str, int]]:
-    """The answers as the federation's policy wants them, and how many it drops for which reason."""
-    kept: list[Answer] = []
-    dropped: dict[str, int] = {}
-    for answer in answers:
-        generation = Generation(answer.prompt_id, answer.sample, answer.text, answer.finish_reason)
-        cleaned = clean(generation, agreed.answers, max_chars=agreed.max_answer_chars)
-        if isinstance(cleaned, Dropped):
-            dropped[cleaned.value] = dropped.get(cleaned.value, 0) + 1
-        else:
-            kept.append(cleaned.model_copy(update={"usage": answer.usage}))
-    return kept, dropped
+def read_answers(file: Path) -> list[Generation]:
+    """Answers of a JSONL file; columns that are not looked at are noted once. Raises FaultyFile."""
+    given = read_given_answers(file)
+    if given.ignored:
+        note(f"{file}: these columns are not looked at: {', '.join(given.ignored)}")
+    return list(given.answers)

@@ -190,8 +190,8 @@ class AsyncConsensusClient:
             response = await self._run(self._operations.event_stream(number, feed, again=again))
             again = True
             try:
-                async for line in response.aiter_lines():
-                    if (event := feed.feed(line)) is not None:
+                async for chunk in response.aiter_bytes():
+                    for event in feed.take(chunk):
                         yield event
             except httpx.TransportError:
                 continue  # a quiet or broken connection: go on after the last event

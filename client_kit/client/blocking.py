@@ -199,9 +199,8 @@ class ConsensusClient:
             response = self._run(self._operations.event_stream(number, feed, again=again))
             again = True
             try:
-                for line in response.iter_lines():
-                    if (event := feed.feed(line)) is not None:
-                        yield event
+                for chunk in response.iter_bytes():
+                    yield from feed.take(chunk)
             except httpx.TransportError:
                 continue  # a quiet or broken connection: go on after the last event
             finally:

@@ -1,5 +1,7 @@
 """Server-sent events: from lines to round events, across broken connections."""
 
+from collections.abc import Iterator
+
 from client_kit.errors import UnexpectedAnswer
 from client_kit.wire import EventKind, RoundEvent
 
@@ -19,10 +21,19 @@ class EventFeed:
         self.ended = False
         """True after the round was published or failed."""
         self._data: list[str] = []
+        self._rest = b""
 
     def restart(self) -> None:
         """Forget half an event: its connection broke."""
         self._data.clear()
+        self._rest = b""
+
+    def take(self, chunk: bytes) -> Iterator[RoundEvent]:
+        """The events that end in the next bytes of the stream. Lines end at newlines alone: JSON may hold U+2028."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            if (event := self.feed(line.removesuffix(b"\r").decode(errors="replace"))) is not None:
+                yield event
 
     def feed(self, line: str) -> RoundEvent | None:
         """Take one line without its end; an empty line completes an event."""

@@ -7,12 +7,13 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from client_kit.comparison.plan import OwnData, Setting
 from client_kit.comparison.tasks import SiteData, split_site
-from client_kit.errors import ConfigurationError
+from client_kit.errors import ConfigurationError, FaultyFile
 from client_kit.generation.base import Generation
+from client_kit.input_files import read_rows
 from client_kit.training.dataset import load_examples
 from client_kit.wire import Prompt
 
@@ -143,22 +144,11 @@ def _mean(scores: dict[str, float], names: Sequence[str]) -> float:
 
 
 def _read(file: Path) -> dict[str, _Question]:
-    """Rows by id, `q0`, `q1`, ... in the order of the file. Raises ConfigurationError naming file and line."""
-    try:
-        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} cannot be read: {error}") from error
-    rows: dict[str, _Question] = {}
-    for number, line in enumerate(lines):
-        try:
-            rows[f"q{number}"] = _Question.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the line"
-            raise ConfigurationError(f"{file}, line {number + 1}: {where}: {first['msg']}") from error
+    """Rows by id, `q0`, `q1`, ... in the order of the file. Raises FaultyFile naming file and line."""
+    rows = read_rows(file, _Question.model_validate)
     if not rows:
-        raise ConfigurationError(f"{file} has no lines; there is nothing to ask")
-    return rows
+        raise FaultyFile(f"{file} has no lines; there is nothing to ask")
+    return {f"q{number}": row for number, row in enumerate(rows)}
 
 
 def _prompts(rows: dict[str, _Question]) -> list[Prompt]:

@@ -43,8 +43,10 @@ class Generated:
 
     round: int
     answers: int
-    dropped: dict[str, int]
-    """Not to be submitted, by the reason in the federation's answer policy."""
+    dropped: dict[str, list[str]]
+    """Prompts of the answers that are not to be submitted, by the reason in the federation's answer policy."""
+    shortened: list[str]
+    """Prompts of the answers that are cut because the federation takes no longer ones."""
     file: Path
     """JSONL, as `consensus submit` reads it."""
 
@@ -59,12 +61,12 @@ def generate(
     time. Raises ConsensusError; the same call goes on where this one ended.
     """
     with _participant(settings, openers, observe) as participant:
-        number, answers, dropped = participant.answer()
+        number, cleaned = participant.answer()
     file = file or round_folder(settings.work, number) / "answers.jsonl"
-    answers = sorted(answers, key=lambda answer: (answer.prompt_id, answer.sample))
+    answers = sorted(cleaned.answers, key=lambda answer: (answer.prompt_id, answer.sample))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
-    return Generated(number, len(answers), dict(dropped), file)
+    return Generated(number, len(answers), cleaned.dropped, cleaned.shortened, file)
 
 
 @contextmanager

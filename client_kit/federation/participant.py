@@ -49,7 +49,7 @@ from client_kit.federation.models import round_folder, sampling_digest
 from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
-from client_kit.generation.cleaning import Dropped, clean
+from client_kit.generation.cleaning import Cleaned, clean_all
 from client_kit.generation.spending import Tokens
 from client_kit.vocabulary import abstained
 from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
@@ -104,7 +104,7 @@ class Participant:
         self._learn_until(number)
         self._hand_in(number)
 
-    def answer(self) -> tuple[int, list[Answer], Counter[str]]:
+    def answer(self) -> tuple[int, Cleaned]:
         """Train and answer for the next round, and send nothing: `run` on the same journal submits these answers.
 
         Returns the round, what would be submitted, and how many answers the federation's policy drops for which reason.
@@ -115,7 +115,7 @@ class Participant:
         self._train(number)
         if self._answered_in(number) == number:
             self._answer(number)
-        return number, *self._cleaned(number)
+        return number, self._cleaned(number)
 
     def _next_round(self) -> int:
         over = {record["round"] for kind in ("labelled", "missed") for record in self._journal.of(kind)}
@@ -274,7 +274,7 @@ class Participant:
 
     def _watch(self, number: int) -> None:
         """Tell where the answers have lost variety. Raises ModelCollapsed."""
-        now, before = (_first_samples(self._cleaned(each)[0]) for each in (number, number - 1))
+        now, before = (_first_samples(self._cleaned(each).answers) for each in (number, number - 1))
         for alarm in watch(self._site.collapse, self._journal, number, now, before):
             self._tell(Step.ALARM, number, detail=alarm)
 
@@ -283,7 +283,7 @@ class Participant:
 
         (It has others where what is sent of the same generations is no longer the same: a newer kit cleans them in another way.)
         """
-        answers, rights, privacy = self._cleaned(source)[0], self._site.training_rights, self._learning.privacy()
+        answers, rights, privacy = self._cleaned(source).answers, self._site.training_rights, self._learning.privacy()
         try:
             receipt = self._client.carry(number, source, answers, training_rights=rights, privacy=privacy)
         except SealMismatch:
@@ -298,17 +298,21 @@ class Participant:
 
     def _submit(self, number: int) -> None:
         """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
-        answers, dropped = self._cleaned(number)
+        cleaned = self._cleaned(number)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
         receipt = self._client.submit_and_seal(
-            number, answers, replace=True, training_rights=self._site.training_rights,
+            number, cleaned.answers, replace=True, training_rights=self._site.training_rights,
             privacy=self._learning.privacy(), taught_through=self._models.taught_through(number),
         )  # fmt: skip
-        self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=dropped)
-        details = [*(f"{count} dropped: {reason}" for reason, count in sorted(dropped.items())), self._taken(number)]
+        self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=cleaned.counts)
+        details = [*cleaned.lines(), self._taken(number)]
         detail = ", ".join(filter(None, details))
         self._tell(
-            Step.SUBMITTED, number, done=receipt.count, total=receipt.count + sum(dropped.values()), detail=detail
+            Step.SUBMITTED,
+            number,
+            done=receipt.count,
+            total=receipt.count + sum(cleaned.counts.values()),
+            detail=detail,
         )
 
     def _taken(self, number: int) -> str:
@@ -317,18 +321,10 @@ class Participant:
         read, written = (sum(a[name] or 0 for a in answers) for name in ("prompt_tokens", "completion_tokens"))
         return Tokens(read, written).describe(self._site.spending) if read + written else ""
 
-    def _cleaned(self, number: int) -> tuple[list[Answer], Counter[str]]:
-        """The answers to submit, and how many the federation's policy dropped for which reason."""
-        answers: list[Answer] = []
-        dropped: Counter[str] = Counter()
-        agreed = self._federation
-        for record in self._journal.of("answer", round=self._answered_in(number)):
-            cleaned = clean(_as_generation(record), agreed.answers, max_chars=agreed.max_answer_chars)
-            if isinstance(cleaned, Dropped):
-                dropped[cleaned.value] += 1
-            else:
-                answers.append(cleaned)
-        return answers, dropped
+    def _cleaned(self, number: int) -> Cleaned:
+        """The answers to submit, and those that the federation's policy drops."""
+        generations = map(_as_generation, self._journal.of("answer", round=self._answered_in(number)))
+        return clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
 
     def _fetch(self, number: int) -> None:
         """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""
@@ -351,7 +347,7 @@ class Participant:
         """Journal the own answers that mean something else than the pseudo-label: a trainer of preferences wants them."""
         if self._journal.last("sealed", round=number) is None:
             return
-        own = {(answer.prompt_id, answer.sample): answer for answer in self._cleaned(number)[0]}
+        own = {(answer.prompt_id, answer.sample): answer for answer in self._cleaned(number).answers}
         noted = {record["prompt_id"] for record in self._journal.of("outside", round=number)}
         for label in labels:
             if label.prompt_id not in noted and (text := stood_apart(self._client, number, label, own)) is not None:

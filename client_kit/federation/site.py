@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
-from client_kit.errors import ConfigurationError
 from client_kit.exports import export_labels, write_whole
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generator, GeneratorSource, Sampling
+from client_kit.input_files import id_in, read_rows
 from client_kit.settings import (
     CollapseSettings,
     GeneratorSettings,
@@ -140,17 +138,8 @@ def _private(settings: ParticipantSettings) -> tuple[list[Example], list[Example
 
 
 def read_known_answers(file: Path) -> dict[str, str]:
-    """Right answers by prompt. Raises ConfigurationError that names the line."""
-    rows = [(number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
-    return dict(_known_answer(file, number, line) for number, line in rows)
-
-
-def _known_answer(file: Path, number: int, line: bytes) -> tuple[str, str]:
-    try:
-        row = json.loads(line)
-        return str(row["prompt_id"]), str(row["answer"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ConfigurationError(f"{file} line {number} must be JSON with prompt_id and answer: {error}") from error
+    """Right answers by prompt. Raises FaultyFile that names the line."""
+    return dict(read_rows(file, lambda row: (id_in(row, "prompt_id"), id_in(row, "answer"))))
 
 
 def _compute(settings: ParticipantSettings) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:
@@ -197,21 +186,5 @@ def evaluation_file(work: Path, stage: int) -> Path:
 
 
 def read_questions(file: Path) -> list[Prompt]:
-    """Questions of a JSONL file. Raises ConfigurationError that names the line."""
-    return [_question(file, number, line) for number, line in enumerate(_lines(file), start=1) if line.strip()]
-
-
-def _lines(file: Path) -> list[bytes]:
-    try:
-        return file.read_bytes().splitlines()
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot read {file}: {error.strerror}. Give JSONL, a row with prompt_id each"
-        ) from error
-
-
-def _question(file: Path, number: int, line: bytes) -> Prompt:
-    try:
-        return Prompt.model_validate_json(line)
-    except ValidationError as error:
-        raise ConfigurationError(f"{file} line {number} is no question: {error.errors()[0]['msg']}") from error
+    """Questions of a JSONL file. Raises FaultyFile that names the line."""
+    return read_rows(file, lambda row: Prompt.model_validate({**row, "prompt_id": id_in(row, "prompt_id")}))

@@ -2,6 +2,8 @@
 # ruff: noqa: RUF001  quotes and full stops of many scripts are the point
 
 import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from client_kit.generation.base import Generation
@@ -18,6 +20,8 @@ class Dropped(StrEnum):
     """Nothing is left: the model said nothing, or only reasoned."""
     TRUNCATED = "truncated"
     """It ended because of its length, and the policy drops it, or it has no whole sentence."""
+    TOO_LONG = "too_long"
+    """It has more characters than the federation takes; the policy drops what is cut, or nothing whole is left of it."""
     REFUSAL = "refusal"
     """The model declines to answer, and the policy drops that."""
 
@@ -33,7 +37,8 @@ def clean(generation: Generation, policy: AnswerPolicy, *, max_chars: int = MAX_
     """
     text = strip_reasoning(storable(generation.text)).strip()
     finish = generation.finish_reason
-    if len(text) > max_chars:
+    too_long = len(text) > max_chars
+    if too_long:
         text, finish = text[:max_chars].rstrip(), FinishReason.LENGTH
     if not text:
         return Dropped.EMPTY
@@ -42,7 +47,7 @@ def clean(generation: Generation, policy: AnswerPolicy, *, max_chars: int = MAX_
     if finish is FinishReason.LENGTH:
         text = _truncated(text, policy.truncated)
     if not text:
-        return Dropped.TRUNCATED
+        return Dropped.TOO_LONG if too_long else Dropped.TRUNCATED
     return Answer(
         prompt_id=generation.prompt_id,
         sample=generation.sample,
@@ -50,6 +55,51 @@ def clean(generation: Generation, policy: AnswerPolicy, *, max_chars: int = MAX_
         finish_reason=finish,
         usage=_usage(generation),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """The answers of a round as they are submitted, and what became of the others."""
+
+    answers: list[Answer]
+    dropped: dict[str, list[str]]
+    """Prompts of the answers that are not submitted, by reason, a value of `Dropped`."""
+    shortened: list[str]
+    """Prompts of the answers that were cut because the federation takes no longer ones."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many answers are not submitted, by reason."""
+        return {reason: len(prompts) for reason, prompts in sorted(self.dropped.items())}
+
+    def lines(self, dropped: str = "dropped") -> list[str]:
+        """What was lost, for people: `2 dropped: too_long (p1, p2)`."""
+        lost = [
+            f"{len(prompts)} {dropped}: {reason} ({few(prompts)})" for reason, prompts in sorted(self.dropped.items())
+        ]
+        cut = [f"{len(self.shortened)} cut: over the federation's max_answer_chars ({few(self.shortened)})"]
+        return lost + (cut if self.shortened else [])
+
+
+def clean_all(generations: Iterable[Generation], policy: AnswerPolicy, max_chars: int) -> Cleaned:
+    """All of a round's generations, as `clean` has each."""
+    found = Cleaned([], {}, [])
+    for generation in generations:
+        cleaned = clean(generation, policy, max_chars=max_chars)
+        if isinstance(cleaned, Dropped):
+            found.dropped.setdefault(cleaned.value, []).append(generation.prompt_id)
+            continue
+        found.answers.append(cleaned)
+        if cleaned.finish_reason is FinishReason.LENGTH and len(strip_reasoning(generation.text)) > max_chars:
+            found.shortened.append(generation.prompt_id)
+    return found
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names."""
+    distinct = list(dict.fromkeys(names))
+    more = [f"and {len(distinct) - most} more"] if len(distinct) > most else []
+    return ", ".join([*distinct[:most], *more])
 
 
 def storable(text: str) -> str:

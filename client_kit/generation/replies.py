@@ -152,7 +152,7 @@ def _completion(document: Any) -> Reading | None:  # noqa: ANN401
     choice = _first(document["choices"])
     if (text := _text(choice)) is None:
         return None
-    finish = _finish(choice.get("finish_reason") if choice else "stop")
+    finish = finish_of(choice.get("finish_reason") if choice else "stop")
     if _is_abstention(document):
         text, finish = "", FinishReason.UNKNOWN
     usage = document.get("usage")
@@ -162,8 +162,8 @@ def _completion(document: Any) -> Reading | None:  # noqa: ANN401
         completed=True,
         text=text,
         finish_reason=finish,
-        prompt_tokens=_count(counts.get("prompt_tokens")),
-        completion_tokens=_count(counts.get("completion_tokens")),
+        prompt_tokens=token_count(counts.get("prompt_tokens")),
+        completion_tokens=token_count(counts.get("completion_tokens")),
     )
 
 
@@ -207,7 +207,7 @@ def _part(part: Any) -> str:  # noqa: ANN401
     return said if isinstance(said, str) else ""
 
 
-def _finish(told: Any) -> FinishReason:  # noqa: ANN401
+def finish_of(told: Any) -> FinishReason:  # noqa: ANN401
     """How it ended. Anything but an ordinary end, or a filter's, is the end of a text that is not finished."""
     name = told.lower() if isinstance(told, str) else ""
     if name in _FINISHED:
@@ -215,7 +215,7 @@ def _finish(told: Any) -> FinishReason:  # noqa: ANN401
     return FinishReason.CONTENT_FILTER if any(word in name for word in _FILTERED) else FinishReason.LENGTH
 
 
-def _count(told: Any) -> int | None:  # noqa: ANN401
+def token_count(told: Any) -> int | None:  # noqa: ANN401
     """A number of tokens; whatever else a server writes there is unknown, and worth no error."""
     plausible = isinstance(told, int) and not isinstance(told, bool) and 0 <= told <= _MOST_TOKENS
     return told if plausible else None

@@ -1,13 +1,13 @@
 """Answers that exist already: for tests, and for participants whose generations lie in a file. No model is asked."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from client_kit.errors import ConfigurationError, GenerationError
+from client_kit.errors import FaultyFile, GenerationError
 from client_kit.generation.base import Generation, Sampling
+from client_kit.generation.given_answers import read_given_answers
 from client_kit.wire import FinishReason, Prompt
 
 _log = logging.getLogger(__name__)
@@ -29,13 +29,11 @@ class ScriptedGenerator:
     def from_file(cls, file: Path) -> Self:
         """Read JSONL with `prompt_id`, `text` and, where there are several, `sample` (0, 1, ...).
 
-        Raises ConfigurationError that names the line.
+        Raises FaultyFile that names the line.
         """
         texts: dict[str, dict[int, str]] = {}
-        for number, line in enumerate(_lines(file), start=1):
-            if line.strip():
-                prompt_id, sample, text = _row(file, number, line)
-                texts.setdefault(prompt_id, {})[sample] = text
+        for answer in read_given_answers(file).answers:
+            texts.setdefault(answer.prompt_id, {})[answer.sample] = answer.text
         return cls({prompt_id: _in_order(file, prompt_id, samples) for prompt_id, samples in texts.items()})
 
     def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[Generation]:
@@ -55,27 +53,7 @@ class ScriptedGenerator:
         """Nothing is held."""
 
 
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"cannot read {file}: {error}. Give a JSONL file in UTF-8") from error
-
-
-def _row(file: Path, number: int, line: str) -> tuple[str, int, str]:
-    try:
-        row = json.loads(line)
-        prompt_id, sample, text = row["prompt_id"], row.get("sample", 0), row["text"]
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(
-            f"{file} line {number}: expected a JSON object with prompt_id and text ({error!r})"
-        ) from error
-    if not (isinstance(prompt_id, str) and isinstance(sample, int) and isinstance(text, str)):
-        raise ConfigurationError(f"{file} line {number}: prompt_id and text must be texts, sample a whole number")
-    return prompt_id, sample, text
-
-
 def _in_order(file: Path, prompt_id: str, samples: Mapping[int, str]) -> list[str]:
     if sorted(samples) != list(range(len(samples))):
-        raise ConfigurationError(f"{file}: the samples of prompt {prompt_id} are {sorted(samples)}, not 0, 1, ...")
+        raise FaultyFile(f"{file}: the samples of prompt {prompt_id} are {sorted(samples)}, not 0, 1, ...")
     return [samples[number] for number in range(len(samples))]

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from client_kit._quiet import without_progress_bars
+from client_kit.adapter_folders import ADAPTER_FILE, base_of
 from client_kit.errors import ConfigurationError, ContextTooLong, MissingExtra, UnknownModel
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.rendering import encode
 from client_kit.generation.seeds import answer_seed
+from client_kit.rendering import encode
 from client_kit.wire import FinishReason, Prompt
 
 if TYPE_CHECKING:
     import torch
     from transformers import GenerationConfig
-
-_ADAPTER_FILE = "adapter_config.json"
 
 
 class TransformersGenerator:
@@ -28,6 +27,7 @@ class TransformersGenerator:
     batch_size: answers generated at once.
     device: `auto` (a GPU where there is one), or what torch calls a device.
     dtype: as torch calls it; `auto` takes that of the weights.
+    device_map: how accelerate spreads the model over GPUs and memory; `device` is then `auto`. None: it lies on one device.
     prompt_template: how a prompt becomes the model's input, `{prompt}` standing for it; by default the tokenizer's chat
         template, or the bare prompt where it has none.
     threads: CPU threads of torch in this process; torch's choice where None.
@@ -40,6 +40,7 @@ class TransformersGenerator:
         batch_size: int = 16,
         device: str = "auto",
         dtype: str = "auto",
+        device_map: str | None = None,
         prompt_template: str | None = None,
         threads: int | None = None,
     ) -> None:
@@ -47,6 +48,10 @@ class TransformersGenerator:
             raise ConfigurationError(f"batch_size is {batch_size}; it must be 1 or more")
         if prompt_template is not None and "{prompt}" not in prompt_template:
             raise ConfigurationError("prompt_template has no {prompt}, so that every input would be the same")
+        if device_map is not None and device != "auto":
+            raise ConfigurationError(
+                f"device_map spreads the model, and device {device} names one place; remove one of the two"
+            )
         local = _is_folder(model)
         try:
             import torch  # noqa: PLC0415  optional extras are loaded where they are used
@@ -57,7 +62,7 @@ class TransformersGenerator:
             torch.set_num_threads(threads)
         self._batch_size = batch_size
         self._template = prompt_template
-        self._tokenizer, self._model = _load(model, _device(device), dtype, local=local)
+        self._tokenizer, self._model = _load(model, _device(device), dtype, device_map, local=local)
         self._ends = _end_tokens(self._tokenizer, self._model)
         self._pad = self._ends[0] if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
 
@@ -170,20 +175,22 @@ def _drawing(batch: Sequence[tuple[str, int]], sampling: Sampling) -> Any:  # no
     return LogitsProcessorList([TemperatureLogitsWarper(sampling.temperature), *nucleus, GumbelNoise(seeds)])
 
 
-def _load(model: str | Path, device: str, dtype: str, *, local: bool) -> tuple[Any, Any]:
+def _load(model: str | Path, device: str, dtype: str, device_map: str | None, *, local: bool) -> tuple[Any, Any]:
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     try:
+        if (Path(model) / ADAPTER_FILE).is_file():
+            base_of(Path(model))  # transformers would look for a base that moved on a hub
         tokenizer = AutoTokenizer.from_pretrained(str(model), local_files_only=local)
         with without_progress_bars():
-            options = {"local_files_only": local, "dtype": dtype}
+            options = {"local_files_only": local, "dtype": dtype, "device_map": device_map}
             network = _with_edits(model, options) if _edits(model) else _plain(model, options)
     except (OSError, ValueError, KeyError) as error:
         what = (
             "the folder is no complete model" if local else "it is no folder here, and the model hub does not give it"
         )
         raise UnknownModel(f"model {model} cannot be loaded: {what} ({_first_line(error)})") from error
-    return tokenizer, network.to(device).eval()
+    return tokenizer, (network.to(device) if device_map is None else network).eval()
 
 
 def _plain(model: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN401  a transformers model
@@ -196,7 +203,7 @@ def _plain(model: str | Path, options: Mapping[str, Any]) -> Any:  # noqa: ANN40
 def _edits(model: str | Path) -> bool:
     """Whether the folder holds a ReFT adapter, which changes no weights and which only PEFT itself can load."""
     try:
-        return bool(json.loads((Path(model) / _ADAPTER_FILE).read_text(encoding="utf-8"))["peft_type"] == "REFT")
+        return bool(json.loads((Path(model) / ADAPTER_FILE).read_text(encoding="utf-8"))["peft_type"] == "REFT")
     except (OSError, ValueError, KeyError):
         return False
 

@@ -9,10 +9,10 @@ from typing import Any
 from client_kit.errors import ConfigurationError, ContextTooLong, EngineFailed
 from client_kit.generation.answer_cache import AnswerCache, answer_key
 from client_kit.generation.base import Generation, Sampling
-from client_kit.generation.rendering import encode
 from client_kit.generation.seeds import answer_seed
 from client_kit.generation.vllm_process import require_vllm
 from client_kit.generation.vllm_weights import PRIVATE, Weights, weights
+from client_kit.rendering import encode
 from client_kit.wire import FinishReason, Prompt
 
 _FINISH = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from client_kit.errors import ConfigurationError, EndpointUnreachable, EngineFailed
+from client_kit.errors import ConfigurationError, EndpointUnreachable, EngineFailed, UnknownModel
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
@@ -31,6 +31,9 @@ _RESTARTS = 3
 _LOAD_SECONDS = 300.0
 """Longest wait for an adapter to be loaded."""
 
+_PROBE = "The"
+"""Asked of the base and of its adapter once it is loaded."""
+
 
 class VLLMServerGenerator:
     """Asks a server like any endpoint. One that dies is revived, and asked for what is missing."""
@@ -40,11 +43,17 @@ class VLLMServerGenerator:
         ask: Callable[[], OpenAICompatibleGenerator],
         *,
         has_died: Callable[[], bool],
+        has_forgotten: Callable[[], bool] = lambda: False,
         release: Callable[[], None] = lambda: None,
     ) -> None:
-        """ask: the way to a server that is ready, revived if it has died. release: called in the end."""
+        """ask: the way to a server that is ready, revived if it has died, with its adapter loaded.
+
+        has_forgotten: of a server that does not know the model, whether that is an adapter which `ask` loads again.
+        release: called in the end.
+        """
         self._ask = ask
         self._has_died = has_died
+        self._has_forgotten = has_forgotten
         self._release = release
         self._asking = ask()
 
@@ -59,6 +68,10 @@ class VLLMServerGenerator:
                     if (key := (answer.prompt_id, answer.sample)) not in given:
                         given.add(key)
                         yield answer
+            except UnknownModel:
+                if restarts == _RESTARTS or not self._has_forgotten():
+                    raise
+                _log.warning("the vLLM server has lost the adapter, as when it was restarted; it is loaded again")
             except EndpointUnreachable as error:
                 if not self._has_died():
                     raise
@@ -68,9 +81,9 @@ class VLLMServerGenerator:
                         "max_model_len where its memory does not suffice",
                         prompt_id=error.prompt_id,
                     ) from error
+                _log.warning("the vLLM server died; it is started again, and asked for what is missing")
             else:
                 return
-            _log.warning("the vLLM server died; it is started again, and asked for what is missing")
             self._asking.close()
             self._asking = self._ask()
 
@@ -121,7 +134,9 @@ class VLLMServerSource:
         base = self._endpoint.model
         wanted = Weights(base) if self._attach and model is None else weights(base, model)
         release = (lambda: None) if self._keep_running else self.close
-        return VLLMServerGenerator(lambda: self._ready(wanted), has_died=self._has_died, release=release)
+        return VLLMServerGenerator(
+            lambda: self._ready(wanted), has_died=self._has_died, has_forgotten=self._forget, release=release
+        )
 
     def close(self) -> None:
         """Stop the server that was started here."""
@@ -147,6 +162,11 @@ class VLLMServerSource:
     def _has_died(self) -> bool:
         return self.server is not None and not self.server.healthy()
 
+    def _forget(self) -> bool:
+        """Whether an adapter was loaded: it is not taken for loaded any more."""
+        held, self._loaded = self._loaded, None
+        return held is not None
+
     def _refuse_other_weights(self, wanted: Weights) -> None:
         if wanted.base != self._endpoint.model:
             raise ConfigurationError(
@@ -160,22 +180,47 @@ class VLLMServerSource:
             return None
         name = f"{wanted.adapter.name}-{wanted.digest()[:12]}"
         if name != self._loaded:
-            self._post("load_lora_adapter", {"lora_name": name, "lora_path": str(wanted.adapter.absolute())})
+            self._order("load_lora_adapter", {"lora_name": name, "lora_path": str(wanted.adapter.absolute())})
             before, self._loaded = self._loaded, name
             if before is not None:
-                self._post("unload_lora_adapter", {"lora_name": before})
+                self._order("unload_lora_adapter", {"lora_name": before}, also_well="cannot be found")
+            self._probe(wanted, name)
         return name
 
-    def _post(self, action: str, body: dict[str, str]) -> None:
+    def _probe(self, wanted: Weights, name: str) -> None:
+        """Tell where the adapter changes nothing: its words and their probabilities are the base's to the last digit."""
+        said = [self._said(model) for model in (wanted.base, name)]
+        if said[0] is not None and said[0] == said[1]:
+            _log.warning(
+                "the adapter %s answers a probe exactly as the base %s does: the server may not apply it, or nothing was learned. "
+                "Compare the folder that the server sees with %s", name, wanted.base, wanted.adapter,
+            )  # fmt: skip
+
+    def _said(self, model: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+        """Text and log-probabilities of a probe; None where the server does not give them."""
+        body = {"model": model, "prompt": _PROBE, "max_tokens": 8, "temperature": 0, "logprobs": 1}
+        try:
+            response = self._post("completions", body)
+            choice = response.json()["choices"][0]
+            return choice["text"], choice["logprobs"]["token_logprobs"]
+        except (ValueError, LookupError, TypeError, EngineFailed):
+            return None
+
+    def _post(self, action: str, body: Mapping[str, Any]) -> httpx.Response:
         url, key = self._address()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
             with environment_explained():
                 way = http_options(url, self._endpoint.client_certificate)
-                response = httpx.post(f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **way)
+                return httpx.post(f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **way)
         except httpx.HTTPError as error:
             raise EngineFailed(f"the vLLM server at {url} cannot be reached ({error}). Check that it runs") from error
-        if not response.is_success and "already been loaded" not in response.text:
+
+    def _order(self, action: str, body: dict[str, str], also_well: str = "already been loaded") -> None:
+        """Load or unload an adapter. also_well: words of an answer by which the server is as it should be."""
+        url = self._address()[0]
+        response = self._post(action, body)
+        if not response.is_success and also_well not in response.text:
             raise EngineFailed(
                 f"the vLLM server at {url} refuses {action} ({response.status_code}: {response.text[:300]}). A server that "
                 "you started needs --enable-lora, --max-lora-rank and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, and must "

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from client_kit.adapter_folders import ADAPTER_FILE, base_of
 from client_kit.errors import ConfigurationError, UnknownModel
-
-ADAPTER_FILE = "adapter_config.json"
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Largest ranks of an adapter that vLLM can be started for."""
@@ -31,7 +30,14 @@ class Weights:
         """Of the adapter; 0 without one. Raises ConfigurationError where vLLM has no room for it."""
         if self.adapter is None:
             return 0
-        wanted = int(json.loads((self.adapter / ADAPTER_FILE).read_text(encoding="utf-8"))["r"])
+        facts = json.loads((self.adapter / ADAPTER_FILE).read_text(encoding="utf-8"))
+        if facts.get("use_dora") or facts.get("peft_type", "LORA") != "LORA":
+            kind = "DoRA" if facts.get("use_dora") else facts["peft_type"]
+            raise ConfigurationError(
+                f"the adapter in {self.adapter} is {kind}, and vLLM takes LoRA; train with method: lora, or answer with "
+                "generator kind: transformers"
+            )
+        wanted = int(facts["r"])
         fitting = [rank for rank in RANKS if rank >= wanted]
         if not fitting:
             raise ConfigurationError(f"the adapter in {self.adapter} has rank {wanted}; vLLM takes {RANKS[-1]} at most")
@@ -67,8 +73,10 @@ def weights(base: str, trained: Path | None) -> Weights:
 
 def _with_its_base(adapter: str) -> Weights:
     """A settings file may name an adapter: its base stands in it."""
-    facts = json.loads((Path(adapter) / ADAPTER_FILE).read_text(encoding="utf-8"))
-    return Weights(str(facts["base_model_name_or_path"]), Path(adapter))
+    try:
+        return Weights(base_of(Path(adapter)), Path(adapter))
+    except (OSError, ValueError) as error:
+        raise UnknownModel(str(error)) from error
 
 
 def arguments(engine_args: Mapping[str, Any]) -> list[str]:

@@ -29,6 +29,11 @@ class TransformersSettings(Settings):
     """`auto` (a GPU where there is one), or what torch calls a device: `cpu`, `cuda:1`."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Type of the weights while they answer; `auto` takes that of the model's files."""
+    device_map: Annotated[
+        Literal["auto", "balanced", "sequential"] | None, Field(exclude_if=lambda value: value is None)
+    ] = None
+    """Spreads a model larger than one GPU over all of them, and over the processor's memory, as accelerate does; `device` must then
+    be `auto`. Tested on a processor only."""
     prompt_template: Annotated[str, AfterValidator(_with_the_prompt)] | None = None
     """The model's input, `{prompt}` standing for the prompt; when not set, the tokenizer's chat template, or the bare
     prompt where it has none. Training does not use it."""

@@ -167,7 +167,18 @@ class SiteSettings(Settings):
     def _reft_answers_through_transformers(self) -> Self:
         if getattr(self.trainer, "method", None) == "reft" and self.generator.kind != "transformers":
             raise ValueError(
-                f"generator '{self.generator.kind}' cannot answer with method reft; take generator kind: transformers"
+                f"generator '{self.generator.kind}' cannot answer with method reft: vLLM loads LoRA adapters at run time, and "
+                "ReFT's edits of hidden states are none; take generator kind: transformers. (In scripts of your own, "
+                "client_kit.training.reft.vllm_worker edits them inside vLLM, experimentally.)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _vllm_takes_no_dora(self) -> Self:
+        if getattr(self.trainer, "method", None) == "dora" and self.generator.kind in {"vllm", "vllm_server"}:
+            raise ValueError(
+                f"generator '{self.generator.kind}' cannot answer with method dora: vLLM refuses adapters with DoRA's "
+                "magnitudes; take method: lora, or generator kind: transformers"
             )
         return self
 

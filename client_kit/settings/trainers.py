@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from client_kit.settings.base import Settings
+from client_kit.settings.base import LocalPath, Settings
 
 Schedule = Literal["constant", "linear", "cosine"]
 """How the learning rate goes down over the steps of one training."""
@@ -85,6 +85,9 @@ class TrlSettings(TrainingSettings):
     """Evaluations without a better one after which a training stops early."""
     processes: Annotated[int, Field(ge=1)] = 1
     """Processes that `accelerate launch` starts for a training: one per GPU."""
+    accelerate_config: Annotated[LocalPath | None, Field(exclude_if=lambda value: value is None)] = None
+    """File of `accelerate config`, with FSDP or DeepSpeed for models larger than one GPU; `processes` above 1 goes before its
+    number. Experimental: its command line is tested, a sharded training is not."""
     report_to: tuple[Reporter, ...] = ()
     """Trackers that get the losses. TensorBoard's files lie in `work/logs`; the other two send them where their own
     environment variables say."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from client_kit.errors import ConfigurationError
+from client_kit.rendering import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Example:
     """True for what others have released (a pseudo-label): training with record-level privacy adds no noise for it."""
     rejected: str | None = None
     """An answer that the completion is preferred to; trainers of preferences read it, others do not."""
+    turns: Turns = ()
+    """What was said before the prompt: (role, text), the role `system`, `user` or `assistant`. No loss is taken on it."""
 
 
 @dataclass(frozen=True, slots=True)

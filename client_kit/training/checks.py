@@ -33,6 +33,7 @@ def prepare(model: Path, settings: TrainingSettings, steps: int, output: Path) -
     _check_device(settings)
     if isinstance(settings, TrlSettings):
         _check_processes(settings)
+        _check_accelerate(settings)
         _check_four_bit(settings)
         _require_reporters(settings.report_to)
     return folder
@@ -69,6 +70,14 @@ def _check_processes(settings: TrlSettings) -> None:
     if on_gpus(settings) and settings.processes > torch.cuda.device_count():
         raise TrainingError(
             f"processes is {settings.processes}, one per GPU, and torch finds {torch.cuda.device_count()}; lower it"
+        )
+
+
+def _check_accelerate(settings: TrlSettings) -> None:
+    file = settings.accelerate_config
+    if file is not None and not file.is_file():
+        raise TrainingError(
+            f"accelerate_config {file} is not there; write one with `accelerate config --config_file {file}`"
         )
 
 

@@ -17,6 +17,7 @@ from client_kit.settings import DpoSettings
 from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.checks import prepare, usable
+from client_kit.training.measuring import encode_all
 from client_kit.training.models import load_model, load_tokenizer, new_adapter
 from client_kit.training.processes import perform, perform_once, take_part
 from client_kit.training.running import Task, Trained, arguments, callbacks, logs_of, run, threads
@@ -121,16 +122,19 @@ def train_preferences(task: Task) -> Trained:
     """
     from datasets import Dataset  # noqa: PLC0415 - here and below: heavy
     from transformers import PrinterCallback, set_seed  # noqa: PLC0415
-    from trl import DPOConfig, DPOTrainer  # noqa: PLC0415
+    from trl import DPOConfig  # noqa: PLC0415
+
+    from client_kit.training.paired import PreparedDPOTrainer  # noqa: PLC0415
 
     settings = cast("DpoSettings", task.settings)
     set_seed(task.seed)
     tokenizer = load_tokenizer(task.model)
     adapter = new_adapter(settings, task.model)
-    trainer = DPOTrainer(
+    pairs = pair_rows(tokenizer, task.examples, settings.max_length)
+    trainer = PreparedDPOTrainer(
         model=load_model(task.model, settings),
         args=DPOConfig(**arguments(task), beta=settings.beta, precompute_ref_log_probs=adapter is None),
-        train_dataset=Dataset.from_list(_rows(task.examples, chat=tokenizer.chat_template is not None)),
+        train_dataset=Dataset.from_list(pairs),
         processing_class=tokenizer,
         peft_config=adapter,
         callbacks=callbacks(task),
@@ -139,13 +143,19 @@ def train_preferences(task: Task) -> Trained:
     return run(trainer, task)
 
 
-def _rows(examples: Sequence[Example], *, chat: bool) -> list[dict[str, Any]]:
-    """Prompt, chosen and rejected as TRL reads them, conversational or plain."""
-    texts = [{"prompt": one.prompt, "chosen": one.completion, "rejected": one.rejected} for one in examples]
-    if not chat:
-        return [dict(row) for row in texts]
-    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
-    return [{name: [{"role": roles[name], "content": text}] for name, text in row.items()} for row in texts]
+def pair_rows(tokenizer: Any, examples: Sequence[Example], max_length: int | None) -> list[dict[str, Any]]:  # noqa: ANN401 - transformers' zoo
+    """Rows as TRL has them once it has prepared them: TRL's own preparation loses the end of prompts (see `encode`)."""
+    sides = [replace(example, completion=example.rejected or "") for example in examples]
+    both = zip(encode_all(tokenizer, examples, None), encode_all(tokenizer, sides, None), strict=True)
+    return [
+        {
+            "prompt_ids": list(chosen.ids[: chosen.start]),
+            "chosen_ids": list(chosen.ids[chosen.start :]),
+            "rejected_ids": list(rejected.ids[rejected.start :]),
+        }
+        for chosen, rejected in both
+        if max_length is None or chosen.start < max_length
+    ]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from client_kit.rendering import encode_answered
 from client_kit.training.base import Example
 
 if TYPE_CHECKING:
@@ -21,18 +22,16 @@ class Tokens:
     ids: tuple[int, ...]
     start: int
 
+    @property
+    def labels(self) -> list[int]:
+        """The ids, IGNORED on the prompt."""
+        return [*[IGNORED] * min(self.start, len(self.ids)), *self.ids[self.start :]]
+
 
 def encode(tokenizer: Any, example: Example, max_length: int | None) -> Tokens:  # noqa: ANN401 - transformers' zoo
-    """Token ids as TRL makes them: a dialogue where the tokenizer has a chat template, else prompt and completion joined."""
-    if tokenizer.chat_template is None:
-        prompt = tokenizer(example.prompt)["input_ids"]
-        whole = tokenizer(example.prompt + example.completion + tokenizer.eos_token)["input_ids"]
-    else:
-        asked = [{"role": "user", "content": example.prompt}]
-        told = [*asked, {"role": "assistant", "content": example.completion}]
-        prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=True)["input_ids"]
-        whole = tokenizer.apply_chat_template(told, return_dict=True)["input_ids"]
-    return Tokens(tuple(whole[:max_length]), min(len(prompt), len(whole)))
+    """Token ids: a dialogue where the tokenizer has a chat template, else prompt and completion joined."""
+    whole, start = encode_answered(tokenizer, example.prompt, example.completion, example.turns)
+    return Tokens(tuple(whole[:max_length]), start)
 
 
 def encode_all(tokenizer: Any, examples: Sequence[Example], max_length: int | None) -> list[Tokens]:  # noqa: ANN401
@@ -46,7 +45,7 @@ def batch(tokens: Sequence[Tokens], pad: int, device: Any) -> "dict[str, torch.T
 
     longest = max(len(one.ids) for one in tokens)
     rows = [[*one.ids, *[pad] * (longest - len(one.ids))] for one in tokens]
-    labels = [[*[IGNORED] * one.start, *one.ids[one.start :], *[IGNORED] * (longest - len(one.ids))] for one in tokens]
+    labels = [[*one.labels, *[IGNORED] * (longest - len(one.ids))] for one in tokens]
     mask = [[1] * len(one.ids) + [0] * (longest - len(one.ids)) for one in tokens]
     return {
         "input_ids": torch.tensor(rows, device=device),

@@ -9,14 +9,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from client_kit.adapter_folders import ADAPTER_FILE, base_of
 from client_kit.errors import TrainingError
 from client_kit.settings import TrainingSettings, TrlSettings
 from client_kit.training import lora_sb
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-ADAPTER_FILE = "adapter_config.json"
 
 _HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 """What a model needs: weights as safetensors only, never pickles."""
@@ -28,6 +27,11 @@ def model_folder(model: Path, settings: TrainingSettings) -> Path:
     Raises TrainingError where neither is to be had, or these settings cannot train what lies there.
     """
     folder = model if any((model / name).is_file() for name in ("config.json", ADAPTER_FILE)) else _from_hub(model)
+    try:
+        if (folder / ADAPTER_FILE).is_file():
+            base_of(folder)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{error}") from error
     lora_sb.check(folder, settings)
     return folder
 
@@ -95,11 +99,9 @@ def load_model(folder: Path, settings: TrlSettings | None = None, *, frozen: tup
     try:
         if not adapter:
             return AutoModelForCausalLM.from_pretrained(folder, **options)
-        from peft import PeftConfig, PeftModel  # noqa: PLC0415
+        from peft import PeftModel  # noqa: PLC0415
 
-        base = AutoModelForCausalLM.from_pretrained(
-            PeftConfig.from_pretrained(folder).base_model_name_or_path, **options
-        )
+        base = AutoModelForCausalLM.from_pretrained(base_of(folder), **options)
         model = lora_sb.attach(PeftModel.from_pretrained(base, folder, is_trainable=True), folder)
     except (OSError, ValueError) as error:
         raise TrainingError(f"the model in {folder} does not load: {error}") from error
@@ -171,8 +173,11 @@ def trainable(model: Any) -> int:  # noqa: ANN401 - of transformers or peft
     return sum(numbers.numel() for numbers in model.parameters() if numbers.requires_grad)
 
 
-def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of transformers or peft
-    """Write everything into a folder of its own, then give it its name in one step."""
+def save(model: Any, tokenizer: Any, output: Path, state: dict[str, Any] | None = None) -> None:  # noqa: ANN401 - of transformers or peft
+    """Write everything into a folder of its own, then give it its name in one step.
+
+    state: the weights, where the model itself holds a part of them only.
+    """
     from peft import PeftModel  # noqa: PLC0415
 
     # The copy of an adapter that DPO compares with is not the result.
@@ -180,7 +185,7 @@ def save(model: Any, tokenizer: Any, output: Path) -> None:  # noqa: ANN401 - of
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.saving-") as saving:
         folder = Path(saving) / "model"
         fixed = lora_sb.fold(model)
-        model.save_pretrained(folder, **only)
+        model.save_pretrained(folder, **only, **({} if state is None else {"state_dict": state}))
         tokenizer.save_pretrained(folder)
         lora_sb.write_fixed(folder, fixed)
         folder.rename(output)

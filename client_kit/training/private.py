@@ -82,6 +82,11 @@ class DPFineTuner:
     def _check(self, private: Sequence[Example]) -> None:
         if not private:
             raise TrainingError("there are no private examples; without them take trainer sft, which needs no noise")
+        if any(role == "assistant" for example in private for role, _ in example.turns):
+            raise TrainingError(
+                "a private conversation has several answers, each an example of its own, and the privacy that is counted is that "
+                "of one example: give rows with one answer each, or take trainer sft, which adds no noise"
+            )
         if self.settings.delta >= 1 / len(private):
             raise TrainingError(
                 f"delta is {self.settings.delta:g} with {len(private)} private examples: a mechanism may then publish one of "

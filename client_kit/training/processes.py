@@ -6,6 +6,7 @@ calls `take_part`: it reads the task from the folder, all train together, and th
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +36,7 @@ def perform(task: Task, train: Train) -> Trained:
     train: of a module that `python -m` can run. Raises TrainingError, with what several processes said; the same call
     goes on from their last checkpoint.
     """
-    if task.settings.processes == 1:
+    if task.settings.processes == 1 and task.settings.accelerate_config is None:
         return train(task)
     with tempfile.TemporaryDirectory(dir=task.checkpoints, prefix="launch-") as folder:
         here = Path(folder)
@@ -54,8 +55,11 @@ def perform_once(task: Task, train: Train) -> Trained:
     kept = task.output.with_suffix(".json")
     if task.output.is_dir() and kept.is_file():
         return _TRAINED.validate_json(kept.read_bytes())
+    shutil.rmtree(task.output, ignore_errors=True)  # killed before what it did was written down
     trained = perform(task, train)
-    kept.write_text(_as_json(trained), encoding="utf-8")
+    draft = kept.with_suffix(".new")
+    draft.write_text(_as_json(trained), encoding="utf-8")
+    draft.replace(kept)
     return trained
 
 
@@ -80,6 +84,10 @@ def _as_json(trained: Trained) -> str:
 def _command(task: Task, module: list[str]) -> list[str]:
     """The command line that starts the processes; module: name and argument."""
     count = str(task.settings.processes)
+    if task.settings.accelerate_config is not None:
+        how = ["--config_file", str(task.settings.accelerate_config)]
+        how += ["--num_processes", count] if task.settings.processes > 1 else []
+        return [sys.executable, "-m", "accelerate.commands.launch", *how, "-m", *module]
     if on_gpus(task.settings):
         how = ["--multi_gpu", "--num_processes", count, "--num_machines", "1", "--mixed_precision", "no"]
         how += ["--dynamo_backend", "no", "--main_process_port", "0"]

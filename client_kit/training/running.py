@@ -143,24 +143,38 @@ def run(trainer: "TransformersTrainer", task: Task) -> Trained:
     try:
         before = _validation(trainer, task)
         train_until(trainer, task.steps, task.checkpoints)
+        between = _logged(trainer, "eval_loss")
         after = _validation(trainer, task)
     except torch.OutOfMemoryError as error:
         raise TrainingError("the device has too little memory; lower batch_size (and raise accumulate)") from error
-    history = trainer.state.log_history
-    losses = tuple(float(entry["loss"]) for entry in history if "loss" in entry)
+    losses = _logged(trainer, "loss")
     if not all(map(isfinite, losses)):
         raise TrainingError(f"training diverged, its losses are {losses}; lower the learning rate")
-    between = tuple(float(entry["eval_loss"]) for entry in history if "eval_loss" in entry)
     numbers = trainable(trainer.model)
+    model, state = trainer.model, None
+    if _sharded(trainer):  # all processes gather what each holds, and one writes it
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+        model = trainer.accelerator.unwrap_model(model)
     if trainer.is_world_process_zero():
-        save(trainer.model, trainer.processing_class, task.output)
+        save(model, trainer.processing_class, task.output, state)
     return Trained(trainer.state.global_step, losses, (*before, *between, *after), numbers)
+
+
+def _sharded(trainer: "TransformersTrainer") -> bool:
+    """Whether FSDP or DeepSpeed spreads the model over the processes."""
+    return bool(trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled)
+
+
+def _logged(trainer: "TransformersTrainer", name: str) -> tuple[float, ...]:
+    return tuple(float(entry[name]) for entry in trainer.state.log_history if name in entry)
 
 
 def _validation(trainer: "TransformersTrainer", task: Task) -> tuple[float, ...]:
     """The model's loss on the validation examples, if there are any."""
     if not task.validation:
         return ()
+    if _sharded(trainer):  # no process holds the model whole
+        return (float(trainer.evaluate()["eval_loss"]),) if trainer.eval_dataset is not None else ()
     wanted = task.settings
     return (
         validation_loss(trainer.model, trainer.processing_class, task.validation, wanted.max_length, wanted.batch_size),

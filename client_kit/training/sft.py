@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from client_kit._quiet import without_progress_bars
+from client_kit.errors import TrainingError
 from client_kit.settings import SftSettings
 from client_kit.training.base import Example, TrainingReport, TrainingRun
 from client_kit.training.checkpoints import checkpoint_folder, job_digest
 from client_kit.training.checks import prepare, usable
+from client_kit.training.measuring import encode_all
 from client_kit.training.models import load_model, load_tokenizer, new_adapter
 from client_kit.training.processes import perform, take_part
 from client_kit.training.running import Task, Trained, arguments, callbacks, logs_of, run, threads
@@ -86,12 +88,16 @@ def train_supervised(task: Task) -> Trained:
 
     set_seed(task.seed)  # before the model: a new adapter is drawn at random
     tokenizer = load_tokenizer(task.model)
-    chat = tokenizer.chat_template is not None
+    length = task.settings.max_length
+    learned = rows(tokenizer, task.examples, length)
+    if not learned:
+        raise TrainingError(f"every prompt fills max_length = {length} tokens by itself; raise max_length")
+    held_out = rows(tokenizer, task.validation, length)
     trainer = WeightedSFTTrainer(
         model=load_model(task.model, task.settings, frozen=task.frozen),
-        args=SFTConfig(**arguments(task), completion_only_loss=True),
-        train_dataset=Dataset.from_list(rows(task.examples, chat=chat)),
-        eval_dataset=Dataset.from_list(rows(task.validation, chat=chat)) if task.validation else None,
+        args=SFTConfig(**arguments(task)),
+        train_dataset=Dataset.from_list(learned),
+        eval_dataset=Dataset.from_list(held_out) if held_out else None,
         processing_class=tokenizer,
         peft_config=new_adapter(task.settings, task.model),
         callbacks=callbacks(task),
@@ -101,17 +107,13 @@ def train_supervised(task: Task) -> Trained:
     return run(trainer, task)
 
 
-def rows(examples: Sequence[Example], *, chat: bool) -> list[dict[str, Any]]:
-    """Prompt-completion rows as TRL reads them, conversational or plain."""
-    if not chat:
-        return [{"prompt": one.prompt, "completion": one.completion, "weight": one.weight} for one in examples]
+def rows(tokenizer: Any, examples: Sequence[Example], max_length: int | None) -> list[dict[str, Any]]:  # noqa: ANN401 - transformers' zoo
+    """Rows as TRL has them once it has prepared them: TRL's own preparation loses the end of prompts (see `encode`)."""
+    tokens = encode_all(tokenizer, examples, max_length)
     return [
-        {
-            "prompt": [{"role": "user", "content": example.prompt}],
-            "completion": [{"role": "assistant", "content": example.completion}],
-            "weight": example.weight,
-        }
-        for example in examples
+        {"input_ids": list(one.ids), "labels": one.labels, "weight": example.weight}
+        for one, example in zip(tokens, examples, strict=True)
+        if one.start < len(one.ids)
     ]
 
 

@@ -44,11 +44,7 @@ class WeightedSFTTrainer(SFTTrainer):  # type: ignore[misc]  # trl is untyped he
         return weighted / sum(tokens) if any(tokens) else 1.0
 
     def check_examples(self, settings: TrlSettings) -> None:
-        """Refuse a data set of which the length limit has left nothing to learn from, or too short prompts for ReFT."""
-        if len(self.train_dataset) == 0:
-            raise TrainingError(
-                f"every prompt fills max_length = {settings.max_length} tokens by itself; raise max_length"
-            )
+        """Refuse too short prompts for ReFT."""
         if settings.method == "reft" and settings.reft_short_prompts == "refuse":
             labels = self.train_dataset["labels"]
             shortest = min(next(place for place, one in enumerate(row) if one != IGNORED) for row in labels)

@@ -14,7 +14,6 @@ from consensus_server.cli.evaluating import cache_folder, folder_usable
 from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
-from consensus_server.evaluation.answer_files import AnswerFileError
 from consensus_server.evaluation.contradictions import PairRow, measure_pairs, read_pairs
 from consensus_server.wiring import load_configured_encoder
 
@@ -42,10 +41,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure on judged pairs of answers how many contradictions are found, and which answers still share a cluster."""
-    try:
-        pairs = read_pairs(file)
-    except AnswerFileError as error:
-        raise CommandFailed(str(error), Exit.BAD_FILE) from None
+    pairs = read_pairs(file)
     folder = cache or cache_folder()
     with folder_usable(folder, "--cache"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,14 @@
 """`consensus-server encoder`: make an encoder of one's own."""
 
-import gzip
-import json
-import zlib
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from client_kit.command_line import CommandFailed, Exit, JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, print_json, say
+from client_kit.input_files import lines_of, read_rows, text_in
 from consensus_server.backends.encoders import fit_lsa
 from consensus_server.backends.encoders.lsa import DIMENSION
 from consensus_server.cli.prompt_set_files import read_prompt_set
@@ -59,37 +56,10 @@ def _spinner(files: int) -> Progress:
     return progress
 
 
-def read_texts(source: Path, field: str) -> Iterator[str]:
-    """Texts of a prompt set's folder, of JSONL, or of the lines of a text file. Raises CommandFailed naming the line."""
+def read_texts(source: Path, field: str) -> list[str]:
+    """Texts of a prompt set's folder, of JSONL, or of the lines of a text file. Raises CommandFailed or FaultyFile."""
     if source.is_dir():
-        yield from (prompt.prompt for prompt in read_prompt_set(str(source)).prompts)
-        return
-    rows = ".jsonl" in source.suffixes
-    try:
-        with _opened(source) as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _text_of(line, field, f"{source} line {number}") if rows else line.strip()
-    except UnicodeDecodeError as error:
-        raise CommandFailed(f"{source} is not UTF-8 ({error.reason}).", Exit.BAD_FILE) from None
-    except (OSError, EOFError, zlib.error) as error:
-        cause = getattr(error, "strerror", None) or str(error)
-        raise CommandFailed(f"{source} cannot be read: {cause}.", Exit.BAD_FILE) from None
-
-
-def _opened(source: Path) -> IO[str]:
-    return gzip.open(source, "rt", encoding="utf-8") if source.suffix == ".gz" else source.open(encoding="utf-8")
-
-
-def _text_of(line: str, field: str, where: str) -> str:
-    try:
-        text = json.loads(line)[field]
-    except (ValueError, KeyError, TypeError):
-        text = None
-    if not isinstance(text, str):
-        raise CommandFailed(
-            f"{where} has no text in a field {field!r}.",
-            Exit.BAD_FILE,
-            remedy="Name the field that has it with --field.",
-        )
-    return text
+        return [prompt.prompt for prompt in read_prompt_set(str(source)).prompts]
+    if ".jsonl" in source.suffixes:
+        return read_rows(source, lambda row: text_in(row, field))
+    return [line.strip() for _, line in lines_of(source, "Give UTF-8 text, plain or gzip")]

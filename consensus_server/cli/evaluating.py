@@ -30,7 +30,7 @@ from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_files
+from consensus_server.evaluation.answer_files import read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
@@ -225,10 +225,7 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
 def _findings(  # noqa: PLR0917 - the options of the command
     files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
 ) -> list[Finding]:
-    try:
-        answers = read_files(files, prompts)
-    except AnswerFileError as error:
-        raise CommandFailed(str(error), Exit.BAD_FILE) from None
+    answers = read_files(files, prompts)
     with folder_usable(cache, "--cache"):
         cache.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")

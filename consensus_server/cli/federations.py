@@ -1,6 +1,5 @@
 """`consensus-server federation`: created once, never changed."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from client_kit.command_line import (
     print_table,
     say,
 )
+from client_kit.input_files import read_json
 from consensus_server.cli.operating import (
     DatabaseOption,
     DataDirOption,
@@ -162,7 +162,7 @@ def calibration_in(path: Path, wanted: Mapping[str, object] | None = None) -> ob
     """
     wanted = wanted or {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         calibration, fitted = found["calibration"], {**wanted, **found.get("fitted_to", {})}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandFailed(

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from client_kit.errors import FaultyFile
+from client_kit.input_files import Row, read_rows, text_in
 from client_kit.wire import content_digest
 from consensus_server.core.consensus import decide
 from consensus_server.core.consensus.records import Policy, Pool
-from consensus_server.evaluation.answer_files import AnswerFileError, rows_of_file, text_of
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.contradictions import pinned, with_findings
 from consensus_server.service.embedding import embed_texts
@@ -48,20 +49,19 @@ class PairRow:
 
 
 def read_pairs(path: Path) -> list[JudgedPair]:
-    """Read a file of pairs: lines with `a`, `b`, `label`, and perhaps `prompt` and `kind`. Raises AnswerFileError."""
-    pairs = [_pair(row, f"{path} line {number}") for number, row in rows_of_file(path)]
+    """Read a file of pairs: lines with `a`, `b`, `label`, and perhaps `prompt` and `kind`. Raises FaultyFile."""
+    pairs = read_rows(path, _pair)
     if not pairs:
-        raise AnswerFileError(f"{path} has no pairs; it needs lines with a, b and label ({' or '.join(LABELS)}).")
+        raise FaultyFile(f"{path} has no pairs; it needs lines with a, b and label ({' or '.join(LABELS)}).")
     return pairs
 
 
-def _pair(row: dict[str, Any], where: str) -> JudgedPair:
-    label = text_of(row, "label", where)
+def _pair(row: Row) -> JudgedPair:
+    label = text_in(row, "label")
     if label not in LABELS:
-        raise AnswerFileError(f"{where}: label is {label!r}; it is {' or '.join(LABELS)}.")
-    optional = {name: text_of(row, name, where) if name in row else "" for name in ("kind", "prompt")}
-    texts = text_of(row, "a", where), text_of(row, "b", where)
-    return JudgedPair(optional["kind"], optional["prompt"], texts, label == "contradict")
+        raise ValueError(f"label is {label!r}; it is {' or '.join(LABELS)}")
+    kind, prompt = (text_in(row, name) if name in row else "" for name in ("kind", "prompt"))
+    return JudgedPair(kind, prompt, (text_in(row, "a"), text_in(row, "b")), label == "contradict")
 
 
 def measure_pairs(

@@ -106,7 +106,7 @@ def test_killed_in_either_part_it_comes_to_the_same_weights(model, tmp_path, mon
     assert not (tmp_path / "killed").exists()
     tuner.train(model, output=tmp_path / "killed", **job)
     if die_at > 4:
-        assert set(calls[die_at:]) == {"DPOTrainer"}, "what was supervised is not supervised again"
+        assert set(calls[die_at:]) == {"PreparedDPOTrainer"}, "what was supervised is not supervised again"
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(one[name], other[name]) for name in one)
 

@@ -17,7 +17,7 @@ from client_kit.training import processes
 from client_kit.training.base import Example
 from client_kit.training.measuring import encode_all
 from client_kit.training.running import Task
-from client_kit.training.sft import SFTFineTuner, rows, train_supervised
+from client_kit.training.sft import SFTFineTuner, train_supervised
 from client_kit.training.weighted import WeightedSFTTrainer
 
 SETTINGS = {"kind": "sft", "steps": 1, "learning_rate": 1e-2, "batch_size": 2, "device": "cpu", "schedule": "constant"}
@@ -151,6 +151,26 @@ def test_what_a_process_says_of_its_failure_is_what_the_caller_is_told(model, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("count", "asked"), [(1, []), (4, ["--num_processes", "4"])])
+def test_a_configuration_of_accelerate_is_handed_to_its_launch(model, tmp_path, monkeypatch, count, asked):
+    """FSDP and DeepSpeed need GPUs: here only that the file gets where it belongs."""
+    launched, file = [], tmp_path / "fsdp.yaml"
+
+    def run_here(command, **_):
+        launched.extend(command)
+        processes.take_part(train_supervised, Path(command[-1]))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(processes.subprocess, "run", run_here)
+    options = {"processes": count, "accelerate_config": file}
+    with pytest.raises(TrainingError, match=r"fsdp\.yaml is not there; write one with `accelerate config"):
+        train(model, tmp_path / "out", **options)
+    file.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nuse_cpu: true\n")
+    train(model, tmp_path / "out", **options)
+    how = ["-m", "accelerate.commands.launch", "--config_file", str(file), *asked, "-m", "client_kit.training.sft"]
+    assert launched[1:-1] == how
+
+
 def test_processes_that_die_without_a_word_are_an_error(model, tmp_path, monkeypatch):
     monkeypatch.setattr(processes, "_command", lambda *_: ["python3", "-c", "raise SystemExit('no room')"])
     with pytest.raises(TrainingError, match=r"2 processes .* status 1 .*no room"):
@@ -181,13 +201,20 @@ def test_tokens_are_those_of_trl(model, tmp_path, chat):
     trainer = WeightedSFTTrainer(
         model=str(model),
         args=SFTConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, max_length=12, completion_only_loss=True),
-        train_dataset=Dataset.from_list(rows(EXAMPLES, chat=chat)),
+        train_dataset=Dataset.from_list([_as_trl_reads_it(one, chat=chat) for one in EXAMPLES]),
         processing_class=tokenizer,
     )
     ours = encode_all(tokenizer, EXAMPLES, 12)
     theirs = [(tuple(row["input_ids"]), row["labels"]) for row in trainer.train_dataset]
     assert [one.ids for one in ours] == [ids for ids, _ in theirs]
     assert [[-100] * one.start + [*one.ids[one.start :]] for one in ours] == [labels for _, labels in theirs]
+
+
+def _as_trl_reads_it(example, *, chat):
+    said = {"prompt": example.prompt, "completion": example.completion}
+    roles = {"prompt": "user", "completion": "assistant"}
+    row = {name: [{"role": roles[name], "content": text}] for name, text in said.items()} if chat else said
+    return row | {"weight": example.weight}
 
 
 @pytest.mark.parametrize(

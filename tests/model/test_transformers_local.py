@@ -7,8 +7,8 @@ import pytest
 
 from client_kit.errors import ConfigurationError, UnknownModel
 from client_kit.generation.base import Sampling
-from client_kit.generation.rendering import encode
 from client_kit.generation.transformers_local import TransformersGenerator
+from client_kit.rendering import encode
 from client_kit.wire import FinishReason, Prompt
 from tests.support.tiny_model import CHAT_TEMPLATE, WORDS, write_tiny_model
 
@@ -129,7 +129,14 @@ def test_an_incomplete_folder_is_named(tmp_path):
         TransformersGenerator(tmp_path)
 
 
-@pytest.mark.parametrize("options", [{"batch_size": 0}, {"prompt_template": "no place"}])
+def test_a_model_that_is_spread_answers_the_same(folder):
+    spread = TransformersGenerator(folder, device_map="auto")
+    assert list(spread.generate(PROMPTS, GREEDY)) == list(TransformersGenerator(folder).generate(PROMPTS, GREEDY))
+
+
+@pytest.mark.parametrize(
+    "options", [{"batch_size": 0}, {"prompt_template": "no place"}, {"device_map": "auto", "device": "cpu"}]
+)
 def test_options_that_cannot_work_are_refused(folder, options):
     with pytest.raises(ConfigurationError):
         TransformersGenerator(folder, **options)

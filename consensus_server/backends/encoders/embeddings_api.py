@@ -15,10 +15,11 @@ from jaxtyping import Float32
 
 from client_kit._transport import RetryPolicy
 from client_kit.certificates import told_of_tls
-from client_kit.errors import ConfigurationError
+from client_kit.errors import ConfigurationError, FaultyFile
 from client_kit.generation.dialects import ForPrompt, ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS
 from client_kit.generation.replies import Reading, read
+from client_kit.input_files import read_file
 from client_kit.proxies import environment_explained, http_options
 from client_kit.wire import content_digest
 from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_probes, lowest_cosine, probe_digest
@@ -217,8 +218,8 @@ class EmbeddingsApiEncoder:
 def read_key(file: Path) -> str:
     """The key in a file. Raises EncoderError that shows nothing of it."""
     try:
-        key = file.expanduser().read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        key = read_file(file.expanduser()).strip()
+    except FaultyFile as error:
         raise EncoderError(f"the endpoint's key cannot be read from {file}: {type(error).__name__}.") from None
     if not key or not key.isascii() or len(key.split()) != 1:
         raise EncoderError(f"{file} holds no key: one line of ASCII without spaces is asked.")

@@ -35,8 +35,8 @@ FATAL = {
 
 OF_ONE_PROMPT = {
     "too long": ({"broken": {"Question 1?"}}, "prompt p1: prompt and answer do not fit .* Lower max_tokens"),
-    "empty": ({"answers": {"Question 1?": ""}}, "1 dropped: empty"),
-    "only reasoning": ({"answers": {"Question 1?": "<think>So.</think>"}}, "1 dropped: empty"),
+    "empty": ({"answers": {"Question 1?": ""}}, r"1 dropped: empty \(p1\)"),
+    "only reasoning": ({"answers": {"Question 1?": "<think>So.</think>"}}, r"1 dropped: empty \(p1\)"),
 }
 
 

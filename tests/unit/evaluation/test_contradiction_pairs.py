@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from client_kit.errors import FaultyFile
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus.records import Policy
-from consensus_server.evaluation.answer_files import AnswerFileError
 from consensus_server.evaluation.contradictions import measure_pairs, read_pairs
 
 PAIRS = [
@@ -42,16 +42,16 @@ def test_each_label_has_a_row_of_all_and_one_of_each_kind(write, store):
 @pytest.mark.parametrize(
     ("row", "told"),
     [
-        ({"a": "x", "b": "y"}, "line 1: label is None; it must be a text"),
+        ({"a": "x", "b": "y"}, "line 1: label is missing"),
         ({"a": "x", "b": "y", "label": "maybe"}, "line 1: label is 'maybe'; it is contradict or same"),
-        ({"a": "x", "label": "same"}, "line 1: b is None; it must be a text"),
+        ({"a": "x", "label": "same"}, "line 1: b is missing"),
     ],
 )
 def test_a_row_that_is_no_pair_is_named_with_its_line(write, row, told):
-    with pytest.raises(AnswerFileError, match=told):
+    with pytest.raises(FaultyFile, match=told):
         read_pairs(write(row))
 
 
 def test_a_file_without_pairs_says_what_it_needs(write):
-    with pytest.raises(AnswerFileError, match=r"has no pairs; it needs lines with a, b and label"):
+    with pytest.raises(FaultyFile, match=r"has no pairs; it needs lines with a, b and label"):
         read_pairs(write())

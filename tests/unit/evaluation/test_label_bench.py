@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy.sparse.csgraph import connected_components
 
+from client_kit.errors import FaultyFile
 from consensus_server.backends.encoders import HashingEncoder
 from consensus_server.core.consensus import Policy, Pool
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
+from consensus_server.evaluation.answer_files import read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
 from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownClusterer
@@ -367,7 +368,7 @@ def test_an_answer_equal_to_gold_is_worth_one(tmp_path, equivalence, gold, worth
 def test_gold_that_cannot_be_used_says_why(tmp_path, more, message):
     path = tmp_path / "gold.jsonl"
     path.write_text(json.dumps(GOLD | more))
-    with pytest.raises(AnswerFileError, match=message):
+    with pytest.raises(FaultyFile, match=message):
         read_judged_answers(path)
 
 
@@ -392,21 +393,24 @@ def test_what_is_unknown_may_be_null(tmp_path, more, worth):
     ("content", "message"),
     [
         ("", "has no answers"),
-        ("{", "line 1 is no JSON"),
-        ("[]", "line 1 is no JSON object"),
-        ('{"prompt_id": "p", "prompt": "q", "model": "m"}', "line 1: output is None"),
+        ("{", "line 1: is not JSON"),
+        ("[]", "line 1: is a list"),
+        ('{"prompt_id": "p", "prompt": "q", "model": "m"}', "line 1: output is missing"),
         ('{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 2}', "preference is 2"),
         (
             '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preferense": 1}',
-            "line 1 has neither preference",
+            "line 1: has neither preference",
         ),
         (
             '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "\\ud83d", "preference": 1}',
             "line 1: output has half of a character",
         ),
         (
-            '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": null}\n' * 2,
-            "line 2: 'm' answered 'p' before",
+            "".join(
+                f'{{"prompt_id": "p", "prompt": "q", "model": "m", "output": "{said}", "preference": 1}}\n'
+                for said in "ab"
+            ),
+            "line 2: 'm' has another answer to prompt 'p' before",
         ),
         (
             '{"prompt_id": "p", "prompt": "q", "model": "m", "output": "", "preference": 1}\n{"prompt_id": "o", "prompt": "q", "model": "n", "output": "", "preference": 1}',
@@ -417,9 +421,9 @@ def test_what_is_unknown_may_be_null(tmp_path, more, worth):
 def test_a_file_that_cannot_be_used_says_why(tmp_path, content, message):
     path = tmp_path / "bad.jsonl"
     path.write_text(content)
-    with pytest.raises(AnswerFileError, match=message):
+    with pytest.raises(FaultyFile, match=message):
         read_judged_answers(path)
-    with pytest.raises(AnswerFileError, match="cannot be read"):
+    with pytest.raises(FaultyFile, match="cannot read"):
         read_judged_answers(tmp_path / "none.jsonl")
 
 

@@ -126,6 +126,52 @@ def test_a_trainer_needs_a_local_model_and_data(tmp_path):
     assert "trainer: {kind: none}" in faults(tmp_path, PARTICIPANT.replace("{kind: transformers, model: ./base}", api))
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (PARTICIPANT + "rounds: 5\n", "line 12: 'rounds' stands already in line 5; keep one of them"),
+        (PARTICIPANT.replace("  steps: 60", "  steps: 60\n  kind: none"), "line 11: 'kind' stands already in line 8"),
+        (PARTICIPANT + 'export: "\\ud83d"\n', r"line 12: the text has half of a character, '\ud83d' at 0"),
+    ],
+)
+def test_what_yaml_would_pass_over_is_refused_with_file_and_line(tmp_path, given, told):
+    assert f"participant.yaml, {told}" in faults(tmp_path, given)
+
+
+@pytest.mark.parametrize("name", ["no", "yes", "on", "off", "1", "007", "1.0", "2026-01-01", "true"])
+def test_a_name_is_what_is_written(tmp_path, name):
+    text = PARTICIPANT.replace("federation: clinics", f"federation: {name}").replace("./base", name)
+    chosen = load_settings(write(tmp_path, text), ParticipantSettings)
+    assert (chosen.federation, chosen.generator.model) == (name, name)
+
+
+def test_a_switch_stays_a_switch_and_nothing_is_no_name(tmp_path):
+    chosen = load_settings(write(tmp_path, PARTICIPANT + "training_rights: on\n"), ParticipantSettings)
+    assert chosen.training_rights is True
+    assert "line 2: federation: " in faults(tmp_path, PARTICIPANT.replace("federation: clinics", "federation: ~"))
+    sent = "extra_body: {chat_template_kwargs: {enable_thinking: off}}"
+    start = PARTICIPANT.partition("generator")[0]
+    chosen = load_settings(write(tmp_path, start + API.format(sent)), ParticipantSettings)
+    assert chosen.generator.extra_body == {"chat_template_kwargs": {"enable_thinking": False}}
+
+
+def test_settings_that_a_windows_shell_wrote_are_read(tmp_path):
+    (tmp_path / "participant.yaml").write_text(PARTICIPANT, encoding="utf-16")
+    assert load_settings(tmp_path / "participant.yaml", ParticipantSettings).rounds == 3
+
+
+@pytest.mark.parametrize("kind", ["vllm", "vllm_server"])
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [("dora", "take method: lora, or generator kind: transformers"), ("reft", "vLLM loads LoRA adapters at run time")],
+)
+def test_adapters_that_vllm_does_not_take_are_refused_before_anything_is_trained(tmp_path, kind, method, why):
+    text = PARTICIPANT.replace("kind: transformers", f"kind: {kind}").replace(
+        "kind: sft", f"kind: sft\n  method: {method}"
+    )
+    assert why in faults(tmp_path, text)
+
+
 def test_no_yaml_and_no_file_are_told_plainly(tmp_path):
     assert "cannot read" in faults(tmp_path, "rounds: [")
     with pytest.raises(ConfigurationError, match="cannot read"):

@@ -337,7 +337,7 @@ def test_reasoning_is_not_submitted_and_empty_answers_are_dropped(tmp_path, trai
         observe=told.append,
     )
     assert client.submitted[1] == {"p0": "Paris.", "p2": "Rome."}
-    assert next(p.detail for p in told if p.step is Step.SUBMITTED) == "1 dropped: empty"
+    assert next(p.detail for p in told if p.step is Step.SUBMITTED) == "1 dropped: empty (p1)"
 
 
 def test_a_site_that_is_only_an_api_exports_instead_of_training(tmp_path):
@@ -482,12 +482,13 @@ def test_answers_can_be_read_before_anything_is_sent_and_are_what_is_submitted_t
     client, asked = FakeClient(), []
     chosen = site(tmp_path, trainer, open_generator=lambda _: Killable(SCRIPT, 99, asked))
     for _ in range(2):  # again: nothing is asked twice
-        number, answers, dropped = answer(client, chosen, tmp_path)
-        assert (number, dropped) == (1, {"empty": 1})
+        number, cleaned = answer(client, chosen, tmp_path)
+        assert (number, list(map(len, cleaned.dropped.values()))) == (1, [1])
+        assert cleaned.counts == {"empty": 1}
     assert client.submitted == {}
     assert len(asked) == 3
     run(client, chosen, tmp_path, rounds=1)
-    assert client.submitted == {1: {each.prompt_id: each.text for each in answers}}
+    assert client.submitted == {1: {each.prompt_id: each.text for each in cleaned.answers}}
     assert len(asked) == 3
     assert [call[3] for call in trainer.calls] == [41, 42]
     assert answer(client, chosen, tmp_path)[0] == 2

@@ -207,8 +207,8 @@ def test_answers_that_stand_can_be_read_before_they_are_sealed_again(tmp_path):
     client = Labels()
     run(client, site(tmp_path, InPortions()), tmp_path, rounds=1)
     chosen = site(tmp_path, InPortions(), open_generator=lambda _: pytest.fail("generated again"))
-    number, answers, _ = answer(client, chosen, tmp_path, rounds=2)
-    assert (number, {each.prompt_id: each.text for each in answers}) == (2, ONE_EACH)
+    number, cleaned = answer(client, chosen, tmp_path, rounds=2)
+    assert (number, {each.prompt_id: each.text for each in cleaned.answers}) == (2, ONE_EACH)
 
 
 def test_own_answers_of_a_round_are_those_that_stand_for_it(tmp_path):

@@ -49,7 +49,15 @@ def test_guards_are_on_where_the_file_says_so(tmp_path):
     assert load_panels(write(tmp_path, text)).panels["triage"].policy.guards
 
 
+def test_upstreams_panels_and_callers_may_have_any_name(tmp_path):
+    text = GOOD.replace("llama:", "no:").replace("[llama, qwen]", "[no, qwen]").replace("triage", "1")
+    content = load_panels(write(tmp_path, text))
+    assert content.panels["1"].upstreams == ["no", "qwen"]
+    assert content.callers["shop"].panels == ["1"]
+
+
 FAULTS = {
+    "repeated upstream": ("  qwen:\n", "  llama:\n", r"line 6: 'llama' stands already in line 2; keep one of them"),
     "unknown upstream": (
         "[llama, qwen]",
         "[llama, qwin]",

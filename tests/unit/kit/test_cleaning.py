@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client_kit.generation.base import Generation
-from client_kit.generation.cleaning import Dropped, clean, storable, whole_sentences
+from client_kit.generation.cleaning import Dropped, clean, clean_all, storable, whole_sentences
 from client_kit.wire import Answer, AnswerPolicy, FinishReason, Refusals, TruncatedAnswers, Usage
 
 KEEP = AnswerPolicy(truncated=TruncatedAnswers.KEEP)
@@ -43,6 +43,20 @@ def test_an_answer_of_nothing_is_dropped(said):
 def test_truncated_answers_follow_the_policy(policy, left):
     assert cleaned("One. Two is cu", policy, FinishReason.LENGTH) == left
     assert cleaned("One. Two is cu", policy, FinishReason.STOP) == "One. Two is cu"
+
+
+def test_what_is_too_long_costs_its_prompt_and_is_told_by_name():
+    said = [
+        Generation(f"p{n}", 0, text, FinishReason.STOP) for n, text in enumerate(["Yes.", "x" * 31, "One. " * 8, ""])
+    ]
+    found = clean_all(said, TRIM, 30)
+    assert [answer.prompt_id for answer in found.answers] == ["p0", "p2"]
+    assert found.dropped == {"too_long": ["p1"], "empty": ["p3"]}
+    assert found.lines() == [
+        "1 dropped: empty (p3)", "1 dropped: too_long (p1)", "1 cut: over the federation's max_answer_chars (p2)",
+    ]  # fmt: skip
+    many = clean_all([Generation(f"p{n}", 0, "", FinishReason.STOP) for n in range(7)], TRIM, 30)
+    assert many.lines("not sent") == ["7 not sent: empty (p0, p1, p2, p3, p4, and 2 more)"]
 
 
 def test_trimming_an_answer_without_a_whole_sentence_drops_it():

@@ -485,6 +485,15 @@ def test_events_go_on_after_a_broken_connection_and_end_with_the_round(client, s
     assert resumed == [None, "1"]
 
 
+def test_an_event_may_hold_what_python_takes_for_an_end_of_line():
+    row = {"event_id": 4, "kind": "round.failed", "at": NOW, "round": round_row(state="failed", reason="a\u2028b\x85c")}
+    whole = f"data: {json.dumps(row, ensure_ascii=False)}\r\n\r\n".encode()
+    for size in (1, 7, len(whole)):
+        feed = EventFeed()
+        events = [event for at in range(0, len(whole), size) for event in feed.take(whole[at : at + size])]
+        assert [event.event_id for event in events] == [4]
+
+
 def test_data_over_several_lines_is_one_event():
     feed = EventFeed()
     row = json.dumps({"event_id": 4, "kind": "round.failed", "at": NOW, "round": round_row(state="failed")}, indent=1)

@@ -80,7 +80,7 @@ def test_a_line_separator_inside_a_row_is_no_end_of_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "named"), [('{"q": "b"}', "line 1 has no text in a field 'prompt'"), ("{", "line 1 is no JSON")]
+    ("content", "named"), [('{"q": "b"}', "line 1: has no text in a field 'prompt'"), ("{", "line 1: is not JSON")]
 )
 def test_faulty_private_rows_are_named(tmp_path, content, named):
     file = tmp_path / "rows.jsonl"

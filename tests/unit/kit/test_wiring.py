@@ -67,9 +67,9 @@ def test_scripted_answers_come_from_a_file(generator, tmp_path, caplog):
     ("line", "named"),
     [
         ("{", "line 1"),
-        ('{"prompt_id": "a"}', "prompt_id and text"),
+        ('{"prompt_id": "a"}', "line 1: text: Field required"),
         ("[]", "line 1"),
-        ('{"prompt_id": "a", "text": 1}', "must be texts"),
+        ('{"prompt_id": "a", "text": 1}', "line 1: text: Input should be"),
         ('{"prompt_id": "a", "text": "x", "sample": 1}', r"are \[1\]"),
     ],
 )
@@ -113,7 +113,9 @@ def test_trainers_by_name():
     assert trainer.settings.lora_rank == 4
 
 
-TRANSFORMERS = {"batch_size": 3, "device": "cpu", "dtype": "bfloat16", "prompt_template": "Q: {prompt}"}
+TRANSFORMERS = {
+    "batch_size": 3, "device": "cpu", "dtype": "bfloat16", "device_map": "balanced", "prompt_template": "Q: {prompt}",
+}  # fmt: skip
 OPENAI = {
     "api": "completions", "concurrency": 3, "timeout_seconds": 5.5, "retries": 7,
     "token_limit_field": "max_completion_tokens", "extra_body": {"chat_template_kwargs": {"enable_thinking": False}},

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from client_kit.errors import TrainingError, UnusableData
 from client_kit.training.base import Example
-from client_kit.training.dataset import Taught, as_rows, load_examples, mix
+from client_kit.training.dataset import Taught, as_rows, load_examples, mix, split
 
 ROWS = [{"prompt": "2 + 2?", "completion": "4", "id": 1}, {"prompt": "Day, not?", "completion": "Night", "id": 2}]
 EXAMPLES = [Example("2 + 2?", "4"), Example("Day, not?", "Night")]
@@ -50,9 +50,43 @@ def test_messages_and_alpaca_rows_are_read(tmp_path):
         {"role": "user", "content": "2 + 2?"},
         {"role": "assistant", "content": "4"},
     ]
-    assert load_examples(write(tmp_path / "m.jsonl", [{"messages": messages}])) == [Example("Be short.\n\n2 + 2?", "4")]
+    system = (("system", "Be short."),)
+    assert load_examples(write(tmp_path / "m.jsonl", [{"messages": messages}])) == [
+        Example("2 + 2?", "4", turns=system)
+    ]
     alpaca = [{"instruction": "Add.", "input": "2, 2", "output": "4"}, {"instruction": "Hi.", "output": "Ho."}]
     assert load_examples(write(tmp_path / "a.jsonl", alpaca)) == [Example("Add.\n\n2, 2", "4"), Example("Hi.", "Ho.")]
+
+
+def test_each_answer_of_a_conversation_is_an_example_after_what_was_said_before(tmp_path):
+    said = [
+        "developer: Be short.",
+        "user: 2 + 2?",
+        "user: Now!",
+        "assistant: <think>hm</think>4",
+        "user: And 3?",
+        "assistant: 7",
+    ]
+    parts = [each.split(": ", 1) for each in said]
+    messages = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in parts]
+    first = (("system", "Be short."),)
+    examples = load_examples(write(tmp_path / "m.jsonl", [{"messages": messages, "weight": 2}]))
+    assert examples == [
+        Example("2 + 2?\n\nNow!", "4", 2, turns=first),
+        Example("And 3?", "7", 2, turns=(*first, ("user", "2 + 2?\n\nNow!"), ("assistant", "4"))),
+    ]
+    training, held_out = split([*examples, Example("a", "b"), Example("c", "d")], 0.4)
+    assert [set(examples) <= set(side) or not set(examples) & set(side) for side in (training, held_out)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_cell_may_be_longer_than_the_module_s_own_limit_and_a_weight_empty(tmp_path):
+    before, text = csv.field_size_limit(), "x" * 200_000
+    (tmp_path / "a.csv").write_text(f"prompt,completion,weight\n{text},4,\n", encoding="utf-16")
+    assert load_examples(tmp_path / "a.csv") == [Example(text, "4")]
+    assert csv.field_size_limit() == before
 
 
 def test_weights_are_read_and_reasoning_goes(tmp_path):
@@ -74,14 +108,28 @@ def test_examples_written_as_rows_are_read_back(tmp_path):
             "needs the columns 'prompt' and 'completion'.*has answer, question",
         ),
         ("a.jsonl", "", "has no rows"),
-        ("a.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n', "row 2 lacks 'completion'"),
-        ("a.jsonl", '{"prompt": "a", "completion": " "}\n', "row 1 has no text as its completion"),
-        ("a.jsonl", '{"prompt": "a", "completion": "<think>b</think>"}\n', "row 1 has nothing but reasoning"),
-        ("a.jsonl", '{"prompt": "a", "completion": "b", "weight": "x"}\n', "row 1: could not convert"),
-        ("a.jsonl", '{"prompt": "a",\n', "line 1 is not JSON"),
-        ("a.jsonl", "[1]\n", "line 1 must be a JSON object"),
-        ("a.jsonl", '{"messages": [{"role": "user", "content": "a"}]}\n', "row 1: messages must be one user's turn"),
-        ("a.jsonl", '{"messages": "a"}\n', "row 1: "),
+        ("a.jsonl", '{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n', "line 2: lacks 'completion'"),
+        ("a.jsonl", '{"prompt": "a", "completion": " "}\n', "line 1: has no text as its completion"),
+        ("a.jsonl", '{"prompt": "a", "completion": "<think>b</think>"}\n', "line 1: has nothing but reasoning"),
+        ("a.jsonl", '{"prompt": "a", "completion": "b", "weight": "x"}\n', "line 1: could not convert"),
+        (
+            "a.jsonl",
+            '{"prompt": "a", "completion": "b", "weight": NaN}\n',
+            "line 1: weight is nan; it must be 0 or more",
+        ),
+        ("a.csv", "prompt,completion,weight\na,b,-1\nc,d,inf\n", r"row 1: weight is -1; .*\n  row 2: weight is inf"),
+        ("a.json", '[{"prompt": "a", "completion": "b"}, 1]', "row 2: must be a JSON object"),
+        ("a.json", '[{"prompt": "a", "prompt": "b"}]', "the key 'prompt' stands twice"),
+        ("a.jsonl", '{"prompt": "a",\n', "line 1: is not JSON"),
+        ("a.jsonl", "[1]\n", "line 1: is a list; each line must be a JSON object"),
+        ("a.jsonl", '{"messages": [{"role": "user", "content": "a"}]}\n', "line 1: messages must have a user's turn"),
+        ("a.jsonl", '{"messages": "a"}\n', "line 1: "),
+        ("a.jsonl", '{"messages": [{"role": "tool", "content": "a"}]}\n', "line 1: a message's role is 'tool'"),
+        (
+            "a.jsonl",
+            '{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}\n',
+            "holds 'image_url'; only text",
+        ),
         ("a.json", '{"prompt": "a"}', "must hold a list of objects"),
         ("a.txt", "a", "is of no known kind"),
         ("a.parquet", "a", "is not parquet"),
@@ -104,7 +152,7 @@ def test_missing_broken_and_foreign_files_are_named(tmp_path):
     (tmp_path / "a.jsonl.gz").write_bytes(packed)
     with pytest.raises(UnusableData, match="cannot be read"):
         load_examples(tmp_path / "a.jsonl.gz")
-    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "a.jsonl").write_bytes(b"\xff\xfe\x00")  # half of UTF-16
     with pytest.raises(UnusableData, match="save it as UTF-8"):
         load_examples(tmp_path / "a.jsonl")
     with pytest.raises(UnusableData, match=r"no folder of Dataset\.save_to_disk"):
