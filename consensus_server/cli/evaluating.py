@@ -37,9 +37,11 @@ from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.clusterers import CLUSTERERS
 from consensus_server.evaluation.clusterers import DEFAULT as DECIDING_CLUSTERER
+from consensus_server.evaluation.differences import Difference
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
-from consensus_server.evaluation.run import Finding, Plan, Row, run
+from consensus_server.evaluation.rows import Finding
+from consensus_server.evaluation.run import Plan, run
 from consensus_server.service.contradictions import ADAPTERS, NONE
 from consensus_server.wiring import load_configured_encoder
 
@@ -194,7 +196,7 @@ def evaluate_labels(
     if as_json:
         print_json({"rows": [row.as_json() for row in rows]})
     else:
-        _show(rows)
+        _show(findings)
 
 
 def _check_wishes(files: list[Path], risk: float | None, coverage: float | None, *, calibrate: bool) -> None:
@@ -305,14 +307,40 @@ def _report(findings: list[Finding], out: Path) -> None:
         ) from None
 
 
-def _show(rows: list[Row]) -> None:
+def _show(findings: list[Finding]) -> None:
+    rows = [finding.row for finding in findings]
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
+    _show_differences(findings)
     for file, count in {row.file: row.refusals for row in rows}.items():
         say(f"{file}: {count} answers were left out as refusals.")
     say(
         "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )
+
+
+def _show_differences(findings: list[Finding]) -> None:
+    """Of the setting with most safeguards of each file; the reports have all."""
+    calm = [finding for finding in findings if finding.row.attack is None]
+    for file in dict.fromkeys(finding.row.file for finding in calm):
+        row = leading([finding for finding in calm if finding.row.file == file]).row
+        say(
+            f"{file}: {row.rule}, guards {_on(row.guards)}, reliability {_on(row.reliability)}, on the same panels and prompts"
+        )
+        for each in row.differences:
+            say(f"  less {each.baseline}: {_interval(each)}")
+
+
+def _on(value: bool) -> str:  # noqa: FBT001 - a figure to show
+    return "on" if value else "off"
+
+
+def _interval(found: Difference) -> str:
+    """The difference, its interval, and on how much of the labels, where not on all."""
+    if found.difference is None or found.low is None or found.high is None:
+        return "nothing to compare"
+    compared = "" if found.share == 1 else f", compared on {found.share:.0%} of the labels"
+    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}){compared}"
 
 
 def _cell(value: object) -> object:

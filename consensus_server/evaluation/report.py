@@ -7,7 +7,7 @@ from pathlib import Path
 
 from consensus_server.evaluation import plots
 from consensus_server.evaluation.calibration import Calibrated
-from consensus_server.evaluation.run import Finding, Row
+from consensus_server.evaluation.rows import Finding, Row
 
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
@@ -18,6 +18,13 @@ NOTE = (
     "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "
     "prompts drawn again. Judges favour length: where they judged, read quality beside the length-adjusted one. "
     "AUROC and the quality of the top half go by the confidence score that is named before them."
+)
+_SETTING = ("rule", "guards", "reliability", "attack", "attackers", "quality", "coverage")
+_DIFFERENCE = ("baseline", "baseline_quality", "baseline_coverage", "difference", "low", "high", "share")
+DIFFERENCE_HEAD = tuple(name.replace("_", " ") for name in (*_SETTING, *_DIFFERENCE))
+DIFFERENCES = (
+    "Quality less a baseline's on the same panels and prompts, with the 95 % interval of the difference. Compared is where both "
+    "gave a label whose worth is known; `share` says on how much of what either labelled. Below 1, read it with both coverages."
 )
 FAR_ABOVE = 0.1
 """How far the best participant may stand above the best label before a report warns."""
@@ -77,6 +84,7 @@ def _markdown(findings: Sequence[Finding], files: Sequence[str], command: str) -
         lines += plots.mermaid_quality([finding.row for finding in calm])
         lines += plots.mermaid_risk_coverage(leading(calm))
         lines += _attacks(rows)
+        lines += ["### Differences", "", DIFFERENCES, "", *_grid(DIFFERENCE_HEAD, difference_cells(rows))]
         lines += ["### All figures", "", *_grid([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
     return lines
 
@@ -111,6 +119,15 @@ def _cell(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def difference_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """A line for each row and baseline, under `DIFFERENCE_HEAD`."""
+    return [
+        [_cell(getattr(row, name)) for name in _SETTING] + [_cell(getattr(each, name)) for name in _DIFFERENCE]
+        for row in rows
+        for each in row.differences
+    ]
+
+
 def _page(findings: Sequence[Finding], files: Sequence[str], command: str) -> str:
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 - an extra
 
@@ -142,10 +159,11 @@ def _chapter(file: str, findings: Sequence[Finding]) -> list[str]:
         parts += ["<h3>Risk and coverage</h3>", plots.risk_coverage_plot(calm)]
     if len(calm) < len(rows):
         parts += ["<h3>Labels won by attackers</h3>", plots.attack_map(rows)]
-    return [*parts, "<h3>All figures</h3>", _table(rows)]
+    parts += ["<h3>Differences</h3>", f"<p>{DIFFERENCES}</p>", _table(DIFFERENCE_HEAD, difference_cells(rows))]
+    return [*parts, "<h3>All figures</h3>", _table([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(row)) + "</tr>" for row in rows)
+def _table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'

@@ -20,7 +20,7 @@ from consensus_server.evaluation.clusterers import CLUSTERERS
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
-    "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
+    "file rule guards reliability panel_size attack attackers quality quality_low quality_high differences random best_single "
     "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success "
     "refusals"
 )
@@ -59,6 +59,8 @@ def test_rows_and_reports_are_written_and_embeddings_kept(judged, tmp_path):
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {tuple(row) for row in rows} == {tuple(KEYS.split())}
     assert len(rows) == (4 + 1) + 2 * 2 * 2
+    assert {each["baseline"] for each in rows[3]["differences"]} == {"cluster_medoid", "vote", "without_guards"}
+    assert "less cluster_medoid: " in done.output
     assert (tmp_path / "cache" / "embeddings.sqlite").is_file()
     again = evaluate(judged, *options, "--out", tmp_path / "again")
     assert again.exit_code == 0

@@ -18,7 +18,8 @@ from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownC
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
 from consensus_server.evaluation.report import warning, write_reports, write_results
-from consensus_server.evaluation.run import Plan, run, theirs
+from consensus_server.evaluation.rows import theirs
+from consensus_server.evaluation.run import Plan, run
 from tests.support.shapes import unchecked
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
@@ -191,6 +192,20 @@ def test_rules_find_the_models_that_tell_most_truth(answers, store):
         assert 0 <= row.auroc <= 1
 
 
+def test_a_row_has_its_differences_whether_or_not_the_baselines_are_asked_for(answers, store):
+    both, alone = (rows_of(answers, Plan(6, 3, rules=rules), store) for rules in (("hybrid", "vote"), ("vote",)))
+    by_rule = {(row.rule, row.guards, row.reliability): row for row in both}
+    hybrid, vote = by_rule["hybrid", True, True], by_rule["vote", False, False]
+    named = {each.baseline: each for each in hybrid.differences}
+    assert set(named) == {"cluster_medoid", "vote", "without_guards"}
+    for name, other in (("vote", vote), ("without_guards", by_rule["hybrid", False, True])):
+        assert named[name].difference == pytest.approx(hybrid.quality - other.quality)
+        assert (named[name].baseline_quality, named[name].share) == (other.quality, 1)
+        assert named[name].low <= named[name].difference <= named[name].high
+    assert alone == [row for row in both if row.rule == "vote"]
+    assert [each.baseline for each in vote.differences] == ["cluster_medoid"]
+
+
 def test_attackers_sit_last_and_what_they_win_is_counted(answers, store):
     plan = Plan(panel_size=8, panels=4, rules=("medoid", "hybrid"), attacks=("off_topic_copies",), attackers=(5,))
     medoid, hybrid = (r for r in rows_of(answers, plan, store) if r.attack)
@@ -240,11 +255,14 @@ def test_reports_hold_every_row(answers, store, tmp_path):
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "&lt;made&gt;" in page
     assert page.count("Plotly.newPlot(") == 3
-    for title in ("Quality by rule", "Risk and coverage", "Labels won by attackers", "All figures"):
+    for title in ("Quality by rule", "Risk and coverage", "Labels won by attackers", "Differences", "All figures"):
         assert f"<h3>{title}</h3>" in page
     assert all(f"{row.quality:.3f}" in text for row in rows)
     assert text.count("```mermaid") == 2
     assert "medoid x 2" in text
+    gain = next(each.difference for each in rows[0].differences if each.baseline == "vote")
+    assert f"| {gain:.3f} |" in text
+    assert f"<td>{gain:.3f}</td>" in page
     assert "| agreement |" in text
     assert "<td>agreement</td>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "results.json"]

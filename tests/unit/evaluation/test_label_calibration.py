@@ -14,7 +14,8 @@ from consensus_server.evaluation.calibration import (
     expected_error,
     least_score,
 )
-from consensus_server.evaluation.run import Finding, Plan, run
+from consensus_server.evaluation.rows import Finding
+from consensus_server.evaluation.run import Plan, run
 
 
 def finding(prompts, seed=0, panels=20, chance=lambda score: score**3):

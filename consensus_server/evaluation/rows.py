@@ -1,0 +1,175 @@
+"""One row of figures: what a policy's labels are worth on a file, and what plots and calibration need beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from consensus_server.core.consensus.records import Policy
+from consensus_server.evaluation import figures
+from consensus_server.evaluation.answer_files import JudgedAnswers
+from consensus_server.evaluation.bank import Bank
+from consensus_server.evaluation.differences import Difference, Labels, difference
+from consensus_server.evaluation.panels import Panel, Picks
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Figures of one policy on one file. Qualities are means of preferences, 0..1; null where nothing is known."""
+
+    file: str
+    rule: str
+    guards: bool
+    reliability: bool
+    panel_size: int
+    attack: str | None
+    attackers: int
+    quality: float | None
+    quality_low: float | None
+    quality_high: float | None
+    differences: tuple[Difference, ...]
+    """To baselines on the same panels and prompts."""
+    random: float | None
+    best_single: float | None
+    coverage: float
+    length_ratio: float | None
+    length_adjusted_quality: float | None
+    """Null where answers are right or wrong by a key, too."""
+    confidence: str
+    """Name of the score by which `auroc` and `top_half_quality` order labels."""
+    auroc: float | None
+    top_half_quality: float | None
+    attack_success: float | None
+    refusals: int
+    """Answers of the file that were left out as refusals; 0 where they were kept."""
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A row, and what plots and calibration need beside it."""
+
+    row: Row
+    policy: Policy
+    confidence: Float64[np.ndarray, "panels prompts"]
+    """Of the labels; nan for abstentions and for prompts that are not attacked."""
+    worth: Float64[np.ndarray, "panels prompts"]
+    """Of the labels; nan where unknown, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One attack, or none."""
+
+    attack: str | None
+    attackers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """All panels of one case, decided by some policies."""
+
+    answers: JudgedAnswers
+    bank: Bank
+    case: Case
+    panels: Sequence[Panel]
+    picks: Mapping[Policy, Sequence[Picks]]
+    """By panel."""
+    seed: int
+
+    def labels(self, policy: Policy) -> Labels:
+        """What a policy gave."""
+        both = list(zip(self.panels, self.picks[policy], strict=True))
+        worth = np.stack([_at_picks(self.bank.worth, *each) for each in both])
+        given = np.stack([np.where(panel.attacked, picks.slot >= 0, np.nan) for panel, picks in both])
+        return Labels(worth, given)
+
+    def finding(self, policy: Policy, held_against: Mapping[str, Policy]) -> Finding:
+        """The figures of one policy. held_against: baselines by name, decided too."""
+        answers, bank, panels = self.answers, self.bank, self.panels
+        both = list(zip(panels, self.picks[policy], strict=True))
+        own = self.labels(policy)
+        quality = own.worth
+        confidence = np.stack([np.where(panel.attacked, each.confidence, np.nan) for panel, each in both])
+        honest = [_honest(answers, panel) for panel in panels]
+        low, high = figures.two_way_interval(quality, self.seed)
+        row = Row(
+            file=answers.name,
+            rule=policy.rule,
+            guards=policy.guards,
+            reliability=policy.reliability,
+            panel_size=panels[0].columns.shape[1],
+            attack=self.case.attack,
+            attackers=self.case.attackers,
+            quality=figures.mean(quality),
+            quality_low=low,
+            quality_high=high,
+            differences=tuple(
+                difference(name, own, self.labels(each), self.seed) for name, each in held_against.items()
+            ),
+            random=figures.mean(np.array([figures.mean(each) for each in honest], dtype=np.float64)),
+            best_single=figures.mean(np.array([figures.best_column(each) for each in honest], dtype=np.float64)),
+            coverage=own.coverage,
+            length_ratio=figures.mean(np.stack([_at_picks(_length_ratio(bank, p), _own(p), each) for p, each in both])),
+            length_adjusted_quality=None if answers.by_gold else figures.mean(_adjusted(answers, bank, both)),
+            confidence=policy.confidence,
+            auroc=figures.auroc(confidence, quality),
+            top_half_quality=figures.top_half(list(confidence), list(quality)),
+            attack_success=None
+            if self.case.attack is None
+            else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
+            refusals=int(bank.refused.reshape(bank.length.shape)[:, : len(answers.models)].sum()),
+        )
+        return Finding(row, policy, confidence, quality)
+
+
+def _adjusted(
+    answers: JudgedAnswers, bank: Bank, both: Sequence[tuple[Panel, Picks]]
+) -> Float64[np.ndarray, "panels prompts"]:
+    """Worth of the labels with the effect of length taken out."""
+    models = len(answers.models)
+    log_length = np.log(bank.length + 20.0)
+    phi = figures.length_effect(answers.preferences, log_length[:, :models])
+    longer = log_length - log_length[:, :models].mean(axis=1, keepdims=True)
+    return np.stack([_at_picks(bank.worth - phi * longer, *each) for each in both])
+
+
+def theirs(panel: Panel, picks: Picks) -> Float64[np.ndarray, " labels"]:
+    """1 for each label on attacked prompts that an attacker gave, 0 for others."""
+    slot = picks.slot[panel.attacked]
+    won: Float64[np.ndarray, " labels"] = (slot[slot >= 0] >= panel.honest).astype(float)
+    return won
+
+
+def _at_picks(
+    table: Float64[np.ndarray, "prompts columns"], panel: Panel, picks: Picks
+) -> Float64[np.ndarray, " prompts"]:
+    """`table` at the chosen columns; nan for abstentions and for prompts that are not attacked."""
+    rows = np.arange(len(table))
+    values = table[rows, panel.columns[rows, picks.slot]]
+    return np.where((picks.slot >= 0) & panel.attacked, values, np.nan)
+
+
+def _own(panel: Panel) -> Panel:
+    """The panel, for a table that holds its answers only."""
+    return replace(panel, columns=np.tile(np.arange(panel.columns.shape[1]), (len(panel.columns), 1)))
+
+
+def _length_ratio(bank: Bank, panel: Panel) -> Float64[np.ndarray, "prompts size"]:
+    """Length of each of the panel's answers over the mean of its honest ones."""
+    length = np.take_along_axis(bank.length, panel.columns, axis=1).astype(float)
+    ratio: Float64[np.ndarray, "prompts size"] = length / np.maximum(
+        length[:, : panel.honest].mean(axis=1, keepdims=True), 1
+    )
+    return ratio
+
+
+def _honest(answers: JudgedAnswers, panel: Panel) -> Float64[np.ndarray, "prompts honest"]:
+    """Preferences of the honest members' answers to the attacked prompts."""
+    honest = np.take_along_axis(answers.preferences, panel.columns[:, : panel.honest], axis=1)
+    attacked: Float64[np.ndarray, "prompts honest"] = honest[panel.attacked]
+    return attacked
