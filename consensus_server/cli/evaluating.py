@@ -26,6 +26,7 @@ from client_kit.command_line import (
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
+from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
@@ -49,6 +50,7 @@ SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "ran
 
 RISK = 0.1
 """Share of prompts with a bad label that a calibration allows where nothing is wished."""
+_DEFAULTS = Policy()
 _KINDS = tuple(dict.fromkeys(map(kind_of, ATTACKS)))
 
 
@@ -126,13 +128,40 @@ def evaluate_labels(
             help=f"For ablations: how answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME"
         ),
     ] = DECIDING_CLUSTERER,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or JSON with fields of a policy, as a federation has them; what it says of guards and reliability no row varies.",
+            metavar="FILE",
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Field of the policy and its value, over those of --policy; repeat.", metavar="FIELD=VALUE"
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Hold each row against itself with this field changed (or with all fields of a FILE); repeat.",
+            metavar="FIELD=VALUE",
+        ),
+    ] = None,
     confidence: Annotated[
-        str, typer.Option(help=f"Score that ranks labels by confidence. {_listed(CONFIDENCES)}", metavar="NAME")
-    ] = Policy().confidence,
+        str | None,
+        typer.Option(
+            help=f"Score that ranks labels by confidence; default: {_DEFAULTS.confidence}. {_listed(CONFIDENCES)}",
+            metavar="NAME",
+        ),
+    ] = None,
     contradictions: Annotated[
-        str,
-        typer.Option(help=f"What tells contradictory answers apart. {_listed((NONE, *ADAPTERS))}", metavar="NAME"),
-    ] = Policy().contradictions,
+        str | None,
+        typer.Option(
+            help=f"What tells contradictory answers apart; default: {_DEFAULTS.contradictions}. {_listed((NONE, *ADAPTERS))}",
+            metavar="NAME",
+        ),
+    ] = None,
     refusals: Annotated[
         Refusals, typer.Option(help="Refusals (English): left out, as in new federations, or answers like others.")
     ] = Refusals.DROP,
@@ -167,20 +196,28 @@ def evaluate_labels(
 
     Embeddings are kept by content and encoder, so that only the first run of a file takes long.
     """
+    shorthands = {
+        "confidence": None if confidence is None else _name(confidence, CONFIDENCES, "--confidence"),
+        "contradictions": contradictions and _name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
+        "abstain": abstention or None,
+    }
+    measured = measured_policies(
+        policy, changes or (), {name: each for name, each in shorthands.items() if each is not None}, against or ()
+    )
     wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
     plan = Plan(
         panel_size=panel_size,
         panels=panels,
         seed=seed,
-        rules=_names(rules, RULES, "--rules") or tuple(RULES),
+        rules=_names(rules, RULES, "--rules") or measured.rules,
         attacks=wanted,
         attackers=_numbers(attackers, panel_size) if wanted else (),
-        confidence=_name(confidence, CONFIDENCES, "--confidence"),
+        policy=measured.policy,
+        fixed=measured.fixed,
+        against=measured.against,
         clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
-        contradictions=_name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
         refusals=refusals,
         equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
-        abstention=abstention,
         workers=workers or os.cpu_count() or 1,
     )
     _check_wishes(files, risk, coverage, calibrate=calibrate)

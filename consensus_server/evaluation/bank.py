@@ -45,6 +45,8 @@ class Bank:
     """Neither empty nor without a vector."""
     refused: Bool[np.ndarray, " rows"]
     """Refusals, which stand in no panel; none where they are kept."""
+    unusable: Mapping[int, str]
+    """Gate that keeps a row out of every panel, by row: refusals, and what is not usable."""
     printable: Float64[np.ndarray, " rows"]
     relevance: Float64[np.ndarray, " rows"]
     wording: Int64[np.ndarray, " rows"]
@@ -55,6 +57,13 @@ class Bank:
     units: Units
     keys: Mapping[str, KeyClasses]
     """By equivalence that compares keys."""
+
+    def telling(self, contradictions: str) -> "Bank":
+        """The bank with what another adapter finds; see `make_bank`."""
+        columns = len(self.names)
+        rows = [self.answers.texts[at : at + columns] for at in range(0, len(self.answers.texts), columns)]
+        found = _found(self.answers.prompts, self.answers.equivalences, rows, contradictions)
+        return replace(self, answers=replace(self.answers, conflicts=found))
 
     def rows(self, columns: Int64[np.ndarray, "prompts size"]) -> tuple[Answers, Int64[np.ndarray, " answers"]]:
         """The answers of a panel without its refusals, in the order of decisions, and their rows here.
@@ -123,10 +132,13 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     )
     digests = tuple(map(content_digest, texts))
     vectors = np.array([embedded.vectors[each] for each in digests], np.float32)
-    answers = _table(judged, names, texts, digests, vectors, found=_found(judged, rows, contradictions))
+    answers = _table(
+        judged, names, texts, digests, vectors, found=_found(judged.prompts, judged.equivalences, rows, contradictions)
+    )
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
     usable, rejections = usable_answers(Candidates(texts, answers.vectors, np.full(len(texts), drop_refusals)))
+    gates = {row: rejection.gate for row, rejection in rejections.items()}
     table, square, pairs = (len(rows), len(names)), (len(rows), len(names), len(names)), Pairs(answers.pool)
     return Bank(
         names=names,
@@ -136,9 +148,8 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         opening_cosine=pairs.cosines(openings).reshape(square),
         answers=answers,
         usable=usable,
-        refused=np.array(
-            [row in rejections and rejections[row].gate == REFUSAL for row in range(len(texts))], dtype=bool
-        ),
+        refused=np.array([gates.get(row) == REFUSAL for row in range(len(texts))], dtype=bool),
+        unusable=gates,
         printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
         relevance=relevance(openings, asked[answers.pool]),
         wording=codes(map(folded, texts)),
@@ -180,15 +191,17 @@ def _table(
     )
 
 
-def _found(judged: JudgedAnswers, rows: Sequence[Sequence[str]], contradictions: str) -> Conflicts:
+def _found(
+    prompts: Sequence[str], equivalences: Sequence[str], rows: Sequence[Sequence[str]], contradictions: str
+) -> Conflicts:
     """What contradicts among the answers to each prompt that is compared by meaning. rows: texts by prompt and column."""
     adapter = None if contradictions == NONE else ADAPTERS[contradictions]
     columns = len(rows[0]) if rows else 0
     found = [
         (prompt * columns, each)
         for prompt, texts in enumerate(rows)
-        if adapter is not None and judged.equivalences[prompt] == SEMANTIC
-        for each in adapter.between(texts, judged.prompts[prompt])
+        if adapter is not None and equivalences[prompt] == SEMANTIC
+        for each in adapter.between(texts, prompts[prompt])
     ]
     return conflicts(
         np.array([first + each.first for first, each in found], dtype=np.int64),

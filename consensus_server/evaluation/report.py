@@ -11,8 +11,8 @@ from consensus_server.evaluation.rows import Finding, Row
 
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
-    "random", "best_single", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "top_half_quality",
-    "attack_success", "refusals",
+    "random", "best_single", "oracle", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "rank_correlation",
+    "top_half_quality", "attack_success", "votes", "turned_away", "refusals",
 )  # fmt: skip
 NOTE = (
     "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "
@@ -116,6 +116,8 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items()) or "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

@@ -1,5 +1,6 @@
 """One row of figures: what a policy's labels are worth on a file, and what plots and calibration need beside it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -33,6 +34,8 @@ class Row:
     """To baselines on the same panels and prompts."""
     random: float | None
     best_single: float | None
+    oracle: float | None
+    """Mean of the best honest answer to each prompt."""
     coverage: float
     length_ratio: float | None
     length_adjusted_quality: float | None
@@ -40,10 +43,18 @@ class Row:
     confidence: str
     """Name of the score by which `auroc` and `top_half_quality` order labels."""
     auroc: float | None
+    rank_correlation: float | None
+    """Spearman's, of confidence and worth; null where either is the same everywhere."""
     top_half_quality: float | None
     attack_success: float | None
+    votes: float
+    """Mean over pools: participants that count, copies less than others."""
+    turned_away: Mapping[str, float]
+    """By gate: the share of the panels' honest answers that it kept out, 0..1; gates that kept out none do not stand here."""
     refusals: int
     """Answers of the file that were left out as refusals; 0 where they were kept."""
+    policy: Policy
+    """The whole policy that was measured."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -113,18 +124,30 @@ class Decided:
             ),
             random=figures.mean(np.array([figures.mean(each) for each in honest], dtype=np.float64)),
             best_single=figures.mean(np.array([figures.best_column(each) for each in honest], dtype=np.float64)),
+            oracle=figures.mean(np.stack([figures.best_of_rows(each) for each in honest])),
             coverage=own.coverage,
             length_ratio=figures.mean(np.stack([_at_picks(_length_ratio(bank, p), _own(p), each) for p, each in both])),
             length_adjusted_quality=None if answers.by_gold else figures.mean(_adjusted(answers, bank, both)),
             confidence=policy.confidence,
             auroc=figures.auroc(confidence, quality),
+            rank_correlation=figures.rank_correlation(confidence, quality),
             top_half_quality=figures.top_half(list(confidence), list(quality)),
             attack_success=None
             if self.case.attack is None
             else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
+            votes=float(np.mean(np.concatenate([each.votes[panel.attacked] for panel, each in both]))),
+            turned_away=_turned_away(both),
             refusals=int(bank.refused.reshape(bank.length.shape)[:, : len(answers.models)].sum()),
+            policy=policy,
         )
         return Finding(row, policy, confidence, quality)
+
+
+def _turned_away(both: Sequence[tuple[Panel, Picks]]) -> dict[str, float]:
+    """Share of the honest answers to attacked prompts that each gate kept out."""
+    count = sum((Counter(picks.turned_away) for _, picks in both), Counter[str]())
+    honest = sum(int(panel.attacked.sum()) * panel.honest for panel, _ in both)
+    return {gate: count[gate] / honest for gate in sorted(count)}
 
 
 def _adjusted(

@@ -1,8 +1,10 @@
 """The bench: every rule on every panel, with and without attackers; one row of figures for each."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Int64
@@ -15,10 +17,13 @@ from consensus_server.evaluation.attacks import GOOD_NAME, attack_columns, kind_
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.clusterers import DEFAULT
 from consensus_server.evaluation.differences import baselines
-from consensus_server.evaluation.panels import Panel, draw_panel
+from consensus_server.evaluation.panels import Panel, Picks, draw_panel
 from consensus_server.evaluation.rows import Case, Decided, Finding
 from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
+
+_LABELLING: Final = Policy(abstain=False)
+"""The default policy, but every prompt with an admitted answer gets a label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +38,15 @@ class Plan:
     attackers: tuple[int, ...] = ()
     equivalence: str | None = None
     """How answers are grouped; None: as the file says."""
-    confidence: str = Policy().confidence
-    """Name of the score."""
+    policy: Policy = _LABELLING
+    """What all rows have in common: they vary its rule, guards and reliability."""
+    fixed: frozenset[str] = frozenset()
+    """Fields of the policy that no row varies."""
+    against: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of a policy with other values: each row is held against itself with these."""
     clusterer: str = DEFAULT
     """How answers of one meaning are found; others than the default are ablations."""
-    contradictions: str = Policy().contradictions
-    """What tells contradictory answers apart; `none`: nothing."""
     refusals: Refusals = Refusals.DROP
-    abstention: bool = False
     workers: int = 1
     """Processes that decide; the findings do not depend on it."""
 
@@ -68,19 +74,20 @@ def run(
     members = [draw_panel(len(answers.models), plan.panel_size, plan.seed, i) for i in range(plan.panels)]
     with deciding(plan.workers if plan.panels * len(answers.prompts) >= _WORTH_A_POOL else 1) as decide_all:
         for texts, cases in _cases(plan):
-            bank = _bank(answers, plan, texts, encoder, store, progress)
+            banks = _banks(answers, plan, texts, encoder, store, progress)
             for case in cases:
                 panels = [_panel(each, answers, plan, case) for each in members]
                 held_against = {
-                    policy: baselines(policy, {}) for policy in policies(plan, attacked=case.attack is not None)
+                    policy: baselines(policy, plan.against)
+                    for policy in policies(plan, attacked=case.attack is not None)
                 }
-                asked = list(
-                    dict.fromkeys([*held_against, *(each for own in held_against.values() for each in own.values())])
+                asked = dict.fromkeys(
+                    [*held_against, *(each for own in held_against.values() for each in own.values())]
                 )
                 what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
-                picks = decide_all(bank, panels, asked, plan.clusterer, partial(progress, what))
-                by_policy = dict(zip(asked, zip(*picks, strict=True), strict=True))
-                decided = Decided(answers, bank, case, panels, by_policy, plan.seed)
+                decide = partial(decide_all, clusterer=plan.clusterer, done=partial(progress, what))
+                picks = _decided(banks, panels, list(asked), decide)
+                decided = Decided(answers, banks[plan.policy.contradictions], case, panels, picks, plan.seed)
                 for policy, compared in held_against.items():
                     yield decided.finding(policy, compared)
 
@@ -99,30 +106,46 @@ def _cases(plan: Plan) -> Iterator[tuple[str | None, list[Case]]]:
 
 def policies(plan: Plan, *, attacked: bool) -> Iterator[Policy]:
     """Each rule; those that read the round with and without guards and reliability, under attack with both only."""
+    seed = plan.policy.seed if "seed" in plan.fixed else plan.seed
     for rule in plan.rules:
-        wide = rule_named(rule).round_wide
-        settings = [(True, True)] if attacked else [(False, False), (False, True), (True, False), (True, True)]
-        for guards, reliability in settings if wide else [(False, False)]:
-            yield Policy(
-                rule=rule, guards=guards, reliability=reliability, abstain=plan.abstention,
-                seed=plan.seed, confidence=plan.confidence, contradictions=plan.contradictions,
-            )  # fmt: skip
+        varied = (False,) if not rule_named(rule).round_wide else (True,) if attacked else (False, True)
+        choices = (
+            (getattr(plan.policy, name),) if name in plan.fixed else varied for name in ("guards", "reliability")
+        )
+        for guards, reliability in product(*choices):
+            yield replace(plan.policy, rule=rule, guards=guards, reliability=reliability, seed=seed)
 
 
-def _bank(  # noqa: PLR0917 - where it comes from
+def _decided(
+    banks: Mapping[str, Bank],
+    panels: Sequence[Panel],
+    asked: Sequence[Policy],
+    decide: Callable[[Bank, Sequence[Panel], Sequence[Policy]], list[list[Picks]]],
+) -> dict[Policy, Sequence[Picks]]:
+    """The picks of each policy by panel. banks: by what tells contradictions."""
+    picks: dict[Policy, Sequence[Picks]] = {}
+    for name, bank in banks.items():
+        own = [policy for policy in asked if policy.contradictions == name]
+        picks |= dict(zip(own, zip(*decide(bank, panels, own), strict=True), strict=True))
+    return picks
+
+
+def _banks(  # noqa: PLR0917 - where it comes from
     answers: JudgedAnswers,
     plan: Plan,
     attack: str | None,
     encoder: Encoder,
     store: EmbeddingStore,
     progress: Progress,
-) -> Bank:
+) -> dict[str, Bank]:
+    """By what tells contradictions: as the policy has it, and as what it is held against has it."""
     extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
     what = f"embedding, {kind_of(attack) if attack else 'answers'}"
-    return make_bank(
-        answers, extra, encoder, store, partial(progress, what), plan.contradictions,
-        drop_refusals=plan.refusals is Refusals.DROP,
-    )  # fmt: skip
+    named, other = plan.policy.contradictions, plan.against.get("contradictions", plan.policy.contradictions)
+    bank = make_bank(
+        answers, extra, encoder, store, partial(progress, what), named, drop_refusals=plan.refusals is Refusals.DROP
+    )
+    return {named: bank} if other == named else {named: bank, other: bank.telling(other)}
 
 
 def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: Case) -> Panel:

@@ -21,8 +21,8 @@ from consensus_server.evaluation.clusterers import CLUSTERERS
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
     "file rule guards reliability panel_size attack attackers quality quality_low quality_high differences random best_single "
-    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success "
-    "refusals"
+    "oracle coverage length_ratio length_adjusted_quality confidence auroc rank_correlation top_half_quality attack_success "
+    "votes turned_away refusals policy"
 )
 QUICK = ("--panels", 2, "--encoder", "hashing", "--workers", 1, "--rules", "medoid")
 
@@ -65,6 +65,30 @@ def test_rows_and_reports_are_written_and_embeddings_kept(judged, tmp_path):
     again = evaluate(judged, *options, "--out", tmp_path / "again")
     assert again.exit_code == 0
     assert json.loads((tmp_path / "again" / "results.json").read_text()) == rows
+
+
+def test_a_policy_of_a_file_is_measured_as_a_federation_would_take_it(judged, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("rule: medoid\nguards: true\ndistance_long: 0.4\n")
+    options = ["--panels", 2, "--panel-size", 4, "--encoder", "hashing", "--workers", 1, "--cache", tmp_path]
+    options += [
+        "--policy",
+        policy,
+        "--set",
+        "distance-short=0.1",
+        "--against",
+        "guards=false",
+        "--confidence",
+        "evidence",
+    ]
+    done = evaluate(judged, *options, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    wanted = {"rule": "medoid", "guards": True, "distance_long": 0.4, "distance_short": 0.1, "confidence": "evidence"}
+    assert row["policy"].items() >= wanted.items()
+    assert not row["policy"]["abstain"]
+    assert "against" in {each["baseline"] for each in row["differences"]}
+    assert "  less against: " in done.output
 
 
 def test_made_questions_are_judged_by_their_gold_answers_and_voted_on(tmp_path):
@@ -158,6 +182,11 @@ def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
         (["--risk", "0.2"], 2, "only applies with --calibrate"),
         (["--calibrate", "--risk", "0.2", "--coverage", "0.8"], 2, "Give --risk or --coverage, not both"),
         (["--panel-size", "7"], 1, "needs as many models"),
+        (["--set", "distance_long=3"], 2, "distance_long: Input should be less than 2"),
+        (["--set", "abstain"], 2, "not of the form FIELD=VALUE"),
+        (["--set", "rule=median"], 2, "policy.rule: there is no 'median'"),
+        (["--against", "distance=1"], 2, "distance: Extra inputs are not permitted"),
+        (["--against", "nowhere.yaml"], 4, "cannot read nowhere.yaml"),
     ],
 )
 def test_what_cannot_be_run_is_said(judged, tmp_path, options, code, message):

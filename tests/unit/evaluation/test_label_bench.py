@@ -206,6 +206,32 @@ def test_a_row_has_its_differences_whether_or_not_the_baselines_are_asked_for(an
     assert [each.baseline for each in vote.differences] == ["cluster_medoid"]
 
 
+def test_a_whole_policy_is_measured_and_held_against_another(answers, store):
+    """Rows of a policy that fixes what others vary; each figure is that of the policy alone."""
+    policy = Policy(abstain=False, guards=False, distance_long=0.3, contradictions="none", confidence="dominant_share")
+    plan = Plan(6, 3, rules=("hybrid",), policy=policy, fixed=frozenset({"guards", "reliability"}))
+    changed = {"distance_long": 0.9, "contradictions": "words", "guards": True}
+    (row,) = rows_of(answers, replace(plan, against=changed), store)
+    (other,) = rows_of(answers, replace(plan, policy=replace(policy, **changed)), store)
+    assert row.policy == replace(policy, seed=plan.seed)
+    against = next(each for each in row.differences if each.baseline == "against")
+    assert against.difference == pytest.approx(row.quality - other.quality)
+    assert (row.auroc, row.votes) != (other.auroc, other.votes)
+    (alone,) = rows_of(answers, plan, store)
+    assert replace(row, differences=()) == replace(alone, differences=())
+
+
+def test_a_row_tells_what_stands_behind_its_labels(answers, store):
+    """What the best answers would be worth, who was kept out, how many count."""
+    declined = tuple(("I'm sorry, but I can't help with that.", "", *row[2:]) for row in answers.outputs)
+    plan = Plan(9, 2, rules=("hybrid",))
+    bare, *_, guarded = rows_of(replace(answers, outputs=declined), plan, store)
+    assert bare.oracle == pytest.approx(np.nanmax(answers.preferences, axis=1).mean())
+    assert bare.turned_away == {"empty": pytest.approx(1 / 9), "refusal": pytest.approx(1 / 9)}
+    assert guarded.turned_away.items() >= bare.turned_away.items()
+    assert bare.votes == 7 >= guarded.votes
+
+
 def test_attackers_sit_last_and_what_they_win_is_counted(answers, store):
     plan = Plan(panel_size=8, panels=4, rules=("medoid", "hybrid"), attacks=("off_topic_copies",), attackers=(5,))
     medoid, hybrid = (r for r in rows_of(answers, plan, store) if r.attack)
@@ -242,7 +268,7 @@ def test_panels_are_drawn_as_the_source_says():
 
 
 def test_abstention_lowers_coverage(answers, store):
-    plan = Plan(panel_size=4, panels=3, rules=("vote",), abstention=True)
+    plan = Plan(panel_size=4, panels=3, rules=("vote",), policy=Policy(abstain=True))
     assert all(row.coverage < 0.1 for row in rows_of(answers, plan, store))
 
 
@@ -296,7 +322,7 @@ def test_what_is_right_by_a_key_is_not_adjusted_for_length(made_answers, answers
 
 
 def test_a_row_names_its_confidence_score(answers, store):
-    plans = [Plan(4, 1, rules=("medoid",)), Plan(4, 1, rules=("medoid",), confidence="semantic_entropy")]
+    plans = [Plan(4, 1, rules=("medoid",)), Plan(4, 1, rules=("medoid",), policy=Policy(confidence="semantic_entropy"))]
     rows = [rows_of(answers, plan, store)[0] for plan in plans]
     assert [row.confidence for row in rows] == ["agreement", "semantic_entropy"]
     assert rows[0].top_half_quality != rows[1].top_half_quality
@@ -313,7 +339,7 @@ def test_without_judgements_a_report_has_no_chart_of_quality(answers, store, tmp
 
 
 def test_without_labels_a_report_has_no_chart(answers, store, tmp_path):
-    plan = Plan(2, 1, rules=("vote",), abstention=True)
+    plan = Plan(2, 1, rules=("vote",), policy=Policy(abstain=True))
     findings = list(run(answers, plan, HashingEncoder(), store, lambda *_: None))
     assert {each.row.coverage for each in findings} == {0}
     write_reports(findings, tmp_path, "made")
@@ -443,7 +469,7 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, content, message):
 
 def test_attackers_are_counted_among_labels_and_not_among_abstentions():
     panel = Panel(np.tile(np.arange(8), (5, 1)), 6, np.array([True, True, True, True, False]))
-    picks = Picks(np.array([-1, 5, -1, 7, 7]), np.full(5, 0.5))
+    picks = Picks(np.array([-1, 5, -1, 7, 7]), np.full(5, 0.5), np.full(5, 8.0), {})
     assert theirs(panel, picks).tolist() == [0, 1]
 
 

@@ -88,7 +88,7 @@ def test_the_error_of_probabilities():
 
 
 def test_the_share_of_the_vote_is_calibrated_on_made_questions(made_answers, store):
-    plan = Plan(panel_size=8, panels=10, rules=("hybrid",), confidence="dominant_share")
+    plan = Plan(panel_size=8, panels=10, rules=("hybrid",), policy=Policy(confidence="dominant_share", abstain=False))
     found = list(run(made_answers, plan, HashingEncoder(), store, lambda *_: None))[-1]
     shares = np.unique(found.confidence[np.isfinite(found.confidence)])
     assert shares.min() > 0
