@@ -32,13 +32,14 @@ from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_files
+from consensus_server.evaluation.answer_files import AnswerFileError, Wanted, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.clusterers import CLUSTERERS
 from consensus_server.evaluation.clusterers import DEFAULT as DECIDING_CLUSTERER
 from consensus_server.evaluation.differences import Difference
+from consensus_server.evaluation.facts import mostly_mute, told
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.rows import Finding
@@ -180,8 +181,16 @@ def evaluate_labels(
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
-        int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
+        int | None,
+        typer.Option(min=1, help="So many prompts of each file, drawn by --seed; default: all.", metavar="N"),
     ] = None,
+    drop_incomplete: Annotated[
+        bool,
+        typer.Option("--drop-incomplete", help="Leave out models and prompts with gaps, so that most answers stay."),
+    ] = False,
+    scale: Annotated[
+        str, typer.Option(help="Least and greatest preference of the files, such as 1-5 or 0-100.", metavar="LOW-HIGH")
+    ] = "0-1",
     encoder: Annotated[str, typer.Option(help="Name or folder of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
     encoder_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one encoding.", metavar="N")] = None,
     cache: Annotated[
@@ -223,8 +232,12 @@ def evaluate_labels(
     _check_wishes(files, risk, coverage, calibrate=calibrate)
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
-    findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or cache_folder())
+    wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
+    findings = _findings(files, wanted_of_files, plan, encoder, encoder_threads, cache or cache_folder())
     rows = [finding.row for finding in findings]
+    for file, facts in {row.file: row.facts for row in rows}.items():
+        if caution := mostly_mute(facts):
+            note(f"{file}: {caution}")
     with folder_usable(out, "--out"):
         write_results(rows, out)
         _report(findings, out)
@@ -263,10 +276,10 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
 
 
 def _findings(  # noqa: PLR0917 - the options of the command
-    files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
+    files: list[Path], wanted: Wanted, plan: Plan, encoder: str, threads: int | None, cache: Path
 ) -> list[Finding]:
     try:
-        answers = read_files(files, prompts)
+        answers = read_files(files, wanted)
     except AnswerFileError as error:
         raise CommandFailed(str(error), Exit.BAD_FILE) from None
     with folder_usable(cache, "--cache"):
@@ -351,6 +364,9 @@ def _show(findings: list[Finding]) -> None:
     _show_differences(findings)
     for file, count in {row.file: row.refusals for row in rows}.items():
         say(f"{file}: {count} answers were left out as refusals.")
+    for file, facts in {row.file: row.facts for row in rows}.items():
+        for sentence in told(facts):
+            say(f"{file}: {sentence}")
     say(
         "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )
@@ -399,6 +415,19 @@ def _name(text: str, known: Iterable[str], option: str) -> str:
     if len(names) != 1:
         raise CommandFailed(f"{option} {text!r}: give one name.", Exit.USAGE, remedy=_listed(known))
     return names[0]
+
+
+def _scale(text: str) -> tuple[float, float]:
+    """The two ends. Raises CommandFailed."""
+    try:
+        low, high = map(float, text.split("-"))
+    except ValueError:
+        low = high = 0.0
+    if not 0 <= low < high < float("inf"):
+        raise CommandFailed(
+            f"--scale {text!r}: give the least and the greatest preference, such as 1-5 or 0-100.", Exit.USAGE
+        )
+    return low, high
 
 
 def _numbers(text: str, panel_size: int) -> tuple[int, ...]:

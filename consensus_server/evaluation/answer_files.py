@@ -3,26 +3,44 @@
 Each line has `prompt_id, prompt, model, output` and either `preference`, what the answer is worth, 0..1 (null or -1 where
 it is unknown), or `gold`, the right answer, with the `equivalence` by which an output equals it: it is then worth 1 or
 0. One of both must be there, be it null. `equivalence` is also how the prompt's pools are clustered. Every model answers
-every prompt once.
+every prompt once; models and prompts with gaps can be left out.
 """
 
 import gzip
 import json
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float64
 
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES, KEYS
+from consensus_server.evaluation.complete import complete_part
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a file is read, and how."""
+
+    prompts: int | None = None
+    """So many prompts, drawn by `seed`; None: all. Files are often sorted by where prompts come from."""
+    seed: int = 7
+    scale: tuple[float, float] = (0.0, 1.0)
+    """The least and the greatest preference; they are read as 0 and 1."""
+    least_models: int | None = None
+    """Leave out models and prompts with gaps, and keep so many models at least; None: refuse a file with gaps."""
 
 
 class AnswerFileError(ValueError):
     """The file cannot be used. The message names the file, the line, what is wrong and what would do."""
+
+
+_ALL: Final = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,8 @@ class JudgedAnswers:
     """By prompt: when two answers mean the same."""
     by_gold: bool = False
     """Whether some answers are right or wrong by a key: no judge, who could favour length, has spoken there."""
+    left_out: tuple[int, int] = (0, 0)
+    """Models and prompts that were left out because of gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +73,14 @@ class _Question:
     gold: str | None
 
 
-def read_files(paths: Sequence[Path], prompts: int | None = None) -> list[JudgedAnswers]:
+def read_files(paths: Sequence[Path], wanted: Wanted = _ALL) -> list[JudgedAnswers]:
     """Read each file once; those that bear the same name are called by the shortest path that tells them apart.
 
-    prompts: as in `read_judged_answers`. Raises AnswerFileError.
+    Raises AnswerFileError.
     """
     files = {Path(os.path.abspath(path)): path for path in paths}  # noqa: PTH100 - links keep their names
     called = _distinct_names(list(files))
-    return [replace(read_judged_answers(files[each], prompts), name=called[each]) for each in files]
+    return [replace(read_judged_answers(files[each], wanted), name=called[each]) for each in files]
 
 
 def _distinct_names(files: Sequence[Path]) -> dict[Path, str]:
@@ -79,29 +99,37 @@ def _distinct_names(files: Sequence[Path]) -> dict[Path, str]:
     }
 
 
-def read_judged_answers(path: Path, prompts: int | None = None) -> JudgedAnswers:
-    """Read and check a file. prompts: use the first so many; None: all. Raises AnswerFileError."""
+def read_judged_answers(path: Path, wanted: Wanted = _ALL) -> JudgedAnswers:
+    """Read and check a file. Raises AnswerFileError."""
     questions: dict[str, _Question] = {}
     answers: dict[tuple[str, str], tuple[str, float]] = {}
     for number, row in rows_of_file(path):
         where = f"{path} line {number}"
         prompt_id, model, output = (text_of(row, name, where) for name in ("prompt_id", "model", "output"))
-        question = _question(row, where)
+        question = _question(row, where, wanted.scale)
         if questions.setdefault(prompt_id, question) != question:
             raise AnswerFileError(
                 f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold or equivalence."
             )
         if (prompt_id, model) in answers:
             raise AnswerFileError(f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model.")
-        answers[prompt_id, model] = output, _worth(row, question, output, where)
+        answers[prompt_id, model] = output, _worth(row, question, output, where, wanted.scale)
     if not answers:
         raise AnswerFileError(
             f"{path} has no answers; it needs lines with prompt_id, prompt, model, output, and preference or gold."
         )
-    return _table(path, dict(list(questions.items())[:prompts]), answers)
+    return _table(path, questions, answers, wanted)
 
 
-def _question(row: dict[str, Any], where: str) -> _Question:
+def _drawn(prompt_ids: Sequence[str], wanted: Wanted) -> list[str]:
+    """The prompts to use, in the order of the file."""
+    if wanted.prompts is None or wanted.prompts >= len(prompt_ids):
+        return list(prompt_ids)
+    rng = np.random.default_rng([wanted.seed, len(prompt_ids)])
+    return [prompt_ids[at] for at in np.sort(rng.choice(len(prompt_ids), wanted.prompts, replace=False)).tolist()]
+
+
+def _question(row: dict[str, Any], where: str, scale: tuple[float, float]) -> _Question:
     equivalence, gold = row.get("equivalence", "semantic"), row.get("gold")
     if equivalence not in EQUIVALENCES:
         raise AnswerFileError(f"{where}: equivalence is {equivalence!r}; known are {', '.join(EQUIVALENCES)}.")
@@ -111,7 +139,7 @@ def _question(row: dict[str, Any], where: str) -> _Question:
         )
     if gold is not None:
         _check_gold(text_of(row, "gold", where), equivalence, where)
-        if not np.isnan(_preference(row.get("preference"), where)):
+        if not np.isnan(_preference(row.get("preference"), where, scale)):
             raise AnswerFileError(f"{where} has both preference and gold; keep one.")
     return _Question(text_of(row, "prompt", where), equivalence, gold)
 
@@ -125,35 +153,53 @@ def _check_gold(gold: str, equivalence: str, where: str) -> None:
         )
 
 
-def _worth(row: dict[str, Any], question: _Question, output: str, where: str) -> float:
+def _worth(row: dict[str, Any], question: _Question, output: str, where: str, scale: tuple[float, float]) -> float:
     """0..1; nan where unknown."""
     if question.gold is None:
-        return _preference(row.get("preference"), where)
+        return _preference(row.get("preference"), where, scale)
     key = KEYS[question.equivalence]
     return float(key(output) == key(question.gold))
 
 
 def _table(
-    path: Path, questions: dict[str, _Question], answers: dict[tuple[str, str], tuple[str, float]]
+    path: Path, questions: dict[str, _Question], answers: dict[tuple[str, str], tuple[str, float]], wanted: Wanted
 ) -> JudgedAnswers:
     models = tuple(sorted({model for _, model in answers}))
-    missing = [(p, m) for p in questions for m in models if (p, m) not in answers]
+    ids, left_out = list(questions), (0, 0)
+    if wanted.least_models is not None:
+        ids, models, left_out = _complete(path, ids, models, answers, wanted.least_models)
+    ids = _drawn(ids, wanted)
+    missing = [(p, m) for p in ids for m in models if (p, m) not in answers]
     if missing:
         raise AnswerFileError(
             f"{path}: {missing[0][1]!r} has no answer to {missing[0][0]!r} ({len(missing)} answers are missing); "
-            "leave out the models or prompts that are not complete."
+            "--drop-incomplete leaves out the models and prompts that are not complete."
         )
-    table = [[answers[p, m] for m in models] for p in questions]
+    table = [[answers[p, m] for m in models] for p in ids]
+    used = [questions[p] for p in ids]
     return JudgedAnswers(
         name=path.name,
-        prompt_ids=tuple(questions),
-        prompts=tuple(question.prompt for question in questions.values()),
+        prompt_ids=tuple(ids),
+        prompts=tuple(question.prompt for question in used),
         models=models,
         outputs=tuple(tuple(output for output, _ in row) for row in table),
         preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
-        equivalences=tuple(question.equivalence for question in questions.values()),
-        by_gold=any(question.gold is not None for question in questions.values()),
+        equivalences=tuple(question.equivalence for question in used),
+        by_gold=any(question.gold is not None for question in used),
+        left_out=left_out,
     )
+
+
+def _complete(
+    path: Path, ids: Sequence[str], models: Sequence[str], answers: Container[tuple[str, str]], least_models: int
+) -> tuple[list[str], tuple[str, ...], tuple[int, int]]:
+    """Prompts and models without gaps, and how many of each are left out. Raises AnswerFileError where nothing is left."""
+    given = np.array([[(p, m) in answers for m in models] for p in ids], dtype=bool)
+    prompts_stay, models_stay = complete_part(given, least_models)
+    if not prompts_stay.any():
+        raise AnswerFileError(f"{path}: no {least_models} models answered a prompt in common; a smaller panel may do.")
+    kept = list(compress(ids, prompts_stay)), tuple(compress(models, models_stay))
+    return *kept, (len(models) - len(kept[1]), len(ids) - len(kept[0]))
 
 
 def rows_of_file(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -189,9 +235,14 @@ def text_of(row: dict[str, Any], name: str, where: str) -> str:
     return value
 
 
-def _preference(value: object, where: str) -> float:
+def _preference(value: object, where: str, scale: tuple[float, float]) -> float:
+    """0..1; nan where unknown."""
+    low, high = scale
     if value is None or value == -1:
         return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise AnswerFileError(f"{where}: preference is {value!r}; it must be a number from 0 to 1, or null.")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise AnswerFileError(
+            f"{where}: preference is {value!r}; it must be a number from {low:g} to {high:g}, or null. "
+            "For grades of another scale say which, such as --scale 1-5 or --scale 0-100."
+        )
+    return float((value - low) / (high - low))

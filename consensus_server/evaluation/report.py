@@ -7,6 +7,7 @@ from pathlib import Path
 
 from consensus_server.evaluation import plots
 from consensus_server.evaluation.calibration import Calibrated
+from consensus_server.evaluation.facts import mostly_mute, told
 from consensus_server.evaluation.rows import Finding, Row
 
 COLUMNS = (
@@ -65,6 +66,11 @@ def warning(rows: Sequence[Row]) -> str | None:
     )
 
 
+def cautions(rows: Sequence[Row]) -> list[str]:
+    """What a reader of a file's figures must not miss."""
+    return [caution for caution in (mostly_mute(rows[0].facts), warning(rows)) if caution]
+
+
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
     unfinished = path.with_name(path.name + ".part")
@@ -79,8 +85,9 @@ def _markdown(findings: Sequence[Finding], files: Sequence[str], command: str) -
         rows = [finding.row for finding in own]
         calm = [finding for finding in own if finding.row.attack is None]
         lines += [f"## {file}", ""]
-        if caution := warning(rows):
+        for caution in cautions(rows):
             lines += [f"**{caution}**", ""]
+        lines += [line for sentence in told(rows[0].facts) for line in (sentence, "")]
         lines += plots.mermaid_quality([finding.row for finding in calm])
         lines += plots.mermaid_risk_coverage(leading(calm))
         lines += _attacks(rows)
@@ -152,9 +159,9 @@ def _chapter(file: str, findings: Sequence[Finding]) -> list[str]:
     """What one file shows."""
     rows = [finding.row for finding in findings]
     calm = [finding for finding in findings if finding.row.attack is None]
-    caution = warning(rows)
     parts = [f"<h2>{html.escape(file)}</h2>"]
-    parts += [f'<p class="caution">{html.escape(caution)}</p>'] if caution else []
+    parts += [f'<p class="caution">{html.escape(caution)}</p>' for caution in cautions(rows)]
+    parts += [f"<p>{html.escape(sentence)}</p>" for sentence in told(rows[0].facts)]
     if any(finding.row.quality is not None for finding in calm):
         parts += ["<h3>Quality by rule</h3>", plots.quality_plot([finding.row for finding in calm])]
     if any(finding.row.coverage for finding in calm):

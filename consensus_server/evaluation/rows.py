@@ -13,6 +13,7 @@ from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.differences import Difference, Labels, difference
+from consensus_server.evaluation.facts import Facts, facts_of
 from consensus_server.evaluation.panels import Panel, Picks
 
 
@@ -53,6 +54,8 @@ class Row:
     """By gate: the share of the panels' honest answers that it kept out, 0..1; gates that kept out none do not stand here."""
     refusals: int
     """Answers of the file that were left out as refusals; 0 where they were kept."""
+    facts: Facts
+    """Of the file."""
     policy: Policy
     """The whole policy that was measured."""
 
@@ -138,6 +141,7 @@ class Decided:
             votes=float(np.mean(np.concatenate([each.votes[panel.attacked] for panel, each in both]))),
             turned_away=_turned_away(both),
             refusals=int(bank.refused.reshape(bank.length.shape)[:, : len(answers.models)].sum()),
+            facts=facts_of(answers, bank),
             policy=policy,
         )
         return Finding(row, policy, confidence, quality)

@@ -11,10 +11,11 @@ from consensus_server.core.consensus import Policy, Pool
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
+from consensus_server.evaluation.answer_files import AnswerFileError, Wanted, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
 from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownClusterer
+from consensus_server.evaluation.complete import complete_part
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
 from consensus_server.evaluation.report import warning, write_reports, write_results
@@ -465,6 +466,27 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, content, message):
         read_judged_answers(path)
     with pytest.raises(AnswerFileError, match="cannot be read"):
         read_judged_answers(tmp_path / "none.jsonl")
+
+
+def test_what_keeps_most_answers_stays():
+    """One model that answered a third, one prompt that two others missed: both go, and nothing else."""
+    given = np.ones((9, 5), dtype=bool)
+    given[3:, 1] = False
+    given[0, [2, 3]] = False
+    prompts, models = complete_part(given, 2)
+    assert (np.flatnonzero(~prompts).tolist(), np.flatnonzero(~models).tolist()) == ([0], [1])
+    everybody = complete_part(given, 5)
+    assert (everybody[0].sum(), everybody[1].sum()) == (2, 5)
+    nobody = complete_part(np.zeros((2, 3), dtype=bool), 2)
+    assert not nobody[0].any()
+
+
+def test_a_sample_of_prompts_is_drawn_over_the_whole_file(judged_file):
+    drawn = [read_judged_answers(judged_file, Wanted(8, seed)) for seed in (7, 7, 8)]
+    assert drawn[0].outputs == drawn[1].outputs
+    assert drawn[0].prompt_ids != drawn[2].prompt_ids
+    assert list(drawn[0].prompt_ids) == sorted(drawn[0].prompt_ids) != [f"p{p:02}" for p in range(8)]
+    assert read_judged_answers(judged_file, Wanted(99)).prompt_ids == tuple(f"p{p:02}" for p in range(24))
 
 
 def test_attackers_are_counted_among_labels_and_not_among_abstentions():
