@@ -229,7 +229,7 @@ def evaluate_labels(
         equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
         workers=workers or os.cpu_count() or 1,
     )
-    _check_wishes(files, risk, coverage, calibrate=calibrate)
+    _check_wishes(files, measured.policy, risk, coverage, calibrate=calibrate)
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
@@ -249,7 +249,9 @@ def evaluate_labels(
         _show(findings)
 
 
-def _check_wishes(files: list[Path], risk: float | None, coverage: float | None, *, calibrate: bool) -> None:
+def _check_wishes(
+    files: list[Path], policy: Policy, risk: float | None, coverage: float | None, *, calibrate: bool
+) -> None:
     """Refuse what would be ignored. Raises CommandFailed."""
     if risk is not None and coverage is not None:
         raise CommandFailed(
@@ -258,6 +260,12 @@ def _check_wishes(files: list[Path], risk: float | None, coverage: float | None,
     for option, wish in (("--risk", risk), ("--coverage", coverage)):
         if wish is not None and not calibrate:
             raise CommandFailed(f"{option} only applies with --calibrate.", Exit.USAGE)
+    if calibrate and policy.calibration is not None:
+        raise CommandFailed(
+            "--calibrate is fitted to the score itself, and the policy has a calibration.",
+            Exit.USAGE,
+            remedy="--set calibration=null",
+        )
     if calibrate and len(files) > 1:
         raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
 
@@ -299,16 +307,25 @@ def _findings(  # noqa: PLR0917 - the options of the command
 def _calibrate(  # noqa: PLR0917 - the options of the command
     files: list[Path], findings: list[Finding], out: Path, risk: float, coverage: float | None, seed: int
 ) -> None:
-    """Write `calibration.json` for the setting with most safeguards, and say what it is worth."""
+    """Write `calibration.json` for the setting with most safeguards, one more for each of several kinds; say what they are worth."""
     chosen = leading([finding for finding in findings if finding.row.attack is None])
-    try:
-        source = hashlib.sha256(files[0].read_bytes()).hexdigest()
-        found = calibrate_on(chosen, risk=risk, coverage=coverage, seed=seed, source=source)
-    except CalibrationError as error:
-        raise CommandFailed(f"{files[0]}: {error}", Exit.FAILED) from None
-    write_calibration(found, chosen, out)
+    source = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    kinds = sorted(set(chosen.kinds))
+    for kind in (None, *(kinds if len(kinds) > 1 else ())):
+        own = chosen if kind is None else chosen.of_kind(kind)
+        try:
+            found = calibrate_on(own, risk=risk, coverage=coverage, seed=seed, source=source)
+        except CalibrationError as error:
+            if kind is None:
+                raise CommandFailed(f"{files[0]}: {error}", Exit.FAILED) from None
+            note(f"No calibration for {kind}: {error}")
+            continue
+        _tell_calibration(write_calibration(found, chosen, out, kind).name, chosen, found)
+
+
+def _tell_calibration(name: str, chosen: Finding, found: Calibrated) -> None:
     note(
-        f"calibration.json: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
+        f"{name}: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
         f"{found.ece_before:.3f} before, {found.ece_after:.3f} after. With a score of at least {found.calibration.least_score:.2f}, "
         f"{found.risk:.3f} of held-out prompts got a bad label ({_wanted(found)}; without: {found.risk_without:.3f}), {found.coverage:.3f} got one at all."
     )

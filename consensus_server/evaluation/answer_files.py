@@ -9,6 +9,7 @@ every prompt once; models and prompts with gaps can be left out.
 import gzip
 import json
 import os
+import re
 import zlib
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ class AnswerFileError(ValueError):
 
 
 _ALL: Final = Wanted()
+_KIND: Final = re.compile(r"[\w.-]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class JudgedAnswers:
     """By prompt: when two answers mean the same."""
     by_gold: bool = False
     """Whether some answers are right or wrong by a key: no judge, who could favour length, has spoken there."""
+    kinds: tuple[str, ...] = ()
+    """By prompt: the kind of task, as the file says, else the equivalence."""
     left_out: tuple[int, int] = (0, 0)
     """Models and prompts that were left out because of gaps."""
 
@@ -71,6 +75,7 @@ class _Question:
     prompt: str
     equivalence: str
     gold: str | None
+    kind: str
 
 
 def read_files(paths: Sequence[Path], wanted: Wanted = _ALL) -> list[JudgedAnswers]:
@@ -109,7 +114,7 @@ def read_judged_answers(path: Path, wanted: Wanted = _ALL) -> JudgedAnswers:
         question = _question(row, where, wanted.scale)
         if questions.setdefault(prompt_id, question) != question:
             raise AnswerFileError(
-                f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold or equivalence."
+                f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold, equivalence or kind."
             )
         if (prompt_id, model) in answers:
             raise AnswerFileError(f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model.")
@@ -141,7 +146,12 @@ def _question(row: dict[str, Any], where: str, scale: tuple[float, float]) -> _Q
         _check_gold(text_of(row, "gold", where), equivalence, where)
         if not np.isnan(_preference(row.get("preference"), where, scale)):
             raise AnswerFileError(f"{where} has both preference and gold; keep one.")
-    return _Question(text_of(row, "prompt", where), equivalence, gold)
+    kind = row.get("kind", equivalence)
+    if not isinstance(kind, str) or not _KIND.fullmatch(kind):
+        raise AnswerFileError(
+            f"{where}: kind is {kind!r}; it must be a name of letters, digits, dots, hyphens and underscores."
+        )
+    return _Question(text_of(row, "prompt", where), equivalence, gold, kind)
 
 
 def _check_gold(gold: str, equivalence: str, where: str) -> None:
@@ -186,6 +196,7 @@ def _table(
         preferences=np.array([[preference for _, preference in row] for row in table], dtype=np.float64),
         equivalences=tuple(question.equivalence for question in used),
         by_gold=any(question.gold is not None for question in used),
+        kinds=tuple(question.kind for question in used),
         left_out=left_out,
     )
 

@@ -19,7 +19,8 @@ def complete_part(
         stays = _without_worst(given, stays)
         if _answers(given, stays) > _answers(given, best):
             best = stays.copy()
-    return given[:, best].all(axis=1), best
+    prompts: Bool[np.ndarray, " prompts"] = np.asarray(given[:, best].all(axis=1))
+    return prompts, best
 
 
 def _answers(given: Bool[np.ndarray, "prompts models"], models: Bool[np.ndarray, " models"]) -> int:

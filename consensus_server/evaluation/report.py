@@ -38,10 +38,16 @@ def write_results(rows: Sequence[Row], folder: Path) -> None:
     _write(folder / "results.json", json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False) + "\n")
 
 
-def write_calibration(found: Calibrated, chosen: Finding, folder: Path) -> None:
-    """`calibration.json`: what a federation takes over, and beside it where it comes from and what it is worth."""
+def write_calibration(found: Calibrated, chosen: Finding, folder: Path, kind: str | None = None) -> Path:
+    """`calibration.json`: what a federation takes over, and beside it where it comes from and what it is worth.
+
+    kind: of the task, where it was fitted to one of several; it stands in the name of the file, which is returned.
+    """
     made = {name: getattr(chosen.row, name) for name in ("file", "rule", "guards", "reliability", "panel_size")}
-    _write(folder / "calibration.json", json.dumps({**found.as_json(), "fitted_to": made}, indent=1) + "\n")
+    path = folder / ("calibration.json" if kind is None else f"calibration-{kind}.json")
+    made |= {} if kind is None else {"kind": kind}
+    _write(path, json.dumps({**found.as_json(), "fitted_to": made}, indent=1) + "\n")
+    return path
 
 
 def write_reports(findings: Sequence[Finding], folder: Path, command: str) -> None:

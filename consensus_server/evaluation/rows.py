@@ -73,6 +73,13 @@ class Finding:
     """Of the labels; nan for abstentions and for prompts that are not attacked."""
     worth: Float64[np.ndarray, "panels prompts"]
     """Of the labels; nan where unknown, too."""
+    kinds: tuple[str, ...] = ()
+    """Kind of task of each prompt."""
+
+    def of_kind(self, kind: str) -> "Finding":
+        """What was found on the prompts of one kind; the row stays that of all."""
+        own = np.array([each == kind for each in self.kinds], dtype=bool)
+        return replace(self, confidence=self.confidence[:, own], worth=self.worth[:, own], kinds=(kind,) * own.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +151,7 @@ class Decided:
             facts=facts_of(answers, bank),
             policy=policy,
         )
-        return Finding(row, policy, confidence, quality)
+        return Finding(row, policy, confidence, quality, answers.kinds)
 
 
 def _turned_away(both: Sequence[tuple[Panel, Picks]]) -> dict[str, float]:

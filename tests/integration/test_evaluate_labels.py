@@ -192,6 +192,29 @@ def test_a_calibration_is_of_one_file(judged, tmp_path):
     assert "takes one FILE" in done.output
 
 
+def test_several_kinds_of_task_have_a_calibration_each(judged, tmp_path):
+    rows = [json.loads(line) for line in judged.read_text().splitlines()]
+    kinds = {"p0": "rare"} | {f"p{p}": "odd" if p % 2 else "even" for p in range(1, 12)}
+    worth = {"m5": 1, "m4": 1}
+    judged.write_text(
+        "\n".join(
+            json.dumps(row | {"kind": kinds[row["prompt_id"]], "preference": worth.get(row["model"], 0)})
+            for row in rows
+        )
+    )
+    options = [*QUICK, "--panel-size", 4, "--cache", tmp_path, "--out", tmp_path / "out", "--calibrate"]
+    done = evaluate(judged, *options)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "out").glob("calibration*")) == [
+        "calibration-even.json", "calibration-odd.json", "calibration.json",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out" / "calibration-odd.json").read_text())["fitted_to"]["kind"] == "odd"
+    assert "No calibration for rare: 1 prompts" in " ".join(done.output.split())
+    again = evaluate(judged, *options, "--set", f"calibration={tmp_path / 'out' / 'calibration.json'}")
+    assert again.exit_code == 2
+    assert "--set calibration=null" in again.output
+
+
 def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
     made = CliRunner().invoke(app, ["make-questions", str(tmp_path / "none" / "questions.jsonl")])
     assert made.exit_code == 4

@@ -98,6 +98,24 @@ def test_the_share_of_the_vote_is_calibrated_on_made_questions(made_answers, sto
     assert (result.prompts, result.calibration.method) == (60, "dominant_share")
 
 
+def test_each_kind_of_task_has_a_calibration_of_its_own():
+    """What is sure of one kind is not of another, and a fit to both holds for neither."""
+    easy, hard = (
+        finding(60, seed=1, chance=lambda score: score**0.3),
+        finding(60, seed=2, chance=lambda score: score**5),
+    )
+    both = replace(
+        easy,
+        confidence=np.hstack([easy.confidence, hard.confidence]),
+        worth=np.hstack([easy.worth, hard.worth]),
+        kinds=("easy",) * 60 + ("hard",) * 60,
+    )
+    for kind, own in (("easy", easy), ("hard", hard)):
+        fitted = calibrate(both.of_kind(kind), risk=0.1, seed=7)
+        assert fitted == calibrate(own, risk=0.1, seed=7)
+        assert fitted.calibration != calibrate(both, risk=0.1, seed=7).calibration
+
+
 def test_a_coverage_that_is_asked_for_is_reached_on_held_out_prompts_and_sure_labels_are_kept():
     asked = {share: calibrate(finding(300), coverage=share, seed=7) for share in (0.3, 0.6, 1.0)}
     for share, found in asked.items():
