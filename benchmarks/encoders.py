@@ -34,7 +34,8 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.answer_files import JudgedAnswers, Wanted, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.figures import mean, two_way_interval
-from consensus_server.evaluation.panels import Panel, decide_panel
+from consensus_server.evaluation.panels import decide_panel
+from consensus_server.evaluation.records import Panel
 from consensus_server.ports import Encoder
 
 SIZE = 8

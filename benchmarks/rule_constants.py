@@ -33,7 +33,8 @@ from consensus_server.core.consensus.words.lexical import Words
 from consensus_server.evaluation import figures
 from consensus_server.evaluation.answer_files import Wanted, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
-from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
+from consensus_server.evaluation.panels import decide_panel, draw_panel
+from consensus_server.evaluation.records import Panel
 
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")

@@ -3,7 +3,7 @@
 Each line has `prompt_id, prompt, model, output` and either `preference`, what the answer is worth, 0..1 (null or -1 where
 it is unknown), or `gold`, the right answer, with the `equivalence` by which an output equals it: it is then worth 1 or
 0. One of both must be there, be it null. `equivalence` is also how the prompt's pools are clustered. Every model answers
-every prompt once; models and prompts with gaps can be left out.
+every prompt once, or with each `sample`; models and prompts with gaps can be left out. Prompts of one `question` are one pool.
 """
 
 import gzip
@@ -42,6 +42,8 @@ class AnswerFileError(ValueError):
 
 
 _ALL: Final = Wanted()
+_Answers = dict[tuple[str, str, int], tuple[str, float]]
+"""(text, worth) by prompt, model and sample."""
 _KIND: Final = re.compile(r"[\w.-]{1,63}")
 
 
@@ -55,8 +57,8 @@ class JudgedAnswers:
     models: tuple[str, ...]
     """Sorted."""
     outputs: tuple[tuple[str, ...], ...]
-    """By prompt, then model."""
-    preferences: Float64[np.ndarray, "prompts models"]
+    """By prompt, then column."""
+    preferences: Float64[np.ndarray, "prompts columns"]
     """0..1; nan where unknown."""
     equivalences: tuple[str, ...]
     """By prompt: when two answers mean the same."""
@@ -66,6 +68,22 @@ class JudgedAnswers:
     """By prompt: the kind of task, as the file says, else the equivalence."""
     left_out: tuple[int, int] = (0, 0)
     """Models and prompts that were left out because of gaps."""
+    questions: tuple[str | None, ...] = ()
+    """By prompt: prompts of one question ask the same in other words."""
+    samples: int = 1
+    """Answers of each model to each prompt; a model has so many columns, one after another."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names: of the models, or of their samples."""
+        if self.samples == 1:
+            return self.models
+        return tuple(f"{model} #{sample}" for model in self.models for sample in range(self.samples))
+
+    @property
+    def by_rounds(self) -> bool:
+        """Whether pools are more than one answer of each model to one prompt."""
+        return self.samples > 1 or any(question is not None for question in self.questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +94,7 @@ class _Question:
     equivalence: str
     gold: str | None
     kind: str
+    question: str | None
 
 
 def read_files(paths: Sequence[Path], wanted: Wanted = _ALL) -> list[JudgedAnswers]:
@@ -107,18 +126,22 @@ def _distinct_names(files: Sequence[Path]) -> dict[Path, str]:
 def read_judged_answers(path: Path, wanted: Wanted = _ALL) -> JudgedAnswers:
     """Read and check a file. Raises AnswerFileError."""
     questions: dict[str, _Question] = {}
-    answers: dict[tuple[str, str], tuple[str, float]] = {}
+    answers: _Answers = {}
     for number, row in rows_of_file(path):
         where = f"{path} line {number}"
         prompt_id, model, output = (text_of(row, name, where) for name in ("prompt_id", "model", "output"))
         question = _question(row, where, wanted.scale)
         if questions.setdefault(prompt_id, question) != question:
             raise AnswerFileError(
-                f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold, equivalence or kind."
+                f"{where}: prompt_id {prompt_id!r} stood before with another prompt, gold, equivalence, kind or question."
             )
-        if (prompt_id, model) in answers:
-            raise AnswerFileError(f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model.")
-        answers[prompt_id, model] = output, _worth(row, question, output, where, wanted.scale)
+        sample = _sample(row, where)
+        if (prompt_id, model, sample) in answers:
+            raise AnswerFileError(
+                f"{where}: {model!r} answered {prompt_id!r} before; keep one answer of each model, or number them: "
+                "sample 0, 1, ..."
+            )
+        answers[prompt_id, model, sample] = output, _worth(row, question, output, where, wanted.scale)
     if not answers:
         raise AnswerFileError(
             f"{path} has no answers; it needs lines with prompt_id, prompt, model, output, and preference or gold."
@@ -151,7 +174,13 @@ def _question(row: dict[str, Any], where: str, scale: tuple[float, float]) -> _Q
         raise AnswerFileError(
             f"{where}: kind is {kind!r}; it must be a name of letters, digits, dots, hyphens and underscores."
         )
-    return _Question(text_of(row, "prompt", where), equivalence, gold, kind)
+    return _Question(
+        text_of(row, "prompt", where),
+        equivalence,
+        gold,
+        kind,
+        None if row.get("question") is None else text_of(row, "question", where),
+    )
 
 
 def _check_gold(gold: str, equivalence: str, where: str) -> None:
@@ -171,21 +200,20 @@ def _worth(row: dict[str, Any], question: _Question, output: str, where: str, sc
     return float(key(output) == key(question.gold))
 
 
-def _table(
-    path: Path, questions: dict[str, _Question], answers: dict[tuple[str, str], tuple[str, float]], wanted: Wanted
-) -> JudgedAnswers:
-    models = tuple(sorted({model for _, model in answers}))
+def _table(path: Path, questions: dict[str, _Question], answers: _Answers, wanted: Wanted) -> JudgedAnswers:
+    models = tuple(sorted({model for _, model, _ in answers}))
+    samples = sorted({sample for _, _, sample in answers})
     ids, left_out = list(questions), (0, 0)
     if wanted.least_models is not None:
-        ids, models, left_out = _complete(path, ids, models, answers, wanted.least_models)
+        ids, models, left_out = _complete(path, ids, models, samples, answers, wanted.least_models)
     ids = _drawn(ids, wanted)
-    missing = [(p, m) for p in ids for m in models if (p, m) not in answers]
+    missing = [(p, m) for p in ids for m in models for s in samples if (p, m, s) not in answers]
     if missing:
         raise AnswerFileError(
             f"{path}: {missing[0][1]!r} has no answer to {missing[0][0]!r} ({len(missing)} answers are missing); "
             "--drop-incomplete leaves out the models and prompts that are not complete."
         )
-    table = [[answers[p, m] for m in models] for p in ids]
+    table = [[answers[p, m, s] for m in models for s in samples] for p in ids]
     used = [questions[p] for p in ids]
     return JudgedAnswers(
         name=path.name,
@@ -197,15 +225,22 @@ def _table(
         equivalences=tuple(question.equivalence for question in used),
         by_gold=any(question.gold is not None for question in used),
         kinds=tuple(question.kind for question in used),
+        questions=tuple(question.question for question in used),
+        samples=len(samples),
         left_out=left_out,
     )
 
 
-def _complete(
-    path: Path, ids: Sequence[str], models: Sequence[str], answers: Container[tuple[str, str]], least_models: int
+def _complete(  # noqa: PLR0917 - a table and how much of it must stay
+    path: Path,
+    ids: Sequence[str],
+    models: Sequence[str],
+    samples: Sequence[int],
+    answers: Container[tuple[str, str, int]],
+    least_models: int,
 ) -> tuple[list[str], tuple[str, ...], tuple[int, int]]:
     """Prompts and models without gaps, and how many of each are left out. Raises AnswerFileError where nothing is left."""
-    given = np.array([[(p, m) in answers for m in models] for p in ids], dtype=bool)
+    given = np.array([[all((p, m, s) in answers for s in samples) for m in models] for p in ids], dtype=bool)
     prompts_stay, models_stay = complete_part(given, least_models)
     if not prompts_stay.any():
         raise AnswerFileError(f"{path}: no {least_models} models answered a prompt in common; a smaller panel may do.")
@@ -243,6 +278,14 @@ def text_of(row: dict[str, Any], name: str, where: str) -> str:
             f"{where}: {name} has half of a character, {value[error.start]!a} at {error.start}; write all of the "
             "character (two escapes in JSON), or \\ufffd in its place."
         ) from None
+    return value
+
+
+def _sample(row: dict[str, Any], where: str) -> int:
+    """Which of several answers of a model this is."""
+    value = row.get("sample", 0)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise AnswerFileError(f"{where}: sample is {value!r}; it must be a whole number from 0 on.")
     return value
 
 

@@ -19,10 +19,13 @@ from consensus_server.core.consensus.round.measures import Measures, measure, me
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
 from consensus_server.core.consensus.words.order import WordPairs, word_pairs
 from consensus_server.core.consensus.words.repetition import Units, read_units
+from consensus_server.core.federations import Prompt
 from consensus_server.evaluation.answer_files import JudgedAnswers
+from consensus_server.evaluation.rounds import Round
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.contradictions import ADAPTERS, NONE
-from consensus_server.service.embedding import embed_texts
+from consensus_server.service.deciding import Embedded
+from consensus_server.service.embedding import EmbeddingResult, embed_texts
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,13 @@ class Bank:
     units: Units
     keys: Mapping[str, KeyClasses]
     """By equivalence that compares keys."""
+    round: Round | None = None
+    """Where rows name questions or samples: what decides the panels instead of what is measured here."""
 
     def telling(self, contradictions: str) -> "Bank":
         """The bank with what another adapter finds; see `make_bank`."""
+        if self.round is not None:  # asks for itself
+            return self
         columns = len(self.names)
         rows = [self.answers.texts[at : at + columns] for at in range(0, len(self.answers.texts), columns)]
         found = _found(self.answers.prompts, self.answers.equivalences, rows, contradictions)
@@ -125,7 +132,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     contradictions: name of what tells contradictory answers apart; asked of all columns of a prompt, however many.
     """
     rows = [(*row, *(column[1][p] for column in extra)) for p, row in enumerate(judged.outputs)]
-    names = (*judged.models, *(name for name, _, _ in extra))
+    names = (*judged.columns, *(name for name, _, _ in extra))
     texts = tuple(text for row in rows for text in row)
     embedded = embed_texts(
         {content_digest(text): text for text in (*texts, *judged.prompts)}, encoder, store, progress=progress
@@ -133,7 +140,12 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     digests = tuple(map(content_digest, texts))
     vectors = np.array([embedded.vectors[each] for each in digests], np.float32)
     answers = _table(
-        judged, names, texts, digests, vectors, found=_found(judged.prompts, judged.equivalences, rows, contradictions)
+        judged,
+        names,
+        texts,
+        digests,
+        vectors,
+        found=_found(judged.prompts, judged.equivalences, rows, NONE if judged.by_rounds else contradictions),
     )
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
@@ -157,6 +169,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         words=distinct_words(texts, judged.prompts, answers.pool),
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
+        round=_round(judged, rows, embedded, drop_refusals=drop_refusals) if judged.by_rounds else None,
         keys={name: key_classes(answers, name) for name in KEYS if name in {"exact", *judged.equivalences}},
     )
 
@@ -188,6 +201,25 @@ def _table(
         vectors=vectors,
         unit=unit_vectors(vectors),
         conflicts=found,
+    )
+
+
+def _round(
+    judged: JudgedAnswers, rows: Sequence[Sequence[str]], embedded: EmbeddingResult, *, drop_refusals: bool
+) -> Round:
+    """The material of rounds. rows: texts by prompt and column."""
+    prompts = zip(judged.prompt_ids, judged.prompts, judged.equivalences, judged.questions, strict=True)
+    asked = {content_digest(prompt): embedded.openings[content_digest(prompt)] for prompt in judged.prompts}
+    dimension = len(next(iter(embedded.vectors.values())))
+    return Round(
+        prompts=tuple(
+            Prompt(name, prompt, equivalence=equivalence, question=question)
+            for name, prompt, equivalence, question in prompts
+        ),
+        samples=judged.samples,
+        answers=tuple(tuple((text, content_digest(text)) for text in row) for row in rows),
+        embedded=Embedded(embedded.vectors, embedded.openings, asked, dimension),
+        drop_refusals=drop_refusals,
     )
 
 

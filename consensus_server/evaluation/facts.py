@@ -31,15 +31,15 @@ class Facts:
 
 def facts_of(answers: JudgedAnswers, bank: Bank) -> Facts:
     """bank: of the answers, with further columns or without."""
-    models, names = len(answers.models), np.array(answers.equivalences, dtype=object)
+    columns, names = answers.preferences.shape[1], np.array(answers.equivalences, dtype=object)
     mute: Counter[str] = Counter()
     for name in sorted(set(answers.equivalences) & set(KEYS)):
-        has_key = bank.keys[name].has_key.reshape(bank.length.shape)[names == name, :models]
+        has_key = bank.keys[name].has_key.reshape(bank.length.shape)[names == name, :columns]
         mute[name] = int((~has_key).sum())
-    keyed = sum(name in KEYS for name in answers.equivalences) * models
+    keyed = sum(name in KEYS for name in answers.equivalences) * columns
     most = mute.most_common(1)
     return Facts(
-        models=models,
+        models=len(answers.models),
         prompts=len(answers.prompts),
         left_out_models=answers.left_out[0],
         left_out_prompts=answers.left_out[1],

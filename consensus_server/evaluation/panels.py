@@ -1,12 +1,12 @@
 """Panels: which models answer together, where attackers sit, and what policies make of their answers."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.abstaining import abstentions
 from consensus_server.core.consensus.answers.table import Answers
@@ -22,32 +22,7 @@ from consensus_server.core.consensus.round.measures import Measures
 from consensus_server.core.consensus.rules import rule_named
 from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.clusterers import DEFAULT, clusterer_named
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """The answers of one panel."""
-
-    columns: Int64[np.ndarray, "prompts size"]
-    """Column of the bank in which each member's answer stands."""
-    honest: int
-    """Members that are no attackers; they come first."""
-    attacked: Bool[np.ndarray, " prompts"]
-    """Prompts on which the attackers attack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picks:
-    """What a policy chose for a panel."""
-
-    slot: Int64[np.ndarray, " prompts"]
-    """Member whose answer was chosen; -1 for an abstention."""
-    confidence: Float64[np.ndarray, " prompts"]
-    """Of the label, 0..1; nan for an abstention."""
-    votes: Float64[np.ndarray, " prompts"]
-    """Of all admitted answers together: participants that count."""
-    turned_away: Mapping[str, int]
-    """Honest answers to attacked prompts that each gate kept out."""
+from consensus_server.evaluation.records import Panel, Picks, nothing_picked
 
 
 def draw_panel(models: int, size: int, seed: int, number: int) -> Int64[np.ndarray, " size"]:
@@ -62,6 +37,9 @@ def decide_panel(bank: Bank, panel: Panel, policies: Sequence[Policy], clusterer
     with, whatever a policy says. clusterer: how answers of one meaning are found, for ablations; the default is what decides
     rounds. Raises UnknownClusterer.
     """
+    if bank.round is not None:
+        clusterer_named(clusterer)
+        return [bank.round.decided(panel, policy) for policy in policies]
     sessions: dict[tuple[float, ...], _Session] = {}
     for policy in policies:
         if _read_before(policy) not in sessions:
@@ -89,9 +67,9 @@ class _Session:
     def decided(self, policy: Policy) -> Picks:
         rule = rule_named(policy.rule)
         verdict = self._verdict(policy.guards or rule.round_wide, policy.guards, policy.reliability)
-        picks = Picks(
-            np.full(self._prompts, -1), np.full(self._prompts, np.nan), self._votes(verdict), self._turned_away(verdict)
-        )
+        picks = nothing_picked(self._prompts)
+        picks.votes[:] = self._votes(verdict)
+        picks.turned_away.update(self._turned_away(verdict))
         if not verdict.admitted.any():
             return picks
         key = policy.guards, rule.equivalence
@@ -122,7 +100,7 @@ class _Session:
         )
         return summed
 
-    def _turned_away(self, verdict: Verdict) -> Mapping[str, int]:
+    def _turned_away(self, verdict: Verdict) -> Counter[str]:
         """Honest answers to attacked prompts by the gate that kept them out."""
         _, answers, _ = self._measured
         panel, names = self._panel, len(self._bank.names)

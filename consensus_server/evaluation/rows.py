@@ -14,7 +14,7 @@ from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.differences import Difference, Labels, difference
 from consensus_server.evaluation.facts import Facts, facts_of
-from consensus_server.evaluation.panels import Panel, Picks
+from consensus_server.evaluation.records import Panel, Picks
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Decided:
             rule=policy.rule,
             guards=policy.guards,
             reliability=policy.reliability,
-            panel_size=panels[0].columns.shape[1],
+            panel_size=panels[0].columns.shape[1] // answers.samples,
             attack=self.case.attack,
             attackers=self.case.attackers,
             quality=figures.mean(quality),
@@ -133,7 +133,9 @@ class Decided:
                 difference(name, own, self.labels(each), self.seed) for name, each in held_against.items()
             ),
             random=figures.mean(np.array([figures.mean(each) for each in honest], dtype=np.float64)),
-            best_single=figures.mean(np.array([figures.best_column(each) for each in honest], dtype=np.float64)),
+            best_single=figures.mean(
+                np.array([figures.best_column(_by_member(each, answers.samples)) for each in honest], dtype=np.float64)
+            ),
             oracle=figures.mean(np.stack([figures.best_of_rows(each) for each in honest])),
             coverage=own.coverage,
             length_ratio=figures.mean(np.stack([_at_picks(_length_ratio(bank, p), _own(p), each) for p, each in both])),
@@ -147,7 +149,7 @@ class Decided:
             else figures.mean(np.concatenate([theirs(panel, each) for panel, each in both])),
             votes=float(np.mean(np.concatenate([each.votes[panel.attacked] for panel, each in both]))),
             turned_away=_turned_away(both),
-            refusals=int(bank.refused.reshape(bank.length.shape)[:, : len(answers.models)].sum()),
+            refusals=int(bank.refused.reshape(bank.length.shape)[:, : answers.preferences.shape[1]].sum()),
             facts=facts_of(answers, bank),
             policy=policy,
         )
@@ -156,7 +158,7 @@ class Decided:
 
 def _turned_away(both: Sequence[tuple[Panel, Picks]]) -> dict[str, float]:
     """Share of the honest answers to attacked prompts that each gate kept out."""
-    count = sum((Counter(picks.turned_away) for _, picks in both), Counter[str]())
+    count = sum((picks.turned_away for _, picks in both), Counter[str]())
     honest = sum(int(panel.attacked.sum()) * panel.honest for panel, _ in both)
     return {gate: count[gate] / honest for gate in sorted(count)}
 
@@ -165,7 +167,7 @@ def _adjusted(
     answers: JudgedAnswers, bank: Bank, both: Sequence[tuple[Panel, Picks]]
 ) -> Float64[np.ndarray, "panels prompts"]:
     """Worth of the labels with the effect of length taken out."""
-    models = len(answers.models)
+    models = answers.preferences.shape[1]
     log_length = np.log(bank.length + 20.0)
     phi = figures.length_effect(answers.preferences, log_length[:, :models])
     longer = log_length - log_length[:, :models].mean(axis=1, keepdims=True)
@@ -183,14 +185,20 @@ def _at_picks(
     table: Float64[np.ndarray, "prompts columns"], panel: Panel, picks: Picks
 ) -> Float64[np.ndarray, " prompts"]:
     """`table` at the chosen columns; nan for abstentions and for prompts that are not attacked."""
-    rows = np.arange(len(table))
-    values = table[rows, panel.columns[rows, picks.slot]]
+    values = table[picks.source, panel.columns[picks.source, picks.slot]]
     return np.where((picks.slot >= 0) & panel.attacked, values, np.nan)
 
 
 def _own(panel: Panel) -> Panel:
     """The panel, for a table that holds its answers only."""
     return replace(panel, columns=np.tile(np.arange(panel.columns.shape[1]), (len(panel.columns), 1)))
+
+
+def _by_member(
+    values: Float64[np.ndarray, "prompts seats"], samples: int
+) -> Float64[np.ndarray, "prompts_and_samples members"]:
+    """One column for each member, with all of its samples."""
+    return values.reshape(len(values), -1, samples).swapaxes(1, 2).reshape(len(values) * samples, -1)
 
 
 def _length_ratio(bank: Bank, panel: Panel) -> Float64[np.ndarray, "prompts size"]:

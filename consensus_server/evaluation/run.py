@@ -17,7 +17,8 @@ from consensus_server.evaluation.attacks import GOOD_NAME, attack_columns, kind_
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.clusterers import DEFAULT
 from consensus_server.evaluation.differences import baselines
-from consensus_server.evaluation.panels import Panel, Picks, draw_panel
+from consensus_server.evaluation.panels import draw_panel
+from consensus_server.evaluation.records import Panel, Picks
 from consensus_server.evaluation.rows import Case, Decided, Finding
 from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
@@ -69,6 +70,10 @@ def run(
         raise ValueError(
             f"A panel of {plan.panel_size} needs as many models; {answers.name} has {len(answers.models)}."
         )
+    if answers.samples > 1 and plan.attacks:
+        raise ValueError(f"Attackers give one answer to a prompt; {answers.name} has {answers.samples} of each model.")
+    if answers.by_rounds and plan.clusterer != DEFAULT:
+        raise ValueError(f"{answers.name} has questions or samples, which are pooled with {DEFAULT} only.")
     if plan.equivalence is not None:
         answers = replace(answers, equivalences=(plan.equivalence,) * len(answers.prompts))
     members = [draw_panel(len(answers.models), plan.panel_size, plan.seed, i) for i in range(plan.panels)]
@@ -151,6 +156,7 @@ def _banks(  # noqa: PLR0917 - where it comes from
 def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: Case) -> Panel:
     count = len(answers.prompts)
     if case.attack is None:
-        return Panel(np.tile(members, (count, 1)), len(members), np.ones(count, dtype=bool))
+        seats = (members[:, None] * answers.samples + np.arange(answers.samples)).ravel()
+        return Panel(np.tile(seats, (count, 1)), len(seats), np.ones(count, dtype=bool))
     columns, attacked = seated(members, answers, case.attack, case.attackers, plan.seed)
     return Panel(columns, len(members) - case.attackers, attacked)

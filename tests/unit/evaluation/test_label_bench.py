@@ -17,7 +17,8 @@ from consensus_server.evaluation.bank import make_bank
 from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownClusterer
 from consensus_server.evaluation.complete import complete_part
 from consensus_server.evaluation.made_questions import write_made_answers
-from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
+from consensus_server.evaluation.panels import decide_panel, draw_panel
+from consensus_server.evaluation.records import Panel, nothing_picked
 from consensus_server.evaluation.report import warning, write_reports, write_results
 from consensus_server.evaluation.rows import theirs
 from consensus_server.evaluation.run import Plan, run
@@ -489,9 +490,42 @@ def test_a_sample_of_prompts_is_drawn_over_the_whole_file(judged_file):
     assert read_judged_answers(judged_file, Wanted(99)).prompt_ids == tuple(f"p{p:02}" for p in range(24))
 
 
+@pytest.mark.parametrize(("question", "pooled"), [("q", 1.0), (None, 0.5)])
+def test_wordings_of_one_question_are_one_pool(tmp_path, store, question, pooled):
+    """Of three models one says 7 to both wordings and two to the first only: the second is a label of the question alone."""
+    said = {"first": (7, 7, 7), "second": (7, 3, 3)}
+    rows = [
+        GOLD | {"prompt_id": p, "prompt": f"The {p}?", "model": f"m{k}", "output": f"{p}: the answer is {value}."}
+        | {"gold": "7", "equivalence": "final_answer", "question": question}
+        for p, values in said.items() for k, value in enumerate(values)
+    ]  # fmt: skip
+    path = tmp_path / "wordings.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    row, *_ = rows_of(read_judged_answers(path), Plan(3, 1, rules=("vote",)), store)
+    assert (row.quality, row.oracle, row.best_single, row.coverage, row.votes) == (pooled, 1, 1, 1, 3)
+
+
+def test_samples_of_a_model_share_its_vote(tmp_path, store):
+    """Four models of two samples each; the one that is sure stands against two that are half as sure, and one sure of another."""
+    said = [("7", "7"), ("7", "3"), ("3", "7"), ("5", "5")]
+    rows = [
+        GOLD | {"model": f"m{k}", "output": f"It is {value}.", "gold": "7", "equivalence": "final_answer", "sample": s}
+        for k, values in enumerate(said) for s, value in enumerate(values)
+    ]  # fmt: skip
+    path = tmp_path / "samples.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    answers = read_judged_answers(path)
+    assert answers.columns[:3] == ("m0 #0", "m0 #1", "m1 #0")
+    row, *_ = rows_of(answers, Plan(4, 1, rules=("vote",), policy=Policy(confidence="evidence")), store)
+    assert (row.quality, row.panel_size, row.votes, row.best_single, row.random) == (1, 4, 4, 1, 0.5)
+    assert [each.coverage for each in rows_of(answers, Plan(4, 1, rules=("hybrid",)), store)] == [1] * 4
+    with pytest.raises(ValueError, match="Attackers give one answer"):
+        rows_of(answers, Plan(4, 1, rules=("vote",), attacks=("empty",), attackers=(1,)), store)
+
+
 def test_attackers_are_counted_among_labels_and_not_among_abstentions():
     panel = Panel(np.tile(np.arange(8), (5, 1)), 6, np.array([True, True, True, True, False]))
-    picks = Picks(np.array([-1, 5, -1, 7, 7]), np.full(5, 0.5), np.full(5, 8.0), {})
+    picks = replace(nothing_picked(5), slot=np.array([-1, 5, -1, 7, 7]))
     assert theirs(panel, picks).tolist() == [0, 1]
 
 
