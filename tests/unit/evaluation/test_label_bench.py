@@ -195,7 +195,9 @@ def test_rules_find_the_models_that_tell_most_truth(answers, store):
 
 
 def test_a_row_has_its_differences_whether_or_not_the_baselines_are_asked_for(answers, store):
-    both, alone = (rows_of(answers, Plan(6, 3, rules=rules), store) for rules in (("hybrid", "vote"), ("vote",)))
+    policy = Policy(abstain=False, contradictions="none")
+    plans = [Plan(6, 2, rules=rules, policy=policy) for rules in (("hybrid", "vote"), ("vote",))]
+    both, alone = (rows_of(answers, plan, store) for plan in plans)
     by_rule = {(row.rule, row.guards, row.reliability): row for row in both}
     hybrid, vote = by_rule["hybrid", True, True], by_rule["vote", False, False]
     named = {each.baseline: each for each in hybrid.differences}
@@ -211,7 +213,7 @@ def test_a_row_has_its_differences_whether_or_not_the_baselines_are_asked_for(an
 def test_a_whole_policy_is_measured_and_held_against_another(answers, store):
     """Rows of a policy that fixes what others vary; each figure is that of the policy alone."""
     policy = Policy(abstain=False, guards=False, distance_long=0.3, contradictions="none", confidence="dominant_share")
-    plan = Plan(6, 3, rules=("hybrid",), policy=policy, fixed=frozenset({"guards", "reliability"}))
+    plan = Plan(6, 2, rules=("hybrid",), policy=policy, fixed=frozenset({"guards", "reliability"}))
     changed = {"distance_long": 0.9, "contradictions": "words", "guards": True}
     (row,) = rows_of(answers, replace(plan, against=changed), store)
     (other,) = rows_of(answers, replace(plan, policy=replace(policy, **changed)), store)
@@ -219,14 +221,12 @@ def test_a_whole_policy_is_measured_and_held_against_another(answers, store):
     against = next(each for each in row.differences if each.baseline == "against")
     assert against.difference == pytest.approx(row.quality - other.quality)
     assert (row.auroc, row.votes) != (other.auroc, other.votes)
-    (alone,) = rows_of(answers, plan, store)
-    assert replace(row, differences=()) == replace(alone, differences=())
 
 
 def test_a_row_tells_what_stands_behind_its_labels(answers, store):
     """What the best answers would be worth, who was kept out, how many count."""
     declined = tuple(("I'm sorry, but I can't help with that.", "", *row[2:]) for row in answers.outputs)
-    plan = Plan(9, 2, rules=("hybrid",))
+    plan = Plan(9, 2, rules=("hybrid",), policy=Policy(abstain=False, contradictions="none"))
     bare, *_, guarded = rows_of(replace(answers, outputs=declined), plan, store)
     assert bare.oracle == pytest.approx(np.nanmax(answers.preferences, axis=1).mean())
     assert bare.turned_away == {"empty": pytest.approx(1 / 9), "refusal": pytest.approx(1 / 9)}
