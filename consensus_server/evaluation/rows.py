@@ -15,6 +15,7 @@ from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.differences import Difference, Labels, difference
 from consensus_server.evaluation.facts import Facts, facts_of
 from consensus_server.evaluation.records import Panel, Picks
+from consensus_server.service.contradictions import pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Row:
     facts: Facts
     """Of the file."""
     policy: Policy
-    """The whole policy that was measured."""
+    """The whole policy that was measured, with the version of what tells contradictions."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -151,7 +152,7 @@ class Decided:
             turned_away=_turned_away(both),
             refusals=int(bank.refused.reshape(bank.length.shape)[:, : answers.preferences.shape[1]].sum()),
             facts=facts_of(answers, bank),
-            policy=policy,
+            policy=pinned(policy),
         )
         return Finding(row, policy, confidence, quality, answers.kinds)
 
