@@ -2,10 +2,12 @@
 
 One reader for `consensus replay` and `consensus-server evaluate-labels`. A line may say what its answer is worth: by
 `preference`, 0..1 (null or -1 where the judge failed), or by `gold`, the right answer, with the `equivalence` by which an
-output equals it. Other columns are not looked at.
+output equals it. It may name the `sample` of several by one model, the `question` that a prompt asks in other words than others,
+and the `kind` of task. Other columns are not looked at.
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from client_kit.input_files import Row, id_in, read_rows, text_in
 
 COLUMNS = ("prompt_id", "prompt", "model", "output")
 
+_KIND = re.compile(r"[\w.-]{1,63}")
 _NO_JUDGEMENT = -1
 """What files of judged answers hold where the judge failed; null means the same."""
 
@@ -33,34 +36,45 @@ class ModelAnswer:
     equivalence: str | None
     worth_stated: bool
     """Whether the line has a preference or a gold, be it null."""
+    sample: int = 0
+    """Which of several answers of the model to the prompt."""
+    kind: str | None = None
+    """Of task."""
+    question: str | None = None
+    """Prompts of one question ask the same in other words."""
 
     @property
-    def key(self) -> tuple[str, str]:
-        return self.prompt_id, self.model
+    def key(self) -> tuple[str, str, int]:
+        return self.prompt_id, self.model, self.sample
 
     @property
-    def question(self) -> tuple[str, str | None, str | None]:
+    def of_prompt(self) -> tuple[str | None, ...]:
         """What all lines of a prompt say alike."""
-        return self.prompt, self.gold, self.equivalence
+        return self.prompt, self.gold, self.equivalence, self.kind, self.question
 
 
-def read_model_answers(path: Path, check: Callable[[ModelAnswer], None] = lambda _: None) -> list[ModelAnswer]:
+def read_model_answers(
+    path: Path, check: Callable[[ModelAnswer], None] = lambda _: None, scale: tuple[float, float] = (0.0, 1.0)
+) -> list[ModelAnswer]:
     """The answers in the order of the file; a line that is repeated counts once.
 
-    check: raises ValueError for a line that its caller cannot use. Raises FaultyFile with file, line and fault.
+    check: raises ValueError for a line that its caller cannot use. scale: the least and the greatest preference, read as 0 and 1.
+    Raises FaultyFile with file, line and fault.
     """
-    found: dict[tuple[str, str], ModelAnswer] = {}
-    questions: dict[str, ModelAnswer] = {}
+    found: dict[tuple[str, str, int], ModelAnswer] = {}
+    prompts: dict[str, ModelAnswer] = {}
 
     def take(row: Row) -> None:
-        answer = _model_answer(row)
+        answer = _model_answer(row, scale)
         check(answer)
-        if questions.setdefault(answer.prompt_id, answer).question != answer.question:
-            raise ValueError(f"prompt_id {answer.prompt_id!r} stood before with another prompt, gold or equivalence")
+        if prompts.setdefault(answer.prompt_id, answer).of_prompt != answer.of_prompt:
+            raise ValueError(
+                f"prompt_id {answer.prompt_id!r} stood before with another prompt, gold, equivalence, kind or question"
+            )
         if found.setdefault(answer.key, answer) != answer:
             raise ValueError(
                 f"{answer.model!r} has another answer to prompt {answer.prompt_id!r} before; keep one answer of a model "
-                "to a prompt"
+                "to a prompt, or number them: sample 0, 1, ..."
             )
 
     read_rows(path, take)
@@ -69,23 +83,37 @@ def read_model_answers(path: Path, check: Callable[[ModelAnswer], None] = lambda
     return list(found.values())
 
 
-def _model_answer(row: Row) -> ModelAnswer:
+def _model_answer(row: Row, scale: tuple[float, float]) -> ModelAnswer:
     if missing := [name for name in COLUMNS if name not in row]:
         raise ValueError(f"{missing[0]} is missing; each line needs {', '.join(COLUMNS)}")
     prompt_id, prompt, model = id_in(row, "prompt_id"), text_in(row, "prompt"), text_in(row, "model")
     for name, value in zip(COLUMNS, (prompt_id, prompt, model), strict=False):
         if not value:  # only an output may be empty: a model may have said nothing
             raise ValueError(f"{name} is empty")
-    gold, equivalence = (None if row.get(name) is None else text_in(row, name) for name in ("gold", "equivalence"))
+    names = ("gold", "equivalence", "kind", "question")
+    gold, equivalence, kind, question = (None if row.get(name) is None else text_in(row, name) for name in names)
+    if kind is not None and not _KIND.fullmatch(kind):
+        raise ValueError(f"kind is {kind!r}; it is a name of letters, digits, dots, hyphens and underscores")
     return ModelAnswer(
-        prompt_id, prompt, model, text_in(row, "output"), _preference(row.get("preference")), gold, equivalence,
-        worth_stated="preference" in row or "gold" in row,
+        prompt_id, prompt, model, text_in(row, "output"), _preference(row.get("preference"), scale), gold, equivalence,
+        worth_stated="preference" in row or "gold" in row, sample=_sample(row.get("sample", 0)), kind=kind, question=question,
     )  # fmt: skip
 
 
-def _preference(value: object) -> float | None:
+def _sample(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"sample is {value!r}; it is a whole number from 0 on")
+    return value
+
+
+def _preference(value: object, scale: tuple[float, float]) -> float | None:
+    """0..1."""
+    low, high = scale
     if value is None or value == _NO_JUDGEMENT:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not 0 <= value <= 1:
-        raise ValueError(f"preference is {value!r}; it is a number 0..1, or null or -1 where the judge failed")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not low <= value <= high:
+        raise ValueError(
+            f"preference is {value!r}; it is a number {low:g}..{high:g}, or null or -1 where the judge failed. For grades of another "
+            "scale evaluate-labels is told which, such as --scale 1-5 or --scale 0-100"
+        )
+    return float((value - low) / (high - low))

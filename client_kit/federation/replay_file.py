@@ -43,16 +43,18 @@ def read_answer_file(path: Path) -> AnswerFile:
         prompts[answer.prompt_id] = answer.prompt
         given = outputs.setdefault(answer.model, {})
         if len(answer.output) > MAX_ANSWER_CHARS:
-            too_long.append(answer.key)
+            too_long.append((answer.prompt_id, answer.model))
             continue
         given[answer.prompt_id] = answer.output
         if answer.preference is not None:
-            preferences[answer.key] = answer.preference
+            preferences[answer.prompt_id, answer.model] = answer.preference
     return AnswerFile(prompts, outputs, preferences, tuple(too_long))
 
 
 def _check(answer: ModelAnswer) -> None:
-    """Raises ValueError for what the service cannot store."""
+    """Raises ValueError for what the service cannot store, and for further samples."""
+    if answer.sample:
+        raise ValueError(f"sample is {answer.sample}; a replay takes one answer of a model to a prompt, sample 0")
     for name in COLUMNS:
         if "\x00" in getattr(answer, name):
             raise ValueError(f"{name} holds a NUL character, which databases cannot store; remove it")
