@@ -10,7 +10,7 @@ from client_kit.cli.submit import read_answers
 from client_kit.comparison import own
 from client_kit.errors import ConfigurationError, FaultyFile, PromptSetError
 from client_kit.federation.replay_file import read_answer_file
-from client_kit.federation.site import _known_answers, read_questions
+from client_kit.federation.site import read_known_answers, read_questions
 from client_kit.generation.given_answers import read_given_answers
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.input_files import MAX_TOLD, read_file, read_json, read_rows
@@ -31,7 +31,7 @@ READERS = {
         {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
     ),
     "overlap": (read_private_prompts, {"prompt": "Why?"}),
-    "known answers": (_known_answers, {"prompt_id": "p", "answer": "So."}),
+    "known answers": (read_known_answers, {"prompt_id": "p", "answer": "So."}),
     "questions": (read_questions, {"prompt_id": "p", "prompt": "Why?"}),
     "replay": (read_answer_file, ANSWER),
     "evaluate-labels": (read_judged_answers, ANSWER),
