@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES, KEYS
+from consensus_server.core.consensus.meaning.units import agree
 
 
 class AnswerFileError(ValueError):
@@ -130,7 +131,7 @@ def _worth(row: dict[str, Any], question: _Question, output: str, where: str) ->
     if question.gold is None:
         return _preference(row.get("preference"), where)
     key = KEYS[question.equivalence]
-    return float(key(output) == key(question.gold))
+    return float(agree(key(output), key(question.gold)))
 
 
 def _table(

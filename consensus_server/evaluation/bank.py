@@ -1,6 +1,6 @@
 """Every text that can stand in a panel, read once: panels are cut out of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, u
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
-from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, key_classes
+from consensus_server.core.consensus.meaning.equivalences import KEYS
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import Measures, measure, measure_for_gates, relevance
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
@@ -53,8 +53,8 @@ class Bank:
     words: Words
     neighbours: WordPairs
     units: Units
-    keys: Mapping[str, KeyClasses]
-    """By equivalence that compares keys."""
+    keys: Mapping[str, tuple[Hashable | None, ...]]
+    """Of each row, by equivalence that compares keys."""
 
     def rows(self, columns: Int64[np.ndarray, "prompts size"]) -> tuple[Answers, Int64[np.ndarray, " answers"]]:
         """The answers of a panel without its refusals, in the order of decisions, and their rows here.
@@ -146,7 +146,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         words=distinct_words(texts, judged.prompts, answers.pool),
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
-        keys={name: key_classes(answers, name) for name in KEYS if name in {"exact", *judged.equivalences}},
+        keys={name: tuple(map(KEYS[name], texts)) for name in KEYS if name in {"exact", *judged.equivalences}},
     )
 
 

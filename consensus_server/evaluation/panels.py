@@ -11,7 +11,7 @@ from consensus_server.core.consensus.abstaining import abstentions
 from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.confidence import confidence_named, confidences
 from consensus_server.core.consensus.decide import pick
-from consensus_server.core.consensus.meaning.equivalences import Grouping, KeyClasses, group
+from consensus_server.core.consensus.meaning.equivalences import Grouping, KeyClasses, classes_of, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round.earlier import EarlierRounds
@@ -103,9 +103,9 @@ class _Session:
         """Admitted rows, their table, and what means the same in it. instead: how the rule groups where a prompt says `semantic`."""
         answers, at = self._answers.at(rows), self._row[rows]
 
-        def keys(_answers: Answers, some: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
+        def keys(answers: Answers, some: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
             held = self._bank.keys[name]
-            return KeyClasses(held.classes[at[some]], held.has_key[at[some]])
+            return classes_of(answers.at(some), [held[row] for row in at[some].tolist()])
 
         grouping = group(
             answers, self._policy, BlockedNeighbours(), instead=instead, meanings=self._meanings, keys=keys

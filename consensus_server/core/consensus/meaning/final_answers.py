@@ -18,6 +18,7 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
+from consensus_server.core.consensus.meaning.units import Measured, unit_behind
 from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, is_formal, plain, value_key, written_key
 
 LOOKED_AT: Final = 4000
@@ -76,7 +77,7 @@ _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str) -> str | Measured | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
     text = visible(text).rstrip()  # marks of direction stand around numbers in honest right-to-left text
     marked = _first(_marked(text[-LOOKED_AT:]))
@@ -96,7 +97,7 @@ def _without_courtesies(text: str) -> str:
     return text[: len(text) - len(end) + stop].rstrip()
 
 
-def _first(statements: list[str]) -> str | None:
+def _first(statements: list[str]) -> str | Measured | None:
     """Key of the first statement of one value; where there is none, of the first that has digits."""
     keys = (key(stated) for key in (value_key, written_key) for stated in statements)
     return next((key for key in keys if key is not None), None)
@@ -141,7 +142,7 @@ def _clause(stated: str) -> str:
     return stated[: end.start()] if end and end.start() else stated
 
 
-def _bare(text: str) -> str | None:
+def _bare(text: str) -> str | Measured | None:
     """A text that is nothing but an answer."""
     whole = text.strip()
     if len(whole) > _BARE or "\n" in whole:
@@ -152,11 +153,14 @@ def _bare(text: str) -> str | None:
 def _opening(text: str) -> str | None:
     """A text that begins with its verdict."""
     key = value_key(text[:_BARE].lstrip())
-    return key if key and key.startswith("truth") else None
+    return key if isinstance(key, str) and key.startswith("truth") else None
 
 
-def _concluding(text: str) -> str | None:
-    """The last number of the last sentence that is not denied; none where it is one of several."""
+def _concluding(text: str) -> str | Measured | None:
+    """The last number of the last sentence that is not denied, with its unit; none where it is one of several."""
     sentence = _DENIED.sub(" ", plain(_SENTENCE_ENDS.split(text)[-1]))
     found = list(_LAST_NUMBER.finditer(sentence))
-    return value_key(found[-1]["number"]) if found and not found[-1]["joined"] else None
+    if not found or found[-1]["joined"]:
+        return None
+    last = found[-1]
+    return value_key(last["number"] + unit_behind(sentence[last.end() :]))

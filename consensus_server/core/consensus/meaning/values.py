@@ -1,14 +1,16 @@
 """What a stated final answer comes to: one key for all ways of writing a number, a choice or a truth value.
 
-Units are left out of the comparison: a prompt asks in one unit, and "5", "5 km" and "$5.00" answer it alike. So is the
-percent sign: 75 % is 75, never .75. Both are decisions, not guesses about an answer; prompts for which they are wrong
-need another equivalence. Words are English. "Three quarters" is 3/4, "3 quarters" is three of something.
+A number keeps its unit (`units`). The dollar sign, which marks formulas too, and the percent sign are left out of the
+comparison: 75 % is 75, never .75. These are decisions, not guesses about an answer; prompts for which they are wrong need
+another equivalence. Words are English. "Three quarters" is 3/4, "3 quarters" is three of something.
 """
 
 import re
 import unicodedata
 from fractions import Fraction
 from typing import Final
+
+from consensus_server.core.consensus.meaning.units import Measured, with_unit
 
 MOST_DIGITS: Final = 40
 """A longer number is compared as it is written: exact arithmetic on it would take long."""
@@ -147,7 +149,7 @@ def plain(text: str) -> str:
     return _SPACED.sub("'", " ".join(text.split()))
 
 
-def value_key(stated: str) -> str | None:
+def value_key(stated: str) -> str | Measured | None:
     """Key of what is stated: `number 3/4`, `choice B`, `truth yes`, `date 2020-05-04`; None where it is none of these.
 
     `number` is an exact fraction in lowest terms. A statement of several numbers (a pair, a range, a time) has none.
@@ -196,13 +198,13 @@ def _truth(text: str) -> str | None:
     return f"truth {'yes' if found[1].lower() in _TRUE else 'no'}" if found else None
 
 
-def _number(text: str) -> str | None:
+def _number(text: str) -> str | Measured | None:
     digits = _in_digits(_PARENTHESES.sub(r"\1", text))
     found = _NUMBER.match(_CURRENCY.sub("", digits).strip())
     if not found or _MORE.search(_POWERS.sub("", found["rest"])):
         return None
     value = _value(found)
-    return None if value is None else f"number {value}"
+    return None if value is None else with_unit(value, digits, found["rest"])
 
 
 def _in_digits(text: str) -> str:
