@@ -83,7 +83,8 @@ def classes_of(answers: Answers, keys: Sequence[Hashable | None]) -> KeyClasses:
 def _amounts_meant(answers: Iterable[tuple[int, int, Hashable | None]]) -> Mapping[tuple[int, Hashable], str]:
     """The amount that a bare number means, by (pool, number): that of most participants. answers: (pool, participant, key)."""
     votes: dict[tuple[int, Hashable], Counter[str]] = defaultdict(Counter)
-    for pool, _, key in sorted({each for each in answers if isinstance(each[2], Measured)}):
+    measured = {(pool, participant, key) for pool, participant, key in answers if isinstance(key, Measured)}
+    for pool, _, key in sorted(measured):
         votes[pool, key.number][key.amount] += 1
     foremost = {at: each.most_common(2) for at, each in votes.items()}
     return {at: first for at, [(first, most), *rest] in foremost.items() if not rest or most > rest[0][1]}

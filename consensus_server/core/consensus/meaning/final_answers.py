@@ -4,7 +4,7 @@ Conventions, the strongest first; of several statements by one convention the la
 
 1. `\boxed{42}`, `<answer>42</answer>`, `#### 42`, and the field `"answer": "42"` of JSON;
 2. "the final answer is 42", "Answer: (B)", "the correct option is B";
-3. the whole text is the answer: "42 km", "B) Paris", "Yes.", "(2, 3)", "x = 2, y = 3", "'abc'", "None";
+3. the whole text is the answer: "42 km", "B) Paris", "Yes.", "(2, 3)", "x = 2, y = 3", "'abc'", "Paris", "None";
 4. the text begins with yes or no, true or false: "Yes, because ...";
 5. the last sentence has a number: its last one. ("So she has 42 apples left.")
 
@@ -19,7 +19,15 @@ from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
 from consensus_server.core.consensus.meaning.units import Measured, unit_behind
-from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, is_formal, plain, value_key, written_key
+from consensus_server.core.consensus.meaning.values import (
+    ONE_PART,
+    PARTS,
+    is_formal,
+    plain,
+    value_key,
+    words_key,
+    written_key,
+)
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
@@ -72,6 +80,7 @@ _DENIED: Final = re.compile(
     rf"{_NUMERAL}(?:{_JOINT}{_NUMERAL})*{_SCALE}",
     re.IGNORECASE,
 )
+_DIGITS: Final = re.compile(_NUMERAL)
 _ESCAPED: Final = re.compile(r"\\(.)")
 _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
@@ -80,7 +89,8 @@ _BARE: Final = 60
 def final_answer(text: str) -> str | Measured | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
     text = visible(text).rstrip()  # marks of direction stand around numbers in honest right-to-left text
-    marked = _first(_marked(text[-LOOKED_AT:]))
+    set_apart = _marked(text[-LOOKED_AT:])
+    marked = _first(set_apart) or next(filter(None, map(words_key, set_apart)), None)
     text = _without_courtesies(text)
     end = text[-LOOKED_AT:].strip()
     return marked or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
@@ -98,9 +108,14 @@ def _without_courtesies(text: str) -> str:
 
 
 def _first(statements: list[str]) -> str | Measured | None:
-    """Key of the first statement of one value; where there is none, of the first that has digits."""
-    keys = (key(stated) for key in (value_key, written_key) for stated in statements)
+    """Key of the first statement of one value; where there is none, of the first with one number; else of the first with digits."""
+    keys = (key(stated) for key in (value_key, _only_number, written_key) for stated in statements)
     return next((key for key in keys if key is not None), None)
+
+
+def _only_number(stated: str) -> str | Measured | None:
+    """Key of the number in a sentence that has no other: "the book has 300 pages"."""
+    return None if is_formal(stated) or len(_DIGITS.findall(stated)) != 1 else _concluding(stated)
 
 
 def _marked(text: str) -> list[str]:
@@ -147,7 +162,11 @@ def _bare(text: str) -> str | Measured | None:
     whole = text.strip()
     if len(whole) > _BARE or "\n" in whole:
         return None
-    return value_key(whole) or (written_key(whole) if is_formal(whole) else None)
+    return value_key(whole) or (written_key(whole) if is_formal(whole) else _one_word(whole))
+
+
+def _one_word(whole: str) -> str | None:
+    return words_key(whole) if len(whole.split()) == 1 else None
 
 
 def _opening(text: str) -> str | None:

@@ -54,6 +54,10 @@ _TRUE: Final = frozenset({"yes", "true", "correct"})
 
 _QUOTED: Final = re.compile(r"""(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)\.?$""")
 _EMPTY: Final = frozenset({"none", "null", "[]", "{}", "()", "nan"})
+_NO_ANSWERS: Final = frozenset(
+    {"unknown", "unsure", "unclear", "undetermined", "maybe", "sorry", "idk", "n/a", "i don't know"}
+)
+_FEW_WORDS: Final = 4
 _LISTED: Final = re.compile(r"[(\[{].*[)\]}]$")
 _TERMS: Final = re.compile(
     r"\\[a-z]+|\b(?:sqrt|pi|sin|cos|tan|log|ln|exp|inf|infty|infinity|true|false|none|null|nan)\b|(['\"])[^'\"]*\1",
@@ -165,10 +169,23 @@ def written_key(stated: str) -> str | None:
     None for one that has no digits and is neither quoted nor bracketed: that is a word, and words state no value.
     """
     if quoted := _QUOTED.match(stated.strip()):
-        return f"text {quoted['text']}"
+        return _text(quoted["text"])
+    if _LISTED.match(stated):
+        stated = stated.replace('"', "'")  # before it is taken for the mark of a quotation
     text = "".join(plain(stated).casefold().split()).strip(".!?:;,")
     formal = text in _EMPTY or _LISTED.match(text) or any(char.isdigit() for char in text)
     return f"written {text}" if formal else None
+
+
+def words_key(stated: str) -> str | None:
+    """Key of a name or a few words, as if they stood in quotation marks; None for a sentence, and where they say that nobody knows."""
+    said = " ".join((plain(stated) if "\\" in stated else stated).split()).strip("*`$").rstrip(".!")
+    short = len(said.split()) <= _FEW_WORDS and _PROSE.search(said)
+    return _text(said) if short and said.casefold() not in _NO_ANSWERS else None
+
+
+def _text(said: str) -> str:
+    return f"text {said.rstrip('.') or said}"
 
 
 def is_formal(stated: str) -> bool:

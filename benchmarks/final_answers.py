@@ -1,0 +1,57 @@
+"""How well two ways of reading final answers tell right answers from wrong ones: ours, and math-verify's.
+
+    pip install math-verify
+    python benchmarks/final_answers.py FILE...
+
+FILE: judged answers as in docs/label-quality.md, with a preference of 1 for a right answer and 0 for a wrong one. For each file: the
+share of pairs of right answers to a prompt that agree, and of pairs of a right and a wrong one that do; and the time.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from consensus_server.core.consensus.meaning.final_answers import final_answer
+from consensus_server.core.consensus.meaning.units import agree
+from consensus_server.evaluation.answer_files import rows_of_file
+
+Read, Agree = Callable[[str], Any], Callable[[Any, Any], bool]
+
+
+def math_verify() -> tuple[Read, Agree]:
+    """Its parser of LaTeX and expressions, and its comparison, which has a direction: either serves."""
+    from math_verify import parse, verify
+
+    def read(text: str) -> Any:
+        return parse(text, parsing_timeout=None, raise_on_error=False)
+
+    def same(one: Any, other: Any) -> bool:
+        return any(verify(*each, timeout_seconds=None, raise_on_error=False) for each in ((one, other), (other, one)))
+
+    return read, same
+
+
+def measure(path: Path, read: Read, same: Agree) -> str:
+    """One row of the table."""
+    answers, start = defaultdict[str, list[tuple[Any, bool]]](list), time.process_time()
+    for _, row in rows_of_file(path):
+        if row.get("preference") not in (None, -1):
+            answers[row["prompt_id"]].append((read(row["output"]), row["preference"] > 0.5))  # noqa: PLR2004
+    agreeing, pairs = [0, 0], [0, 0]
+    for each in answers.values():
+        for (one, right), (other, right_too) in combinations(each, 2):
+            if right or right_too:
+                pairs[right and right_too] += 1
+                agreeing[right and right_too] += same(one, other)
+    both, mixed = (agreeing[i] / max(1, pairs[i]) for i in (True, False))
+    return f"both right {both:.4f}   one right {mixed:.4f}   {time.process_time() - start:.1f} s"
+
+
+if __name__ == "__main__":
+    for file in map(Path, sys.argv[1:]):
+        for name, (read, same) in {"ours": (final_answer, agree), "math-verify": math_verify()}.items():
+            print(f"{file.name:32} {name:12} {measure(file, read, same)}", flush=True)
