@@ -31,10 +31,11 @@ from client_kit.pocket.world import load_world
 from consensus_server.backends.encoders import DEFAULT_ENCODER, fit_lsa, load_encoder
 from consensus_server.backends.store import open_store
 from consensus_server.core.consensus.records import Policy
-from consensus_server.evaluation.answer_files import JudgedAnswers, read_judged_answers
+from consensus_server.evaluation.answer_files import JudgedAnswers, Wanted, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.figures import mean, two_way_interval
-from consensus_server.evaluation.panels import Panel, decide_panel
+from consensus_server.evaluation.panels import decide_panel
+from consensus_server.evaluation.records import Panel
 from consensus_server.ports import Encoder
 
 SIZE = 8
@@ -146,9 +147,10 @@ def _distance(bank: Bank, share: float) -> float:
 
 def _read(file: Path, prompts: int | None) -> tuple[JudgedAnswers, list[str]]:
     """The answers to measure, and texts to fit to."""
-    answers = read_judged_answers(file, prompts)
+    answers = read_judged_answers(file, Wanted(prompts))
     whole = read_judged_answers(file)
-    rest = whole.outputs[len(answers.outputs) :] or whole.outputs
+    used = set(answers.prompt_ids)
+    rest = [row for name, row in zip(whole.prompt_ids, whole.outputs, strict=True) if name not in used] or whole.outputs
     return answers, [text for row in rest for text in row]
 
 

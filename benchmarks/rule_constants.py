@@ -31,9 +31,10 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round import measures, standing, trust
 from consensus_server.core.consensus.words.lexical import Words
 from consensus_server.evaluation import figures
-from consensus_server.evaluation.answer_files import read_judged_answers
+from consensus_server.evaluation.answer_files import Wanted, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
-from consensus_server.evaluation.panels import Panel, decide_panel, draw_panel
+from consensus_server.evaluation.panels import decide_panel, draw_panel
+from consensus_server.evaluation.records import Panel
 
 FOLDS = 5
 POLICY = ("length_penalty", "distance_long")
@@ -49,7 +50,7 @@ def main() -> None:
     encoder = load_encoder(options.encoder, threads=None)
     try:
         for file in options.files:
-            answers = read_judged_answers(file, options.prompts)
+            answers = read_judged_answers(file, Wanted(options.prompts))
             bank = make_bank(answers, [], encoder, store.embeddings)
             print(json.dumps({"file": answers.name, **measure(bank, options)}, indent=2))
     finally:

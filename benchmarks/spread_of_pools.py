@@ -20,7 +20,7 @@ from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.consensus.round.judging import judge
 from consensus_server.core.consensus.round.trust import participant_standings
 from consensus_server.core.reliability import row_of, spread_of
-from consensus_server.evaluation.answer_files import read_judged_answers
+from consensus_server.evaluation.answer_files import Wanted, read_judged_answers
 from consensus_server.evaluation.bank import Bank, make_bank
 from consensus_server.evaluation.panels import draw_panel
 
@@ -29,7 +29,7 @@ PROMPTS, PANELS, SIZE, SEED = 60, 60, 8, 7
 
 def measured(file: Path) -> str:
     """Means over panels: loss of the picks against the best member, how far the most central one stands above the median."""
-    judged = read_judged_answers(file, PROMPTS)
+    judged = read_judged_answers(file, Wanted(PROMPTS))
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/embeddings.sqlite")
         try:

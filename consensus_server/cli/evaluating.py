@@ -26,20 +26,24 @@ from client_kit.command_line import (
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
+from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_files
+from consensus_server.evaluation.answer_files import AnswerFileError, Wanted, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
 from consensus_server.evaluation.clusterers import CLUSTERERS
 from consensus_server.evaluation.clusterers import DEFAULT as DECIDING_CLUSTERER
+from consensus_server.evaluation.differences import Difference
+from consensus_server.evaluation.facts import mostly_mute, told
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
-from consensus_server.evaluation.run import Finding, Plan, Row, run
+from consensus_server.evaluation.rows import Finding
+from consensus_server.evaluation.run import Plan, run
 from consensus_server.service.contradictions import ADAPTERS, NONE
 from consensus_server.wiring import load_configured_encoder
 
@@ -47,6 +51,7 @@ SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "ran
 
 RISK = 0.1
 """Share of prompts with a bad label that a calibration allows where nothing is wished."""
+_DEFAULTS = Policy()
 _KINDS = tuple(dict.fromkeys(map(kind_of, ATTACKS)))
 
 
@@ -124,13 +129,40 @@ def evaluate_labels(
             help=f"For ablations: how answers of one meaning are found. {_listed(CLUSTERERS)}", metavar="NAME"
         ),
     ] = DECIDING_CLUSTERER,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or JSON with fields of a policy, as a federation has them; what it says of guards and reliability no row varies.",
+            metavar="FILE",
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Field of the policy and its value, over those of --policy; repeat.", metavar="FIELD=VALUE"
+        ),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Hold each row against itself with this field changed (or with all fields of a FILE); repeat.",
+            metavar="FIELD=VALUE",
+        ),
+    ] = None,
     confidence: Annotated[
-        str, typer.Option(help=f"Score that ranks labels by confidence. {_listed(CONFIDENCES)}", metavar="NAME")
-    ] = Policy().confidence,
+        str | None,
+        typer.Option(
+            help=f"Score that ranks labels by confidence; default: {_DEFAULTS.confidence}. {_listed(CONFIDENCES)}",
+            metavar="NAME",
+        ),
+    ] = None,
     contradictions: Annotated[
-        str,
-        typer.Option(help=f"What tells contradictory answers apart. {_listed((NONE, *ADAPTERS))}", metavar="NAME"),
-    ] = Policy().contradictions,
+        str | None,
+        typer.Option(
+            help=f"What tells contradictory answers apart; default: {_DEFAULTS.contradictions}. {_listed((NONE, *ADAPTERS))}",
+            metavar="NAME",
+        ),
+    ] = None,
     refusals: Annotated[
         Refusals, typer.Option(help="Refusals (English): left out, as in new federations, or answers like others.")
     ] = Refusals.DROP,
@@ -149,8 +181,16 @@ def evaluate_labels(
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
     prompts: Annotated[
-        int | None, typer.Option(min=1, help="First prompts of each file; default: all.", metavar="N")
+        int | None,
+        typer.Option(min=1, help="So many prompts of each file, drawn by --seed; default: all.", metavar="N"),
     ] = None,
+    drop_incomplete: Annotated[
+        bool,
+        typer.Option("--drop-incomplete", help="Leave out models and prompts with gaps, so that most answers stay."),
+    ] = False,
+    scale: Annotated[
+        str, typer.Option(help="Least and greatest preference of the files, such as 1-5 or 0-100.", metavar="LOW-HIGH")
+    ] = "0-1",
     encoder: Annotated[str, typer.Option(help="Name or folder of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
     encoder_threads: Annotated[int | None, typer.Option(min=1, help="Threads of one encoding.", metavar="N")] = None,
     cache: Annotated[
@@ -165,27 +205,39 @@ def evaluate_labels(
 
     Embeddings are kept by content and encoder, so that only the first run of a file takes long.
     """
+    shorthands = {
+        "confidence": None if confidence is None else _name(confidence, CONFIDENCES, "--confidence"),
+        "contradictions": contradictions and _name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
+        "abstain": abstention or None,
+    }
+    measured = measured_policies(
+        policy, changes or (), {name: each for name, each in shorthands.items() if each is not None}, against or ()
+    )
     wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
     plan = Plan(
         panel_size=panel_size,
         panels=panels,
         seed=seed,
-        rules=_names(rules, RULES, "--rules") or tuple(RULES),
+        rules=_names(rules, RULES, "--rules") or measured.rules,
         attacks=wanted,
         attackers=_numbers(attackers, panel_size) if wanted else (),
-        confidence=_name(confidence, CONFIDENCES, "--confidence"),
+        policy=measured.policy,
+        fixed=measured.fixed,
+        against=measured.against,
         clusterer=_name(clusterer, CLUSTERERS, "--clusterer"),
-        contradictions=_name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
         refusals=refusals,
         equivalence=None if equivalence is None else _name(equivalence, EQUIVALENCES, "--equivalence"),
-        abstention=abstention,
         workers=workers or os.cpu_count() or 1,
     )
-    _check_wishes(files, risk, coverage, calibrate=calibrate)
+    _check_wishes(files, measured.policy, risk, coverage, calibrate=calibrate)
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
-    findings = _findings(files, prompts, plan, encoder, encoder_threads, cache or cache_folder())
+    wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
+    findings = _findings(files, wanted_of_files, plan, encoder, encoder_threads, cache or cache_folder())
     rows = [finding.row for finding in findings]
+    for file, facts in {row.file: row.facts for row in rows}.items():
+        if caution := mostly_mute(facts):
+            note(f"{file}: {caution}")
     with folder_usable(out, "--out"):
         write_results(rows, out)
         _report(findings, out)
@@ -194,10 +246,12 @@ def evaluate_labels(
     if as_json:
         print_json({"rows": [row.as_json() for row in rows]})
     else:
-        _show(rows)
+        _show(findings)
 
 
-def _check_wishes(files: list[Path], risk: float | None, coverage: float | None, *, calibrate: bool) -> None:
+def _check_wishes(
+    files: list[Path], policy: Policy, risk: float | None, coverage: float | None, *, calibrate: bool
+) -> None:
     """Refuse what would be ignored. Raises CommandFailed."""
     if risk is not None and coverage is not None:
         raise CommandFailed(
@@ -206,6 +260,12 @@ def _check_wishes(files: list[Path], risk: float | None, coverage: float | None,
     for option, wish in (("--risk", risk), ("--coverage", coverage)):
         if wish is not None and not calibrate:
             raise CommandFailed(f"{option} only applies with --calibrate.", Exit.USAGE)
+    if calibrate and policy.calibration is not None:
+        raise CommandFailed(
+            "--calibrate is fitted to the score itself, and the policy has a calibration.",
+            Exit.USAGE,
+            remedy="--set calibration=null",
+        )
     if calibrate and len(files) > 1:
         raise CommandFailed("--calibrate takes one FILE: a calibration holds for one kind of prompts.", Exit.USAGE)
 
@@ -224,10 +284,10 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
 
 
 def _findings(  # noqa: PLR0917 - the options of the command
-    files: list[Path], prompts: int | None, plan: Plan, encoder: str, threads: int | None, cache: Path
+    files: list[Path], wanted: Wanted, plan: Plan, encoder: str, threads: int | None, cache: Path
 ) -> list[Finding]:
     try:
-        answers = read_files(files, prompts)
+        answers = read_files(files, wanted)
     except AnswerFileError as error:
         raise CommandFailed(str(error), Exit.BAD_FILE) from None
     with folder_usable(cache, "--cache"):
@@ -247,16 +307,25 @@ def _findings(  # noqa: PLR0917 - the options of the command
 def _calibrate(  # noqa: PLR0917 - the options of the command
     files: list[Path], findings: list[Finding], out: Path, risk: float, coverage: float | None, seed: int
 ) -> None:
-    """Write `calibration.json` for the setting with most safeguards, and say what it is worth."""
+    """Write `calibration.json` for the setting with most safeguards, one more for each of several kinds; say what they are worth."""
     chosen = leading([finding for finding in findings if finding.row.attack is None])
-    try:
-        source = hashlib.sha256(files[0].read_bytes()).hexdigest()
-        found = calibrate_on(chosen, risk=risk, coverage=coverage, seed=seed, source=source)
-    except CalibrationError as error:
-        raise CommandFailed(f"{files[0]}: {error}", Exit.FAILED) from None
-    write_calibration(found, chosen, out)
+    source = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    kinds = sorted(set(chosen.kinds))
+    for kind in (None, *(kinds if len(kinds) > 1 else ())):
+        own = chosen if kind is None else chosen.of_kind(kind)
+        try:
+            found = calibrate_on(own, risk=risk, coverage=coverage, seed=seed, source=source)
+        except CalibrationError as error:
+            if kind is None:
+                raise CommandFailed(f"{files[0]}: {error}", Exit.FAILED) from None
+            note(f"No calibration for {kind}: {error}")
+            continue
+        _tell_calibration(write_calibration(found, chosen, out, kind).name, chosen, found)
+
+
+def _tell_calibration(name: str, chosen: Finding, found: Calibrated) -> None:
     note(
-        f"calibration.json: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
+        f"{name}: {chosen.row.rule}, {found.calibration.method}. Expected calibration error on held-out prompts "
         f"{found.ece_before:.3f} before, {found.ece_after:.3f} after. With a score of at least {found.calibration.least_score:.2f}, "
         f"{found.risk:.3f} of held-out prompts got a bad label ({_wanted(found)}; without: {found.risk_without:.3f}), {found.coverage:.3f} got one at all."
     )
@@ -305,14 +374,43 @@ def _report(findings: list[Finding], out: Path) -> None:
         ) from None
 
 
-def _show(rows: list[Row]) -> None:
+def _show(findings: list[Finding]) -> None:
+    rows = [finding.row for finding in findings]
     cells = [[_cell(getattr(row, name)) for name in SHOWN] for row in rows]
     print_table([name.replace("_", " ") for name in SHOWN], cells, empty="no rows")
+    _show_differences(findings)
     for file, count in {row.file: row.refusals for row in rows}.items():
         say(f"{file}: {count} answers were left out as refusals.")
+    for file, facts in {row.file: row.facts for row in rows}.items():
+        for sentence in told(facts):
+            say(f"{file}: {sentence}")
     say(
         "Quality is the mean preference of the labels, or the share of right ones; the reports have all figures, with intervals and, where judges spoke, adjusted for length."
     )
+
+
+def _show_differences(findings: list[Finding]) -> None:
+    """Of the setting with most safeguards of each file; the reports have all."""
+    calm = [finding for finding in findings if finding.row.attack is None]
+    for file in dict.fromkeys(finding.row.file for finding in calm):
+        row = leading([finding for finding in calm if finding.row.file == file]).row
+        say(
+            f"{file}: {row.rule}, guards {_on(row.guards)}, reliability {_on(row.reliability)}, on the same panels and prompts"
+        )
+        for each in row.differences:
+            say(f"  less {each.baseline}: {_interval(each)}")
+
+
+def _on(value: bool) -> str:  # noqa: FBT001 - a figure to show
+    return "on" if value else "off"
+
+
+def _interval(found: Difference) -> str:
+    """The difference, its interval, and on how much of the labels, where not on all."""
+    if found.difference is None or found.low is None or found.high is None:
+        return "nothing to compare"
+    compared = "" if found.share == 1 else f", compared on {found.share:.0%} of the labels"
+    return f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f}){compared}"
 
 
 def _cell(value: object) -> object:
@@ -334,6 +432,19 @@ def _name(text: str, known: Iterable[str], option: str) -> str:
     if len(names) != 1:
         raise CommandFailed(f"{option} {text!r}: give one name.", Exit.USAGE, remedy=_listed(known))
     return names[0]
+
+
+def _scale(text: str) -> tuple[float, float]:
+    """The two ends. Raises CommandFailed."""
+    try:
+        low, high = map(float, text.split("-"))
+    except ValueError:
+        low = high = 0.0
+    if not 0 <= low < high < float("inf"):
+        raise CommandFailed(
+            f"--scale {text!r}: give the least and the greatest preference, such as 1-5 or 0-100.", Exit.USAGE
+        )
+    return low, high
 
 
 def _numbers(text: str, panel_size: int) -> tuple[int, ...]:

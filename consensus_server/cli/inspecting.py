@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from client_kit.vocabulary import why_abstained
-from consensus_server.cli.federations import NameArgument, calibration_in
+from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import on_server
+from consensus_server.cli.policies import checked_policy, fields_set
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.labels import ClusterContest
 from consensus_server.http_api import translate
@@ -209,40 +209,4 @@ def _changed(server: Server, federation: str, changes: list[str]) -> Policy:
     """The federation's policy with some fields changed. Raises CommandFailed."""
     current = server.use_cases.federations.get(SERVER_OPERATOR, federation).terms.policy
     fields = translate.to_wire(wire.ConsensusPolicy, current).model_dump()
-    for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals:
-            raise CommandFailed(
-                f"{change!r} is not of the form FIELD=VALUE.", Exit.USAGE, remedy="For example: --set rule=medoid"
-            )
-        field = name.strip().replace("-", "_")
-        fields[field] = _calibration(value.strip()) if field == "calibration" else value.strip()
-    try:
-        return translate.policy(wire.ConsensusPolicy.model_validate(fields))
-    except ValidationError as error:
-        raise _unfit(error) from None
-
-
-def _calibration(value: str) -> object:
-    """None for `null`, otherwise what the file of this name holds. Raises CommandFailed."""
-    if not value:
-        raise CommandFailed(
-            "calibration= names no file.",
-            Exit.USAGE,
-            remedy="To decide without one: --set calibration=null. To decide with another: --set calibration=FILE.",
-        )
-    return None if value == "null" else calibration_in(Path(value))
-
-
-def _unfit(error: ValidationError) -> CommandFailed:
-    """A policy with faulty fields, or with a calibration of another score: the one fault that is no single field's."""
-    faults = error.errors()
-    said = [": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"]))) for fault in faults]
-    if all(fault["loc"] for fault in faults):
-        remedy = f"Fields are {', '.join(wire.ConsensusPolicy.model_fields)}."
-    else:
-        remedy = (
-            "A calibration holds for the score that it was fitted to. To change the confidence, add --set calibration=null, "
-            "or --set calibration=FILE with a calibration of that score."
-        )
-    return CommandFailed("\n".join(said), Exit.USAGE, remedy=remedy)
+    return translate.policy(checked_policy(fields | fields_set(changes)))

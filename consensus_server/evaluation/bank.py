@@ -19,10 +19,13 @@ from consensus_server.core.consensus.round.measures import Measures, measure, me
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
 from consensus_server.core.consensus.words.order import WordPairs, word_pairs
 from consensus_server.core.consensus.words.repetition import Units, read_units
+from consensus_server.core.federations import Prompt
 from consensus_server.evaluation.answer_files import JudgedAnswers
+from consensus_server.evaluation.rounds import Round
 from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.service.contradictions import ADAPTERS, NONE
-from consensus_server.service.embedding import embed_texts
+from consensus_server.service.deciding import Embedded
+from consensus_server.service.embedding import EmbeddingResult, embed_texts
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Bank:
     """Neither empty nor without a vector."""
     refused: Bool[np.ndarray, " rows"]
     """Refusals, which stand in no panel; none where they are kept."""
+    unusable: Mapping[int, str]
+    """Gate that keeps a row out of every panel, by row: refusals, and what is not usable."""
     printable: Float64[np.ndarray, " rows"]
     relevance: Float64[np.ndarray, " rows"]
     wording: Int64[np.ndarray, " rows"]
@@ -55,6 +60,17 @@ class Bank:
     units: Units
     keys: Mapping[str, tuple[Hashable | None, ...]]
     """Of each row, by equivalence that compares keys."""
+    round: Round | None = None
+    """Where rows name questions or samples: what decides the panels instead of what is measured here."""
+
+    def telling(self, contradictions: str) -> "Bank":
+        """The bank with what another adapter finds; see `make_bank`."""
+        if self.round is not None:  # asks for itself
+            return self
+        columns = len(self.names)
+        rows = [self.answers.texts[at : at + columns] for at in range(0, len(self.answers.texts), columns)]
+        found = _found(self.answers.prompts, self.answers.equivalences, rows, contradictions)
+        return replace(self, answers=replace(self.answers, conflicts=found))
 
     def rows(self, columns: Int64[np.ndarray, "prompts size"]) -> tuple[Answers, Int64[np.ndarray, " answers"]]:
         """The answers of a panel without its refusals, in the order of decisions, and their rows here.
@@ -116,17 +132,25 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     contradictions: name of what tells contradictory answers apart; asked of all columns of a prompt, however many.
     """
     rows = [(*row, *(column[1][p] for column in extra)) for p, row in enumerate(judged.outputs)]
-    names = (*judged.models, *(name for name, _, _ in extra))
+    names = (*judged.columns, *(name for name, _, _ in extra))
     texts = tuple(text for row in rows for text in row)
     embedded = embed_texts(
         {content_digest(text): text for text in (*texts, *judged.prompts)}, encoder, store, progress=progress
     )
     digests = tuple(map(content_digest, texts))
     vectors = np.array([embedded.vectors[each] for each in digests], np.float32)
-    answers = _table(judged, names, texts, digests, vectors, found=_found(judged, rows, contradictions))
+    answers = _table(
+        judged,
+        names,
+        texts,
+        digests,
+        vectors,
+        found=_found(judged.prompts, judged.equivalences, rows, NONE if judged.by_rounds else contradictions),
+    )
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
     usable, rejections = usable_answers(Candidates(texts, answers.vectors, np.full(len(texts), drop_refusals)))
+    gates = {row: rejection.gate for row, rejection in rejections.items()}
     table, square, pairs = (len(rows), len(names)), (len(rows), len(names), len(names)), Pairs(answers.pool)
     return Bank(
         names=names,
@@ -136,9 +160,8 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         opening_cosine=pairs.cosines(openings).reshape(square),
         answers=answers,
         usable=usable,
-        refused=np.array(
-            [row in rejections and rejections[row].gate == REFUSAL for row in range(len(texts))], dtype=bool
-        ),
+        refused=np.array([gates.get(row) == REFUSAL for row in range(len(texts))], dtype=bool),
+        unusable=gates,
         printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
         relevance=relevance(openings, asked[answers.pool]),
         wording=codes(map(folded, texts)),
@@ -147,6 +170,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
         keys={name: tuple(map(KEYS[name], texts)) for name in KEYS if name in {"exact", *judged.equivalences}},
+        round=_round(judged, rows, embedded, drop_refusals=drop_refusals) if judged.by_rounds else None,
     )
 
 
@@ -180,15 +204,36 @@ def _table(
     )
 
 
-def _found(judged: JudgedAnswers, rows: Sequence[Sequence[str]], contradictions: str) -> Conflicts:
+def _round(
+    judged: JudgedAnswers, rows: Sequence[Sequence[str]], embedded: EmbeddingResult, *, drop_refusals: bool
+) -> Round:
+    """The material of rounds. rows: texts by prompt and column."""
+    prompts = zip(judged.prompt_ids, judged.prompts, judged.equivalences, judged.questions, strict=True)
+    asked = {content_digest(prompt): embedded.openings[content_digest(prompt)] for prompt in judged.prompts}
+    dimension = len(next(iter(embedded.vectors.values())))
+    return Round(
+        prompts=tuple(
+            Prompt(name, prompt, equivalence=equivalence, question=question)
+            for name, prompt, equivalence, question in prompts
+        ),
+        samples=judged.samples,
+        answers=tuple(tuple((text, content_digest(text)) for text in row) for row in rows),
+        embedded=Embedded(embedded.vectors, embedded.openings, asked, dimension),
+        drop_refusals=drop_refusals,
+    )
+
+
+def _found(
+    prompts: Sequence[str], equivalences: Sequence[str], rows: Sequence[Sequence[str]], contradictions: str
+) -> Conflicts:
     """What contradicts among the answers to each prompt that is compared by meaning. rows: texts by prompt and column."""
     adapter = None if contradictions == NONE else ADAPTERS[contradictions]
     columns = len(rows[0]) if rows else 0
     found = [
         (prompt * columns, each)
         for prompt, texts in enumerate(rows)
-        if adapter is not None and judged.equivalences[prompt] == SEMANTIC
-        for each in adapter.between(texts, judged.prompts[prompt])
+        if adapter is not None and equivalences[prompt] == SEMANTIC
+        for each in adapter.between(texts, prompts[prompt])
     ]
     return conflicts(
         np.array([first + each.first for first, each in found], dtype=np.int64),

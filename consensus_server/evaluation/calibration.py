@@ -17,7 +17,7 @@ from sklearn.isotonic import IsotonicRegression
 from consensus_server.core.consensus.confidence import calibrated
 from consensus_server.core.consensus.records import Calibration
 from consensus_server.evaluation.figures import GOOD
-from consensus_server.evaluation.run import Finding
+from consensus_server.evaluation.rows import Finding
 
 FOLDS: Final = 5
 BINS: Final = 10

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 RESAMPLES = 1000
@@ -21,6 +22,12 @@ def best_column(values: Float64[np.ndarray, "prompts columns"]) -> float | None:
     """The highest mean of a column, over what is known in it; None where nothing is."""
     means = [mean(column) for column in values.T]
     return max((each for each in means if each is not None), default=None)
+
+
+def best_of_rows(values: Float64[np.ndarray, "prompts columns"]) -> Float64[np.ndarray, " prompts"]:
+    """The best that is known of each row; nan where nothing is."""
+    best: Float64[np.ndarray, " prompts"] = np.fmax.reduce(values, axis=1)
+    return best
 
 
 def two_way_interval(values: Float64[np.ndarray, "panels prompts"], seed: int) -> tuple[float | None, float | None]:
@@ -61,6 +68,14 @@ def auroc(confidence: Float64[np.ndarray, "..."], quality: Float64[np.ndarray, "
     known = np.isfinite(confidence) & np.isfinite(quality)
     good = quality[known] > GOOD
     return float(roc_auc_score(good, confidence[known])) if good.any() and not good.all() else None
+
+
+def rank_correlation(confidence: Float64[np.ndarray, "..."], quality: Float64[np.ndarray, "..."]) -> float | None:
+    """Spearman's rank correlation of confidence and worth, -1..1, for graded worth too; None where either never varies."""
+    known = np.isfinite(confidence) & np.isfinite(quality)
+    if len(np.unique(confidence[known])) < 2 or len(np.unique(quality[known])) < 2:  # noqa: PLR2004 - to vary
+        return None
+    return float(spearmanr(confidence[known], quality[known]).statistic)
 
 
 def _surest_first(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from consensus_server.evaluation import figures
-from consensus_server.evaluation.run import Finding, Row
+from consensus_server.evaluation.rows import Finding, Row
 
 
 def setting(row: Row) -> str:

@@ -7,17 +7,25 @@ from pathlib import Path
 
 from consensus_server.evaluation import plots
 from consensus_server.evaluation.calibration import Calibrated
-from consensus_server.evaluation.run import Finding, Row
+from consensus_server.evaluation.facts import mostly_mute, told
+from consensus_server.evaluation.rows import Finding, Row
 
 COLUMNS = (
     "rule", "guards", "reliability", "panel_size", "attack", "attackers", "quality", "quality_low", "quality_high",
-    "random", "best_single", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "top_half_quality",
-    "attack_success", "refusals",
+    "random", "best_single", "oracle", "coverage", "length_ratio", "length_adjusted_quality", "confidence", "auroc", "rank_correlation",
+    "top_half_quality", "attack_success", "votes", "turned_away", "refusals",
 )  # fmt: skip
 NOTE = (
     "Quality: mean preference of the chosen answers, or the share of right ones, with a 95 % interval over panels and "
     "prompts drawn again. Judges favour length: where they judged, read quality beside the length-adjusted one. "
     "AUROC and the quality of the top half go by the confidence score that is named before them."
+)
+_SETTING = ("rule", "guards", "reliability", "attack", "attackers", "quality", "coverage")
+_DIFFERENCE = ("baseline", "baseline_quality", "baseline_coverage", "difference", "low", "high", "share")
+DIFFERENCE_HEAD = tuple(name.replace("_", " ") for name in (*_SETTING, *_DIFFERENCE))
+DIFFERENCES = (
+    "Quality less a baseline's on the same panels and prompts, with the 95 % interval of the difference. Compared is where both "
+    "gave a label whose worth is known; `share` says on how much of what either labelled. Below 1, read it with both coverages."
 )
 FAR_ABOVE = 0.1
 """How far the best participant may stand above the best label before a report warns."""
@@ -30,10 +38,16 @@ def write_results(rows: Sequence[Row], folder: Path) -> None:
     _write(folder / "results.json", json.dumps([row.as_json() for row in rows], indent=1, allow_nan=False) + "\n")
 
 
-def write_calibration(found: Calibrated, chosen: Finding, folder: Path) -> None:
-    """`calibration.json`: what a federation takes over, and beside it where it comes from and what it is worth."""
+def write_calibration(found: Calibrated, chosen: Finding, folder: Path, kind: str | None = None) -> Path:
+    """`calibration.json`: what a federation takes over, and beside it where it comes from and what it is worth.
+
+    kind: of the task, where it was fitted to one of several; it stands in the name of the file, which is returned.
+    """
     made = {name: getattr(chosen.row, name) for name in ("file", "rule", "guards", "reliability", "panel_size")}
-    _write(folder / "calibration.json", json.dumps({**found.as_json(), "fitted_to": made}, indent=1) + "\n")
+    path = folder / ("calibration.json" if kind is None else f"calibration-{kind}.json")
+    made |= {} if kind is None else {"kind": kind}
+    _write(path, json.dumps({**found.as_json(), "fitted_to": made}, indent=1) + "\n")
+    return path
 
 
 def write_reports(findings: Sequence[Finding], folder: Path, command: str) -> None:
@@ -58,6 +72,11 @@ def warning(rows: Sequence[Row]) -> str | None:
     )
 
 
+def cautions(rows: Sequence[Row]) -> list[str]:
+    """What a reader of a file's figures must not miss."""
+    return [caution for caution in (mostly_mute(rows[0].facts), warning(rows)) if caution]
+
+
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
     unfinished = path.with_name(path.name + ".part")
@@ -72,11 +91,13 @@ def _markdown(findings: Sequence[Finding], files: Sequence[str], command: str) -
         rows = [finding.row for finding in own]
         calm = [finding for finding in own if finding.row.attack is None]
         lines += [f"## {file}", ""]
-        if caution := warning(rows):
+        for caution in cautions(rows):
             lines += [f"**{caution}**", ""]
+        lines += [line for sentence in told(rows[0].facts) for line in (sentence, "")]
         lines += plots.mermaid_quality([finding.row for finding in calm])
         lines += plots.mermaid_risk_coverage(leading(calm))
         lines += _attacks(rows)
+        lines += ["### Differences", "", DIFFERENCES, "", *_grid(DIFFERENCE_HEAD, difference_cells(rows))]
         lines += ["### All figures", "", *_grid([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
     return lines
 
@@ -108,7 +129,18 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items()) or "-"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def difference_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """A line for each row and baseline, under `DIFFERENCE_HEAD`."""
+    return [
+        [_cell(getattr(row, name)) for name in _SETTING] + [_cell(getattr(each, name)) for name in _DIFFERENCE]
+        for row in rows
+        for each in row.differences
+    ]
 
 
 def _page(findings: Sequence[Finding], files: Sequence[str], command: str) -> str:
@@ -133,19 +165,20 @@ def _chapter(file: str, findings: Sequence[Finding]) -> list[str]:
     """What one file shows."""
     rows = [finding.row for finding in findings]
     calm = [finding for finding in findings if finding.row.attack is None]
-    caution = warning(rows)
     parts = [f"<h2>{html.escape(file)}</h2>"]
-    parts += [f'<p class="caution">{html.escape(caution)}</p>'] if caution else []
+    parts += [f'<p class="caution">{html.escape(caution)}</p>' for caution in cautions(rows)]
+    parts += [f"<p>{html.escape(sentence)}</p>" for sentence in told(rows[0].facts)]
     if any(finding.row.quality is not None for finding in calm):
         parts += ["<h3>Quality by rule</h3>", plots.quality_plot([finding.row for finding in calm])]
     if any(finding.row.coverage for finding in calm):
         parts += ["<h3>Risk and coverage</h3>", plots.risk_coverage_plot(calm)]
     if len(calm) < len(rows):
         parts += ["<h3>Labels won by attackers</h3>", plots.attack_map(rows)]
-    return [*parts, "<h3>All figures</h3>", _table(rows)]
+    parts += ["<h3>Differences</h3>", f"<p>{DIFFERENCES}</p>", _table(DIFFERENCE_HEAD, difference_cells(rows))]
+    return [*parts, "<h3>All figures</h3>", _table([name.replace("_", " ") for name in COLUMNS], map(_cells, rows))]
 
 
-def _table(rows: Sequence[Row]) -> str:
-    head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in COLUMNS)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(row)) + "</tr>" for row in rows)
+def _table(names: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in names)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'

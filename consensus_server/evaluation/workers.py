@@ -15,7 +15,8 @@ from typing import Protocol
 
 from consensus_server.core.consensus.records import Policy
 from consensus_server.evaluation.bank import Bank
-from consensus_server.evaluation.panels import Panel, Picks, decide_panel
+from consensus_server.evaluation.panels import decide_panel
+from consensus_server.evaluation.records import Panel, Picks
 
 Done = Callable[[int, int], None]
 """(done, in all)."""

@@ -20,9 +20,9 @@ from consensus_server.evaluation.clusterers import CLUSTERERS
 
 PROMPTS = Path(__file__).parents[2] / "prompts"
 KEYS = (
-    "file rule guards reliability panel_size attack attackers quality quality_low quality_high random best_single "
-    "coverage length_ratio length_adjusted_quality confidence auroc top_half_quality attack_success "
-    "refusals"
+    "file rule guards reliability panel_size attack attackers quality quality_low quality_high differences random best_single "
+    "oracle coverage length_ratio length_adjusted_quality confidence auroc rank_correlation top_half_quality attack_success "
+    "votes turned_away refusals facts policy"
 )
 QUICK = ("--panels", 2, "--encoder", "hashing", "--workers", 1, "--rules", "medoid")
 
@@ -59,10 +59,67 @@ def test_rows_and_reports_are_written_and_embeddings_kept(judged, tmp_path):
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {tuple(row) for row in rows} == {tuple(KEYS.split())}
     assert len(rows) == (4 + 1) + 2 * 2 * 2
+    assert {each["baseline"] for each in rows[3]["differences"]} == {"cluster_medoid", "vote", "without_guards"}
+    assert "less cluster_medoid: " in done.output
     assert (tmp_path / "cache" / "embeddings.sqlite").is_file()
     again = evaluate(judged, *options, "--out", tmp_path / "again")
     assert again.exit_code == 0
     assert json.loads((tmp_path / "again" / "results.json").read_text()) == rows
+
+
+def test_a_policy_of_a_file_is_measured_as_a_federation_would_take_it(judged, tmp_path):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("rule: medoid\nguards: true\ndistance_long: 0.4\n")
+    options = ["--panels", 2, "--panel-size", 4, "--encoder", "hashing", "--workers", 1, "--cache", tmp_path]
+    options += [
+        "--policy",
+        policy,
+        "--set",
+        "distance-short=0.1",
+        "--against",
+        "guards=false",
+        "--confidence",
+        "evidence",
+    ]
+    done = evaluate(judged, *options, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    wanted = {"rule": "medoid", "guards": True, "distance_long": 0.4, "distance_short": 0.1, "confidence": "evidence"}
+    assert row["policy"].items() >= wanted.items()
+    assert not row["policy"]["abstain"]
+    assert "against" in {each["baseline"] for each in row["differences"]}
+    assert "  less against: " in done.output
+
+
+def test_what_a_file_lacks_is_said(tmp_path):
+    """A model with a gap, grades from 1 to 5, a prompt without text, and answers that state nothing under their equivalence."""
+    rows = [
+        {"prompt_id": f"p{p}", "prompt": "" if p < 2 else "How many?", "model": f"m{k}", "output": "No idea at all here.",
+         "preference": 1 + (p + k) % 5, "equivalence": "final_answer"}
+        for p in range(6) for k in range(5) if (p, k) != (3, 4)
+    ]  # fmt: skip
+    path = tmp_path / "foreign.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = [*QUICK, "--panel-size", 4, "--cache", tmp_path, "--out", tmp_path / "out"]
+    assert "--scale 1-5" in " ".join(evaluate(path, *options).output.split())
+    assert "--drop-incomplete leaves out" in " ".join(evaluate(path, *options, "--scale", "1-5").output.split())
+    done = evaluate(path, *options, "--scale", "1-5", "--drop-incomplete")
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert row["facts"] == {
+        "models": 5, "prompts": 5, "left_out_models": 0, "left_out_prompts": 1, "empty_prompts": 2, "keyed": 25,
+        "states_nothing": 25, "equivalence": "final_answer",
+    }  # fmt: skip
+    assert 0.9 < row["oracle"] <= 1
+    told = " ".join(done.output.split())
+    report = (tmp_path / "out" / "report.md").read_text()
+    for said in (
+        "25 of 25 answers state nothing under `final_answer`",
+        "0 models and 1 prompts were left out",
+        "2 of 5 prompts are empty",
+    ):
+        assert said in told
+        assert said in report
 
 
 def test_made_questions_are_judged_by_their_gold_answers_and_voted_on(tmp_path):
@@ -135,6 +192,29 @@ def test_a_calibration_is_of_one_file(judged, tmp_path):
     assert "takes one FILE" in done.output
 
 
+def test_several_kinds_of_task_have_a_calibration_each(judged, tmp_path):
+    rows = [json.loads(line) for line in judged.read_text().splitlines()]
+    kinds = {"p0": "rare"} | {f"p{p}": "odd" if p % 2 else "even" for p in range(1, 12)}
+    worth = {"m5": 1, "m4": 1}
+    judged.write_text(
+        "\n".join(
+            json.dumps(row | {"kind": kinds[row["prompt_id"]], "preference": worth.get(row["model"], 0)})
+            for row in rows
+        )
+    )
+    options = [*QUICK, "--panel-size", 4, "--cache", tmp_path, "--out", tmp_path / "out", "--calibrate"]
+    done = evaluate(judged, *options)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "out").glob("calibration*")) == [
+        "calibration-even.json", "calibration-odd.json", "calibration.json",
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "out" / "calibration-odd.json").read_text())["fitted_to"]["kind"] == "odd"
+    assert "No calibration for rare: 1 prompts" in " ".join(done.output.split())
+    again = evaluate(judged, *options, "--set", f"calibration={tmp_path / 'out' / 'calibration.json'}")
+    assert again.exit_code == 2
+    assert "--set calibration=null" in again.output
+
+
 def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
     made = CliRunner().invoke(app, ["make-questions", str(tmp_path / "none" / "questions.jsonl")])
     assert made.exit_code == 4
@@ -156,6 +236,12 @@ def test_a_file_of_questions_that_cannot_be_written_is_named(tmp_path):
         (["--risk", "0.2"], 2, "only applies with --calibrate"),
         (["--calibrate", "--risk", "0.2", "--coverage", "0.8"], 2, "Give --risk or --coverage, not both"),
         (["--panel-size", "7"], 1, "needs as many models"),
+        (["--scale", "5"], 2, "give the least and the greatest preference, such as 1-5"),
+        (["--set", "distance_long=3"], 2, "distance_long: Input should be less than 2"),
+        (["--set", "abstain"], 2, "not of the form FIELD=VALUE"),
+        (["--set", "rule=median"], 2, "policy.rule: there is no 'median'"),
+        (["--against", "distance=1"], 2, "distance: Extra inputs are not permitted"),
+        (["--against", "nowhere.yaml"], 4, "cannot read nowhere.yaml"),
     ],
 )
 def test_what_cannot_be_run_is_said(judged, tmp_path, options, code, message):

@@ -11,14 +11,17 @@ from consensus_server.core.consensus import Policy, Pool
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.rules import RULES
-from consensus_server.evaluation.answer_files import AnswerFileError, read_judged_answers
+from consensus_server.evaluation.answer_files import AnswerFileError, Wanted, read_judged_answers
 from consensus_server.evaluation.attacks import ATTACKS, attack_columns, attacked_prompts, seated, weakest
 from consensus_server.evaluation.bank import make_bank
 from consensus_server.evaluation.clusterers import CLUSTERERS, DEFAULT, UnknownClusterer
+from consensus_server.evaluation.complete import complete_part
 from consensus_server.evaluation.made_questions import write_made_answers
-from consensus_server.evaluation.panels import Panel, Picks, decide_panel, draw_panel
+from consensus_server.evaluation.panels import decide_panel, draw_panel
+from consensus_server.evaluation.records import Panel, nothing_picked
 from consensus_server.evaluation.report import warning, write_reports, write_results
-from consensus_server.evaluation.run import Plan, run, theirs
+from consensus_server.evaluation.rows import theirs
+from consensus_server.evaluation.run import Plan, run
 from tests.support.shapes import unchecked
 
 SETTINGS = [(False, False), (True, False), (True, True), (False, True)]
@@ -191,6 +194,46 @@ def test_rules_find_the_models_that_tell_most_truth(answers, store):
         assert 0 <= row.auroc <= 1
 
 
+def test_a_row_has_its_differences_whether_or_not_the_baselines_are_asked_for(answers, store):
+    both, alone = (rows_of(answers, Plan(6, 3, rules=rules), store) for rules in (("hybrid", "vote"), ("vote",)))
+    by_rule = {(row.rule, row.guards, row.reliability): row for row in both}
+    hybrid, vote = by_rule["hybrid", True, True], by_rule["vote", False, False]
+    named = {each.baseline: each for each in hybrid.differences}
+    assert set(named) == {"cluster_medoid", "vote", "without_guards"}
+    for name, other in (("vote", vote), ("without_guards", by_rule["hybrid", False, True])):
+        assert named[name].difference == pytest.approx(hybrid.quality - other.quality)
+        assert (named[name].baseline_quality, named[name].share) == (other.quality, 1)
+        assert named[name].low <= named[name].difference <= named[name].high
+    assert alone == [row for row in both if row.rule == "vote"]
+    assert [each.baseline for each in vote.differences] == ["cluster_medoid"]
+
+
+def test_a_whole_policy_is_measured_and_held_against_another(answers, store):
+    """Rows of a policy that fixes what others vary; each figure is that of the policy alone."""
+    policy = Policy(abstain=False, guards=False, distance_long=0.3, contradictions="none", confidence="dominant_share")
+    plan = Plan(6, 3, rules=("hybrid",), policy=policy, fixed=frozenset({"guards", "reliability"}))
+    changed = {"distance_long": 0.9, "contradictions": "words", "guards": True}
+    (row,) = rows_of(answers, replace(plan, against=changed), store)
+    (other,) = rows_of(answers, replace(plan, policy=replace(policy, **changed)), store)
+    assert row.policy == replace(policy, seed=plan.seed)
+    against = next(each for each in row.differences if each.baseline == "against")
+    assert against.difference == pytest.approx(row.quality - other.quality)
+    assert (row.auroc, row.votes) != (other.auroc, other.votes)
+    (alone,) = rows_of(answers, plan, store)
+    assert replace(row, differences=()) == replace(alone, differences=())
+
+
+def test_a_row_tells_what_stands_behind_its_labels(answers, store):
+    """What the best answers would be worth, who was kept out, how many count."""
+    declined = tuple(("I'm sorry, but I can't help with that.", "", *row[2:]) for row in answers.outputs)
+    plan = Plan(9, 2, rules=("hybrid",))
+    bare, *_, guarded = rows_of(replace(answers, outputs=declined), plan, store)
+    assert bare.oracle == pytest.approx(np.nanmax(answers.preferences, axis=1).mean())
+    assert bare.turned_away == {"empty": pytest.approx(1 / 9), "refusal": pytest.approx(1 / 9)}
+    assert guarded.turned_away.items() >= bare.turned_away.items()
+    assert bare.votes == 7 >= guarded.votes
+
+
 def test_attackers_sit_last_and_what_they_win_is_counted(answers, store):
     plan = Plan(panel_size=8, panels=4, rules=("medoid", "hybrid"), attacks=("off_topic_copies",), attackers=(5,))
     medoid, hybrid = (r for r in rows_of(answers, plan, store) if r.attack)
@@ -227,7 +270,7 @@ def test_panels_are_drawn_as_the_source_says():
 
 
 def test_abstention_lowers_coverage(answers, store):
-    plan = Plan(panel_size=4, panels=3, rules=("vote",), abstention=True)
+    plan = Plan(panel_size=4, panels=3, rules=("vote",), policy=Policy(abstain=True))
     assert all(row.coverage < 0.1 for row in rows_of(answers, plan, store))
 
 
@@ -240,11 +283,14 @@ def test_reports_hold_every_row(answers, store, tmp_path):
     page, text = ((tmp_path / name).read_text() for name in ("report.html", "report.md"))
     assert "&lt;made&gt;" in page
     assert page.count("Plotly.newPlot(") == 3
-    for title in ("Quality by rule", "Risk and coverage", "Labels won by attackers", "All figures"):
+    for title in ("Quality by rule", "Risk and coverage", "Labels won by attackers", "Differences", "All figures"):
         assert f"<h3>{title}</h3>" in page
     assert all(f"{row.quality:.3f}" in text for row in rows)
     assert text.count("```mermaid") == 2
     assert "medoid x 2" in text
+    gain = next(each.difference for each in rows[0].differences if each.baseline == "vote")
+    assert f"| {gain:.3f} |" in text
+    assert f"<td>{gain:.3f}</td>" in page
     assert "| agreement |" in text
     assert "<td>agreement</td>" in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md", "results.json"]
@@ -278,7 +324,7 @@ def test_what_is_right_by_a_key_is_not_adjusted_for_length(made_answers, answers
 
 
 def test_a_row_names_its_confidence_score(answers, store):
-    plans = [Plan(4, 1, rules=("medoid",)), Plan(4, 1, rules=("medoid",), confidence="semantic_entropy")]
+    plans = [Plan(4, 1, rules=("medoid",)), Plan(4, 1, rules=("medoid",), policy=Policy(confidence="semantic_entropy"))]
     rows = [rows_of(answers, plan, store)[0] for plan in plans]
     assert [row.confidence for row in rows] == ["agreement", "semantic_entropy"]
     assert rows[0].top_half_quality != rows[1].top_half_quality
@@ -295,7 +341,7 @@ def test_without_judgements_a_report_has_no_chart_of_quality(answers, store, tmp
 
 
 def test_without_labels_a_report_has_no_chart(answers, store, tmp_path):
-    plan = Plan(2, 1, rules=("vote",), abstention=True)
+    plan = Plan(2, 1, rules=("vote",), policy=Policy(abstain=True))
     findings = list(run(answers, plan, HashingEncoder(), store, lambda *_: None))
     assert {each.row.coverage for each in findings} == {0}
     write_reports(findings, tmp_path, "made")
@@ -423,9 +469,63 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path, content, message):
         read_judged_answers(tmp_path / "none.jsonl")
 
 
+def test_what_keeps_most_answers_stays():
+    """One model that answered a third, one prompt that two others missed: both go, and nothing else."""
+    given = np.ones((9, 5), dtype=bool)
+    given[3:, 1] = False
+    given[0, [2, 3]] = False
+    prompts, models = complete_part(given, 2)
+    assert (np.flatnonzero(~prompts).tolist(), np.flatnonzero(~models).tolist()) == ([0], [1])
+    everybody = complete_part(given, 5)
+    assert (everybody[0].sum(), everybody[1].sum()) == (2, 5)
+    nobody = complete_part(np.zeros((2, 3), dtype=bool), 2)
+    assert not nobody[0].any()
+
+
+def test_a_sample_of_prompts_is_drawn_over_the_whole_file(judged_file):
+    drawn = [read_judged_answers(judged_file, Wanted(8, seed)) for seed in (7, 7, 8)]
+    assert drawn[0].outputs == drawn[1].outputs
+    assert drawn[0].prompt_ids != drawn[2].prompt_ids
+    assert list(drawn[0].prompt_ids) == sorted(drawn[0].prompt_ids) != [f"p{p:02}" for p in range(8)]
+    assert read_judged_answers(judged_file, Wanted(99)).prompt_ids == tuple(f"p{p:02}" for p in range(24))
+
+
+@pytest.mark.parametrize(("question", "pooled"), [("q", 1.0), (None, 0.5)])
+def test_wordings_of_one_question_are_one_pool(tmp_path, store, question, pooled):
+    """Of three models one says 7 to both wordings and two to the first only: the second is a label of the question alone."""
+    said = {"first": (7, 7, 7), "second": (7, 3, 3)}
+    rows = [
+        GOLD | {"prompt_id": p, "prompt": f"The {p}?", "model": f"m{k}", "output": f"{p}: the answer is {value}."}
+        | {"gold": "7", "equivalence": "final_answer", "question": question}
+        for p, values in said.items() for k, value in enumerate(values)
+    ]  # fmt: skip
+    path = tmp_path / "wordings.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    row, *_ = rows_of(read_judged_answers(path), Plan(3, 1, rules=("vote",)), store)
+    assert (row.quality, row.oracle, row.best_single, row.coverage, row.votes) == (pooled, 1, 1, 1, 3)
+
+
+def test_samples_of_a_model_share_its_vote(tmp_path, store):
+    """Four models of two samples each; the one that is sure stands against two that are half as sure, and one sure of another."""
+    said = [("7", "7"), ("7", "3"), ("3", "7"), ("5", "5")]
+    rows = [
+        GOLD | {"model": f"m{k}", "output": f"It is {value}.", "gold": "7", "equivalence": "final_answer", "sample": s}
+        for k, values in enumerate(said) for s, value in enumerate(values)
+    ]  # fmt: skip
+    path = tmp_path / "samples.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    answers = read_judged_answers(path)
+    assert answers.columns[:3] == ("m0 #0", "m0 #1", "m1 #0")
+    row, *_ = rows_of(answers, Plan(4, 1, rules=("vote",), policy=Policy(confidence="evidence")), store)
+    assert (row.quality, row.panel_size, row.votes, row.best_single, row.random) == (1, 4, 4, 1, 0.5)
+    assert [each.coverage for each in rows_of(answers, Plan(4, 1, rules=("hybrid",)), store)] == [1] * 4
+    with pytest.raises(ValueError, match="Attackers give one answer"):
+        rows_of(answers, Plan(4, 1, rules=("vote",), attacks=("empty",), attackers=(1,)), store)
+
+
 def test_attackers_are_counted_among_labels_and_not_among_abstentions():
     panel = Panel(np.tile(np.arange(8), (5, 1)), 6, np.array([True, True, True, True, False]))
-    picks = Picks(np.array([-1, 5, -1, 7, 7]), np.full(5, 0.5))
+    picks = replace(nothing_picked(5), slot=np.array([-1, 5, -1, 7, 7]))
     assert theirs(panel, picks).tolist() == [0, 1]
 
 

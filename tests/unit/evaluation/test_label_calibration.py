@@ -14,7 +14,8 @@ from consensus_server.evaluation.calibration import (
     expected_error,
     least_score,
 )
-from consensus_server.evaluation.run import Finding, Plan, run
+from consensus_server.evaluation.rows import Finding
+from consensus_server.evaluation.run import Plan, run
 
 
 def finding(prompts, seed=0, panels=20, chance=lambda score: score**3):
@@ -87,7 +88,7 @@ def test_the_error_of_probabilities():
 
 
 def test_the_share_of_the_vote_is_calibrated_on_made_questions(made_answers, store):
-    plan = Plan(panel_size=8, panels=10, rules=("hybrid",), confidence="dominant_share")
+    plan = Plan(panel_size=8, panels=10, rules=("hybrid",), policy=Policy(confidence="dominant_share", abstain=False))
     found = list(run(made_answers, plan, HashingEncoder(), store, lambda *_: None))[-1]
     shares = np.unique(found.confidence[np.isfinite(found.confidence)])
     assert shares.min() > 0
@@ -95,6 +96,24 @@ def test_the_share_of_the_vote_is_calibrated_on_made_questions(made_answers, sto
     result = calibrate(found, risk=0.2, seed=7)
     assert result.ece_after < result.ece_before
     assert (result.prompts, result.calibration.method) == (60, "dominant_share")
+
+
+def test_each_kind_of_task_has_a_calibration_of_its_own():
+    """What is sure of one kind is not of another, and a fit to both holds for neither."""
+    easy, hard = (
+        finding(60, seed=1, chance=lambda score: score**0.3),
+        finding(60, seed=2, chance=lambda score: score**5),
+    )
+    both = replace(
+        easy,
+        confidence=np.hstack([easy.confidence, hard.confidence]),
+        worth=np.hstack([easy.worth, hard.worth]),
+        kinds=("easy",) * 60 + ("hard",) * 60,
+    )
+    for kind, own in (("easy", easy), ("hard", hard)):
+        fitted = calibrate(both.of_kind(kind), risk=0.1, seed=7)
+        assert fitted == calibrate(own, risk=0.1, seed=7)
+        assert fitted.calibration != calibrate(both, risk=0.1, seed=7).calibration
 
 
 def test_a_coverage_that_is_asked_for_is_reached_on_held_out_prompts_and_sure_labels_are_kept():

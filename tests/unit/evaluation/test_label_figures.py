@@ -29,6 +29,16 @@ def test_confidence_is_measured_on_labels_with_a_judgement():
     assert figures.top_half(list(confidence), list(quality)) == pytest.approx(0.6)
 
 
+def test_confidence_is_ranked_with_graded_worth():
+    confidence, worth = np.array([[0.9, 0.8, 0.1, np.nan]]), np.array([[0.4, 0.3, 0.1, 1.0]])
+    assert (figures.auroc(confidence, worth), figures.rank_correlation(confidence, worth)) == (None, pytest.approx(1))
+    assert figures.rank_correlation(confidence, -worth) == pytest.approx(-1)
+    assert figures.rank_correlation(confidence, np.ones((1, 4))) is None
+    assert figures.best_of_rows(np.array([[0.1, np.nan], [np.nan, np.nan]])).tolist() == pytest.approx(
+        [0.1, np.nan], nan_ok=True
+    )
+
+
 def test_labels_of_one_confidence_count_alike_whatever_their_order():
     quality = np.array([1.0, 1, 1, 0, 0, 0])
     for order in (quality, quality[::-1]):
