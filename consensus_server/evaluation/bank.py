@@ -13,7 +13,7 @@ from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, u
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
-from consensus_server.core.consensus.meaning.equivalences import KEYS
+from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, by_keys, classes_of
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import Measures, measure, measure_for_gates, relevance
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
@@ -85,6 +85,15 @@ class Bank:
         names = tuple(f"{number:06}" for number in range(columns.shape[1]))
         return replace(self.answers.at(row), names=names, participant=slot, places=slot), row
 
+    def keys_of(self, row: Int64[np.ndarray, " answers"]) -> Keys:
+        """Reads the keys of answers that stand in those rows."""
+
+        def keys(answers: Answers, some: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
+            held = self.keys[name]
+            return classes_of(answers.at(some), [held[at] for at in row[some].tolist()])
+
+        return keys
+
     def measures(
         self, answers: Answers, row: Int64[np.ndarray, " answers"], policy: Policy
     ) -> tuple[Measures, Int64[np.ndarray, " usable"]]:
@@ -111,6 +120,7 @@ class Bank:
             for_gates=for_gates,
             words=self.words.of(at),
             wording=self.wording[at],
+            key=by_keys(some, self.keys_of(at)),
             cosine=self.cosine[table],
             opening_cosine=self.opening_cosine[table],
         )

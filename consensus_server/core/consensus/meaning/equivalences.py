@@ -96,6 +96,16 @@ Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
 """(answers, rows, name of an equivalence) to the classes of those rows."""
 
 
+def by_keys(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray, " answers"]:
+    """Each answer by its key, where its pool compares keys: the first row with that key. All others are alone. keys: as in `group`."""
+    number = np.arange(len(answers.pool))
+    names = np.array(answers.equivalences, dtype=object)
+    for name in sorted(set(answers.equivalences) - {SEMANTIC}):
+        rows = np.flatnonzero((names == name)[answers.pool])
+        number[rows] = rows[first_members((keys or _read_keys)(answers, rows, name).classes)]
+    return number
+
+
 def _read_keys(answers: Answers, rows: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
     return key_classes(answers.at(rows), name)
 

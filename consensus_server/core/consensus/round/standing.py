@@ -69,9 +69,15 @@ def standing_alone(answers: Answers) -> Standing:
 
 
 def agreement(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pairs"]:
-    """How far the two answers of each pair agree: by meaning, by words, and by one wording of short answers."""
-    both = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
-    return both + SCALE_WORDING * _one_wording(measures, votes)
+    """How far the two answers of each pair agree: by meaning, by words, and by one wording of short answers.
+
+    Where keys are compared, two agree by their keys and by nothing else: 18 and 19 are reached by the same steps in the same words.
+    docs/experiments.md, entry 16.
+    """
+    alike = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
+    alike += SCALE_WORDING * _one_wording(measures, votes)
+    same = measures.key[measures.pairs.left] == measures.key[measures.pairs.right]
+    return np.where(measures.by_key[measures.pairs.left], SCALE_WORDING * same, alike)
 
 
 def _one_wording(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
