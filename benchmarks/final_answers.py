@@ -13,23 +13,22 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.meaning.units import agree
 from consensus_server.evaluation.answer_files import rows_of_file
 
-Read, Agree = Callable[[str], Any], Callable[[Any, Any], bool]
+Read, Agree = Callable[[str], object], Callable[[object, object], bool]
 
 
 def math_verify() -> tuple[Read, Agree]:
     """Its parser of LaTeX and expressions, and its comparison, which has a direction: either serves."""
-    from math_verify import parse, verify
+    from math_verify import parse, verify  # noqa: PLC0415 - no dependency of ours
 
-    def read(text: str) -> Any:
+    def read(text: str) -> object:
         return parse(text, parsing_timeout=None, raise_on_error=False)
 
-    def same(one: Any, other: Any) -> bool:
+    def same(one: object, other: object) -> bool:
         return any(verify(*each, timeout_seconds=None, raise_on_error=False) for each in ((one, other), (other, one)))
 
     return read, same
@@ -37,7 +36,7 @@ def math_verify() -> tuple[Read, Agree]:
 
 def measure(path: Path, read: Read, same: Agree) -> str:
     """One row of the table."""
-    answers, start = defaultdict[str, list[tuple[Any, bool]]](list), time.process_time()
+    answers, start = defaultdict[str, list[tuple[object, bool]]](list), time.process_time()
     for _, row in rows_of_file(path):
         if row.get("preference") not in (None, -1):
             answers[row["prompt_id"]].append((read(row["output"]), row["preference"] > 0.5))  # noqa: PLR2004
