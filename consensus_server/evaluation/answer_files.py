@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from client_kit.answer_files import ModelAnswer, read_model_answers
 from client_kit.errors import FaultyFile
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES, KEYS
+from consensus_server.core.consensus.meaning.units import agree
 from consensus_server.evaluation.complete import complete_part
 
 
@@ -144,7 +145,7 @@ def _worth(answer: ModelAnswer) -> float:
     if answer.gold is None:
         return float("nan") if answer.preference is None else answer.preference
     key = KEYS[answer.equivalence or _SEMANTIC]
-    return float(key(answer.output) == key(answer.gold))
+    return float(agree(key(answer.output), key(answer.gold)))
 
 
 def _table(path: Path, prompts: dict[str, ModelAnswer], answers: _Answers, wanted: Wanted) -> JudgedAnswers:

@@ -1,6 +1,6 @@
 """Every text that can stand in a panel, read once: panels are cut out of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, u
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
-from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, key_classes
+from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, by_keys, classes_of
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import Measures, measure, measure_for_gates, relevance
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
@@ -58,8 +58,8 @@ class Bank:
     words: Words
     neighbours: WordPairs
     units: Units
-    keys: Mapping[str, KeyClasses]
-    """By equivalence that compares keys."""
+    keys: Mapping[str, tuple[Hashable | None, ...]]
+    """Of each row, by equivalence that compares keys."""
     round: Round | None = None
     """Where rows name questions or samples: what decides the panels instead of what is measured here."""
 
@@ -84,6 +84,15 @@ class Bank:
         row, slot = row[order], slot[order]
         names = tuple(f"{number:06}" for number in range(columns.shape[1]))
         return replace(self.answers.at(row), names=names, participant=slot, places=slot), row
+
+    def keys_of(self, row: Int64[np.ndarray, " answers"]) -> Keys:
+        """Reads the keys of answers that stand in those rows."""
+
+        def keys(answers: Answers, some: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
+            held = self.keys[name]
+            return classes_of(answers.at(some), [held[at] for at in row[some].tolist()])
+
+        return keys
 
     def measures(
         self, answers: Answers, row: Int64[np.ndarray, " answers"], policy: Policy
@@ -111,6 +120,7 @@ class Bank:
             for_gates=for_gates,
             words=self.words.of(at),
             wording=self.wording[at],
+            key=by_keys(some, self.keys_of(at)),
             cosine=self.cosine[table],
             opening_cosine=self.opening_cosine[table],
         )
@@ -169,8 +179,8 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         words=distinct_words(texts, judged.prompts, answers.pool),
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
+        keys={name: tuple(map(KEYS[name], texts)) for name in KEYS if name in {"exact", *judged.equivalences}},
         round=_round(judged, rows, embedded, drop_refusals=drop_refusals) if judged.by_rounds else None,
-        keys={name: key_classes(answers, name) for name in KEYS if name in {"exact", *judged.equivalences}},
     )
 
 

@@ -34,7 +34,9 @@ def facts_of(answers: JudgedAnswers, bank: Bank) -> Facts:
     columns, names = answers.preferences.shape[1], np.array(answers.equivalences, dtype=object)
     mute: Counter[str] = Counter()
     for name in sorted(set(answers.equivalences) & set(KEYS)):
-        has_key = bank.keys[name].has_key.reshape(bank.length.shape)[names == name, :columns]
+        has_key = np.array([key is not None for key in bank.keys[name]]).reshape(bank.length.shape)[
+            names == name, :columns
+        ]
         mute[name] = int((~has_key).sum())
     keyed = sum(name in KEYS for name in answers.equivalences) * columns
     most = mute.most_common(1)

@@ -13,7 +13,7 @@ from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.confidence import calibrated, confidence_named, confidences
 from consensus_server.core.consensus.contested import most_confidence
 from consensus_server.core.consensus.decide import pick
-from consensus_server.core.consensus.meaning.equivalences import Grouping, KeyClasses, group
+from consensus_server.core.consensus.meaning.equivalences import Grouping, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round.earlier import EarlierRounds
@@ -129,11 +129,12 @@ class _Session:
         _, usable, row = self._measured
         answers, at = usable.at(rows), row[rows]
 
-        def keys(_answers: Answers, some: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
-            held = self._bank.keys[name]
-            return KeyClasses(held.classes[at[some]], held.has_key[at[some]])
-
         grouping = group(
-            answers, self._policy, BlockedNeighbours(), instead=instead, meanings=self._meanings, keys=keys
+            answers,
+            self._policy,
+            BlockedNeighbours(),
+            instead=instead,
+            meanings=self._meanings,
+            keys=self._bank.keys_of(at),
         )
         return rows, answers, grouping

@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 from client_kit.vocabulary import DecideBy, SecondHand
 from consensus_server.core.consensus.meaning.equivalences import KEYS
+from consensus_server.core.consensus.meaning.units import agree
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.federations import Federation, Prompt
 from consensus_server.core.rounds import Round
@@ -54,7 +55,7 @@ def differs_under(policy: Policy, equivalence: str) -> Differs:
         if by == SEMANTIC:
             return adapter is not None and any(each.hard for each in adapter.between((label, answer), prompt.prompt))
         said = KEYS[by](answer)  # who states nothing contradicts nothing
-        return said is not None and said != KEYS[by](label)
+        return said is not None and not agree(said, KEYS[by](label))
 
     return differs
 

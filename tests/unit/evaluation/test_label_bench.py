@@ -372,7 +372,7 @@ def test_made_questions_have_right_and_wrong_answers_of_every_kind(made_answers,
     means = made_answers.preferences.mean(axis=0)
     assert 0.2 < means.min() < means.mean() < means.max() < 0.9
     assert np.corrcoef(means, np.arange(12))[0, 1] > 0.8
-    assert {final_answer(text).split()[0] for row in made_answers.outputs for text in row if final_answer(text)} == {
+    assert {"".join(final_answer(text)).split()[0] for row in made_answers.outputs for text in row if final_answer(text)} == {
         "number", "truth", "choice",
     }  # fmt: skip
     assert any(final_answer(text) is None for row in made_answers.outputs for text in row)

@@ -1,6 +1,7 @@
 """When two answers mean the same: one table from the name of an equivalence to the key that it compares, or to meaning."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -13,6 +14,7 @@ from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.code import code_key
 from consensus_server.core.consensus.meaning.final_answers import final_answer
 from consensus_server.core.consensus.meaning.linkage import Neighbours, semantic_clusters
+from consensus_server.core.consensus.meaning.units import Measured
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.words.lexical import folded
 
@@ -37,7 +39,7 @@ def _code_or_text(text: str) -> Hashable:
 KEYS: Final[Mapping[str, Callable[[str], Hashable | None]]] = MappingProxyType(
     {"exact": folded, "final_answer": final_answer, "code": _code_or_text}
 )
-"""Equivalences that compare a key of each answer: equal keys mean the same; None says nothing that could be compared."""
+"""Equivalences that compare a key of each answer: keys that `units.agree` mean the same; None says nothing that could be compared."""
 
 EQUIVALENCES: Final = (SEMANTIC, *KEYS)
 
@@ -59,16 +61,49 @@ class KeyClasses:
 
 def key_classes(answers: Answers, name: str) -> KeyClasses:
     """Read the key of each answer under the equivalence of that name."""
-    keys = [KEYS[name](text) for text in answers.texts]
-    apart = [row if each is None else (each,) for row, each in enumerate(keys)]
+    return classes_of(answers, [KEYS[name](text) for text in answers.texts])
+
+
+def classes_of(answers: Answers, keys: Sequence[Hashable | None]) -> KeyClasses:
+    """The classes that keys make, one key for each answer: equal ones, and amounts that are equal in other units.
+
+    A bare number joins the amount that most participants of its pool give with that number; it is alone where two are level.
+    """
+    pools = answers.pool.tolist()
+    said = [each.amount if isinstance(each, Measured) else each for each in keys]
+    meant = _amounts_meant(zip(pools, answers.participant.tolist(), keys, strict=True))
+    apart = [
+        row if each is None else (meant.get((pool, each), each),)
+        for row, (pool, each) in enumerate(zip(pools, said, strict=True))
+    ]
     has_key = np.array([each is not None for each in keys], dtype=bool)
-    return KeyClasses(codes(zip(answers.pool.tolist(), apart, strict=True)), has_key)
+    return KeyClasses(codes(zip(pools, apart, strict=True)), has_key)
+
+
+def _amounts_meant(answers: Iterable[tuple[int, int, Hashable | None]]) -> Mapping[tuple[int, Hashable], str]:
+    """The amount that a bare number means, by (pool, number): that of most participants. answers: (pool, participant, key)."""
+    votes: dict[tuple[int, Hashable], Counter[str]] = defaultdict(Counter)
+    measured = {(pool, participant, key) for pool, participant, key in answers if isinstance(key, Measured)}
+    for pool, _, key in sorted(measured):
+        votes[pool, key.number][key.amount] += 1
+    foremost = {at: each.most_common(2) for at, each in votes.items()}
+    return {at: first for at, [(first, most), *rest] in foremost.items() if not rest or most > rest[0][1]}
 
 
 Meanings = Callable[[Answers, Float64[np.ndarray, " pools"], Neighbours], Int64[np.ndarray, " answers"]]
 """(answers, least similarity by pool, -1..1, index) to the cluster of each answer, named by its first row."""
 Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
 """(answers, rows, name of an equivalence) to the classes of those rows."""
+
+
+def by_keys(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray, " answers"]:
+    """Each answer by its key, where its pool compares keys: the first row with that key. All others are alone. keys: as in `group`."""
+    number = np.arange(len(answers.pool))
+    names = np.array(answers.equivalences, dtype=object)
+    for name in sorted(set(answers.equivalences) - {SEMANTIC}):
+        rows = np.flatnonzero((names == name)[answers.pool])
+        number[rows] = rows[first_members((keys or _read_keys)(answers, rows, name).classes)]
+    return number
 
 
 def _read_keys(answers: Answers, rows: Int64[np.ndarray, " some"], name: str) -> KeyClasses:

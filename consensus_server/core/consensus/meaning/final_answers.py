@@ -4,7 +4,7 @@ Conventions, the strongest first; of several statements by one convention the la
 
 1. `\boxed{42}`, `<answer>42</answer>`, `#### 42`, and the field `"answer": "42"` of JSON;
 2. "the final answer is 42", "Answer: (B)", "the correct option is B";
-3. the whole text is the answer: "42 km", "B) Paris", "Yes.", "(2, 3)", "x = 2, y = 3", "'abc'", "None";
+3. the whole text is the answer: "42 km", "B) Paris", "Yes.", "(2, 3)", "x = 2, y = 3", "'abc'", "Paris", "None";
 4. the text begins with yes or no, true or false: "Yes, because ...";
 5. the last sentence has a number: its last one. ("So she has 42 apples left.")
 
@@ -18,7 +18,16 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
-from consensus_server.core.consensus.meaning.values import ONE_PART, PARTS, is_formal, plain, value_key, written_key
+from consensus_server.core.consensus.meaning.units import Measured, unit_behind
+from consensus_server.core.consensus.meaning.values import (
+    ONE_PART,
+    PARTS,
+    is_formal,
+    plain,
+    value_key,
+    words_key,
+    written_key,
+)
 
 LOOKED_AT: Final = 4000
 """Characters at the end of a text in which a final answer is looked for; the beginning of one sees as many."""
@@ -71,15 +80,17 @@ _DENIED: Final = re.compile(
     rf"{_NUMERAL}(?:{_JOINT}{_NUMERAL})*{_SCALE}",
     re.IGNORECASE,
 )
+_DIGITS: Final = re.compile(_NUMERAL)
 _ESCAPED: Final = re.compile(r"\\(.)")
 _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
 
 
-def final_answer(text: str) -> str | None:
+def final_answer(text: str) -> str | Measured | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
     text = visible(text).rstrip()  # marks of direction stand around numbers in honest right-to-left text
-    marked = _first(_marked(text[-LOOKED_AT:]))
+    set_apart = _marked(text[-LOOKED_AT:])
+    marked = _first(set_apart) or next(filter(None, map(words_key, set_apart)), None)
     text = _without_courtesies(text)
     end = text[-LOOKED_AT:].strip()
     return marked or _first(_said(end)) or _bare(text) or _opening(text) or _concluding(end)
@@ -96,10 +107,15 @@ def _without_courtesies(text: str) -> str:
     return text[: len(text) - len(end) + stop].rstrip()
 
 
-def _first(statements: list[str]) -> str | None:
-    """Key of the first statement of one value; where there is none, of the first that has digits."""
-    keys = (key(stated) for key in (value_key, written_key) for stated in statements)
+def _first(statements: list[str]) -> str | Measured | None:
+    """Key of the first statement of one value; where there is none, of the first with one number; else of the first with digits."""
+    keys = (key(stated) for key in (value_key, _only_number, written_key) for stated in statements)
     return next((key for key in keys if key is not None), None)
+
+
+def _only_number(stated: str) -> str | Measured | None:
+    """Key of the number in a sentence that has no other: "the book has 300 pages"."""
+    return None if is_formal(stated) or len(_DIGITS.findall(stated)) != 1 else _concluding(stated)
 
 
 def _marked(text: str) -> list[str]:
@@ -141,22 +157,29 @@ def _clause(stated: str) -> str:
     return stated[: end.start()] if end and end.start() else stated
 
 
-def _bare(text: str) -> str | None:
+def _bare(text: str) -> str | Measured | None:
     """A text that is nothing but an answer."""
     whole = text.strip()
     if len(whole) > _BARE or "\n" in whole:
         return None
-    return value_key(whole) or (written_key(whole) if is_formal(whole) else None)
+    return value_key(whole) or (written_key(whole) if is_formal(whole) else _one_word(whole))
+
+
+def _one_word(whole: str) -> str | None:
+    return words_key(whole) if len(whole.split()) == 1 else None
 
 
 def _opening(text: str) -> str | None:
     """A text that begins with its verdict."""
     key = value_key(text[:_BARE].lstrip())
-    return key if key and key.startswith("truth") else None
+    return key if isinstance(key, str) and key.startswith("truth") else None
 
 
-def _concluding(text: str) -> str | None:
-    """The last number of the last sentence that is not denied; none where it is one of several."""
+def _concluding(text: str) -> str | Measured | None:
+    """The last number of the last sentence that is not denied, with its unit; none where it is one of several."""
     sentence = _DENIED.sub(" ", plain(_SENTENCE_ENDS.split(text)[-1]))
     found = list(_LAST_NUMBER.finditer(sentence))
-    return value_key(found[-1]["number"]) if found and not found[-1]["joined"] else None
+    if not found or found[-1]["joined"]:
+        return None
+    last = found[-1]
+    return value_key(last["number"] + unit_behind(sentence[last.end() :]))

@@ -1,14 +1,16 @@
 """What a stated final answer comes to: one key for all ways of writing a number, a choice or a truth value.
 
-Units are left out of the comparison: a prompt asks in one unit, and "5", "5 km" and "$5.00" answer it alike. So is the
-percent sign: 75 % is 75, never .75. Both are decisions, not guesses about an answer; prompts for which they are wrong
-need another equivalence. Words are English. "Three quarters" is 3/4, "3 quarters" is three of something.
+A number keeps its unit (`units`). The dollar sign, which marks formulas too, and the percent sign are left out of the
+comparison: 75 % is 75, never .75. These are decisions, not guesses about an answer; prompts for which they are wrong need
+another equivalence. Words are English. "Three quarters" is 3/4, "3 quarters" is three of something.
 """
 
 import re
 import unicodedata
 from fractions import Fraction
 from typing import Final
+
+from consensus_server.core.consensus.meaning.units import Measured, with_unit
 
 MOST_DIGITS: Final = 40
 """A longer number is compared as it is written: exact arithmetic on it would take long."""
@@ -52,6 +54,10 @@ _TRUE: Final = frozenset({"yes", "true", "correct"})
 
 _QUOTED: Final = re.compile(r"""(?P<mark>['"])(?P<text>[^'"]*)(?P=mark)\.?$""")
 _EMPTY: Final = frozenset({"none", "null", "[]", "{}", "()", "nan"})
+_NO_ANSWERS: Final = frozenset(
+    {"unknown", "unsure", "unclear", "undetermined", "maybe", "sorry", "idk", "n/a", "i don't know"}
+)
+_FEW_WORDS: Final = 4
 _LISTED: Final = re.compile(r"[(\[{].*[)\]}]$")
 _TERMS: Final = re.compile(
     r"\\[a-z]+|\b(?:sqrt|pi|sin|cos|tan|log|ln|exp|inf|infty|infinity|true|false|none|null|nan)\b|(['\"])[^'\"]*\1",
@@ -147,7 +153,7 @@ def plain(text: str) -> str:
     return _SPACED.sub("'", " ".join(text.split()))
 
 
-def value_key(stated: str) -> str | None:
+def value_key(stated: str) -> str | Measured | None:
     """Key of what is stated: `number 3/4`, `choice B`, `truth yes`, `date 2020-05-04`; None where it is none of these.
 
     `number` is an exact fraction in lowest terms. A statement of several numbers (a pair, a range, a time) has none.
@@ -163,10 +169,23 @@ def written_key(stated: str) -> str | None:
     None for one that has no digits and is neither quoted nor bracketed: that is a word, and words state no value.
     """
     if quoted := _QUOTED.match(stated.strip()):
-        return f"text {quoted['text']}"
+        return _text(quoted["text"])
+    if _LISTED.match(stated):
+        stated = stated.replace('"', "'")  # before it is taken for the mark of a quotation
     text = "".join(plain(stated).casefold().split()).strip(".!?:;,")
     formal = text in _EMPTY or _LISTED.match(text) or any(char.isdigit() for char in text)
     return f"written {text}" if formal else None
+
+
+def words_key(stated: str) -> str | None:
+    """Key of a name or a few words, as if they stood in quotation marks; None for a sentence, and where they say that nobody knows."""
+    said = " ".join((plain(stated) if "\\" in stated else stated).split()).strip("*`$").rstrip(".!")
+    short = len(said.split()) <= _FEW_WORDS and _PROSE.search(said)
+    return _text(said) if short and said.casefold() not in _NO_ANSWERS else None
+
+
+def _text(said: str) -> str:
+    return f"text {said.rstrip('.') or said}"
 
 
 def is_formal(stated: str) -> bool:
@@ -196,13 +215,13 @@ def _truth(text: str) -> str | None:
     return f"truth {'yes' if found[1].lower() in _TRUE else 'no'}" if found else None
 
 
-def _number(text: str) -> str | None:
+def _number(text: str) -> str | Measured | None:
     digits = _in_digits(_PARENTHESES.sub(r"\1", text))
     found = _NUMBER.match(_CURRENCY.sub("", digits).strip())
     if not found or _MORE.search(_POWERS.sub("", found["rest"])):
         return None
     value = _value(found)
-    return None if value is None else f"number {value}"
+    return None if value is None else with_unit(value, digits, found["rest"])
 
 
 def _in_digits(text: str) -> str:

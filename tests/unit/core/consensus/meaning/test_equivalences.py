@@ -81,6 +81,31 @@ def test_equal_keys_in_two_pools_are_two_classes(make_pool):
     assert found.has_key.all()
 
 
+@pytest.mark.parametrize(
+    ("texts", "classes"),
+    [
+        (("5 km", "5 m", "5000 m"), {("5 km", "5000 m"), ("5 m",)}),
+        (("5", "5 km"), {("5", "5 km")}),
+        (("5", "5 km", "5000 m", "5 m"), {("5",), ("5 km", "5000 m"), ("5 m",)}),
+        (("5", "5 km", "five km", "5 m"), {("5", "5 km", "five km"), ("5 m",)}),
+        (("5", "5 apples", "6 km"), {("5", "5 apples"), ("6 km",)}),
+    ],
+)
+def test_a_bare_number_is_the_amount_that_most_give_with_it(make_pool, texts, classes):
+    for turned in (texts, texts[::-1]):
+        [found], _ = grouped([alike(make_pool, *turned, equivalence="final_answer")])
+        assert {tuple(sorted(turned[i] for i in each)) for each in found} == classes
+
+
+def test_many_samples_of_one_participant_do_not_say_what_a_bare_number_means(make_pool):
+    vectors = np.ones((4, 2))
+    pool = make_pool(
+        vectors, texts=("5", "5 m", "5 m!", "5 km"), equivalence="final_answer", participants=("a", "b", "b", "c"),
+        samples=(0, 0, 1, 0),
+    )  # fmt: skip
+    assert grouped([pool])[0] == [{(0,), (1, 2), (3,)}]
+
+
 def test_what_a_bench_has_at_hand_is_not_read_again(make_pool):
     pools = [alike(make_pool, "42", "43", equivalence=each, prompt_id=each) for each in ("semantic", "exact")]
 

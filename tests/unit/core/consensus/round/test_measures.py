@@ -49,6 +49,7 @@ def measured(pools):
         for_gates=None,
         words=distinct_words(answers.texts, answers.prompts, answers.pool),
         wording=codes(answers.texts),
+        key=np.arange(len(answers.texts)),
         cosine=pairs.cosines(answers.unit),
     )
 

@@ -134,6 +134,31 @@ def test_what_length_adds_to_support_can_be_taken_from_the_long(make_pool):
     ]
 
 
+def reasoned(number, style):
+    """A worked answer: the style is all of its meaning that an encoder sees."""
+    steps = ["add the first to the second and carry the one", "draw a line and count along it to the end"][style]
+    return f"Let us {steps}, with all due care, as it was taught to us at school. Answer: {number}"
+
+
+def test_where_a_key_is_counted_trust_is_made_of_keys(make_pool):
+    """Three work alike and state numbers of their own; two work otherwise, and state one."""
+    right = ("d", "e")
+
+    def pool(prompt_id, numbers):
+        styles = [int(name in right) for name in numbers]
+        texts = [reasoned(number, style) for number, style in zip(numbers.values(), styles, strict=True)]
+        return make_pool(
+            np.eye(2)[styles], tuple(numbers), texts, prompt_id=prompt_id, equivalence="final_answer"
+        )  # fmt: skip
+
+    elsewhere = [pool(f"p{i}", {"a": 10 + i, "b": 40 + i, "c": 70 + i, "d": i, "e": i}) for i in range(9)]
+    pools = [*elsewhere, pool("q", {"a": 7, "c": 7, "d": 8, "e": 8})]
+    policy = Policy(guards=False, abstain=False)
+    trust = {name: judged(pools, policy)[-1].standing.reliability[i] for i, name in enumerate("acde")}
+    assert min(trust[name] for name in right) > 0 > trust["a"] == trust["c"]
+    assert picked(pools, policy)[-1] == reasoned(8, 1), "two against two: who states what others state is believed"
+
+
 def make_round_of_equals(make_pool):
     """Answers of one length: a penalty on length has nothing to say."""
     rng = np.random.default_rng(13)
