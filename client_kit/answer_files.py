@@ -87,8 +87,8 @@ def _model_answer(row: Row, scale: tuple[float, float]) -> ModelAnswer:
     if missing := [name for name in COLUMNS if name not in row]:
         raise ValueError(f"{missing[0]} is missing; each line needs {', '.join(COLUMNS)}")
     prompt_id, prompt, model = id_in(row, "prompt_id"), text_in(row, "prompt"), text_in(row, "model")
-    for name, value in zip(COLUMNS, (prompt_id, prompt, model), strict=False):
-        if not value:  # only an output may be empty: a model may have said nothing
+    for name, value in (("prompt_id", prompt_id), ("model", model)):
+        if not value:  # an output may be empty, as a model may have said nothing, and a prompt, as it may be withheld
             raise ValueError(f"{name} is empty")
     names = ("gold", "equivalence", "kind", "question")
     gold, equivalence, kind, question = (None if row.get(name) is None else text_in(row, name) for name in names)

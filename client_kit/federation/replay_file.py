@@ -55,6 +55,8 @@ def _check(answer: ModelAnswer) -> None:
     """Raises ValueError for what the service cannot store, and for further samples."""
     if answer.sample:
         raise ValueError(f"sample is {answer.sample}; a replay takes one answer of a model to a prompt, sample 0")
+    if not answer.prompt:
+        raise ValueError("prompt is empty")
     for name in COLUMNS:
         if "\x00" in getattr(answer, name):
             raise ValueError(f"{name} holds a NUL character, which databases cannot store; remove it")

@@ -35,7 +35,9 @@ class Process:
         with (folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         self.url = self._wait()
-        self.client = httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=20)
+        self.client = httpx.Client(
+            base_url=self.url, headers={"authorization": f"Bearer {TOKEN}"}, timeout=20, trust_env=False
+        )
 
     def _wait(self) -> str:
         until = time.monotonic() + START_SECONDS
@@ -45,7 +47,7 @@ class Process:
             time.sleep(0.05)
         ready = json.loads(self.ready_file.read_text())
         assert ready["pid"] == self.process.pid
-        while httpx.get(f"{ready['url']}/readyz").status_code != 200:
+        while httpx.get(f"{ready['url']}/readyz", trust_env=False).status_code != 200:
             assert time.monotonic() < until
             time.sleep(0.05)
         return ready["url"]
@@ -172,7 +174,10 @@ def test_a_token_is_made_at_the_first_start_and_never_printed(tmp_path):
             time.sleep(0.05)
         token = (tmp_path / "operator.token").read_text().strip()
         url = json.loads(ready.read_text())["url"]
-        assert httpx.get(f"{url}/v1/identity", headers={"authorization": f"Bearer {token}"}).status_code == 200
+        assert (
+            httpx.get(f"{url}/v1/identity", headers={"authorization": f"Bearer {token}"}, trust_env=False).status_code
+            == 200
+        )
         process.terminate()
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 0

@@ -271,7 +271,7 @@ class TestSettings:
         with pytest.raises(EncoderError, match="holds no key") as caught:
             read_key(tmp_path / "key")
         assert "two words" not in str(caught.value)
-        with pytest.raises(EncoderError, match="FileNotFoundError"):
+        with pytest.raises(EncoderError, match="No such file"):
             read_key(tmp_path / "none")
 
     def test_what_is_missing_for_an_endpoint_is_said(self, store):

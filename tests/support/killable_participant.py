@@ -15,7 +15,7 @@ import httpx
 
 from client_kit import ConsensusClient
 from client_kit.client import operations
-from client_kit.client.submitting import batches
+from client_kit.client.submitting import Batches
 from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Step
@@ -70,9 +70,9 @@ def observe(progress):
 
 
 # Several requests per submission, so that there is something between them.
-operations.batches = lambda answers: batches(answers, 300)
+operations.Batches = lambda answers: Batches(answers, 300)
 
-with ConsensusClient(URL, TOKEN, transport=Transport()) as client:
+with ConsensusClient(URL, TOKEN, transport=Transport(trust_env=False)) as client:
     script = {prompt.prompt_id: f"Answer to {prompt.prompt_id}." for prompt in client.prompts()}
     site = Site(
         open_generator=lambda _: Generator(script),

@@ -220,7 +220,7 @@ def read_key(file: Path) -> str:
     try:
         key = read_file(file.expanduser()).strip()
     except FaultyFile as error:
-        raise EncoderError(f"the endpoint's key cannot be read from {file}: {type(error).__name__}.") from None
+        raise EncoderError(f"the endpoint's key: {error}.") from None
     if not key or not key.isascii() or len(key.split()) != 1:
         raise EncoderError(f"{file} holds no key: one line of ASCII without spaces is asked.")
     return key

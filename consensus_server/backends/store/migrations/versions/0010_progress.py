@@ -10,4 +10,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("rounds", sa.Column("progress", sa.Text))
+    op.add_column("rounds", sa.Column("progress", sa.Text(), comment="JSON of AggregationProgress"))
