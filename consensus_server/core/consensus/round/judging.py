@@ -28,6 +28,7 @@ from consensus_server.core.consensus.round.measures import (
     measure,
     measure_for_gates,
     measure_unpaired,
+    other_scripts,
     relevance,
 )
 from consensus_server.core.consensus.round.redundancy import (
@@ -232,7 +233,9 @@ def _read_for_gates(
         answers,
         rows,
         printable=np.fromiter(map(printable_share, usable.texts), dtype=np.float64),
-        relevance=relevance(openings, prompts[usable.prompt]),
+        relevance=relevance(
+            openings, prompts[usable.prompt], other_scripts(usable.texts, usable.prompts, usable.prompt)
+        ),
         neighbours=word_pairs(usable.texts, usable.prompts, usable.prompt),
         units=read_units(answers.texts, answers.prompts, answers.prompt),
     )

@@ -1,11 +1,13 @@
 """What is measured of the answers of a round: figures of each answer, and of every two answers of a pool."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from consensus_server.core.consensus.answers.characters import is_latin
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import row_cosines
@@ -173,7 +175,22 @@ def measure_for_gates(
 
 
 def relevance(
-    openings: Float64[np.ndarray, "answers dimension"], prompts: Float64[np.ndarray, "answers dimension"]
+    openings: Float64[np.ndarray, "answers dimension"],
+    prompts: Float64[np.ndarray, "answers dimension"],
+    other_script: Bool[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
-    """Cosine of each answer's opening and its prompt's, both unit vectors; nan where the prompt has no direction."""
-    return np.where(prompts.any(axis=1), row_cosines(openings, prompts), np.nan)
+    """Cosine of each answer's opening and its prompt's, both unit vectors; nan where it tells nothing.
+
+    That is where the prompt has no direction, and where one of both is written in Latin letters and the other is not: an encoder of
+    one language puts an English answer to a Japanese prompt far off, however right it is.
+    """
+    return np.where(prompts.any(axis=1) & ~other_script, row_cosines(openings, prompts), np.nan)
+
+
+def other_scripts(
+    texts: Sequence[str], prompts: Sequence[str], prompt: Int64[np.ndarray, " answers"]
+) -> Bool[np.ndarray, " answers"]:
+    """Whether each answer and its prompt are written in letters of other kinds. prompt: the place of each answer's."""
+    asked = [is_latin(each) for each in prompts]
+    pairs = ((is_latin(text), asked[at]) for text, at in zip(texts, prompt.tolist(), strict=True))
+    return np.fromiter((None not in pair and pair[0] != pair[1] for pair in pairs), dtype=bool)
