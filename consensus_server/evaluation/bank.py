@@ -13,7 +13,7 @@ from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, u
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
-from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, by_keys, classes_of
+from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, classes_of, statements
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import (
     Measures,
@@ -126,7 +126,7 @@ class Bank:
             for_gates=for_gates,
             words=self.words.of(at),
             wording=self.wording[at],
-            key=by_keys(some, self.keys_of(at)),
+            stated=statements(some, self.keys_of(at)),
             cosine=self.cosine[table],
             opening_cosine=self.opening_cosine[table],
         )

@@ -48,8 +48,8 @@ class Measures:
     """A number, equal for answers of a pool that are one text but for case and white space (`lexical.folded`)."""
     by_key: Bool[np.ndarray, " answers"]
     """Whether its pool counts a key of each answer, such as its final number, and not what the whole text means."""
-    key: Int64[np.ndarray, " answers"]
-    """A number, equal for answers whose keys are one; each answer has its own where it has no key, or meanings are compared."""
+    stated: Int64[np.ndarray, " answers"]
+    """A number, equal for answers that state the same; -1 where a pool's keys state nothing (`equivalences.statements`)."""
     cosine: Float64[np.ndarray, " pairs"]
     f1: Float64[np.ndarray, " pairs"]
     """Of the words of both, 0..1: what tells copies."""
@@ -101,13 +101,13 @@ def measure(
     for_gates: GateMeasures | None,
     words: Words,
     wording: Int64[np.ndarray, " answers"],
-    key: Int64[np.ndarray, " answers"],
+    stated: Int64[np.ndarray, " answers"],
     cosine: Float64[np.ndarray, " pairs"],
     opening_cosine: Float64[np.ndarray, " opening_pairs"] = _NO_PAIRS,
 ) -> Measures:
     """Measure answers and their pairs. How much a word tells is read across all of them.
 
-    pairs: of the answers. words, wording, key, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
+    pairs: of the answers. words, wording, stated, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
     """
     lengths = answers.lengths(policy.short_chars)
     f1, coverage = overlaps(words, pairs, information(words, answers.pool), lengths.long_pools[answers.pool])
@@ -117,7 +117,7 @@ def measure(
         participant=answers.participant,
         wording=wording,
         by_key=by_key(answers),
-        key=key,
+        stated=stated,
         cosine=cosine,
         f1=f1,
         coverage=coverage,
@@ -135,7 +135,7 @@ def measure_unpaired(answers: Answers, policy: Policy, for_gates: GateMeasures) 
         participant=answers.participant,
         wording=np.arange(len(answers.pool)),
         by_key=by_key(answers),
-        key=np.arange(len(answers.pool)),
+        stated=np.full(len(answers.pool), -1),
         cosine=_NO_PAIRS,
         f1=_NO_PAIRS,
         coverage=_NO_PAIRS,
