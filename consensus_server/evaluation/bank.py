@@ -13,9 +13,15 @@ from consensus_server.core.consensus.answers.gates import REFUSAL, Candidates, u
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes
-from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, by_keys, classes_of
+from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, classes_of, statements
 from consensus_server.core.consensus.records import SEMANTIC, Policy
-from consensus_server.core.consensus.round.measures import Measures, measure, measure_for_gates, relevance
+from consensus_server.core.consensus.round.measures import (
+    Measures,
+    measure,
+    measure_for_gates,
+    other_scripts,
+    relevance,
+)
 from consensus_server.core.consensus.words.lexical import Words, distinct_words, folded
 from consensus_server.core.consensus.words.order import WordPairs, word_pairs
 from consensus_server.core.consensus.words.repetition import Units, read_units
@@ -120,7 +126,7 @@ class Bank:
             for_gates=for_gates,
             words=self.words.of(at),
             wording=self.wording[at],
-            key=by_keys(some, self.keys_of(at)),
+            stated=statements(some, self.keys_of(at)),
             cosine=self.cosine[table],
             opening_cosine=self.opening_cosine[table],
         )
@@ -173,7 +179,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         refused=np.array([gates.get(row) == REFUSAL for row in range(len(texts))], dtype=bool),
         unusable=gates,
         printable=np.fromiter(map(printable_share, texts), dtype=np.float64),
-        relevance=relevance(openings, asked[answers.pool]),
+        relevance=relevance(openings, asked[answers.pool], other_scripts(texts, judged.prompts, answers.pool)),
         wording=codes(map(folded, texts)),
         rank=np.unique(np.array(digests), return_inverse=True)[1],
         words=distinct_words(texts, judged.prompts, answers.pool),

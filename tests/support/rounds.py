@@ -89,7 +89,7 @@ def measures_of(pool, participant, characters):
         participant=np.asarray(participant),
         wording=np.arange(len(pairs.pool)),
         by_key=np.zeros(len(pairs.pool), bool),
-        key=np.arange(len(pairs.pool)),
+        stated=np.full(len(pairs.pool), -1),
         cosine=nothing,
         f1=nothing,
         coverage=nothing,

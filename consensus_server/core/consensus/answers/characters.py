@@ -27,6 +27,18 @@ def shows_something(text: str) -> bool:
     return any(unicodedata.category(char) not in _UNSEEN_CATEGORIES and visible(char) for char in text)
 
 
+_LETTERS_READ: Final = 400
+
+
+def is_latin(text: str) -> bool | None:
+    """Whether most of the first letters of `text` are Latin ones; None for a text without letters."""
+    letters = [char for char in text[: 4 * _LETTERS_READ] if char.isalpha()][:_LETTERS_READ]
+    if not letters:
+        return None
+    latin = sum(char.isascii() or unicodedata.name(char, "").startswith("LATIN") for char in letters)
+    return 2 * latin > len(letters)
+
+
 def printable_share(text: str) -> float:
     """Share of the characters of `text` that can be printed, 0..1; 0 for a text without any.
 

@@ -96,11 +96,18 @@ Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
 """(answers, rows, name of an equivalence) to the classes of those rows."""
 
 
-def by_keys(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray, " answers"]:
-    """Each answer by its key, where its pool compares keys: the first row with that key. All others are alone. keys: as in `group`."""
-    number = np.arange(len(answers.pool))
+STATING: Final = ("exact", "final_answer")
+"""Equivalences whose key is what an answer states. Programs with other keys may do the same: `code` is none of them."""
+
+
+def statements(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray, " answers"]:
+    """Each answer by what it states: the first row that states it; -1 where a pool does not compare what is stated.
+
+    An answer that states nothing is alone. keys: as in `group`.
+    """
+    number = np.full(len(answers.pool), -1)
     names = np.array(answers.equivalences, dtype=object)
-    for name in sorted(set(answers.equivalences) - {SEMANTIC}):
+    for name in STATING:
         rows = np.flatnonzero((names == name)[answers.pool])
         number[rows] = rows[first_members((keys or _read_keys)(answers, rows, name).classes)]
     return number

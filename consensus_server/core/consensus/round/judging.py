@@ -17,7 +17,7 @@ from consensus_server.core.consensus.answers.similarity import unit_vectors
 from consensus_server.core.consensus.answers.table import Answers, codes, in_blocks, stacked
 from consensus_server.core.consensus.answers.tally import whole_votes
 from consensus_server.core.consensus.errors import MissingOpenings
-from consensus_server.core.consensus.meaning.equivalences import by_keys
+from consensus_server.core.consensus.meaning.equivalences import statements
 from consensus_server.core.consensus.records import Policy, Pool
 from consensus_server.core.consensus.round.earlier import EarlierRounds, Known
 from consensus_server.core.consensus.round.gates import Seen, reject
@@ -28,6 +28,7 @@ from consensus_server.core.consensus.round.measures import (
     measure,
     measure_for_gates,
     measure_unpaired,
+    other_scripts,
     relevance,
 )
 from consensus_server.core.consensus.round.redundancy import (
@@ -211,7 +212,7 @@ def _measured(answers: Answers, policy: Policy, guarding: _ForGates | None) -> M
         for_gates=None if guarding is None else guarding.measures,
         words=distinct_words(answers.texts, answers.prompts, answers.prompt),
         wording=codes(map(folded, answers.texts)),
-        key=by_keys(answers),
+        stated=statements(answers),
         cosine=pairs.cosines(answers.unit),
         opening_cosine=np.zeros(0) if guarding is None else pairs.cosines(guarding.openings),
     )
@@ -232,7 +233,9 @@ def _read_for_gates(
         answers,
         rows,
         printable=np.fromiter(map(printable_share, usable.texts), dtype=np.float64),
-        relevance=relevance(openings, prompts[usable.prompt]),
+        relevance=relevance(
+            openings, prompts[usable.prompt], other_scripts(usable.texts, usable.prompts, usable.prompt)
+        ),
         neighbours=word_pairs(usable.texts, usable.prompts, usable.prompt),
         units=read_units(answers.texts, answers.prompts, answers.prompt),
     )

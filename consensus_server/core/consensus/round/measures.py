@@ -1,11 +1,13 @@
 """What is measured of the answers of a round: figures of each answer, and of every two answers of a pool."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from consensus_server.core.consensus.answers.characters import is_latin
 from consensus_server.core.consensus.answers.lengths import Lengths
 from consensus_server.core.consensus.answers.pairs import Pairs
 from consensus_server.core.consensus.answers.similarity import row_cosines
@@ -46,8 +48,8 @@ class Measures:
     """A number, equal for answers of a pool that are one text but for case and white space (`lexical.folded`)."""
     by_key: Bool[np.ndarray, " answers"]
     """Whether its pool counts a key of each answer, such as its final number, and not what the whole text means."""
-    key: Int64[np.ndarray, " answers"]
-    """A number, equal for answers whose keys are one; each answer has its own where it has no key, or meanings are compared."""
+    stated: Int64[np.ndarray, " answers"]
+    """A number, equal for answers that state the same; -1 where a pool's keys state nothing (`equivalences.statements`)."""
     cosine: Float64[np.ndarray, " pairs"]
     f1: Float64[np.ndarray, " pairs"]
     """Of the words of both, 0..1: what tells copies."""
@@ -99,13 +101,13 @@ def measure(
     for_gates: GateMeasures | None,
     words: Words,
     wording: Int64[np.ndarray, " answers"],
-    key: Int64[np.ndarray, " answers"],
+    stated: Int64[np.ndarray, " answers"],
     cosine: Float64[np.ndarray, " pairs"],
     opening_cosine: Float64[np.ndarray, " opening_pairs"] = _NO_PAIRS,
 ) -> Measures:
     """Measure answers and their pairs. How much a word tells is read across all of them.
 
-    pairs: of the answers. words, wording, key, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
+    pairs: of the answers. words, wording, stated, cosine, opening_cosine: of the answers and their pairs, read now or held from before.
     """
     lengths = answers.lengths(policy.short_chars)
     f1, coverage = overlaps(words, pairs, information(words, answers.pool), lengths.long_pools[answers.pool])
@@ -115,7 +117,7 @@ def measure(
         participant=answers.participant,
         wording=wording,
         by_key=by_key(answers),
-        key=key,
+        stated=stated,
         cosine=cosine,
         f1=f1,
         coverage=coverage,
@@ -133,7 +135,7 @@ def measure_unpaired(answers: Answers, policy: Policy, for_gates: GateMeasures) 
         participant=answers.participant,
         wording=np.arange(len(answers.pool)),
         by_key=by_key(answers),
-        key=np.arange(len(answers.pool)),
+        stated=np.full(len(answers.pool), -1),
         cosine=_NO_PAIRS,
         f1=_NO_PAIRS,
         coverage=_NO_PAIRS,
@@ -173,7 +175,22 @@ def measure_for_gates(
 
 
 def relevance(
-    openings: Float64[np.ndarray, "answers dimension"], prompts: Float64[np.ndarray, "answers dimension"]
+    openings: Float64[np.ndarray, "answers dimension"],
+    prompts: Float64[np.ndarray, "answers dimension"],
+    other_script: Bool[np.ndarray, " answers"],
 ) -> Float64[np.ndarray, " answers"]:
-    """Cosine of each answer's opening and its prompt's, both unit vectors; nan where the prompt has no direction."""
-    return np.where(prompts.any(axis=1), row_cosines(openings, prompts), np.nan)
+    """Cosine of each answer's opening and its prompt's, both unit vectors; nan where it tells nothing.
+
+    That is where the prompt has no direction, and where one of both is written in Latin letters and the other is not: an encoder of
+    one language puts an English answer to a Japanese prompt far off, however right it is.
+    """
+    return np.where(prompts.any(axis=1) & ~other_script, row_cosines(openings, prompts), np.nan)
+
+
+def other_scripts(
+    texts: Sequence[str], prompts: Sequence[str], prompt: Int64[np.ndarray, " answers"]
+) -> Bool[np.ndarray, " answers"]:
+    """Whether each answer and its prompt are written in letters of other kinds. prompt: the place of each answer's."""
+    asked = [is_latin(each) for each in prompts]
+    pairs = ((is_latin(text), asked[at]) for text, at in zip(texts, prompt.tolist(), strict=True))
+    return np.fromiter((None not in pair and pair[0] != pair[1] for pair in pairs), dtype=bool)

@@ -24,6 +24,8 @@ twice. Constants, never re-estimated."""
 SCALE_WORDING: Final = 12.22
 """What one wording of a short answer adds to the agreement of two: as much as words can, so that of three that differ in
 nothing else two who choose the same words always win."""
+STATED_BY: Final = 0.25
+"""Share of a pool's votes beyond which those who state the same agree."""
 SHRINK_LENGTH: Final = 160.0
 """Answers at which half of a round's effect of length counts: twenty pools of eight."""
 
@@ -71,13 +73,26 @@ def standing_alone(answers: Answers) -> Standing:
 def agreement(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " pairs"]:
     """How far the two answers of each pair agree: by meaning, by words, and by one wording of short answers.
 
-    Where keys are compared, two agree by their keys and by nothing else: 18 and 19 are reached by the same steps in the same words.
-    docs/experiments.md, entry 16.
+    Where keys state the answer, two agree by their keys and by nothing else: 18 and 19 are reached by the same steps in the same
+    words. docs/decisions/0025.
     """
     alike = SCALE_COSINE * measures.cosine + SCALE_WORDS * measures.coverage
     alike += SCALE_WORDING * _one_wording(measures, votes)
-    same = measures.key[measures.pairs.left] == measures.key[measures.pairs.right]
-    return np.where(measures.by_key[measures.pairs.left], SCALE_WORDING * same, alike)
+    stated = measures.stated[measures.pairs.left] >= 0
+    return np.where(stated, SCALE_WORDING * _one_statement(measures, votes), alike)
+
+
+def _one_statement(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
+    """Whether two answers state the same, and more than a quarter of their pool's votes with them.
+
+    Two of eight who agree with nobody else may have agreed to: that earns no trust.
+    """
+    pairs, stated = measures.pairs, measures.stated
+    key = np.where(stated >= 0, stated, np.arange(len(stated)))
+    behind = np.bincount(key, weights=votes)[key]
+    shared = behind > np.bincount(pairs.pool, weights=votes)[pairs.pool] * STATED_BY + SLACK
+    one: Bool[np.ndarray, " pairs"] = (key[pairs.left] == key[pairs.right]) & shared[pairs.left]
+    return one
 
 
 def _one_wording(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Bool[np.ndarray, " pairs"]:
@@ -116,7 +131,7 @@ def price_of_length(
 
     Long answers cover more words of the others and so look more central than they are. The effect, support for each
     e-fold of length, is the least-squares slope over the round within pools, shrunk by n/(n + 160) for its n answers,
-    a participant's samples counting as one; a falling one counts as 0. Where keys are compared length adds nothing, and costs nothing. Brevity earns nothing: else an answer of one
+    a participant's samples counting as one; a falling one counts as 0. Where it counts what answers state, length adds nothing, and costs nothing. Brevity earns nothing: else an answer of one
     word would gain more by it than by being right. Judged answers play no part in it.
 
     length_penalty: share, 0..2, of the effect that is taken.
@@ -124,14 +139,14 @@ def price_of_length(
     if length_penalty == 0:
         return np.zeros_like(support)
     log_length = np.log(measures.lengths.characters + 20.0)
-    share = np.where(measures.by_key, 0, participant_shares(measures, admitted))
+    share = np.where(measures.stated >= 0, 0, participant_shares(measures, admitted))
     x, y = (each - pool_mean(measures, each, share) for each in (log_length, support))
     answers, spread = share.sum(), (share * x * x).sum()
     if spread <= 0:
         return np.zeros_like(support)
     effect = max(float((share * x * y).sum() / spread), 0.0) * answers / (answers + SHRINK_LENGTH)
     excess = np.maximum(log_length - pool_mean(measures, log_length, np.where(admitted, votes, 0)), 0)
-    price: Float64[np.ndarray, " answers"] = np.where(measures.by_key, 0, length_penalty * effect * excess)
+    price: Float64[np.ndarray, " answers"] = np.where(measures.stated >= 0, 0, length_penalty * effect * excess)
     return price
 
 

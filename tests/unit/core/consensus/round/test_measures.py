@@ -14,6 +14,7 @@ from consensus_server.core.consensus.round.measures import (
     measure,
     measure_for_gates,
     measure_unpaired,
+    other_scripts,
     relevance,
 )
 from consensus_server.core.consensus.words.lexical import distinct_words
@@ -49,7 +50,7 @@ def measured(pools):
         for_gates=None,
         words=distinct_words(answers.texts, answers.prompts, answers.pool),
         wording=codes(answers.texts),
-        key=np.arange(len(answers.texts)),
+        stated=np.full(len(answers.texts), -1),
         cosine=pairs.cosines(answers.unit),
     )
 
@@ -98,7 +99,18 @@ def test_an_empty_answer_is_an_answer_to_its_prompt(make_pool):
 def test_relevance_is_the_cosine_of_two_openings_and_unknown_without_a_prompt():
     openings = np.array([[1.0, 0], [0.6, 0.8], [0, 0], [1, 0]])
     prompts = np.array([[0.6, 0.8], [0.6, 0.8], [0.6, 0.8], [0, 0]])
-    np.testing.assert_allclose(relevance(openings, prompts), [0.6, 1, 0, np.nan], atol=1e-6)
+    other = np.zeros(4, dtype=bool)
+    np.testing.assert_allclose(relevance(openings, prompts, other), [0.6, 1, 0, np.nan], atol=1e-6)
+    other[0] = True
+    np.testing.assert_allclose(relevance(openings, prompts, other), [np.nan, 1, 0, np.nan], atol=1e-6)
+
+
+def test_letters_of_another_kind_than_the_prompt_s_are_told():
+    prompts = ["日本の首都はどこですか。", "What is the capital of Japan?"]
+    texts = ["It is Tokyo.", "東京です。", "Это Токио.", "42"]
+    place = np.repeat([0, 1], len(texts))
+    found = other_scripts(texts * 2, prompts, place).tolist()
+    assert found == [True, False, False, False, False, True, True, False]
 
 
 def test_an_answer_says_all_that_it_says_itself_and_a_shorter_one_covers_it_in_part(make_pool):

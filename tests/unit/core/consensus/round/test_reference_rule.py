@@ -49,7 +49,7 @@ def measures(golden):
         participant=np.tile(np.arange(models), prompts),
         lengths=Lengths(pairs.pool, golden["length"].astype(np.int64).ravel(), Policy().short_chars),
         by_key=np.zeros(prompts * models, dtype=bool),
-        key=np.arange(prompts * models),
+        stated=np.full(prompts * models, -1),
         wording=np.arange(prompts * models),  # no text is there twice, as far as the reference knows
         cosine=np.einsum("pid,pjd->pij", chunk, chunk).ravel(),
         f1=golden["f1"].astype(np.float64).ravel(),

@@ -159,6 +159,20 @@ def test_where_a_key_is_counted_trust_is_made_of_keys(make_pool):
     assert picked(pools, policy)[-1] == reasoned(8, 1), "two against two: who states what others state is believed"
 
 
+@pytest.mark.parametrize(("who", "earns"), [("ab", False), ("abc", True)])
+def test_two_of_eight_who_agree_with_nobody_else_earn_nothing_by_it(make_pool, who, earns):
+    pools = [
+        make_pool(
+            np.ones((8, 2)), "abcdefgh",
+            [reasoned(7 if name in who else 10 * i + at, 0) for at, name in enumerate("abcdefgh")],
+            prompt_id=f"p{i}", equivalence="final_answer",
+        )
+        for i in range(1, 9)
+    ]  # fmt: skip
+    trust = judged(pools, Policy(guards=False, abstain=False))[0].standing.reliability
+    assert (trust[0] > trust[7]) == earns
+
+
 def make_round_of_equals(make_pool):
     """Answers of one length: a penalty on length has nothing to say."""
     rng = np.random.default_rng(13)
