@@ -89,7 +89,7 @@ def test_the_command_line_works_without_any_extra(python):
     [
         (CONSENSUS, ["replay", "answers.jsonl", "--model", "m", "--out", "out"], "server"),
         (CONSENSUS, ["demo", "--out", "demo"], "all"),
-        ("from consensus_server.cli import main; main()", ["--help"], "server"),
+        ("from consensus_server.cli import main; main()", ["serve"], "server"),
     ],
 )
 def test_what_needs_an_extra_says_how_to_install_it(python, tmp_path, code, arguments, extra):

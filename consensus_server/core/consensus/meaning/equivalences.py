@@ -107,7 +107,7 @@ def statements(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray
     """
     number = np.full(len(answers.pool), -1)
     names = np.array(answers.equivalences, dtype=object)
-    for name in STATING:
+    for name in sorted(set(STATING) & set(answers.equivalences)):
         rows = np.flatnonzero((names == name)[answers.pool])
         number[rows] = rows[first_members((keys or _read_keys)(answers, rows, name).classes)]
     return number
