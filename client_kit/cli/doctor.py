@@ -19,6 +19,7 @@ from client_kit.client import ConsensusClient, RetryPolicy
 from client_kit.command_line import Exit, JsonOption, console, print_json
 from client_kit.errors import BrokenEncoding, ConfigurationError, ConsensusError, UnexpectedAnswer
 from client_kit.proxies import environment_faults, proxies_set
+from client_kit.remedies import Surface
 from client_kit.settings_files import read_secret
 from client_kit.variables import unknown_variables
 from client_kit.vocabulary import Role
@@ -153,8 +154,13 @@ def _service(server: str | None, token_file: Path | None) -> Iterator[Check]:
             yield from _identity(client, given=_token_if_any(token_file) is not None)
     except ConsensusError as error:
         yield Check(
-            "server", CheckStatus.FAULT, str(error), "check the address, and that `consensus-server serve` runs there"
+            "server", CheckStatus.FAULT, _told(error), "check the address, and that `consensus-server serve` runs there"
         )
+
+
+def _told(error: ConsensusError) -> str:
+    """What happened; the check has the advice."""
+    return error.told(Surface.PARTICIPANT)[0]
 
 
 def _token_if_any(file: Path | None) -> str | None:
@@ -188,7 +194,7 @@ def _identity(client: ConsensusClient, *, given: bool) -> Iterator[Check]:
     try:
         identity = client.identity()
     except ConsensusError as error:
-        yield Check("token", CheckStatus.FAULT, str(error), "ask the operator for a new token")
+        yield Check("token", CheckStatus.FAULT, _told(error), "ask the operator for a new token")
         return
     where = identity.federation or "every federation"
     found = f"{identity.participant or 'the operator'} ({identity.role.value}) in {where}"
@@ -205,10 +211,10 @@ def _uploads(client: ConsensusClient) -> Check:
         return Check("uploads", CheckStatus.WARNING, cause, "answers are sent as they are, which takes longer")
     except UnexpectedAnswer as error:
         return Check(
-            "uploads", CheckStatus.WARNING, str(error), "answers are sent in smaller or plain requests until then"
+            "uploads", CheckStatus.WARNING, _told(error), "answers are sent in smaller or plain requests until then"
         )
     except ConsensusError as error:
-        return Check("uploads", CheckStatus.FAULT, str(error), "try again, then ask the operator")
+        return Check("uploads", CheckStatus.FAULT, _told(error), "try again, then ask the operator")
     return Check("uploads", CheckStatus.GOOD, "large compressed bodies arrive as they were sent")
 
 

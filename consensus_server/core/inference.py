@@ -56,7 +56,9 @@ class Failure(StrEnum):
     """Why an upstream gave no reply."""
 
     UNREACHABLE = "unreachable"
-    """No connection, it broke, or the upstream fails (5xx)."""
+    """No connection, one that broke, or no answer in time."""
+    SERVER_ERROR = "server_error"
+    """It answers that it fails, or has too much to do (5xx)."""
     RATE_LIMITED = "rate_limited"
     REFUSED_KEY = "refused_key"
     UNKNOWN_MODEL = "unknown_model"

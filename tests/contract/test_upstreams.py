@@ -48,7 +48,7 @@ async def test_reasoning_and_what_no_database_holds_are_no_part_of_a_reply(serve
 
 
 FAILURES = {
-    "503": Failure.UNREACHABLE,
+    "503": Failure.SERVER_ERROR,
     "429": Failure.RATE_LIMITED,
     "401": Failure.REFUSED_KEY,
     "404": Failure.UNKNOWN_MODEL,

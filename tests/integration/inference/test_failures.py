@@ -18,7 +18,7 @@ def told_of(answer, name):
 
 
 BROKEN = {
-    "503": "unreachable",
+    "503": "server_error",
     "401": "refused_key",
     "404": "unknown_model",
     "429": "rate_limited",
