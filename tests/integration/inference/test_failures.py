@@ -92,7 +92,7 @@ def test_a_missed_quorum_is_an_error_that_names_every_cause_and_is_not_repeated(
         ask(server.client(max_retries=2))
     body = body_of(error)
     assert (error.value.status_code, body["code"], body["type"]) == (502, "quorum_missed", "upstream_error")
-    assert "u1: unreachable; u2: refused_key" in body["message"]
+    assert "u1: server_error; u2: refused_key" in body["message"]
     assert [each["standing"] for each in body["upstreams"]] == ["answered", "failed", "failed"]
     assert len(three[0].bodies) == 1, "the client asked again, which somebody pays for"
     assert _missed(server) == before + 1
