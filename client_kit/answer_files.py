@@ -6,7 +6,6 @@ output equals it. It may name the `sample` of several by one model, the `questio
 and the `kind` of task. Other columns are not looked at.
 """
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -111,7 +110,7 @@ def _preference(value: object, scale: tuple[float, float]) -> float | None:
     low, high = scale
     if value is None or value == _NO_JUDGEMENT:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or not low <= value <= high:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(
             f"preference is {value!r}; it is a number {low:g}..{high:g}, or null or -1 where the judge failed. For grades of another "
             "scale evaluate-labels is told which, such as --scale 1-5 or --scale 0-100"

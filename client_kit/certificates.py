@@ -111,6 +111,8 @@ def _show(certificate: ClientCertificate, context: ssl.SSLContext) -> None:
 def _of_trusted() -> Iterator[EnvironmentFault]:
     for name in _TRUSTED:
         value = os.environ.get(name)
+        if value and name == "SSL_CERT_DIR":  # several folders are taken, and those that are missing passed over
+            value = next((each for each in value.split(os.pathsep) if os.access(each, os.R_OK)), value)
         if value and not os.access(Path(value), os.R_OK):
             yield EnvironmentFault(
                 name, f"names {value}, which cannot be read", "correct the path, or unset the variable"

@@ -52,12 +52,12 @@ def parse_json(text: str) -> Any:  # noqa: ANN401 - whatever the JSON holds
     """One JSON value. Raises ValueError also for a key that an object repeats, and for half of a character."""
     try:
         value = json.loads(text, object_pairs_hook=_object)
+        if "\\u" in text:
+            _refuse_halves(value)
     except json.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}") from error
     except RecursionError:
         raise ValueError("is not JSON that can be read: it is nested too deeply") from None
-    if "\\u" in text:
-        _refuse_halves(value)
     return value
 
 

@@ -7,7 +7,6 @@ one, nor is a host or a range that NO_PROXY exempts.
 
 import ipaddress
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -92,7 +91,8 @@ def sign_of_a_proxy(status: int, headers: Mapping[str, str], body: bytes) -> str
 
 def without_password(address: str) -> str:
     """An address without the name and password in it."""
-    return re.sub(r"//[^/@]*@", "//", address)
+    scheme, mark, rest = address.rpartition("://")
+    return scheme + mark + rest.rpartition("@")[2]
 
 
 def _variable(name: str) -> str:
@@ -102,10 +102,14 @@ def _variable(name: str) -> str:
 def _of_proxies() -> Iterator[EnvironmentFault]:
     for name in _VARIABLES:
         value = _variable(name)
-        scheme = urlsplit(value).scheme if "://" in value else "http"
         if not value:
             continue
-        if scheme not in _SCHEMES:
+        scheme = value.partition("://")[0] if "://" in value else "http"
+        if not _names_a_host(value):
+            yield EnvironmentFault(
+                name, "names no proxy that can be reached", "write it like http://proxy.example:3128"
+            )
+        elif scheme not in _SCHEMES:
             known = ", ".join(sorted(_SCHEMES))
             yield EnvironmentFault(name, f"begins with {scheme}://, which is no kind of proxy", f"write one of {known}")
         elif scheme.startswith("socks") and find_spec("socksio") is None:
@@ -114,6 +118,15 @@ def _of_proxies() -> Iterator[EnvironmentFault]:
                 f"names a SOCKS proxy ({without_password(value)}), for which a library is missing",
                 "install it (pip install 'httpx[socks]'), name an HTTP proxy, or set NO_PROXY=* to use none",
             )
+
+
+def _names_a_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.hostname is not None and port != 0
 
 
 def _of_exceptions() -> Iterator[EnvironmentFault]:

@@ -1,6 +1,10 @@
 """`consensus-server participant`: who takes part, and with which token."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EISDIR
 from pathlib import Path
 from typing import Annotated
 
@@ -54,7 +58,9 @@ def add(
             remedy="Name a new file. For a new token of a participant that is there: consensus-server participant token",
         )
     try:
-        issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
+        with _place_for(token_file) as place:
+            issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
+            _hand_out(issued, place, as_json=as_json)
     except AlreadyExists as error:
         raise CommandFailed(
             error.detail,
@@ -63,7 +69,6 @@ def add(
             remedy="Its token cannot be shown again. A new one, which ends the old: "
             f"consensus-server participant token {federation} {participant} --token-file {participant}.token",
         ) from error
-    _hand_out(issued, token_file, as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server participant token clinics anna --token-file anna.token")
@@ -77,17 +82,53 @@ def token(
     as_json: JsonOption = False,
 ) -> None:
     """Issue a new token, on standard output or in place of a file's content; the old one ends at once."""
-    issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
-    _hand_out(issued, token_file, as_json=as_json)
+    with _place_for(token_file) as place:
+        issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
+        _hand_out(issued, place, as_json=as_json)
 
 
-def _hand_out(issued: IssuedToken, file: Path | None, *, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a token is going, made before the token is: one that cannot be written would be lost, and the old one with it."""
+
+    file: Path
+    made: Path
+    """A new file beside it that only its owner can read."""
+
+    def take(self, token: str) -> None:
+        self.made.write_text(token + "\n", encoding="utf-8")
+        self.made.replace(self.file)
+
+
+@contextmanager
+def _place_for(file: Path | None) -> Iterator[_Place | None]:
+    """Raises CommandFailed where nothing can be written."""
     if file is None:
+        yield None
+        return
+    made = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError as error:
+        raise CommandFailed(
+            f"{file} cannot be written: {error.strerror}. No token was issued.",
+            Exit.BAD_FILE,
+            remedy="Name another file.",
+        ) from error
+    try:
+        yield _Place(file, made)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def _hand_out(issued: IssuedToken, place: _Place | None, *, as_json: bool) -> None:
+    if place is None:
         _print_token(issued, as_json=as_json)
         return
-    file.unlink(missing_ok=True)  # a new file, so that nobody who could read the old one reads it
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(issued.token + "\n")
+    file = place.file
+    place.take(issued.token)
     if as_json:
         print_json({"participant": issued.participant.name, "token_file": str(file)})
     else:

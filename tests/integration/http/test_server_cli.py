@@ -114,7 +114,14 @@ def test_a_token_goes_into_a_file_of_its_own_and_is_not_lost(ready, tmp_path):
     assert not other.exists()
     assert file.read_text(encoding="utf-8").strip() == token
     ready("participant", "token", "clinics", "anna", "--token-file", str(file))
-    assert file.read_text(encoding="utf-8").strip() not in {"", token}
+    renewed = file.read_text(encoding="utf-8").strip()
+    assert renewed not in {"", token}
+    for nowhere in (tmp_path, tmp_path / "no" / "such.token"):
+        told = ready("participant", "token", "clinics", "anna", "--token-file", str(nowhere), expect=Exit.BAD_FILE)
+        assert "No token was issued" in told.stderr
+    ready("participant", "add", "clinics", "bert", "--token-file", str(tmp_path / "no" / "bert"), expect=Exit.BAD_FILE)
+    assert "bert" not in ready("participant", "list", "clinics").stdout
+    assert [each.name for each in tmp_path.glob("*token*")] == ["anna.token"]
 
 
 def test_a_participant_is_renewed_and_paused(ready):

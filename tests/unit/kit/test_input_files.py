@@ -190,3 +190,9 @@ def test_an_answer_longer_than_any_federation_takes_is_left_out_by_name(tmp_path
     assert answers.too_long == (("p", "n"),)
     assert answers.outputs == {"m": {"p": "So."}, "n": {}}
     assert isinstance(FaultyFile("x"), ConfigurationError)
+
+
+def test_a_number_beyond_all_floats_is_a_fault_like_any_other(tmp_path):
+    file = rows(tmp_path / "a.jsonl", json.dumps(ANSWER).replace("0.5", "1" + "0" * 400))
+    with pytest.raises(FaultyFile, match="line 1: preference is"):
+        read_answer_file(file)

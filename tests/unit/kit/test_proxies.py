@@ -148,6 +148,22 @@ def test_the_proxy_on_the_way_is_known(environment):
     assert without_password("http://proxy.example") == "http://proxy.example"
 
 
+@pytest.mark.parametrize(
+    "value", ["http://[bad", "http://", "http://me:se#secret@proxy.example:1", "http://proxy.example:99999"]
+)
+def test_a_proxy_that_has_no_address_is_named_by_its_variable(environment, value):
+    environment(HTTPS_PROXY=value)
+    [fault] = environment_faults()
+    assert "HTTPS_PROXY names no proxy that can be reached" in str(fault)
+    assert "secret" not in str(fault)
+
+
+@pytest.mark.parametrize("secret", ["secret", "s@cret", "s/cret", "s#cret"])
+@pytest.mark.parametrize("scheme", ["", "http://"])
+def test_no_password_of_a_proxy_is_shown(secret, scheme):
+    assert without_password(f"{scheme}me:{secret}@proxy.example:1") == f"{scheme}proxy.example:1"
+
+
 def asking(reply):
     from client_kit.client import RetryPolicy
 

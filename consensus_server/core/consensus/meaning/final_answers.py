@@ -18,7 +18,7 @@ import re
 from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
-from consensus_server.core.consensus.meaning.units import Measured, unit_behind
+from consensus_server.core.consensus.meaning.units import IN_PARTS, Measured, in_parts, unit_behind
 from consensus_server.core.consensus.meaning.values import (
     ONE_PART,
     PARTS,
@@ -115,7 +115,8 @@ def _first(statements: list[str]) -> str | Measured | None:
 
 def _only_number(stated: str) -> str | Measured | None:
     """Key of the number in a sentence that has no other: "the book has 300 pages"."""
-    return None if is_formal(stated) or len(_DIGITS.findall(stated)) != 1 else _concluding(stated)
+    one = len(_DIGITS.findall(stated)) == 1 or IN_PARTS.search(stated)
+    return _concluding(stated) if one and not is_formal(stated) else None
 
 
 def _marked(text: str) -> list[str]:
@@ -179,7 +180,12 @@ def _concluding(text: str) -> str | Measured | None:
     """The last number of the last sentence that is not denied, with its unit; none where it is one of several."""
     sentence = _DENIED.sub(" ", plain(_SENTENCE_ENDS.split(text)[-1]))
     found = list(_LAST_NUMBER.finditer(sentence))
-    if not found or found[-1]["joined"]:
+    if not found:
         return None
     last = found[-1]
+    for parts in IN_PARTS.finditer(sentence):
+        if parts.start() < last.start("number") < parts.end() and (together := in_parts(parts[0])) is not None:
+            return together
+    if last["joined"]:
+        return None
     return value_key(last["number"] + unit_behind(sentence[last.end() :]))

@@ -6,6 +6,7 @@ that is not among them, and what is only counted ("5 apples"), is no unit.
 
 import re
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from consensus_server.core.contradictions.lexicon import UNITS
@@ -13,13 +14,20 @@ from consensus_server.core.contradictions.lexicon import UNITS
 _NAME: Final = r"[^\W\d_°]+|°[CF]?"
 _UNIT: Final = re.compile(
     rf"[\s-]?(?P<kind>square|sq\.?|cubic)?\s*(?P<name>{_NAME})(?P<of>\s(?:celsius|fahrenheit|[CF]\b))?"
-    rf"\s?\^?\{{?(?P<power>[23])?\}}?(?:\s*(?:/|\bper\b)\s*(?P<below>{_NAME}))?(?![\w-])",
+    rf"(?:(?:\s?\^\s?\{{?)?(?P<power>[23])\}}?)?(?:\s*(?:/|\bper\b)\s*(?P<below>{_NAME}))?(?![\w-])",
     re.IGNORECASE,
 )
 """A unit with what makes it another: square, to a power, of a scale of temperature, per something."""
 _CURRENCY: Final = re.compile(r"-?\s*(?P<sign>[€£])")
-_NO_UNITS: Final = frozenset({"unit", "units", "percent", "pct"})
-"""A unit is not told from what it counts, and 75 % is 75."""
+_PART: Final = rf"(?P<number>\d+(?:[.,]\d+)*)[\s-]?(?P<name>{_NAME})"
+_JOINT: Final = r"(?:\s*,\s*|\s+)(?:and\s+)?"
+IN_PARTS: Final = re.compile(rf"{re.sub('P<[a-z]+>', ':', _PART)}(?:{_JOINT}{re.sub('P<[a-z]+>', ':', _PART)})+(?!\w)")
+"""Amounts one after another: "6 feet 2 inches", "1 hour and 30 minutes"."""
+_PARTS: Final = re.compile(_PART)
+_NO_UNITS: Final = frozenset({"unit", "units", "percent", "pct", "pound", "pounds"})
+"""A unit is not told from what it counts, 75 % is 75, and pounds are weighed or paid."""
+_MIXED: Final = frozenset({"mL", "dL", "cL", "Kg", "kB", "\N{DEGREE SIGN}C", "\N{DEGREE SIGN}F"})
+"""Names of two letters, one of them a capital. Others are other units: 5 Mg are no milligrams."""
 
 
 class _Unit(NamedTuple):
@@ -59,6 +67,19 @@ def with_unit(value: Fraction, text: str, rest: str) -> str | Measured:
     return Measured(number, f"{unit.dimension} {in_base}")
 
 
+def in_parts(text: str) -> Measured | None:
+    """Key of amounts of one dimension that are told one after another, as their sum; None for any other text."""
+    if not IN_PARTS.fullmatch(text):
+        return None
+    parts = [(Fraction(part["number"].replace(",", "")), _named(part["name"])) for part in _PARTS.finditer(text)]
+    units = [unit for _, unit in parts if unit is not None and unit.size > 0]
+    falling = all(larger.size > smaller.size for larger, smaller in pairwise(units))  # 3 km and 5 km are two
+    if len(units) < len(parts) or len({unit.dimension for unit in units}) > 1 or not falling:
+        return None
+    total = sum(value * unit.size for (value, _), unit in zip(parts, units, strict=True))
+    return Measured(f"number {total / units[0].size}", f"{units[0].dimension} {total}")
+
+
 def unit_behind(text: str) -> str:
     """What `text` begins with, where that is a unit; else nothing."""
     found = _UNIT.match(text)
@@ -75,7 +96,8 @@ def _unit(text: str, rest: str) -> _Unit | None:
 def _read(found: re.Match[str]) -> _Unit | None:
     unit = _named(found["name"], found["of"] or "")
     below = _named(found["below"]) if found["below"] else None
-    if unit is None or (below is None and found["below"]):
+    changed = found["power"] or found["kind"] or found["below"]
+    if unit is None or (below is None and found["below"]) or (changed and unit.size < 0):
         return None
     if found["power"] == "3" or (found["kind"] or "").lower() == "cubic":
         unit = _Unit("volume", 1000 * unit.size**3)  # in litres
@@ -86,8 +108,10 @@ def _read(found: re.Match[str]) -> _Unit | None:
 
 def _named(name: str, scale: str = "") -> _Unit | None:
     """The unit of that name. A capital alone is none (5 M is five million), but for the litre's."""
-    unit = UNITS.get(name.lower())
+    unit, plain = UNITS.get(name.lower()), name.islower() or name.isupper() or len(name) > 2  # noqa: PLR2004
     if unit is None or name.lower() in _NO_UNITS or (len(name) == 1 and name.isupper() and name != "L"):
+        return None
+    if not (plain or name in _MIXED or not name.isalpha()):
         return None
     fahrenheit = scale.strip().lower().startswith("f")
     return _Unit(unit.dimension, Fraction(-1) if fahrenheit else Fraction(str(unit.size)))

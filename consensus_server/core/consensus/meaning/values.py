@@ -10,7 +10,7 @@ import unicodedata
 from fractions import Fraction
 from typing import Final
 
-from consensus_server.core.consensus.meaning.units import Measured, with_unit
+from consensus_server.core.consensus.meaning.units import Measured, in_parts, with_unit
 
 MOST_DIGITS: Final = 40
 """A longer number is compared as it is written: exact arithmetic on it would take long."""
@@ -19,9 +19,10 @@ MOST_EXPONENT: Final = 300
 _WRITTEN: Final = str.maketrans(
     dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014", "-")
     | dict.fromkeys("\u2018\u2019\u00a0\u202f", "'")
-    | {"\u00d7": "x", "\u2044": "/", "\u201c": '"', "\u201d": '"'}
+    | {"\u00d7": "x", "\u2044": "/", "\u201c": '"', "\u201d": '"', "\u0131": "i", "\u0130": "I"}
 )
-"""Minus signs and dashes; apostrophes, and the spaces that stand between thousands as apostrophes do."""
+"""Minus signs and dashes; apostrophes, and the spaces that stand between thousands as apostrophes do; the two letters that a
+pattern takes for an i in spite of their case, and a dictionary does not."""
 _SUPERSCRIPTS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _RAISED: Final = re.compile("[⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 _SPACED: Final = re.compile(r"(?<=\d) (?=\d{3}(?!\d))")
@@ -81,7 +82,7 @@ _NUMBER: Final = re.compile(
 )
 _PARENTHESES: Final = re.compile(r"^\(([^(),]*)\)")
 _POWERS: Final = re.compile(
-    r"\b([kcdm]?m|in|ft|yd|mi|inch(?:es)?|feet|units?|met(?:er|re)s?)\s*(?:\^\s*\{?[23]\}?|[23]\b)", re.IGNORECASE
+    r"\b([kcdm]?m|in|ft|yd|mi|inch(?:es)?|feet|units?|met(?:er|re)s?)(?:\s*\^\s*\{?[23]\}?|[23]\b)", re.IGNORECASE
 )
 _SMALL: Final = [
     "zero",
@@ -217,6 +218,8 @@ def _truth(text: str) -> str | None:
 
 def _number(text: str) -> str | Measured | None:
     digits = _in_digits(_PARENTHESES.sub(r"\1", text))
+    if (together := in_parts(digits)) is not None:
+        return together
     found = _NUMBER.match(_CURRENCY.sub("", digits).strip())
     if not found or _MORE.search(_POWERS.sub("", found["rest"])):
         return None
