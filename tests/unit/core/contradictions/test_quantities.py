@@ -40,7 +40,7 @@ def only(text):
         ("between 5 and 10 mg", "mass", 0.005, 0.01),
         ("1,000 mg", "mass", 1, 1),
         ("20 ml", "volume", 0.02, 0.02),
-        ("1/4 cup", "volume", 0.2366 / 4, 0.2366 / 4),
+        ("1/4 cup", "volume", 0.2365882365 / 4, 0.2365882365 / 4),
         ("5 mg per day", "mass", 0.005, 0.005),
         ("20 m per minute", "length/time", 1 / 3, 1 / 3),
         ("5 mmol/l", "amount/volume", 0.005, 0.005),
