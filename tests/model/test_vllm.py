@@ -212,9 +212,9 @@ def test_a_server_ends_with_the_process_that_started_it(model, tmp_path):
 class Tokenizer:
     """Two tokens, whatever is said."""
 
-    chat_template = None
+    chat_template = bos_token_id = None
 
-    def __call__(self, text):
+    def __call__(self, text, add_special_tokens=True):
         return {"input_ids": [1, 2]}
 
 

@@ -136,10 +136,10 @@ class TestTheCommand:
     def test_a_row_without_the_field_is_named_and_nothing_is_left(self, rows, tmp_path):
         done = self.run(rows, "--out", tmp_path / "ours")
         assert done.exit_code == 4
-        assert "answers.jsonl line 1 has no text in a field 'text'" in done.stderr
+        assert "line 1: text is missing" in done.stderr
         assert not (tmp_path / "ours").exists()
 
-    @pytest.mark.parametrize(("content", "said"), [(b"\xff\xfe", "is not UTF-8"), (None, "No such file")])
+    @pytest.mark.parametrize(("content", "said"), [(b"\xfa\xfb", "is not UTF-8"), (None, "No such file")])
     def test_a_file_that_cannot_be_read_is_named(self, tmp_path, content, said):
         source = tmp_path / "lines.txt"
         if content:

@@ -68,7 +68,7 @@ def sites(folder):
     fine = {"generator": scripted(folder, {"prompt_id": "p", "text": "x"}, name="good.jsonl")}
     (folder / "empty").mkdir()
     return {
-        "answers": ({"generator": scripted(folder, {"prompt_id": "p"})}, "line 1: expected a JSON object"),
+        "answers": ({"generator": scripted(folder, {"prompt_id": "p"})}, "line 1: text: Field required"),
         "no answers": ({"generator": {"kind": "scripted", "answers": folder / "none.jsonl"}}, "cannot read"),
         "model": ({**local, **training}, "absent does not exist"),
         "not a model": (
