@@ -104,7 +104,7 @@ def _of_proxies() -> Iterator[EnvironmentFault]:
         value = _variable(name)
         if not value:
             continue
-        scheme = value.partition("://")[0] if "://" in value else "http"
+        scheme = _with_scheme(value).partition("://")[0]
         if not _names_a_host(value):
             yield EnvironmentFault(
                 name, "names no proxy that can be reached", "write it like http://proxy.example:3128"
@@ -120,9 +120,14 @@ def _of_proxies() -> Iterator[EnvironmentFault]:
             )
 
 
+def _with_scheme(address: str) -> str:
+    """The address of a proxy; one that names no scheme is asked by HTTP."""
+    return address if "://" in address else f"http://{address}"
+
+
 def _names_a_host(address: str) -> bool:
     try:
-        parts = urlsplit(address if "://" in address else f"http://{address}")
+        parts = urlsplit(_with_scheme(address))
         port = parts.port
     except ValueError:
         return False
@@ -148,8 +153,7 @@ def _proxy(url: str) -> tuple[str, str] | None:
     scheme = next((scheme for scheme in (parts.scheme, "all") if found.get(scheme)), None)
     if scheme is None:
         return None
-    address = found[scheme]
-    return scheme, address if "://" in address else f"http://{address}"
+    return scheme, _with_scheme(found[scheme])
 
 
 def _exceptions() -> list[str]:

@@ -1,6 +1,7 @@
 """`consensus-server participant`: who takes part, and with which token."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,17 +107,18 @@ def _place_for(file: Path | None) -> Iterator[_Place | None]:
     if file is None:
         yield None
         return
-    made = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         if file.is_dir():
             raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        os.close(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     except OSError as error:
         raise CommandFailed(
             f"{file} cannot be written: {error.strerror}. No token was issued.",
             Exit.BAD_FILE,
             remedy="Name another file.",
         ) from error
+    os.close(handle)
+    made = Path(name)
     try:
         yield _Place(file, made)
     finally:

@@ -100,7 +100,11 @@ STATING: Final = ("exact", "final_answer")
 """Equivalences whose key is what an answer states. Programs with other keys may do the same: `code` is none of them."""
 
 
-def statements(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray, " answers"]:
+def _read_keys(answers: Answers, rows: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
+    return key_classes(answers.at(rows), name)
+
+
+def statements(answers: Answers, keys: Keys = _read_keys) -> Int64[np.ndarray, " answers"]:
     """Each answer by what it states: the first row that states it; -1 where a pool does not compare what is stated.
 
     An answer that states nothing is alone. keys: as in `group`.
@@ -109,12 +113,8 @@ def statements(answers: Answers, keys: "Keys | None" = None) -> Int64[np.ndarray
     names = np.array(answers.equivalences, dtype=object)
     for name in sorted(set(STATING) & set(answers.equivalences)):
         rows = np.flatnonzero((names == name)[answers.pool])
-        number[rows] = rows[first_members((keys or _read_keys)(answers, rows, name).classes)]
+        number[rows] = rows[first_members(keys(answers, rows, name).classes)]
     return number
-
-
-def _read_keys(answers: Answers, rows: Int64[np.ndarray, " some"], name: str) -> KeyClasses:
-    return key_classes(answers.at(rows), name)
 
 
 def group(

@@ -15,6 +15,7 @@ English only. A text that does none of this states no final answer.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from consensus_server.core.consensus.answers.characters import visible
@@ -82,10 +83,13 @@ _DENIED: Final = re.compile(
 )
 _DIGITS: Final = re.compile(_NUMERAL)
 _ESCAPED: Final = re.compile(r"\\(.)")
+_KEPT: Final = 4096
+"""Keys that are kept: trust and clusters of one round both read them."""
 _BARE: Final = 60
 """Characters that a text may have and still be nothing but an answer."""
 
 
+@lru_cache(maxsize=_KEPT)
 def final_answer(text: str) -> str | Measured | None:
     """Key of the final answer that `text` states (see `values.value_key`); None where it states none."""
     text = visible(text).rstrip()  # marks of direction stand around numbers in honest right-to-left text

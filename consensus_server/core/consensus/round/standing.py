@@ -131,8 +131,9 @@ def price_of_length(
 
     Long answers cover more words of the others and so look more central than they are. The effect, support for each
     e-fold of length, is the least-squares slope over the round within pools, shrunk by n/(n + 160) for its n answers,
-    a participant's samples counting as one; a falling one counts as 0. Where it counts what answers state, length adds nothing, and costs nothing. Brevity earns nothing: else an answer of one
-    word would gain more by it than by being right. Judged answers play no part in it.
+    a participant's samples counting as one; a falling one counts as 0. Where it counts what answers state, length adds
+    nothing and costs nothing. Brevity earns nothing: else an answer of one word would gain more by it than by being
+    right. Judged answers play no part in it.
 
     length_penalty: share, 0..2, of the effect that is taken.
     """
