@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from client_kit.cli.board import Board
 from client_kit.command_line import JsonOption, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from client_kit.comparison.results import Interval
 
 
 def compare(
@@ -41,10 +44,19 @@ def compare(
         print_json(report)
         return
     rows = [
-        [row.variant, row.label, f"{row.private.mean:.3f}", f"{row.overall.mean:.3f}", f"{row.sent_bytes / 1000:.1f}"]
+        (
+            row.variant,
+            row.label,
+            *map(_mean, (row.private, row.overall, row.downloaded)),
+            f"{row.total_sent_bytes / 1000:.1f}",
+        )
         for row in report.rows
     ]
-    columns = ["Variant", "Method", "Own questions", "All questions", "kB sent"]
+    columns = ("Variant", "Method", "Own questions", "All questions", "At the download", "kB sent in all")
     print_table(columns, rows, empty="There are no results.")
     say(primary_test_text(report))
     say(f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}")
+
+
+def _mean(value: "Interval | None") -> str | None:
+    return None if value is None else f"{value.mean:.3f}"

@@ -109,7 +109,21 @@ def _parameters(run: Run, server: Server) -> None:
         for number in range(1, run.setting.rounds + 1):
             operator.create_round()
             exchange.take_round(run, plan, number)
-            _train_on_private_data(run, number)
+            _after_download(run, number)
+
+
+def _after_download(run: Run, number: int) -> None:
+    """Train on from what came back; after the last round as the plan says, which may want it judged as it is."""
+    last, judge = number == run.setting.rounds, run.setting.judge
+    if last and judge == "both":
+        for member in run.members:
+            run.note_download(member)
+    if not last or judge != "after_download":
+        _train_on_private_data(run, number)
+        return
+    run.enter(number)
+    for member in run.members:
+        run.judge(member)
 
 
 _KINDS: Final[Mapping[str, Callable[[Run, Server], None]]] = MappingProxyType(

@@ -37,6 +37,8 @@ class Member:
     stages: list[Stage] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
+    downloaded: dict[str, float] | None = None
+    """Quality of what it was given back last."""
     rank: int = 0
     trainable: int = 0
 
@@ -45,7 +47,7 @@ class Member:
         """What is reported of it."""
         return ParticipantOutcome(
             participant=self.site.name, architecture=self.site.architecture, stages=self.stages,
-            sent_bytes=self.sent, received_bytes=self.received, trainable=self.trainable,
+            sent_bytes=self.sent, received_bytes=self.received, trainable=self.trainable, downloaded=self.downloaded,
         )  # fmt: skip
 
 
@@ -126,12 +128,20 @@ class Run:
 
     def note_quality(self, member: Member, generator: Generator) -> dict[str, float]:
         """Quality of the model's answers to the task's questions, noted as the member's next stage."""
-        given = list(generator.generate(self.task.questions(), Sampling(max_tokens=self.task.max_answer_tokens)))
-        quality = self.task.judge(self.cell.seed, self.members.index(member), given, drifted=self.drifted)
+        quality = self._quality(member, generator)
         number = len(member.stages)
         name = ("before", "private")[number] if number <= 1 else f"round {number - 1}"
         member.stages.append(Stage(name=name, quality=quality))
         return quality
+
+    def note_download(self, member: Member) -> None:
+        """Note the quality of what the member was given back, before it trains on."""
+        with closing(self.generator(member.model)) as generator:
+            member.downloaded = self._quality(member, generator)
+
+    def _quality(self, member: Member, generator: Generator) -> dict[str, float]:
+        given = list(generator.generate(self.task.questions(), Sampling(max_tokens=self.task.max_answer_tokens)))
+        return self.task.judge(self.cell.seed, self.members.index(member), given, drifted=self.drifted)
 
     def folder(self, member: Member) -> Path:
         """What the member makes on its way."""

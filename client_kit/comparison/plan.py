@@ -62,6 +62,9 @@ class Setting(_Part):
     task: Literal["facts", "behaviour", "own"] = "facts"
     sites: Annotated[int, Field(ge=2, le=16)] = 3
     rounds: Positive = 2
+    judge: Literal["after_training", "after_download", "both"] = "both"
+    """When methods that share parameters are judged at the end: as each site's model after its last training, as what all were
+    given back last, with no training after it, or as both. What is trained by labels is judged after its training."""
     local_steps: Positive = 100
     """Optimiser steps on private data before the first round."""
     round_steps: Positive = 100

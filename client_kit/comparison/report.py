@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from client_kit.comparison.arms import ARMS
@@ -26,18 +27,20 @@ def write_reports(report: Report, out: Path) -> None:
     write_whole(out / "report.html", page)
 
 
-_NO_COLUMN = frozenset({"private", "overall", "by_seed", "groups", "rounds_to_recover"})
+_NOT_JUDGED = SimpleNamespace(mean=None, low=None, high=None)
+_NO_COLUMN = frozenset({"private", "overall", "downloaded", "by_seed", "groups", "rounds_to_recover"})
 """Fields of a row that are no single number."""
 
 
 def _csv(report: Report) -> str:
     text = io.StringIO()
     columns = [name for name in Row.model_fields if name not in _NO_COLUMN]
-    means = [f"{name}{part}" for name in ("private", "overall") for part in ("", "_low", "_high")]
+    means = [f"{name}{part}" for name in ("private", "overall", "downloaded") for part in ("", "_low", "_high")]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*columns, *means])
     for row in report.rows:
-        intervals = [getattr(value, part) for value in (row.private, row.overall) for part in ("mean", "low", "high")]
+        means_of = (row.private, row.overall, row.downloaded or _NOT_JUDGED)
+        intervals = [getattr(value, part) for value in means_of for part in ("mean", "low", "high")]
         writer.writerow([*(getattr(row, name) for name in columns), *intervals])
     return text.getvalue()
 
@@ -84,14 +87,14 @@ def traffic(report: Report) -> "Figure":
     """Quality against bytes sent: what is shared costs, and what it buys."""
     from plotly.graph_objects import Figure, Scatter  # noqa: PLC0415 (an extra)
 
-    rows = [row for row in report.rows if not row.variant and row.sent_bytes > 0]
+    rows = [row for row in report.rows if not row.variant and row.total_sent_bytes > 0]
     trace = Scatter(
-        x=[row.sent_bytes for row in rows], y=[row.overall.mean for row in rows], text=[row.label for row in rows],
+        x=[row.total_sent_bytes for row in rows], y=[row.overall.mean for row in rows], text=[row.label for row in rows],
         mode="markers+text", textposition="top center", marker={"size": 11, "color": [_colour(row) for row in rows]},
         hovertemplate="%{text}: %{x:,.0f} bytes, %{y:.1%}<extra></extra>",
     )  # fmt: skip
     figure = Figure([trace])
-    figure.update_xaxes(type="log", title_text="bytes sent by a participant in a round", gridcolor="#e6e8eb")
+    figure.update_xaxes(type="log", title_text="bytes sent by a participant in all rounds", gridcolor="#e6e8eb")
     figure.update_yaxes(tickformat=".0%", title_text="right answers, all questions", gridcolor="#e6e8eb")
     return _styled(figure, 460)
 

@@ -38,6 +38,8 @@ class ParticipantOutcome(_Record):
     received_bytes: list[int]
     trainable: int
     """Numbers that training changes."""
+    downloaded: dict[str, float] | None = None
+    """Quality of what it was given back last, before it trained on; of methods that share parameters, where the plan asks."""
 
 
 class LabelRound(_Record):
@@ -66,16 +68,20 @@ class CellResult(_Record):
         """Mean over participants."""
         return mean(each.stages[stage].quality[group] for each in self.participants)
 
+    def downloaded(self, group: str) -> float | None:
+        """Mean over participants of the quality of what came back last; None where that was not judged."""
+        found = [each.downloaded[group] for each in self.participants if each.downloaded is not None]
+        return mean(found) if found else None
+
     def rounds_to_recover(self, after: int) -> int | None:
         """Rounds from facts being replaced after round `after` until `private` is back at 95 % of what it was; None: never."""
         wanted = _RECOVERED * self.quality("private", after)
         later = range(after + 1, len(self.participants[0].stages))
         return next((stage - after for stage in later if self.quality("private", stage) >= wanted), None)
 
-    def bytes_per_round(self, direction: str) -> float:
-        """Mean over participants and rounds; direction: `sent_bytes` or `received_bytes`."""
-        counts = [count for each in self.participants for count in getattr(each, direction)]
-        return mean(counts) if counts else 0.0
+    def total_bytes(self, direction: str) -> float:
+        """Of a participant in all rounds, mean over participants; direction: `sent_bytes` or `received_bytes`."""
+        return mean(float(sum(getattr(each, direction))) for each in self.participants)
 
 
 class Interval(_Record):

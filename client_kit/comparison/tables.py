@@ -35,9 +35,11 @@ class Row(BaseModel):
     """Of `overall`, before any training."""
     alone: float
     """Of `overall`, after the training on private data."""
-    sent_bytes: float
-    """By a participant in a round, on the wire."""
-    received_bytes: float
+    downloaded: Interval | None
+    """`overall` of what came back last, before any training on it; of methods that share parameters, where the plan asks."""
+    total_sent_bytes: float
+    """By a participant in all rounds, on the wire."""
+    total_received_bytes: float
     trainable: float
     against_lora: float | None
     """`trainable` as a multiple of LoRA's of the same rank, in the same plan; None where no LoRA was run."""
@@ -119,8 +121,9 @@ def _row(variant: str, method: str, runs: Sequence[CellResult], lora: float | No
         groups={name: mean(run.quality(name) for run in runs) for name in runs[0].participants[0].stages[-1].quality},
         before=mean(run.quality("overall", 0) for run in runs),
         alone=mean(run.quality("overall", 1) for run in runs),
-        sent_bytes=mean(run.bytes_per_round("sent_bytes") for run in runs),
-        received_bytes=mean(run.bytes_per_round("received_bytes") for run in runs),
+        downloaded=_downloaded(runs),
+        total_sent_bytes=mean(run.total_bytes("sent_bytes") for run in runs),
+        total_received_bytes=mean(run.total_bytes("received_bytes") for run in runs),
         trainable=_trainable(runs),
         against_lora=_trainable(runs) / lora if lora else None,
         wall_seconds=mean(run.wall_seconds for run in runs),
@@ -130,6 +133,12 @@ def _row(variant: str, method: str, runs: Sequence[CellResult], lora: float | No
         label_coverage=mean(each.labels / each.prompts for each in last) if last else None,
         rounds_to_recover=[run.rounds_to_recover(drift.after) for run in runs] if drift else None,
     )
+
+
+def _downloaded(runs: Sequence[CellResult]) -> Interval | None:
+    each = [run.downloaded("overall") for run in runs]
+    known = [value for value in each if value is not None]
+    return interval(known) if known else None
 
 
 def _precision(last: Sequence[LabelRound]) -> float | None:

@@ -7,7 +7,8 @@ from client_kit.comparison.tables import Report, Row
 
 STATED = (
     "Quality is the share of right answers on test questions, mean over participants; 95 % intervals are Student's t over "
-    "seeds. Bytes are counted on the wire, headers included, per participant and round."
+    "seeds. Bytes are counted on the wire, headers included, per participant in all rounds. At the download: all questions, as what "
+    "came back last answers them, before any site trains on."
 )
 
 
@@ -23,8 +24,8 @@ def _rows(rows: Sequence[Row]) -> list[str]:
     """One line for each method, with a column more for each group of questions that only this task has."""
     more = [name for name in rows[0].groups if name not in _KNOWN_GROUPS]
     heads = [
-        "Method", "Trains", "Own questions", "All questions", *map(str.capitalize, more), "Sent", "Received", "Trainable",
-        "of LoRA's", "CPU s", "Labels right",
+        "Method", "Trains", "Own questions", "All questions", "At the download", *map(str.capitalize, more), "Sent", "Received",
+        "Trainable", "of LoRA's", "CPU s", "Labels right",
     ]  # fmt: skip
     return _table(heads, [_line(row, more) for row in rows])
 
@@ -46,7 +47,8 @@ def _variant_lines(report: Report) -> list[str]:
     if not rows:
         return []
     heads = [
-        "Variant", "Method", "Own questions", "All questions", "By seed", "Less the plan's own", "Sent", "Labels right",
+        "Variant", "Method", "Own questions", "All questions", "By seed", "At the download", "Less the plan's own", "Sent",
+        "Labels right",
     ]  # fmt: skip
     lines = ["## Variants", "", *(f"- {name}: {_change(change)}" for name, change in report.plan.variants.items()), ""]
     lines += [*_table(heads, [*map(_variant_line, rows)]), ""]
@@ -63,8 +65,9 @@ def _change(change: Mapping[str, object]) -> str:
 def _variant_line(row: Row) -> list[str]:
     by_seed = ", ".join(f"{value:.3f}" for value in row.by_seed)
     less = "" if row.against_plan is None else f"{row.against_plan:+.3f}"
-    quality = [f"{row.private.mean:.3f}", f"{row.overall.mean:.3f}", by_seed, less]
-    return [row.variant, row.label, *quality, byte_count(row.sent_bytes), _labels_right(row)]
+    downloaded = "" if row.downloaded is None else f"{row.downloaded.mean:.3f}"
+    quality = [f"{row.private.mean:.3f}", f"{row.overall.mean:.3f}", by_seed, downloaded, less]
+    return [row.variant, row.label, *quality, byte_count(row.total_sent_bytes), _labels_right(row)]
 
 
 def primary_test_text(report: Report) -> str:
@@ -102,9 +105,9 @@ def _drift_line(row: Row) -> list[str]:
 
 def _line(row: Row, more: Sequence[str]) -> list[str]:
     return [
-        row.label, row.training, shown(row.private), shown(row.overall), *(f"{row.groups[name]:.3f}" for name in more),
-        byte_count(row.sent_bytes), byte_count(row.received_bytes), f"{row.trainable:,.0f}", times_lora(row),
-        f"{row.cpu_seconds:.0f}", _labels_right(row),
+        row.label, row.training, shown(row.private), shown(row.overall), shown(row.downloaded),
+        *(f"{row.groups[name]:.3f}" for name in more), byte_count(row.total_sent_bytes), byte_count(row.total_received_bytes),
+        f"{row.trainable:,.0f}", times_lora(row), f"{row.cpu_seconds:.0f}", _labels_right(row),
     ]  # fmt: skip
 
 
@@ -123,8 +126,10 @@ def setting_of(report: Report) -> str:
     )
 
 
-def shown(value: Interval) -> str:
-    """A mean with its interval."""
+def shown(value: Interval | None) -> str:
+    """A mean with its interval; nothing where there is none."""
+    if value is None:
+        return ""
     if value.low is None or value.high is None:
         return f"{value.mean:.3f}"
     return f"{value.mean:.3f} ({value.low:.3f} to {value.high:.3f})"

@@ -200,3 +200,19 @@ def test_a_user_s_own_files_and_metric_go_through_a_real_server(server, task, tm
     assert result.quality("private", 1) > result.quality("private", 0) + 0.3
     assert result.labels[0].right is None
     assert all(len(each.sent_bytes) == 1 for each in result.participants)
+
+
+@pytest.mark.parametrize(("seed", "judge"), [(90, "after_training"), (91, "after_download"), (92, "both")])
+def test_shared_parameters_are_judged_where_the_plan_says(seed, judge, server, task, tmp_path):
+    """All were given back one model, which they are as good as before they train on, and not one step more."""
+    setting = Setting(
+        local_steps=8, round_steps=4, rounds=1, batch_size=8, judge=judge, learning_rates=LearningRates(full=1e-2)
+    )
+    cell = Cell(method="fedavg", seed=seed)
+    result = run_cell(cell, setting, task, tmp_path / "work", server)
+    overall = [each.stages[-1].quality["overall"] for each in result.participants]
+    downloaded = [each.downloaded and each.downloaded["overall"] for each in result.participants]
+    assert (None in downloaded) is (judge != "both")
+    assert [len(each.stages) for each in result.participants] == [3, 3, 3]
+    shared = overall if judge == "after_download" else downloaded
+    assert judge == "after_training" or len(set(shared)) == 1

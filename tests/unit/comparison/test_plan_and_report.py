@@ -17,7 +17,7 @@ from client_kit.comparison.text import markdown
 from client_kit.errors import ConfigurationError
 
 
-def outcome(name, private, sent=()):
+def outcome(name, private, sent=(), downloaded=None):
     stages = [
         Stage(name=stage, quality={"private": value, "overall": value / 2, "validation": value})
         for stage, value in zip(("before", "private", "round 1"), (0.0, private / 2, private), strict=True)
@@ -29,13 +29,16 @@ def outcome(name, private, sent=()):
         sent_bytes=list(sent),
         received_bytes=list(sent),
         trainable=10,
+        downloaded=None
+        if downloaded is None
+        else {"private": downloaded, "overall": downloaded, "validation": downloaded},
     )
 
 
-def result(method, seed, private, *, sent=(), variant="", labels=()):
+def result(method, seed, private, *, sent=(), variant="", labels=(), downloaded=None):
     return CellResult(
         cell=Cell(variant=variant, method=method, seed=seed),
-        participants=[outcome("a", private, sent), outcome("b", private + 0.02, sent)],
+        participants=[outcome("a", private, sent, downloaded), outcome("b", private + 0.02, sent, downloaded)],
         labels=list(labels), wall_seconds=2.0, cpu_seconds=1.0,
     )  # fmt: skip
 
@@ -43,8 +46,8 @@ def result(method, seed, private, *, sent=(), variant="", labels=()):
 PLAN = Plan(rounds=1, seeds=[0, 1, 2], methods=["local_only", "consensus", "fedit", "fedreft"])
 RESULTS = [
     *(result("local_only", seed, 0.50 + 0.01 * seed) for seed in range(3)),
-    *(result("consensus", seed, 0.70 + 0.01 * seed, sent=[5_000], labels=[LabelRound(labels=8, right=6, prompts=10)]) for seed in range(3)),
-    *(result("fedit", seed, 0.71 + 0.02 * seed, sent=[2_000_000]) for seed in range(3)),
+    *(result("consensus", seed, 0.70 + 0.01 * seed, sent=[3_000, 2_000], labels=[LabelRound(labels=8, right=6, prompts=10)]) for seed in range(3)),
+    *(result("fedit", seed, 0.71 + 0.02 * seed, sent=[2_000_000], downloaded=0.5) for seed in range(3)),
     *(result("fedreft", seed, 0.40, sent=[40_000]) for seed in range(3)),
 ]  # fmt: skip
 
@@ -77,11 +80,11 @@ def test_without_a_rival_or_with_one_seed_there_is_no_primary_test():
     assert primary_test(PLAN, one).not_inferior is None
 
 
-def test_a_row_is_the_mean_over_participants_rounds_and_seeds():
+def test_a_row_is_the_mean_over_participants_and_seeds_with_the_bytes_of_all_rounds():
     row = {row.method: row for row in report_of(PLAN, RESULTS).rows}["consensus"]
     assert row.private.mean == pytest.approx(0.72)
     assert row.overall.mean == pytest.approx(0.36)
-    assert (row.sent_bytes, row.label_precision, row.label_coverage) == (5_000, 0.75, 0.8)
+    assert (row.total_sent_bytes, row.label_precision, row.label_coverage) == (5_000, 0.75, 0.8)
 
 
 def test_the_reports_say_the_same(tmp_path):
@@ -91,7 +94,9 @@ def test_the_reports_say_the_same(tmp_path):
     rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
     assert [row["method"] for row in rows] == PLAN.methods
     assert float(rows[1]["private"]) == pytest.approx(0.72)
+    assert [row["downloaded"] for row in rows] == ["", "", "0.5", ""]
     text = markdown(report)
+    assert "| FedIT | lora | 0.740 (0.690 to 0.790) | 0.370 (0.345 to 0.395) | 0.500 (0.500 to 0.500) |" in text
     assert "| semantic consensus | full | 0.720" in text
     assert "not inferior" in text
     page = (tmp_path / "report.html").read_text()
@@ -174,7 +179,7 @@ def test_variants_stand_in_one_table_beside_the_plan_s_own_setting():
     hot = [result("consensus", seed, 0.6, variant="hot", sent=[4_000]) for seed in range(2)]
     text = markdown(report_of(plan, [*RESULTS, *hot]))
     assert "- hot: temperature 1.0\n" in text
-    assert "| hot | semantic consensus | 0.610 | 0.305 | 0.305, 0.305 | -0.052 | 4.0 kB |  |" in text
+    assert "| hot | semantic consensus | 0.610 | 0.305 | 0.305, 0.305 |  | -0.052 | 4.0 kB |  |" in text
     assert report_of(plan, hot).rows[0].against_plan is None
 
 
@@ -182,8 +187,8 @@ def test_a_group_of_questions_that_only_one_task_has_gets_a_column():
     text = markdown(
         report_of(PLAN.model_copy(update={"variants": {}}), [own_setting(staged([0.0, 0.5], content=0.75))])
     )
-    assert "| All questions | Content | Sent |" in text
-    assert "| 0.500 | 0.500 | 0.750 | 0 B |" in text
+    assert "| All questions | At the download | Content | Sent |" in text
+    assert "| 0.500 | 0.500 |  | 0.750 | 0 B |" in text
 
 
 def own_setting(run):
