@@ -92,6 +92,16 @@ def show_card(card: wire.RoundCard) -> None:
         ways = (counted.received_bytes, counted.sent_bytes) if counted else (0, 0)
         rows.append((name, *ways, _stated(stated.get(name))))
     print_table(("participant", "bytes received", "bytes sent", "states"), rows, empty="No bytes were counted.")
+    if card.echoes:
+        moved = [(each.participant, f"{each.moved} of {each.could_move}") for each in card.echoes]
+        print_table(("participant", "came round to the label"), moved, empty="")
+    show_alarms(card)
+
+
+def show_alarms(card: wire.RoundCard) -> None:
+    """Why a reader should look twice; nothing where nothing rings."""
+    for alarm in card.alarms:
+        say(f"Warning, round {card.number}: {alarm.detail}.")
 
 
 def _show_spread(spread: wire.Spread | None) -> None:

@@ -267,6 +267,7 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         lease_seconds=server.settings.lease_seconds,
         neighbours=FaissNeighbours(),
         before_publishing=server.ledger.flush,
+        on_published=server.metrics.count_labels,
     )
     return AggregationWorker(
         aggregation,

@@ -11,9 +11,8 @@ from client_kit.command_line import Exit, JsonOption, print_json, print_table, s
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.runner import SERVER_FOLDER, FederationOutcome, run_federation
 from client_kit.settings_files import load_settings
-from client_kit.showing import milder_policy
+from client_kit.showing import milder_policy, show_alarms
 from client_kit.vocabulary import Grade, abstained
-from client_kit.wire.rounds import alarms
 
 
 def federate(
@@ -68,8 +67,7 @@ def _show(outcome: FederationOutcome, own: Path | None) -> None:
         data = "" if own is None else f" --data-dir {own}"
         if hint := milder_policy(card.counts, card.federation, number, data):
             say(hint)
-        for alarm in alarms(card, outcome.cards.get(number - 1)):
-            say(f"Warning, round {number}: {alarm}.")
+        show_alarms(card)
     for number, card in outcome.cards.items():
         if card.privacy is not None:
             say(f"Privacy, round {number}: {card.privacy.in_words()}")

@@ -12,7 +12,6 @@ from client_kit.command_line import JsonOption, print_json, say
 from client_kit.errors import UnknownRound
 from client_kit.showing import require_page, show_card, show_map, show_round, show_rounds, show_why, write_map
 from client_kit.wire import RoundState
-from client_kit.wire.rounds import alarms
 
 PromptArgument = Annotated[str, typer.Argument(help="Id of the prompt.", metavar="PROMPT")]
 PublishedOption = Annotated[
@@ -74,16 +73,11 @@ def card(
     Example: consensus card --server http://127.0.0.1:8000 --token-file token --round 3
     """
     with connect(server, token_file, federation) as client:
-        published = _published(client)
-        chosen = number or last_published(client)
-        found = client.card(chosen)
-        before = client.card(chosen - 1) if chosen - 1 in published else None
+        found = client.card(number or last_published(client))
     if as_json:
         print_json(found)
         return
     show_card(found)
-    for alarm in alarms(found, before):
-        say(f"Warning: {alarm}.")
 
 
 def why(

@@ -1,7 +1,7 @@
 """Rounds: their life, their events and the card that says what made them."""
 
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated
 
 from pydantic import Field
 
@@ -75,6 +75,16 @@ class RoundList(WireModel):
     items: list[Round]
 
 
+class Alarm(WireModel):
+    """Why a reader should look twice at the labels of a round."""
+
+    kind: str
+    """`hearsay`: labels rest on taught models. `growth`: there are more labels, and none more that is first-hand. `echo`: a
+    participant answers as the labels say, and states that its model was taught none. Other kinds may come."""
+    detail: str
+    """For people; names no participant."""
+
+
 class RoundEvent(WireModel):
     """One line of a round's history, and one server-sent event (`id`, `event` = kind, `data` = this)."""
 
@@ -82,6 +92,8 @@ class RoundEvent(WireModel):
     kind: EventKind
     at: datetime
     round: Round
+    alarms: list[Alarm] = Field(default_factory=list)
+    """Of a round that was published: its card's."""
 
 
 class EncoderCard(WireModel):
@@ -196,6 +208,16 @@ class PrivacyCard(WireModel):
         )
 
 
+class Echo(WireModel):
+    """How often a participant, whose seal states a model that was taught no label, came round to the labels."""
+
+    participant: Name
+    moved: int
+    """Prompts to which it answers now as the label says."""
+    could_move: int
+    """Prompts to which it first answered otherwise, of those whose label is what it was then."""
+
+
 class RoundCard(WireModel):
     """What made a published round. `counts`, `policy`, `encoder`, `prompt_set` and `labels` are reproducible."""
 
@@ -224,33 +246,13 @@ class RoundCard(WireModel):
     exemptions: list[Exemption] = Field(default_factory=list)
     privacy: PrivacyCard | None = None
     """None where no participant states anything."""
+    echoes: list[Echo] = Field(default_factory=list)
+    """By participant; operators see all, others their own. Empty in a first round."""
+    alarms: list[Alarm] = Field(default_factory=list)
     refusals_told_by: str | None = None
     """What told refusals on the server, with its version; none where they were kept."""
     retired_clusterer: str | None = None
     """What found the clusters of a round that version 0.1.0 decided; none where it was average linkage, as it now always is."""
-
-
-HEARSAY_FROM: Final = 0.2
-"""Share of labels without first-hand voices from which a card warns. Of such labels .16 were right, of the others .97, where taught
-models answered for twenty rounds (docs/evidence.md)."""
-
-
-def alarms(card: RoundCard, before: RoundCard | None = None) -> list[str]:
-    """What should make a reader look twice at the labels of a round, a sentence each. before: the card of the round before."""
-    counts, found = card.counts, []
-    if counts.labels and counts.hearsay / counts.labels > HEARSAY_FROM:
-        found.append(
-            f"{counts.hearsay} of {counts.labels} labels are hearsay: no two participants stand behind them with first-hand "
-            "answers. Let models answer that were taught no label (witness: true), or decide by evidence"
-        )
-    grown = 0 if before is None else counts.labels - before.counts.labels
-    if (
-        before is not None
-        and grown > 0
-        and counts.labels - counts.hearsay <= before.counts.labels - before.counts.hearsay
-    ):
-        found.append(f"there are {grown} labels more than in round {before.number}, and none more that is first-hand")
-    return found
 
 
 class TrafficList(WireModel):

@@ -5,11 +5,9 @@ import typer
 from client_kit import wire
 from client_kit.command_line import JsonOption, print_json, say
 from client_kit.showing import milder_policy, show_card
-from client_kit.wire.rounds import alarms
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import on_server
 from consensus_server.cli.rounds import NumberArgument, last_published
-from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownRound
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
@@ -31,16 +29,5 @@ def card(
         print_json(found)
         return
     show_card(found)
-    for alarm in alarms(found, _card(server, federation, chosen - 1)):
-        say(f"Warning: {alarm}.")
     if hint := milder_policy(found.counts, federation, chosen):
         say(hint)
-
-
-def _card(server: Server, federation: str, number: int) -> wire.RoundCard | None:
-    """The card of a round; None where there is none."""
-    try:
-        record = server.use_cases.pseudo_labels.card(SERVER_OPERATOR, federation, number)
-    except (UnknownRound, RoundFailed, RoundNotPublished):
-        return None
-    return translate.to_wire(wire.RoundCard, record)

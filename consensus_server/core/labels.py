@@ -10,6 +10,7 @@ from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.privacy import PrivacyCard
 from consensus_server.core.pulling import PullStatus
 from consensus_server.core.reliability import Spread
+from consensus_server.core.rounds import Alarm
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,15 @@ class Timings:
     total_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """How often a participant came round to the labels; `client_kit.wire.Echo` says what each field means."""
+
+    participant: str
+    moved: int
+    could_move: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateCard:
     """One update that was aggregated; `client_kit.wire.UpdateCard` says what each field means."""
@@ -222,5 +232,8 @@ class RoundCard:
     """None where nobody states anything."""
     refusals_told_by: str | None = None
     """None where refusals were kept."""
+    echoes: tuple[Echo, ...] = ()
+    """By participant."""
+    alarms: tuple[Alarm, ...] = ()
     retired_clusterer: str | None = None
     """Of a round of version 0.1.0: what found its clusters, where that was not average linkage."""

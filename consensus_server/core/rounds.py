@@ -64,6 +64,16 @@ LAST_EVENTS = frozenset({EventKind.PUBLISHED, EventKind.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """Why a reader should look twice at the labels of a round."""
+
+    kind: str
+    """`hearsay`, `growth` or `echo`."""
+    detail: str
+    """For people; names no participant."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of a round's history."""
 
@@ -73,6 +83,8 @@ class Event:
     at: datetime
     round: Round
     """As it was then."""
+    alarms: tuple[Alarm, ...] = ()
+    """Of one that was published."""
 
 
 AnswerKey = tuple[str, int]

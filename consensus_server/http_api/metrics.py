@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from consensus_server.core.labels import RoundCard
+
 PANEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds: from a cached answer to a reasoning model behind a queue."""
 
@@ -49,6 +51,18 @@ class Metrics:
             buckets=AGGREGATION_BUCKETS,
             registry=self.registry,
         )
+        self.labels = Counter(
+            "consensus_labels",
+            "Pseudo-labels published, by grade; `none` where support decides",
+            ["grade"],
+            registry=self.registry,
+        )
+        self.hearsay = Counter(
+            "consensus_hearsay_labels", "Pseudo-labels published that rest on taught models", registry=self.registry
+        )
+        self.alarms = Counter(
+            "consensus_alarms", "Alarms of published rounds, by kind", ["kind"], registry=self.registry
+        )
         self.panel = Histogram(
             "consensus_panel_seconds",
             "Seconds from a question to a panel to its answer, by outcome",
@@ -74,6 +88,14 @@ class Metrics:
         """Bytes of participants that have just crossed the wire."""
         self.traffic.labels("received").inc(received)
         self.traffic.labels("sent").inc(sent)
+
+    def count_labels(self, card: RoundCard) -> None:
+        """What a round that was published gave."""
+        for grade, count in (card.counts.grades or {"none": card.counts.labels}).items():
+            self.labels.labels(grade).inc(count)
+        self.hearsay.inc(card.counts.hearsay)
+        for alarm in card.alarms:
+            self.alarms.labels(alarm.kind).inc()
 
     def watch_rounds(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Show the number of rounds by state, asked for at every scrape."""

@@ -13,6 +13,7 @@ from typing import TypeAlias
 import structlog
 
 from client_kit.vocabulary import AggregationStep, EventKind, RoundState
+from consensus_server.core.alarms import alarms
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy, Pool
@@ -45,6 +46,7 @@ from consensus_server.service.deciding import (
     label_round,
     support_rows,
 )
+from consensus_server.service.echoes import echoes
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
 from consensus_server.service.material import load_material
@@ -122,10 +124,12 @@ class Aggregation:
         lease_seconds: float = LEASE_SECONDS,
         neighbours: NeighbourIndex | None = None,
         before_publishing: Callable[[], None] = lambda: None,
+        on_published: Callable[[RoundCard], None] = lambda _: None,
     ) -> None:
         """lease_seconds: silence after which another worker may claim. neighbours: for very large pools.
 
-        before_publishing: brings what the round card reports, such as counted bytes, into the store.
+        before_publishing: brings what the round card reports, such as counted bytes, into the store. on_published: is told
+        each card once its round is published. For metrics.
         """
         self._store = store
         self._embeddings = embeddings
@@ -134,6 +138,7 @@ class Aggregation:
         self._lease_seconds = lease_seconds
         self._neighbours = neighbours
         self._before_publishing = before_publishing
+        self._on_published = on_published
 
     def claim(self) -> Claim | None:
         """Take the oldest round that is closed, or whose worker fell silent; None when there is none.
@@ -281,10 +286,17 @@ class Aggregation:
             support=[[row.support, row.labels, round(row.mean_confidence, 3)] for row in card.support],
             abstentions=dict(card.counts.abstentions),
         )
+        for alarm in card.alarms:
+            _log.warning(
+                "alarm", federation=claim.federation.name, round=round_.number, kind=alarm.kind, detail=alarm.detail
+            )
+        self._on_published(card)
 
     def _card(
         self, tx: Transaction, federation: Federation, round_: Round, decided: _Decided, now: datetime
     ) -> RoundCard:
+        heard = echoes(tx, federation, round_, decided.labelled.records)
+        before = tx.rounds.get(federation, round_.number - 1)
         return RoundCard(
             federation=federation.name,
             number=round_.number,
@@ -305,6 +317,8 @@ class Aggregation:
             exemptions=decided.exemptions,
             privacy=privacy_card({name: sealed.privacy for name, sealed in tx.submissions.seals(round_).items()}),
             refusals_told_by=federation.terms.refusals_told_by,
+            echoes=heard,
+            alarms=alarms(decided.counts, heard, None if before is None else tx.labels.card(before)),
         )
 
     def _fail(self, claim: Claim, detail: str, code: str = AGGREGATION_FAILED) -> None:

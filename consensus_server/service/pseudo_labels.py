@@ -75,13 +75,13 @@ class PseudoLabels:
         return Explanation(read_label(record.line), seen, texts, _told(record.contests, caller))
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
-        """What made the round. Every member may read it. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""
+        """What made the round. Every member may read it; of echoes participants see their own. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""
         round_ = self._published(caller, federation, number, MEMBERS)
         with self._store.reading() as tx:
             card = tx.labels.card(round_)
         if card is None:
             raise LookupError(f"round {number} of {federation} is published without a card")
-        return card
+        return replace(card, echoes=tuple(each for each in card.echoes if may_see(caller, each.participant)))
 
     def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
         return published_round(self._store, self._clock, caller, federation, number, roles=roles)

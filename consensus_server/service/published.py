@@ -1,6 +1,7 @@
 """What is asked of published rounds only."""
 
 from collections.abc import Iterator
+from itertools import chain
 
 from client_kit.vocabulary import Role, RoundState
 from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownPrompt
@@ -31,13 +32,17 @@ def may_see(caller: Caller, participant: str) -> bool:
     return caller.role is Role.OPERATOR or (caller.participant is not None and caller.participant.name == participant)
 
 
-def fates_of(tx: Transaction, round_: Round) -> Iterator[AnswerFate]:
-    """What became of each answer of a published round, some hundred prompts at a time."""
+def fates_by_prompt(tx: Transaction, round_: Round) -> Iterator[tuple[str, tuple[AnswerFate, ...]]]:
+    """(prompt_id, what became of its answers) of a published round, some hundred prompts at a time."""
     after = ""
     while rows := tx.labels.fates(round_, after=after, limit=CHUNK_PROMPTS):
-        for _, fates in rows:
-            yield from fates
+        yield from rows
         after = rows[-1][0]
+
+
+def fates_of(tx: Transaction, round_: Round) -> Iterator[AnswerFate]:
+    """What became of each answer of a published round."""
+    return chain.from_iterable(fates for _, fates in fates_by_prompt(tx, round_))
 
 
 def unknown_prompt(federation: str, prompt_id: str) -> UnknownPrompt:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from client_kit.vocabulary import RoundState
+from client_kit.vocabulary import EventKind, RoundState
 from consensus_server.core.errors import InvalidTransition, RoundInProgress, UnknownRule
 from consensus_server.core.federations import Federation
 from consensus_server.core.lifecycle import (
@@ -94,7 +94,10 @@ class Rounds:
         """What happened to a round after the event with this id (0: from the start). Raises UnknownFederation, UnknownRound."""
         round_ = self.get(caller, federation, number)
         with self._store.reading() as tx:
-            return tx.events.after(round_, event_id)
+            events = tx.events.after(round_, event_id)
+            card = tx.labels.card(round_) if any(event.kind is EventKind.PUBLISHED for event in events) else None
+        alarms = () if card is None else card.alarms
+        return tuple(replace(event, alarms=alarms) if event.kind is EventKind.PUBLISHED else event for event in events)
 
     def settle_all(self) -> None:
         """End every open round whose time has come. For the worker, so that deadlines pass without anybody asking."""

@@ -95,6 +95,8 @@ def test_metrics_count_by_route_and_name_nobody(start_server, new_arena, answer_
     assert 'consensus_rounds{state="published"} 1.0' in page
     assert 'consensus_aggregation_seconds_count{outcome="published"} 1.0' in page
     assert "consensus_answers_total 10.0" in page
+    assert 'consensus_labels_total{grade="corroborated"} 5.0' in page
+    assert "consensus_hearsay_labels_total 0.0" in page
     assert "consensus_encoder_ready 1.0" in page
     sent = re.search(r'consensus_traffic_bytes_total\{direction="received"\} ([0-9.e+]+)', page)
     assert float(sent.group(1)) > 1_000
