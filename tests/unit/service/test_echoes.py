@@ -16,7 +16,11 @@ NAMES = ("ann", "bob", "cy")
 @pytest.fixture
 def sites(service):
     return dict(
-        zip(NAMES, service.found(sites=NAMES, prompts=PROMPTS, policy=POLICY, quorum=3, samples_per_prompt=4), strict=True)
+        zip(
+            NAMES,
+            service.found(sites=NAMES, prompts=PROMPTS, policy=POLICY, quorum=3, samples_per_prompt=4),
+            strict=True,
+        )
     )
 
 
@@ -46,7 +50,10 @@ def test_the_first_answers_are_what_it_is_compared_with_in_every_later_round(ser
 
 def test_who_states_what_it_was_taught_is_not(service, sites):
     play(service, sites, 1, {"ann": 7, "bob": 7, "cy": 5})
-    assert [each.participant for each in play(service, sites, 2, dict.fromkeys(NAMES, 7), cy=1).echoes] == ["ann", "bob"]
+    assert [each.participant for each in play(service, sites, 2, dict.fromkeys(NAMES, 7), cy=1).echoes] == [
+        "ann",
+        "bob",
+    ]
 
 
 def test_a_label_that_moved_tells_nothing_of_who_says_it(service, sites):
