@@ -13,6 +13,7 @@ OF_THE_SERVER = frozenset(
         *(
             "DATA_DIR",
             "DATABASE_URL",
+            "DATABASE_SECONDS",
             "HOST",
             "PORT",
             "OPERATOR_TOKEN",

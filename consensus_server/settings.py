@@ -38,6 +38,8 @@ class Settings(BaseModel):
     """Folder for the database and the operator's token; made when missing."""
     database_url: str = ""
     """SQLAlchemy URL; empty: the SQLite file `consensus.sqlite3` in the data folder."""
+    database_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
+    """How long `serve` and `worker` wait at the start for a PostgreSQL that is not there yet."""
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 for all, behind something that speaks TLS."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000

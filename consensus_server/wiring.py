@@ -1,24 +1,20 @@
 """Names to implementations: settings in, a server's parts out. Libraries of models are loaded with the encoder."""
 
 import asyncio
-import logging
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
-from structlog.tracebacks import ExceptionDictTransformer
 
 from consensus_server.backends.clock import SystemClock
 from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, known_identity, load_encoder
 from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.projections import umap_plane
-from consensus_server.backends.store import DatabaseUrlError, SqlStore, open_store
+from consensus_server.backends.store import DatabaseUrlError, NewerSchema, SqlStore, open_store
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.http_api.app import create_app
 from consensus_server.http_api.bodies import BodyLimits
@@ -129,17 +125,19 @@ class Server:
         self.store.close()
 
 
-def build_server(settings: Settings, token: str) -> Server:
+def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.0) -> Server:
     """Use cases over the database of the settings, which is brought to the newest schema first.
 
-    token: the server operator's. The encoder is not loaded: see EncoderSlot. Raises SettingsError, and SQLAlchemy's
-    errors where the database cannot be used.
+    token: the server operator's. patience_seconds: how long to wait for a PostgreSQL that is starting. The encoder is not loaded: see
+    EncoderSlot. Raises SettingsError, and StoreUnavailable where the database cannot be used.
     """
     settings.make_data_dir()
     try:
-        store = open_store(settings.database)
+        store = open_store(settings.database, patience_seconds=patience_seconds)
     except DatabaseUrlError as error:
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
+    except NewerSchema as error:
+        raise SettingsError(f"CONSENSUS_DATABASE_URL (or --data-dir): {error}.") from None
     clock = SystemClock()
     encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings), lambda: _known_encoder(settings))
     metrics = Metrics()
@@ -275,32 +273,3 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         poll_seconds=server.settings.poll_seconds,
         on_aggregated=lambda done: server.metrics.aggregation.labels(done.result.value).observe(done.seconds),
     )
-
-
-def configure_logging(level: str) -> None:
-    """One JSON object a line on standard error, from our own code and from the libraries."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        # Tracebacks without the values of variables: those can be answers, tokens and passwords of databases.
-        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-    ]
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        # Standard error as it is when a line is written: whoever replaces it may have closed the one of now.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)

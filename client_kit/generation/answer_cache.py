@@ -6,6 +6,7 @@ When the machine itself goes down, the last answers may be lost, and are asked f
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -45,6 +46,9 @@ class AnswerCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         try:
+            os.close(
+                os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            )  # for its owner alone, as SQLite then makes what lies beside it
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             # Killed processes lose nothing with either setting; only a machine that goes down may.
             self._database.execute("PRAGMA journal_mode=WAL")

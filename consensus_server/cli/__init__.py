@@ -1,5 +1,6 @@
 """`consensus-server`: runs the service, and lets its operator act on the database directly."""
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def __getattr__(name: str) -> "typer.Typer":
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. What it writes is for the user that runs it alone: databases, tokens, maps with answers."""
+    os.umask(0o077)
     try:
         app = __getattr__("app")
     except ModuleNotFoundError as error:

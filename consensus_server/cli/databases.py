@@ -1,19 +1,21 @@
-"""`consensus-server database`: the schema."""
+"""`consensus-server database`: the schema, copies, and whether what is stored is sound."""
 
 import secrets
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from client_kit.command_line import JsonOption, print_json, say
-from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
-from consensus_server.wiring import build_server
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, say
+from consensus_server.backends.store.copies import CopyRefused, back_up, put_back, require_sound
+from consensus_server.cli.operating import DatabaseOption, DataDirOption, on_server, settings_from
+from consensus_server.service.checking import published_rounds
+from consensus_server.settings import Settings
+from consensus_server.wiring import Server, build_server
+
+CopyArgument = Annotated[Path, typer.Argument(help="File of the copy.", metavar="FILE")]
 
 app = typer.Typer(help="Look after the database.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Look after the database."""  # makes `upgrade` a subcommand, although it is the only one
 
 
 @app.command(epilog="Example: consensus-server database upgrade --data-dir consensus-data")
@@ -27,3 +29,78 @@ def upgrade(
         print_json({"schema": "newest"})
     else:
         say("The database has the newest schema.")
+
+
+@app.command(epilog="Example: consensus-server database backup /srv/backup/monday.sqlite3 --data-dir /srv/consensus")
+def backup(
+    copy: CopyArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the SQLite database while server and workers go on. The copy is consistent, checked, and there whole or not at all."""
+    settings = settings_from(data_dir=data_dir, database_url=database_url)
+    try:
+        back_up(_file_of(settings, "pg_dump --format=custom --file=FILE"), copy)
+    except CopyRefused as error:
+        raise CommandFailed(f"No copy was made: {error}.", Exit.FAILED) from None
+    _say_copied(copy, as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server database restore /srv/backup/monday.sqlite3 --data-dir /srv/consensus")
+def restore(
+    copy: CopyArgument,
+    *,
+    data_dir: DataDirOption = None,
+    database_url: DatabaseOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Put a copy in the place of a SQLite database that was moved away, at the newest schema. The server must not run."""
+    settings = settings_from(data_dir=data_dir, database_url=database_url)
+    try:
+        put_back(copy, _file_of(settings, "pg_restore --clean --if-exists --dbname=NAME FILE"))
+    except CopyRefused as error:
+        raise CommandFailed(f"Nothing was restored: {error}.", Exit.FAILED) from None
+    build_server(settings, secrets.token_urlsafe()).close()
+    _say_copied(settings.database_file, as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server database check --data-dir /srv/consensus")
+@on_server
+def check(server: Server, *, as_json: JsonOption = False) -> None:
+    """Read the database through, and every published label against the digest of its round. Exit code 1 where anything is amiss."""
+    try:
+        if not server.settings.database_url:
+            require_sound(server.settings.database_file)
+    except CopyRefused as error:
+        raise CommandFailed(f"{error}.", Exit.FAILED) from None
+    rounds = list(published_rounds(server.store))
+    changed = [f"{each.federation} {each.number}" for each, sound in rounds if not sound]
+    if changed:
+        raise CommandFailed(
+            f"The labels of {len(changed)} of {len(rounds)} published rounds are not what was published: {', '.join(changed[:5])}.",
+            Exit.FAILED,
+            remedy="Restore a copy from before: consensus-server database restore FILE.",
+        )
+    if as_json:
+        print_json({"sound": True, "published_rounds": len(rounds)})
+        return
+    say(f"The database is sound; the labels of {len(rounds)} published rounds have the digests that were published.")
+
+
+def _file_of(settings: Settings, otherwise: str) -> Path:
+    """The SQLite file. Raises CommandFailed for another database, whose own tools do it."""
+    url = settings.database
+    if not url.startswith("sqlite:///"):
+        raise CommandFailed(
+            "This command is for SQLite; PostgreSQL has tools of its own.", Exit.USAGE, remedy=f"Run {otherwise}."
+        )
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _say_copied(file: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"file": str(file), "bytes": file.stat().st_size})
+    else:
+        say(f"{file}: {file.stat().st_size:,} bytes, checked.")

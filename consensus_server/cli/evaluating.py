@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit.command_line import (
     CommandFailed,
@@ -31,6 +30,7 @@ from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.evaluation.answer_files import Wanted, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
@@ -274,9 +274,9 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
     """Name the option where its folder cannot be made or written to. Raises CommandFailed."""
     try:
         yield
-    except (OSError, SQLAlchemyError) as error:
+    except (OSError, StoreUnavailable) as error:
         raise CommandFailed(
-            f"{option} {folder} cannot be used: {error.__cause__ or error}.",
+            f"{option} {folder} cannot be used: {getattr(error, 'reason', error)}.",
             Exit.BAD_FILE,
             remedy="Name a folder, new or old, in which this user may write.",
         ) from None

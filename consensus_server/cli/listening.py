@@ -19,6 +19,9 @@ from client_kit.command_line import CommandFailed, Exit
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""
 
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""All mean an orderly end; a terminal that is closed sends the last."""
+
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - read, not bound
 
 
@@ -90,7 +93,7 @@ class ConsensusServer(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield  # signals are the main thread's
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {number: signal.signal(number, self.handle_exit) for number in ENDING_SIGNALS}
         try:
             yield
         finally:
@@ -117,6 +120,6 @@ def config_for(app: FastAPI) -> uvicorn.Config:
 
 
 def run_api(app: FastAPI, listener: socket.socket, *, on_listening: Callable[[], None]) -> None:
-    """Serve until SIGTERM or SIGINT. Waiting requests are answered, running ones have `GRACE_SECONDS` to end."""
+    """Serve until one of `ENDING_SIGNALS`. Waiting requests are answered, running ones have `GRACE_SECONDS` to end."""
     server = ConsensusServer(config_for(app), on_listening=on_listening, on_stopping=app.state.context.stopping.set)
     server.run(sockets=[listener])

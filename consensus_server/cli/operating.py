@@ -18,7 +18,7 @@ from client_kit.command_line import CommandFailed, Exit
 from client_kit.errors import FaultyFile
 from client_kit.remedies import Surface, remedy_for
 from consensus_server.backends.encoders import EncoderError
-from consensus_server.core.errors import DomainError
+from consensus_server.core.errors import DomainError, StoreUnavailable
 from consensus_server.http_api.problems import CATALOG
 from consensus_server.settings import Settings, SettingsError, load_settings
 from consensus_server.wiring import Server, build_server
@@ -84,17 +84,22 @@ def failure_of(error: Exception) -> CommandFailed | None:
         return CommandFailed(str(error), Exit.BAD_FILE)
     if isinstance(error, SettingsError):
         return CommandFailed(str(error), Exit.USAGE)
+    if isinstance(error, SQLAlchemyError | StoreUnavailable):
+        return _unusable(error)
     if isinstance(error, DomainError):
         return _domain_failure(error)
     if isinstance(error, EncoderError):
         return CommandFailed(str(error), Exit.FAILED)
-    if isinstance(error, SQLAlchemyError):
-        return CommandFailed(
-            f"The database cannot be used: {str(error.__cause__ or error).splitlines()[0]}",
-            Exit.FAILED,
-            remedy="Check --data-dir or --database-url, and that this user may write there.",
-        )
     return None
+
+
+def _unusable(error: SQLAlchemyError | StoreUnavailable) -> CommandFailed:
+    cause = error.reason if isinstance(error, StoreUnavailable) else str(error.__cause__ or error).splitlines()[0]
+    return CommandFailed(
+        f"The database cannot be used: {cause}",
+        Exit.FAILED,
+        remedy="Check --data-dir or --database-url, and that this user may write there.",
+    )
 
 
 def _domain_failure(error: DomainError) -> CommandFailed:

@@ -13,14 +13,14 @@ from typing import Annotated
 import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json
-from consensus_server.cli.listening import listen, run_api, url_of, write_ready_file
+from consensus_server.cli.listening import ENDING_SIGNALS, listen, run_api, url_of, write_ready_file
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
+from consensus_server.logs import configure_logging
 from consensus_server.settings import Settings, operator_token
 from consensus_server.wiring import (
     Server,
     build_api,
     build_server,
-    configure_logging,
     pulling_of,
     run_puller,
     run_worker,
@@ -71,7 +71,7 @@ def serve(
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Aggregate in this process too.")] = True,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the API and a worker, until SIGTERM or SIGINT.
+    """Run the API and a worker, until SIGTERM, SIGINT or SIGHUP.
 
     The port opens at once; /readyz answers 200 when the encoder is loaded too.
     """
@@ -103,7 +103,7 @@ def worker(
     log_level: LevelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run one more worker on a server's database, until SIGTERM or SIGINT."""
+    """Run one more worker on a server's database, until SIGTERM, SIGINT or SIGHUP."""
     settings = settings_from(
         data_dir=data_dir,
         database_url=database_url,
@@ -136,7 +136,7 @@ def _serve(
 def _work(settings: Settings, *, as_json: bool) -> None:
     configure_logging(settings.log_level)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDING_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     with _running(settings, secrets.token_urlsafe(), with_worker=True, stop=stop) as server:  # nobody calls a worker
         if as_json:
@@ -154,7 +154,7 @@ def _running(
 ) -> Generator[Server]:
     """A server whose encoder is loading and whose worker runs; in the end a round in the making is given back."""
     configure_logging(settings.log_level)
-    server = build_server(settings, token)
+    server = build_server(settings, token, patience_seconds=settings.database_seconds)
     pulling = pulling_of(server) if with_worker else None
     server.encoder.start()
     ending = stop or threading.Event()

@@ -4,6 +4,7 @@
   x Unauthenticated               no token, or one that nobody holds
   x Forbidden                     the role does not allow it
   x NotReady                      the encoder is still loading
+    + StoreUnavailable            the database is away, full or locked: the same request may succeed later
   x NotFound
     + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound  NoParameters
     + UnknownAppeal
@@ -71,7 +72,16 @@ class Forbidden(DomainError):
 
 
 class NotReady(DomainError):
-    """The server has no encoder yet."""
+    """The server has no encoder yet, or nothing that it can store to."""
+
+
+class StoreUnavailable(NotReady):
+    """The database cannot be used at the moment. Nothing was kept, unless it went away at the very end: send it again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("The server's database cannot be used at the moment.")
+        self.reason = reason
+        """A line for the log and for operators: it may hold addresses."""
 
 
 class NotFound(DomainError):

@@ -5,11 +5,13 @@ upstreams are named: an operator must see which one fails.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.core.labels import RoundCard
 
 PANEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
@@ -115,8 +117,9 @@ class _RoundsByState(Collector):
 
     def collect(self) -> Iterable[Metric]:
         family = self._family()
-        for state, number in sorted(self._count().items()):
-            family.add_metric([state], number)
+        with suppress(StoreUnavailable):  # all other metrics are wanted most when the database is away
+            for state, number in sorted(self._count().items()):
+                family.add_metric([state], number)
         return [family]
 
     def _family(self) -> GaugeMetricFamily:

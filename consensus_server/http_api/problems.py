@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -17,7 +18,7 @@ from starlette.types import Scope
 
 from client_kit.remedies import REMEDIES
 from client_kit.wire import PROBLEM_MEDIA_TYPE, FieldProblem, Problem, ProblemCode
-from consensus_server.core.errors import DomainError
+from consensus_server.core.errors import DomainError, StoreUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ CATALOG: dict[ProblemCode, Entry] = {
 }  # fmt: skip
 """The one table; what to do about each stands in `client_kit.remedies`. A test proves that both know every code."""
 
+_log = structlog.get_logger("consensus_server.http")
 _STARLETTE_CODES = {404: ProblemCode.UNKNOWN_ROUTE, 405: ProblemCode.METHOD_NOT_ALLOWED}
 
 
@@ -139,6 +141,8 @@ def install_problems(app: FastAPI) -> None:
 
 async def _domain_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, DomainError)  # noqa: S101 - what it was installed for
+    if isinstance(error, StoreUnavailable):
+        _log.error("the database cannot be used", cause=error.reason)
     faults = [FieldProblem(where=fault.where, message=fault.message) for fault in error.faults]
     return problem_response(request.scope, error.code, error.detail, faults, remedy=error.remedy)
 

@@ -23,6 +23,7 @@ from consensus_server.core.errors import (
     EncoderChanged,
     EncodingFailed,
     LeaseLost,
+    StoreUnavailable,
 )
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
@@ -59,6 +60,8 @@ from consensus_server.service.versions import deciding_versions
 LEASE_SECONDS = 60.0
 BEATS_PER_LEASE = 3
 """Two beats may fail before the lease is lost."""
+AWAY_SECONDS = 1.0
+"""Between two looks whether a database that was away is back."""
 MOST_CLAIMS = 3
 """Workers that may be lost over a round; it would only take more of them with it."""
 
@@ -190,6 +193,9 @@ class Aggregation:
         except AggregationRefused as error:
             self._fail(claim, str(error), error.code)
             return Result.FAILED
+        except StoreUnavailable:
+            self._give_back_when_it_is_there(claim, stop)
+            return Result.STOPPED
         except EncodingFailed as error:
             _log.error("no vectors", federation=claim.federation.name, round=claim.round.number, cause=str(error))
             self._fail(claim, *_public_failure(error))
@@ -331,6 +337,21 @@ class Aggregation:
     def _give_back(self, claim: Claim) -> None:
         with self._store.writing() as tx:
             tx.rounds.give_back(claim.round, claim.lease, now=self._clock.now())
+
+    def _give_back_when_it_is_there(self, claim: Claim, stop: threading.Event) -> None:
+        """A database that is away is no fault of the round, nor of the worker: the claim does not count.
+
+        Raises StoreUnavailable where it stays away for as long as the lease; another worker may then claim the round.
+        """
+        until = time.monotonic() + self._lease_seconds
+        while True:
+            try:
+                self._give_back(claim)
+            except StoreUnavailable:
+                if time.monotonic() > until or stop.wait(AWAY_SECONDS):
+                    raise
+            else:
+                return
 
     def _held(self, tx: Transaction, claim: Claim, now: datetime) -> Round:
         """The locked round, if the lease is still this worker's. Raises LeaseLost."""

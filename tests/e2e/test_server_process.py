@@ -143,9 +143,11 @@ def test_a_round_whose_worker_was_killed_is_taken_over_once_its_lease_has_run_ou
     assert published(serve().client, path) == ["The same."] * 3
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_asked_to_end_ends_in_order(serve, number):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_server_that_is_asked_to_end_ends_in_order_and_leaves_files_to_its_owner_alone(serve, number, tmp_path):
     running = serve()
+    written = [*tmp_path.glob("*.sqlite3*"), *tmp_path.glob("*.token")]
+    assert {file.stat().st_mode & 0o077 for file in written} == {0}
     assert running.client.get("/v1/identity").json()["role"] == "operator"
     assert running.end(number) == 0
     assert not running.ready_file.exists()

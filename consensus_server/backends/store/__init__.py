@@ -2,7 +2,7 @@
 
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.engine import DatabaseUrlError, make_engine
-from consensus_server.backends.store.migrating import upgrade
+from consensus_server.backends.store.migrating import NewerSchema, upgrade
 from consensus_server.backends.store.store import SqlStore, open_store
 
-__all__ = ["DatabaseUrlError", "SqlEmbeddingStore", "SqlStore", "make_engine", "open_store", "upgrade"]
+__all__ = ["DatabaseUrlError", "NewerSchema", "SqlEmbeddingStore", "SqlStore", "make_engine", "open_store", "upgrade"]

@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from consensus_server.core.errors import StoreUnavailable
 
 BUSY_SECONDS = 30
 """How long a writer waits for another before it gives up."""
@@ -18,6 +22,9 @@ CONNECTIONS = 50
 
 BOUND_VALUES = 500
 """Values in one IN list: below every database's limit, and few enough forms of a statement to keep compiled."""
+
+_STARTING = "57P03"
+"""What PostgreSQL says while it starts (cannot_connect_now)."""
 
 _MIGRATION_LOCK = 0x636F_6E73
 """Number of the advisory lock under which a PostgreSQL schema is changed."""
@@ -49,17 +56,32 @@ def make_engine(url: str) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Generator[Connection]:
-    """One consistent view of the database."""
+    """One consistent view of the database. Raises StoreUnavailable."""
     options: dict[str, Any] = {} if _is_sqlite(engine) else {"isolation_level": "REPEATABLE READ"}
-    with engine.connect().execution_options(**options) as connection, connection.begin():
+    with _available(), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 
 @contextmanager
 def writing(engine: Engine) -> Generator[Connection]:
-    """All or nothing. On SQLite writers stand in line from the start, so that none fails half-way."""
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+    """All or nothing. On SQLite writers stand in line from the start, so that none fails half-way. Raises StoreUnavailable."""
+    with _available(), engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def _available() -> Generator[None]:
+    """A restart, a full disk, a lock that is held too long: the same request may succeed later, and the caller is told so."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        raise StoreUnavailable(str(error.__cause__ or error).splitlines()[0]) from error
+
+
+def may_come(error: StoreUnavailable) -> bool:
+    """Whether it is a PostgreSQL that is not reached yet, or starting; a wrong password is not mended by waiting."""
+    cause = getattr(error.__cause__, "orig", None)
+    return getattr(cause, "sqlstate", "") in {None, _STARTING}
 
 
 def lock_schema(connection: Connection) -> None:

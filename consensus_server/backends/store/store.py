@@ -1,9 +1,11 @@
 """The store of the service on SQLAlchemy: one object, many short transactions."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cached_property
 
+import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,6 +19,11 @@ from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
+from consensus_server.core.errors import StoreUnavailable
+
+_LOOK_SECONDS = 1.0
+"""Between two tries to reach a database at the start."""
+_log = structlog.get_logger("consensus_server.database")
 
 
 class SqlTransaction:
@@ -68,19 +75,29 @@ class SqlStore:
                 if is_current(self._engine)
                 else "the schema is not the newest; run `consensus-server database upgrade`"
             )
-        except SQLAlchemyError as error:
-            return f"the database does not answer ({type(error).__name__})"
+        except (SQLAlchemyError, StoreUnavailable) as error:
+            return f"the database does not answer ({type(error.__cause__ or error).__name__})"
 
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
 
 
-def open_store(url: str) -> SqlStore:
+def open_store(url: str, *, patience_seconds: float = 0.0) -> SqlStore:
     """The store at a database URL, its schema brought to the newest version first.
 
-    Raises DatabaseUrlError for a URL that cannot be used, and SQLAlchemy's errors when the database does not answer.
+    patience_seconds: how long to wait for a PostgreSQL that is starting, or not reached yet. Raises DatabaseUrlError for a URL that
+    cannot be used, NewerSchema, and StoreUnavailable.
     """
     engine = database.make_engine(url)
-    upgrade(engine)
-    return SqlStore(engine)
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            upgrade(engine)
+        except StoreUnavailable as error:
+            if not database.may_come(error) or time.monotonic() > until:
+                raise
+            _log.warning("waiting for the database", cause=error.reason)
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return SqlStore(engine)

@@ -43,6 +43,7 @@ def test_steps_survive_and_a_torn_line_is_cut_before_the_next_step(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal(path, OWNER) as journal:
         journal.append("answer", round=1, prompt_id="p", text="line\u2028one\r\n two")
+    assert path.stat().st_mode & 0o077 == 0  # answers are nobody else's to read
     with path.open("ab") as file:
         file.write(encode({"kind": "answer", "round": 1, "prompt_id": "q"})[:-4])
     with Journal(path, OWNER) as journal:

@@ -22,6 +22,7 @@ def test_an_answer_comes_back_as_it_was_but_for_what_no_text_can_hold(tmp_path):
         assert cache.get("key", PROMPT, 1) is None
         cache.put("key", ANSWER)
         cache.put("key", replace(ANSWER, text="another"))
+    assert {file.stat().st_mode & 0o077 for file in tmp_path.iterdir()} == {0}
     with closing(AnswerCache(tmp_path / "a.sqlite")) as cache:
         assert cache.get("key", PROMPT, 1) == replace(ANSWER, text="because — of  that")
         assert (len(cache), cache.tokens()) == (1, (3, 0))

@@ -1,5 +1,6 @@
 """What the server writes into its log."""
 
+import errno
 import io
 import json
 import logging
@@ -10,7 +11,8 @@ import pytest
 import structlog
 
 from consensus_server.backends.encoders import EncoderError
-from consensus_server.wiring import EncoderSlot, configure_logging
+from consensus_server.logs import configure_logging
+from consensus_server.wiring import EncoderSlot
 
 
 @contextmanager
@@ -60,3 +62,21 @@ def test_the_log_follows_a_standard_error_that_is_replaced():
         with redirect_stderr(io.StringIO()) as second:
             structlog.get_logger("some.part").info("said")
     assert json.loads(second.getvalue())["event"] == "said"
+
+
+class Full(io.StringIO):
+    """Standard error on a disk that is full."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("logger", [structlog.get_logger, logging.getLogger])
+def test_a_log_that_cannot_be_written_ends_nothing(logger):
+    with server_log() as log:
+        with redirect_stderr(Full()) as full:
+            configure_logging("info")
+            logger("some.part").warning("said")
+            full.close()
+            logger("some.part").warning("said to a stream that is closed")
+        assert not log.getvalue()

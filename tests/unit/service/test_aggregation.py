@@ -11,7 +11,7 @@ from client_kit.vocabulary import AggregationStep
 from client_kit.wire import PseudoLabel, pseudo_labels_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import RoundFailed, RoundNotPublished
+from consensus_server.core.errors import RoundFailed, RoundNotPublished, StoreUnavailable
 from consensus_server.service import aggregation as aggregation_module
 from consensus_server.service import progress
 from consensus_server.service.aggregation import Aggregation, Result
@@ -406,3 +406,41 @@ def test_vectors_are_kept_under_the_encoder_s_digest(service):
     digest = hashlib.sha256(LONDON.encode()).hexdigest()
     kept = service.store.embeddings.get(service.encoder.identity.digest, [digest])
     np.testing.assert_array_equal(kept[digest], service.encoder.encode_with_openings([LONDON])[0][0])
+
+
+class Away:
+    """A store whose database is away for some transactions."""
+
+    def __init__(self, store, failures):
+        self._store, self.failures = store, failures
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    def reading(self):
+        self._fail()
+        return self._store.reading()
+
+    def writing(self):
+        self._fail()
+        return self._store.writing()
+
+    def _fail(self):
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("connection refused")
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+def test_a_database_that_is_away_for_a_while_costs_the_round_nothing(service, monkeypatch, failures):
+    monkeypatch.setattr(aggregation_module, "AWAY_SECONDS", 0.0)
+    sites = service.found(sites=("ann", "bob"), quorum=2)
+    service.open()
+    for site in sites:
+        service.submit(site, {"p-0": "yes"})
+    claim = service.aggregation.claim()
+    service.aggregation._store = away = Away(service.store, failures)
+    assert service.aggregation.aggregate(claim).result == "stopped"
+    assert (service.rounds.get(OPERATOR, "clinics", 1).claims, away.failures) == (0, 0)
+    assert service.worker.run_once()
+    assert service.state() == "published"
