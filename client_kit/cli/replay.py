@@ -12,7 +12,7 @@ from client_kit.federation.replay import SERVER_FOLDER, Replay
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
 from client_kit.federation.replay_results import label_rows, summarise, write_results
-from client_kit.generation.cleaning import few
+from client_kit.generation.losses import few
 from client_kit.showing import milder_policy
 from client_kit.stages import shown
 from client_kit.vocabulary import abstained

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from rich.progress import track
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
+from client_kit.cli.lost import show_lost
 from client_kit.command_line import JsonOption, errors, note, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
@@ -86,8 +87,7 @@ def submit(
     say(f"Round {chosen} of {agreed.federation}: {submission.count} answers stored, {submission.stored} of them new.")
     if covered < FEW * prompts:
         say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
-    for line in cleaned.lines("not sent"):
-        say(f"  {line}")
+    show_lost(cleaned.lost)
     say(
         "Sealed: the submission counts."
         if receipt

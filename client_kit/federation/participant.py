@@ -50,6 +50,7 @@ from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
 from client_kit.generation.cleaning import Cleaned, clean_all
+from client_kit.generation.losses import Lost, reason_of
 from client_kit.generation.spending import Tokens
 from client_kit.vocabulary import abstained
 from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
@@ -230,8 +231,9 @@ class Participant:
                 try:
                     self._generate(number, generator, left)
                 except (ContextTooLong, PromptRefused) as error:
-                    self._journal.append("left_out", round=number, prompt_id=error.prompt_id, reason=error.message)
-                    self._tell(Step.MISSED, number, detail=str(error))
+                    left_out = {"prompt_id": error.prompt_id, "reason": error.message, "situation": reason_of(error)}
+                    self._journal.append("left_out", round=number, **left_out)
+                    self._tell(Step.LEFT_OUT, number, detail=str(error))
                 except GenerationError as error:
                     error.participant = self._name
                     raise
@@ -305,14 +307,13 @@ class Participant:
             privacy=self._learning.privacy(), taught_through=self._models.taught_through(number),
         )  # fmt: skip
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=cleaned.counts)
-        details = [*cleaned.lines(), self._taken(number)]
-        detail = ", ".join(filter(None, details))
         self._tell(
             Step.SUBMITTED,
             number,
             done=receipt.count,
             total=receipt.count + sum(cleaned.counts.values()),
-            detail=detail,
+            detail=self._taken(number),
+            lost=cleaned.lost,
         )
 
     def _taken(self, number: int) -> str:
@@ -323,8 +324,12 @@ class Participant:
 
     def _cleaned(self, number: int) -> Cleaned:
         """The answers to submit, and those that the federation's policy drops."""
-        generations = map(_as_generation, self._journal.of("answer", round=self._answered_in(number)))
-        return clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
+        source, left_out = self._answered_in(number), dict[str, list[str]]()
+        for record in self._journal.of("left_out", round=source):
+            left_out.setdefault(record.get("situation", "refused"), []).append(record["prompt_id"])
+        generations = map(_as_generation, self._journal.of("answer", round=source))
+        cleaned = clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
+        return replace(cleaned, left_out=left_out)
 
     def _fetch(self, number: int) -> None:
         """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""
@@ -359,9 +364,17 @@ class Participant:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))
 
     def _tell(
-        self, step: Step, stage: int = 0, *, done: int = 0, total: int = 0, detail: str = "", seconds: float = 0.0
+        self,
+        step: Step,
+        stage: int = 0,
+        *,
+        done: int = 0,
+        total: int = 0,
+        detail: str = "",
+        seconds: float = 0.0,
+        lost: Lost | None = None,
     ) -> None:
-        self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3)))
+        self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3), lost or {}))
 
 
 def _abstained(labels: Sequence[PseudoLabel]) -> str:

@@ -18,7 +18,7 @@ from client_kit.errors import (
 from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Progress, Step
-from client_kit.federation.site import Site
+from client_kit.federation.site import Site, _answered
 from client_kit.generation.base import Sampling
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.training.base import Example, PrivacySpent, TrainingReport
@@ -337,7 +337,7 @@ def test_reasoning_is_not_submitted_and_empty_answers_are_dropped(tmp_path, trai
         observe=told.append,
     )
     assert client.submitted[1] == {"p0": "Paris.", "p2": "Rome."}
-    assert next(p.detail for p in told if p.step is Step.SUBMITTED) == "1 dropped: empty (p1)"
+    assert next(p.lost for p in told if p.step is Step.SUBMITTED) == {"dropped": {"empty": ["p1"]}}
 
 
 def test_a_site_that_is_only_an_api_exports_instead_of_training(tmp_path):
@@ -393,7 +393,13 @@ def test_a_prompt_that_the_model_cannot_be_asked_is_told_and_left_out_of_the_sub
     narrow = site(tmp_path, trainer, open_generator=lambda _: Narrow(ONE_EACH))
     run(client, narrow, tmp_path, observe=told.append)
     assert set(client.submitted[1]) == {"p0", "p2"}
-    assert "prompt p1: too long; lower max_tokens" in [p.detail for p in told if p.step is Step.MISSED]
+    assert "prompt p1: too long; lower max_tokens" in [p.detail for p in told if p.step is Step.LEFT_OUT]
+    assert [p.lost for p in told if p.step is Step.SUBMITTED] == [{"left_out": {"too_long": ["p1"]}}] * 2
+
+
+def test_a_question_that_the_model_cannot_be_asked_costs_itself_only():
+    answers, left_out = _answered(Narrow(ONE_EACH), PROMPTS, Sampling())
+    assert ([answer.prompt_id for answer in answers], left_out) == (["p0", "p2"], {"p1"})
 
 
 def test_an_endpoint_that_fails_names_participant_prompt_and_remedy(tmp_path, trainer):
