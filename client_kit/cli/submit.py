@@ -95,6 +95,27 @@ def submit(
     )
 
 
+def withdraw(
+    *,
+    server: ServerOption,
+    federation: FederationOption = None,
+    token_file: TokenFileOption = None,
+    number: RoundOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back all answers of yours that a round holds, before they are sealed.
+
+    Example: consensus withdraw --server http://127.0.0.1:8000 --token-file token
+    """
+    with connect(server, token_file, federation) as client:
+        chosen = number or client.current_round().number
+        count = client.withdraw(chosen).withdrawn
+    if as_json:
+        print_json({"round": chosen, "withdrawn": count})
+        return
+    say(f"Round {chosen}: {count} answers withdrawn; it holds none of yours. Send others: consensus submit.")
+
+
 def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | None:
     """What the options state. Raises ConfigurationError."""
     if epsilon is None and delta is None:

@@ -231,6 +231,10 @@ class AsyncConsensusClient:
         """Keys and digests of the caller's answers that the server holds."""
         return await self._run(self._operations.here(lambda name: calls.held(name, number)))
 
+    async def withdraw(self, number: int) -> wire.Withdrawal:
+        """Take back all answers of the caller that the server holds. Raises SubmissionSealed after the seal, RoundNotOpen."""
+        return await self._run(self._operations.here(lambda name: calls.withdraw(name, number)))
+
     async def seal(
         self,
         number: int,

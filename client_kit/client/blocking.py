@@ -239,6 +239,10 @@ class ConsensusClient:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
 
+    def withdraw(self, number: int) -> wire.Withdrawal:
+        """Take back all answers of the caller that the server holds. Raises SubmissionSealed after the seal, RoundNotOpen."""
+        return self._run(self._operations.here(lambda name: calls.withdraw(name, number)))
+
     def seal(
         self,
         number: int,
