@@ -14,6 +14,7 @@ from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import clean_all
 from client_kit.generation.given_answers import read_given_answers
+from client_kit.input_files import not_looked_at
 from client_kit.wire import PrivacyStatement
 
 FEW = 0.9
@@ -132,6 +133,6 @@ def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | N
 def read_answers(file: Path) -> list[Generation]:
     """Answers of a JSONL file; columns that are not looked at are noted once. Raises FaultyFile."""
     given = read_given_answers(file)
-    if given.ignored:
-        note(f"{file}: these columns are not looked at: {', '.join(given.ignored)}")
+    if ignored := not_looked_at(file, given.ignored):
+        note(ignored)
     return list(given.answers)

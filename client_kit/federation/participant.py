@@ -22,7 +22,7 @@ never generated again, and what is sent again is the same.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ from client_kit.generation.cleaning import Cleaned, clean_all
 from client_kit.generation.losses import Lost, reason_of
 from client_kit.generation.spending import Tokens
 from client_kit.vocabulary import abstained
-from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
+from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, Round, RoundState
 
 
 class Participant:
@@ -201,8 +201,10 @@ class Participant:
         if source == number:
             self._answer(number)
         self._watch(number)
-        self._tell(Step.WAITING, number, detail="for the round to open")
-        self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
+        self._tell(Step.WAITING, number, detail="for the round to be opened")
+        self._client.wait_for(
+            number, RoundState.OPEN, self._patience_seconds, self._waiting(number, "the round to be opened")
+        )
         if source == number:
             self._submit(number)
         else:
@@ -333,9 +335,8 @@ class Participant:
 
     def _fetch(self, number: int) -> None:
         """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""
-        self._tell(Step.WAITING, number, detail="for the others and for the pseudo-labels")
         began = time.monotonic()
-        labels = self._client.wait_for_labels(number, self._patience_seconds)
+        labels = self._client.wait_for_labels(number, self._patience_seconds, self._waiting(number, "pseudo-labels"))
         waited = time.monotonic() - began
         folder = round_folder(self._work, number)
         write_whole(folder / "pseudo_labels.jsonl", "".join(label.model_dump_json() + "\n" for label in labels))
@@ -360,6 +361,18 @@ class Participant:
 
     # What steps share
 
+    def _waiting(self, number: int, what: str) -> Callable[[Round], None]:
+        """An observer that tells for what and for whom a round is waited, whenever that changes."""
+        told = ""
+
+        def observe(found: Round) -> None:
+            nonlocal told
+            if (detail := f"for {what}; {_stands(found)}") != told:
+                told = detail
+                self._tell(Step.WAITING, number, detail=detail)
+
+        return observe
+
     def _computing(self, stage: int) -> AbstractContextManager[object]:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))
 
@@ -379,6 +392,15 @@ class Participant:
 
 def _abstained(labels: Sequence[PseudoLabel]) -> str:
     return abstained(Counter(str(label.abstention) for label in labels if label.abstention is not None))
+
+
+def _stands(found: Round) -> str:
+    """How far a round is, for whoever waits for it."""
+    if found.progress is not None:
+        return found.progress.in_words()
+    if found.state is RoundState.OPEN:
+        return f"{found.active - found.sealed} of {found.active} have not sealed yet"
+    return "it is a draft" if found.state is RoundState.DRAFT else f"it is {found.state.value}"
 
 
 def _first_samples(answers: Sequence[Answer]) -> dict[str, str]:
