@@ -3,7 +3,7 @@
 One reader for `consensus replay` and `consensus-server evaluate-labels`. A line may say what its answer is worth: by
 `preference`, 0..1 (null or -1 where the judge failed), or by `gold`, the right answer, with the `equivalence` by which an
 output equals it. It may name the `sample` of several by one model, the `question` that a prompt asks in other words than others,
-and the `kind` of task. Other columns are not looked at.
+and the `kind` of task. Other columns are not looked at, and whoever reads a file for a person tells which.
 """
 
 import re
@@ -15,6 +15,7 @@ from client_kit.errors import FaultyFile
 from client_kit.input_files import Row, id_in, read_rows, text_in
 
 COLUMNS = ("prompt_id", "prompt", "model", "output")
+_LOOKED_AT = frozenset({*COLUMNS, "preference", "gold", "equivalence", "sample", "question", "kind"})
 
 _KIND = re.compile(r"[\w.-]{1,63}")
 _NO_JUDGEMENT = -1
@@ -52,18 +53,30 @@ class ModelAnswer:
         return self.prompt, self.gold, self.equivalence, self.kind, self.question
 
 
+@dataclass(frozen=True, slots=True)
+class ModelAnswers:
+    """A file that was read whole and found in order."""
+
+    answers: tuple[ModelAnswer, ...]
+    """In the order of the file."""
+    ignored: tuple[str, ...]
+    """Columns that are not looked at."""
+
+
 def read_model_answers(
     path: Path, check: Callable[[ModelAnswer], None] = lambda _: None, scale: tuple[float, float] = (0.0, 1.0)
-) -> list[ModelAnswer]:
-    """The answers in the order of the file; a line that is repeated counts once.
+) -> ModelAnswers:
+    """Read a file; a line that is repeated counts once.
 
     check: raises ValueError for a line that its caller cannot use. scale: the least and the greatest preference, read as 0 and 1.
     Raises FaultyFile with file, line and fault.
     """
     found: dict[tuple[str, str, int], ModelAnswer] = {}
     prompts: dict[str, ModelAnswer] = {}
+    ignored: set[str] = set()
 
     def take(row: Row) -> None:
+        ignored.update(row.keys() - _LOOKED_AT)
         answer = _model_answer(row, scale)
         check(answer)
         if prompts.setdefault(answer.prompt_id, answer).of_prompt != answer.of_prompt:
@@ -79,7 +92,7 @@ def read_model_answers(
     read_rows(path, take)
     if not found:
         raise FaultyFile(f"{path} has no answers: it needs one JSON object per line with {', '.join(COLUMNS)}")
-    return list(found.values())
+    return ModelAnswers(tuple(found.values()), tuple(sorted(ignored)))
 
 
 def _model_answer(row: Row, scale: tuple[float, float]) -> ModelAnswer:

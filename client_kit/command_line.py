@@ -20,6 +20,7 @@ from client_kit.variables import unknown_variables
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from rich.table import Table
 
 _OWN = ("client_kit", "consensus_server")
 
@@ -233,7 +234,12 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
     """A table for people, or one line that says why there is none."""
     if not rows:
         say(empty)
-        return
+    else:
+        console.print(table_of(columns, rows))
+
+
+def table_of(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> "Table":
+    """The table itself, for any console."""
     from rich.table import Table  # noqa: PLC0415 - a help page needs none
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -241,7 +247,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, emp
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("-" if cell is None else str(cell) for cell in row))
-    console.print(table)
+    return table
 
 
 def say(text: str) -> None:

@@ -3,7 +3,7 @@
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,6 +101,11 @@ def read_each(path: Path, items: Iterable[tuple[int, S]], read: Callable[[S], T]
     if faults:
         raise FaultyFile(_told(path, faults))
     return found
+
+
+def not_looked_at(file: Path | str, columns: Sequence[str]) -> str:
+    """A line for people about columns of a file that its reader has no use for; empty where there are none."""
+    return f"{file}: these columns are not looked at: {', '.join(columns)}" if columns else ""
 
 
 def text_in(row: Row, name: str) -> str:

@@ -87,8 +87,7 @@ def write_prompt_set(
     equivalence: Equivalence = Equivalence.SEMANTIC,
 ) -> Manifest:
     """Write a new prompt set, whole or not at all. Raises PromptSetError where it is faulty or the folder exists."""
-    if folder.exists():
-        raise PromptSetError(f"{folder} exists; a version never changes once it is written, so write a new one")
+    require_new(folder)
     if faults := _repeated_ids(enumerate(prompts, start=1)) + unlike_wordings(prompts):
         raise PromptSetError("the prompt set cannot be written:", faults)
     try:
@@ -107,6 +106,18 @@ def write_prompt_set(
         raise PromptSetError("the prompt set cannot be written:", list(_faults(error))) from error
     _write_folder(folder, prompts, manifest)
     return manifest
+
+
+def save_prompt_set(folder: Path, found: PromptSet) -> None:
+    """Write a prompt set as it is, whole or not at all. Raises PromptSetError where the folder exists."""
+    require_new(folder)
+    _write_folder(folder, found.prompts, found.manifest)
+
+
+def require_new(folder: Path) -> None:
+    """Raise PromptSetError where the folder exists."""
+    if folder.exists():
+        raise PromptSetError(f"{folder} exists; a version never changes once it is written, so write a new one")
 
 
 def prompt_set_schemas() -> dict[str, dict[str, Any]]:

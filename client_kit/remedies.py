@@ -129,7 +129,7 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
     ProblemCode.SEAL_MISMATCH: Remedy(
         http="Compare with GET submissions, send what is missing, and seal again.",
         python="Submit all answers again and seal: what is stored already is not sent twice.",
-        participant="Submit the whole file again: what is stored already is not sent twice. If it differs there, add --replace.",
+        participant="Submit the whole file again: what is stored already is not sent twice. If it differs there, add --replace; to begin anew: consensus withdraw.",
         operator="Only the participant can send what is missing, and seal again.",
     ),
     ProblemCode.ROUND_NOT_OPEN: Remedy(

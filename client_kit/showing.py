@@ -47,14 +47,20 @@ def milder_policy(counts: wire.RoundCounts, federation: str, number: int, option
 
 def show_round(found: wire.Round) -> None:
     """The state of one round, with the reason where it failed."""
-    say(
-        f"Round {found.number} of {found.federation} is {found.state}: {found.sealed} of {found.active} sealed, "
-        f"quorum {found.quorum}{f', deadline {found.deadline}' if found.deadline else ''}."
-    )
+    for line in round_lines(found):
+        say(line)
+
+
+def round_lines(found: wire.Round) -> list[str]:
+    """The same, line by line."""
+    deadline = f", deadline {found.deadline}" if found.deadline else ""
+    sealed = f"{found.sealed} of {found.active} sealed, quorum {found.quorum}{deadline}"
+    lines = [f"Round {found.number} of {found.federation} is {found.state}: {sealed}."]
     if found.progress:
-        say(f"Aggregation: {found.progress.in_words()}.")
+        lines.append(f"Aggregation: {found.progress.in_words()}.")
     if found.failure:
-        say(f"{found.failure.code}: {found.failure.detail}")
+        lines.append(f"{found.failure.code}: {found.failure.detail}")
+    return lines
 
 
 def show_rounds(found: Sequence[wire.Round], federation: str) -> None:

@@ -17,12 +17,24 @@ from rich.progress import (
 )
 
 from client_kit.command_line import errors, note
+from client_kit.vocabulary import RoundState
+from client_kit.wire import Round
 
 Stage: TypeAlias = Callable[[str, int, int], None]
 """Is told (what is being done, done, total); a total of 0 where it is not known."""
 
 LINE_SECONDS = 10.0
 """Between two plain lines of one stage."""
+
+
+def show_progress(observe: Stage, found: Round) -> None:
+    """How far a round is."""
+    if found.progress is not None:
+        observe(f"Round {found.number}: {found.progress.step.value}", found.progress.done, found.progress.total)
+    elif found.state is RoundState.OPEN:
+        observe(f"Round {found.number} is open: sealed", found.sealed, found.active)
+    else:
+        observe(f"Round {found.number} is {found.state.value}", 0, 0)
 
 
 def quiet(_stage: str, _done: int, _total: int) -> None:

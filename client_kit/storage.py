@@ -1,8 +1,10 @@
-"""Full disks, missing permissions and their like, as errors of the kit: nothing else leaves what a user calls."""
+"""Full disks, missing permissions and their like, as errors of the kit: nothing else leaves what a user calls. And secrets in files."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from client_kit.errors import ConsensusError, StorageError
 
@@ -24,6 +26,12 @@ def storage_explained() -> Iterator[None]:
         raise StorageError(
             f"{said}. Make room, or check permissions and the disk; then run the same again: what is done is kept"
         ) from error
+
+
+def write_secret(file: Path, content: str) -> None:
+    """Write a new file that only its owner can read. Raises FileExistsError where there is one."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(content)
 
 
 def _said(error: Exception) -> str | None:

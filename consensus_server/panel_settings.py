@@ -160,8 +160,11 @@ class PanelsFile(PanelModel):
     """The whole file."""
 
     upstreams: dict[Name, UpstreamSettings] = {}
+    """Inference APIs, by names of your own."""
     panels: dict[Name, PanelSettings] = {}
+    """Upstreams that answer together. The name of a panel is the `model` that a client asks for."""
     callers: dict[Name, CallerSettings] = {}
+    """Who may ask, by name: the lines that `consensus-server panel token NAME` prints."""
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from client_kit.errors import FaultyFile
 from client_kit.input_files import read_file
+from client_kit.storage import write_secret
 from client_kit.wire.limits import MAX_REQUEST_BYTES
 from client_kit.wire.parameters import MAX_PARAMETER_BYTES
 
@@ -196,9 +197,7 @@ def _make_token_file(path: Path) -> None:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+    write_secret(draft, secrets.token_urlsafe(32) + "\n")
     try:
         os.link(draft, path)  # fails where another start was faster: its token stands
     except FileExistsError:

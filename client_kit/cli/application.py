@@ -34,6 +34,7 @@ class KitCommands(Commands):
         "prompts": Late("client_kit.cli.prompts"),
         "init": Late("client_kit.cli.init", "init"),
         "submit": Late("client_kit.cli.submit", "submit"),
+        "withdraw": Late("client_kit.cli.submit", "withdraw"),
         "labels": Late("client_kit.cli.labels", "labels"),
         "status": Late("client_kit.cli.looking", "status"),
         "rounds": Late("client_kit.cli.looking", "rounds"),

@@ -19,10 +19,10 @@ from client_kit.cli.join import (
     participant_settings,
     show_estimate,
 )
+from client_kit.cli.lost import show_lost
 from client_kit.command_line import JsonOption, print_json, say
 from client_kit.federation.joining import Generated, estimate_round
 from client_kit.federation.joining import generate as generate_answers
-from client_kit.generation.cleaning import few
 
 
 def generate(
@@ -56,8 +56,5 @@ def generate(
 
 def _show(found: Generated) -> None:
     say(f"Round {found.round}: {found.answers} answers in {found.file}. Nothing was sent.")
-    for reason, prompts in sorted(found.dropped.items()):
-        say(f"  {len(prompts)} will not be sent ({reason}): {few(prompts)}")
-    if found.shortened:
-        say(f"  {len(found.shortened)} cut at the federation's limit: {few(found.shortened)}")
+    show_lost(found.lost)
     say("Read them; `consensus join` submits them.")

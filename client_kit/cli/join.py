@@ -1,7 +1,7 @@
 """`consensus join`: take part in a federation."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +12,12 @@ from rich.progress import Progress as Bars
 
 from client_kit import wiring
 from client_kit._quiet import quiet_libraries
+from client_kit.cli.lost import show_lost
 from client_kit.command_line import JsonOption, errors, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.federation.joining import Estimate, estimate_round, take_part
 from client_kit.federation.progress import Progress, Step, print_record
+from client_kit.generation.losses import lost_in_words
 from client_kit.settings import ParticipantSettings, SpendingSettings
 from client_kit.settings_files import load_settings
 
@@ -116,13 +118,16 @@ class Screen:
         if self._answering is not None:
             self._bars.remove_task(self._answering)
             self._answering = None
-        self._bars.console.print(describe(progress), markup=False, highlight=False, soft_wrap=True)
+        line = describe(replace(progress, lost={}))  # the table names more
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        show_lost(progress.lost, self._bars.console)
 
 
 def describe(progress: Progress) -> str:
     """One step as a line."""
     training = f"Training {progress.round}" if progress.round else "Training"
     number, counted = progress.round, f"{progress.done} of {progress.total}"
+    details = ", ".join(filter(None, [lost_in_words(progress.lost), progress.detail]))
     lines = {
         Step.STARTED: f"{progress.participant} takes part in {progress.detail}",
         Step.QUEUED: "waits for a free compute slot",
@@ -132,9 +137,10 @@ def describe(progress: Progress) -> str:
         Step.RETURNED: f"{training} discarded: {progress.detail}",
         Step.EVALUATED: f"Evaluated after training {number}: {progress.detail}",
         Step.ANSWERING: f"Round {number}: {counted} answers",
+        Step.LEFT_OUT: f"Round {number}: left out, {progress.detail}",
         Step.ALARM: f"Round {number}: warning, {progress.detail}",
         Step.SUBMITTED: f"Round {number}: {progress.done} answers submitted and sealed"
-        + (f" ({progress.detail})" if progress.detail else ""),
+        + (f" ({details})" if details else ""),
         Step.CARRIED: f"Round {number}: nothing has changed, {progress.detail}",
         Step.WAITING: f"Round {number}: waits {progress.detail}",
         Step.AGGREGATING: f"Round {number}: {progress.detail} {counted}",

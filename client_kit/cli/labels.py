@@ -14,9 +14,9 @@ from client_kit.client import ConsensusClient
 from client_kit.command_line import JsonOption, note, print_json, say
 from client_kit.errors import ExportError, WaitTimeout
 from client_kit.exports import ExportFormat, export_labels
-from client_kit.stages import Stage, shown
+from client_kit.stages import show_progress, shown
 from client_kit.vocabulary import abstained
-from client_kit.wire import Round, RoundState
+from client_kit.wire import RoundState
 
 _LOOK_SECONDS = 2.0
 """Between two looks at a round that is waited for."""
@@ -78,15 +78,6 @@ def _wait(client: ConsensusClient, number: int, seconds: float) -> None:
             except WaitTimeout:
                 if left <= _LOOK_SECONDS:
                     raise
-                _show(observe, client.round(number))
+                show_progress(observe, client.round(number))
             else:
                 return
-
-
-def _show(observe: Stage, found: Round) -> None:
-    if found.progress is not None:
-        observe(f"Round {found.number}: {found.progress.step.value}", found.progress.done, found.progress.total)
-    elif found.state is RoundState.OPEN:
-        observe(f"Round {found.number} is open: sealed", found.sealed, found.active)
-    else:
-        observe(f"Round {found.number} is {found.state.value}", 0, 0)

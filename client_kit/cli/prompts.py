@@ -6,13 +6,18 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from client_kit.cli.connection import FederationOption, ServerOption, TokenFileOption, connect
 from client_kit.command_line import Exit, JsonOption, print_json, print_table, say
 from client_kit.errors import ConfigurationError
 from client_kit.overlap import overlap, read_private_prompts, read_texts
 from client_kit.prompts import (
+    PROMPTS_FILE,
+    PromptSet,
     available_prompt_sets,
     find_prompt_set,
     load_prompt_set,
+    require_new,
+    save_prompt_set,
     validate_prompt_set,
     write_prompt_set,
 )
@@ -79,6 +84,30 @@ def validate(name: SetArgument, as_json: JsonOption = False) -> None:
         say(f"{folder} is valid." if not faults else f"{folder} has {len(faults)} faults:\n  " + "\n  ".join(faults))
     if faults:
         raise typer.Exit(Exit.BAD_FILE)
+
+
+@app.command()
+def fetch(
+    out: Annotated[Path, typer.Argument(help="Folder to write; must not exist.")],
+    *,
+    server: ServerOption,
+    federation: FederationOption = None,
+    token_file: TokenFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the prompt set of your federation to a folder: `prompts.jsonl`, and the manifest that it is checked against.
+
+    Example: consensus prompts fetch ./clinics-prompts --server http://127.0.0.1:8000 --token-file token
+    """
+    require_new(out)
+    with connect(server, token_file, federation) as client:
+        digest = client.federation().prompt_set
+        found = PromptSet(client.prompt_set(digest), tuple(client.prompts(digest)))
+    save_prompt_set(out, found)
+    if as_json:
+        print_json(found.manifest)
+    else:
+        say(f"{found.manifest.prompt_count} prompts in {out / PROMPTS_FILE}, digest {found.manifest.digest}")
 
 
 @app.command("overlap")

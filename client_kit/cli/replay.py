@@ -12,7 +12,8 @@ from client_kit.federation.replay import SERVER_FOLDER, Replay
 from client_kit.federation.replay import replay as play
 from client_kit.federation.replay_file import AnswerFile, draw_models, named_models, read_answer_file
 from client_kit.federation.replay_results import label_rows, summarise, write_results
-from client_kit.generation.cleaning import few
+from client_kit.generation.losses import few
+from client_kit.input_files import not_looked_at
 from client_kit.showing import milder_policy
 from client_kit.stages import shown
 from client_kit.vocabulary import abstained
@@ -57,6 +58,8 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
     Example: consensus replay answers.jsonl.gz --models 8 --seed 7 --no-abstention --out replay
     """
     answers = read_answer_file(file)
+    if ignored := not_looked_at(file, answers.ignored):
+        note(ignored)
     if answers.too_long:
         named = few([f"{prompt_id} ({model})" for prompt_id, model in answers.too_long])
         note(f"Left out, over {MAX_ANSWER_CHARS:,} characters: {named}")

@@ -8,11 +8,13 @@ from pydantic import ValidationError
 from rich.progress import track
 
 from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
+from client_kit.cli.lost import show_lost
 from client_kit.command_line import JsonOption, errors, note, print_json, say
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import clean_all
 from client_kit.generation.given_answers import read_given_answers
+from client_kit.input_files import not_looked_at
 from client_kit.wire import PrivacyStatement
 
 FEW = 0.9
@@ -86,13 +88,33 @@ def submit(
     say(f"Round {chosen} of {agreed.federation}: {submission.count} answers stored, {submission.stored} of them new.")
     if covered < FEW * prompts:
         say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
-    for line in cleaned.lines("not sent"):
-        say(f"  {line}")
+    show_lost(cleaned.lost)
     say(
         "Sealed: the submission counts."
         if receipt
         else "Not sealed: it counts only after `consensus submit` without --no-seal."
     )
+
+
+def withdraw(
+    *,
+    server: ServerOption,
+    federation: FederationOption = None,
+    token_file: TokenFileOption = None,
+    number: RoundOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back all answers of yours that a round holds, before they are sealed.
+
+    Example: consensus withdraw --server http://127.0.0.1:8000 --token-file token
+    """
+    with connect(server, token_file, federation) as client:
+        chosen = number or client.current_round().number
+        count = client.withdraw(chosen).withdrawn
+    if as_json:
+        print_json({"round": chosen, "withdrawn": count})
+        return
+    say(f"Round {chosen}: {count} answers withdrawn; it holds none of yours. Send others: consensus submit.")
 
 
 def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | None:
@@ -111,6 +133,6 @@ def _privacy(epsilon: float | None, delta: float | None) -> PrivacyStatement | N
 def read_answers(file: Path) -> list[Generation]:
     """Answers of a JSONL file; columns that are not looked at are noted once. Raises FaultyFile."""
     given = read_given_answers(file)
-    if given.ignored:
-        note(f"{file}: these columns are not looked at: {', '.join(given.ignored)}")
+    if ignored := not_looked_at(file, given.ignored):
+        note(ignored)
     return list(given.answers)

@@ -12,7 +12,7 @@ from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
 from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
 from client_kit.client.events import EventFeed
-from client_kit.client.operations import Operations
+from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.proxies import environment_explained, http_options
 
@@ -172,13 +172,20 @@ class AsyncConsensusClient:
         """Close a round before its deadline, or a failed one again. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.close_round(name, number)))
 
-    async def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None = None) -> wire.Round:
+    async def wait_for(
+        self,
+        number: int,
+        state: wire.RoundState,
+        timeout_seconds: float | None = None,
+        observe: Observe | None = None,
+    ) -> wire.Round:
         """Wait until a round reached or passed a state; it need not exist yet. None waits for ever.
 
         Raises WaitTimeout, and RoundFailed where the round can no longer reach the state. Once the server has answered,
-        an outage shorter than the time left is waited out.
+        an outage shorter than the time left is waited out. observe: is told the round as it is, at once and then with each
+        long poll, as long as it is waited for.
         """
-        return await self._run(self._operations.wait_for(number, state, timeout_seconds))
+        return await self._run(self._operations.wait_for(number, state, timeout_seconds, observe))
 
     async def events(self, number: int, *, after: int | None = None) -> AsyncIterator[wire.RoundEvent]:
         """The events of a round as they happen, until it is published or failed; reconnects by itself.
@@ -230,6 +237,10 @@ class AsyncConsensusClient:
     async def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return await self._run(self._operations.here(lambda name: calls.held(name, number)))
+
+    async def withdraw(self, number: int) -> wire.Withdrawal:
+        """Take back all answers of the caller that the server holds. Raises SubmissionSealed after the seal, RoundNotOpen."""
+        return await self._run(self._operations.here(lambda name: calls.withdraw(name, number)))
 
     async def seal(
         self,
@@ -326,9 +337,11 @@ class AsyncConsensusClient:
         """One page of pseudo-labels, for those who show them; `pseudo_labels` fetches and verifies all."""
         return await self._run(self._operations.here(lambda name: calls.pseudo_label_page(name, number, cursor, limit)))
 
-    async def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[wire.PseudoLabel]:
-        """`wait_for` publication, then `pseudo_labels`."""
-        return await self._run(self._operations.wait_for_labels(number, timeout_seconds))
+    async def wait_for_labels(
+        self, number: int, timeout_seconds: float | None = None, observe: Observe | None = None
+    ) -> list[wire.PseudoLabel]:
+        """`wait_for` publication, then `pseudo_labels`. observe: as there."""
+        return await self._run(self._operations.wait_for_labels(number, timeout_seconds, observe))
 
     async def explanation(self, number: int, prompt_id: str) -> wire.PromptExplanation:
         """Why a prompt has the pseudo-label it has."""

@@ -12,7 +12,7 @@ from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
 from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
 from client_kit.client.events import EventFeed
-from client_kit.client.operations import Operations
+from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.proxies import environment_explained, http_options
 
@@ -181,13 +181,20 @@ class ConsensusClient:
         """Close a round before its deadline, or a failed one again. Operators only."""
         return self._run(self._operations.here(lambda name: calls.close_round(name, number)))
 
-    def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None = None) -> wire.Round:
+    def wait_for(
+        self,
+        number: int,
+        state: wire.RoundState,
+        timeout_seconds: float | None = None,
+        observe: Observe | None = None,
+    ) -> wire.Round:
         """Wait until a round reached or passed a state; it need not exist yet. None waits for ever.
 
         Raises WaitTimeout, and RoundFailed where the round can no longer reach the state. Once the server has answered,
-        an outage shorter than the time left is waited out.
+        an outage shorter than the time left is waited out. observe: is told the round as it is, at once and then with each
+        long poll, as long as it is waited for.
         """
-        return self._run(self._operations.wait_for(number, state, timeout_seconds))
+        return self._run(self._operations.wait_for(number, state, timeout_seconds, observe))
 
     def events(self, number: int, *, after: int | None = None) -> Iterator[wire.RoundEvent]:
         """The events of a round as they happen, until it is published or failed; reconnects by itself.
@@ -238,6 +245,10 @@ class ConsensusClient:
     def held(self, number: int) -> wire.HeldSubmission:
         """Keys and digests of the caller's answers that the server holds."""
         return self._run(self._operations.here(lambda name: calls.held(name, number)))
+
+    def withdraw(self, number: int) -> wire.Withdrawal:
+        """Take back all answers of the caller that the server holds. Raises SubmissionSealed after the seal, RoundNotOpen."""
+        return self._run(self._operations.here(lambda name: calls.withdraw(name, number)))
 
     def seal(
         self,
@@ -332,9 +343,11 @@ class ConsensusClient:
         """One page of pseudo-labels, for those who show them; `pseudo_labels` fetches and verifies all."""
         return self._run(self._operations.here(lambda name: calls.pseudo_label_page(name, number, cursor, limit)))
 
-    def wait_for_labels(self, number: int, timeout_seconds: float | None = None) -> list[wire.PseudoLabel]:
-        """`wait_for` publication, then `pseudo_labels`."""
-        return self._run(self._operations.wait_for_labels(number, timeout_seconds))
+    def wait_for_labels(
+        self, number: int, timeout_seconds: float | None = None, observe: Observe | None = None
+    ) -> list[wire.PseudoLabel]:
+        """`wait_for` publication, then `pseudo_labels`. observe: as there."""
+        return self._run(self._operations.wait_for_labels(number, timeout_seconds, observe))
 
     def explanation(self, number: int, prompt_id: str) -> wire.PromptExplanation:
         """Why a prompt has the pseudo-label it has."""

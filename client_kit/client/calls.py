@@ -260,6 +260,10 @@ def held(federation: str, number: int) -> Call[wire.HeldSubmission]:
     return _get(routes.SUBMISSIONS, wire.HeldSubmission, federation=federation, number=number)
 
 
+def withdraw(federation: str, number: int) -> Call[wire.Withdrawal]:
+    return Call("DELETE", path(routes.SUBMISSIONS, federation=federation, number=number), _model(wire.Withdrawal))
+
+
 def seal(federation: str, number: int, body: wire.Seal) -> Call[wire.SealReceipt]:
     return _post(routes.SEAL, wire.SealReceipt, body, federation=federation, number=number)
 

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import httpx
 
@@ -26,6 +26,9 @@ from client_kit.errors import (
 )
 
 T = TypeVar("T")
+
+Observe: TypeAlias = Callable[[wire.Round], None]
+"""Is told how a round stands that is waited for."""
 
 POLL_SECONDS = 25.0
 """Length of one long poll: below the 30 and 60 seconds after which proxies commonly hang up."""
@@ -89,19 +92,26 @@ class Operations:
             raise UnknownRound("The federation has no round yet.")
         return max(rounds, key=lambda item: item.number)
 
-    def wait_for(self, number: int, state: wire.RoundState, timeout_seconds: float | None) -> Steps[wire.Round]:
+    def wait_for(
+        self,
+        number: int,
+        state: wire.RoundState,
+        timeout_seconds: float | None,
+        observe: Observe | None = None,
+    ) -> Steps[wire.Round]:
         """Long polls until the round reached or passed a state.
 
         A round that does not exist yet is waited for. Once the server has answered, an outage is waited out as well.
+        observe: the first look at the round is for it, and does not wait.
         """
         name = yield from self.name()
         deadline = None if timeout_seconds is None else self._clock() + timeout_seconds
-        answered = False
+        answered, look = False, 0.0 if observe else POLL_SECONDS
         while True:
             remaining = POLL_SECONDS if deadline is None else max(0.0, deadline - self._clock())
             expired = deadline is not None and remaining <= 0.0
             try:
-                found = yield from self.send(calls.poll_round(name, number, state, min(POLL_SECONDS, remaining)))
+                found = yield from self.send(calls.poll_round(name, number, state, min(look, remaining)))
             except UnknownRound:
                 if expired:
                     raise
@@ -111,9 +121,11 @@ class Operations:
                 if not answered or deadline is None or expired:
                     raise
             else:
-                answered = True
+                answered, look = True, POLL_SECONDS
                 if _reached(found, state):
                     return found
+                if observe is not None:
+                    observe(found)
                 if expired:
                     raise _too_late(found, state, timeout_seconds)
 
@@ -227,9 +239,11 @@ class Operations:
             if cursor is None:
                 return found
 
-    def wait_for_labels(self, number: int, timeout_seconds: float | None) -> Steps[list[wire.PseudoLabel]]:
+    def wait_for_labels(
+        self, number: int, timeout_seconds: float | None, observe: Observe | None = None
+    ) -> Steps[list[wire.PseudoLabel]]:
         """`wait_for` publication, then `pseudo_labels`."""
-        yield from self.wait_for(number, wire.RoundState.PUBLISHED, timeout_seconds)
+        yield from self.wait_for(number, wire.RoundState.PUBLISHED, timeout_seconds, observe)
         return (yield from self.pseudo_labels(number))
 
     def event_stream(self, number: int, feed: EventFeed, *, again: bool) -> Steps[httpx.Response]:

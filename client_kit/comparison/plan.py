@@ -60,6 +60,7 @@ class Setting(_Part):
     """One point of the comparison; a variant changes some of its fields."""
 
     task: Literal["facts", "behaviour", "own"] = "facts"
+    """`facts` and `behaviour` bring data and tiny models of their own; `own` takes yours, under `own`."""
     sites: Annotated[int, Field(ge=2, le=16)] = 3
     rounds: Positive = 2
     judge: Literal["after_training", "after_download", "both"] = "both"
@@ -135,6 +136,7 @@ class Plan(Setting):
     """A comparison."""
 
     methods: list[str] = list(ARMS)
+    """By name, as in the tables of docs/comparison.md; all of them when not set."""
     seeds: Annotated[list[int], Field(min_length=1)] = [0, 1, 2]
     """Each draws base models, private data and training anew."""
     variants: dict[str, dict[str, Any]] = {}

@@ -17,6 +17,7 @@ from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Observer, ignore
 from client_kit.federation.site import Openers, open_site
 from client_kit.generation.base import Sampling
+from client_kit.generation.losses import Lost
 from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
 from client_kit.storage import storage_explained
@@ -43,10 +44,8 @@ class Generated:
 
     round: int
     answers: int
-    dropped: dict[str, list[str]]
-    """Prompts of the answers that are not to be submitted, by the reason in the federation's answer policy."""
-    shortened: list[str]
-    """Prompts of the answers that are cut because the federation takes no longer ones."""
+    lost: Lost
+    """What is not to be submitted as the model said it."""
     file: Path
     """JSONL, as `consensus submit` reads it."""
 
@@ -66,7 +65,7 @@ def generate(
     answers = sorted(cleaned.answers, key=lambda answer: (answer.prompt_id, answer.sample))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, "".join(answer.model_dump_json(exclude_none=True) + "\n" for answer in answers))
-    return Generated(number, len(answers), cleaned.dropped, cleaned.shortened, file)
+    return Generated(number, len(answers), cleaned.lost, file)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ never generated again, and what is sent again is the same.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -50,9 +50,10 @@ from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.site import Site
 from client_kit.generation.base import Generation, Generator
 from client_kit.generation.cleaning import Cleaned, clean_all
+from client_kit.generation.losses import Lost, reason_of
 from client_kit.generation.spending import Tokens
 from client_kit.vocabulary import abstained
-from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, RoundState
+from client_kit.wire import Answer, FinishReason, Prompt, PseudoLabel, Round, RoundState
 
 
 class Participant:
@@ -200,8 +201,10 @@ class Participant:
         if source == number:
             self._answer(number)
         self._watch(number)
-        self._tell(Step.WAITING, number, detail="for the round to open")
-        self._client.wait_for(number, RoundState.OPEN, self._patience_seconds)
+        self._tell(Step.WAITING, number, detail="for the round to be opened")
+        self._client.wait_for(
+            number, RoundState.OPEN, self._patience_seconds, self._waiting(number, "the round to be opened")
+        )
         if source == number:
             self._submit(number)
         else:
@@ -230,8 +233,9 @@ class Participant:
                 try:
                     self._generate(number, generator, left)
                 except (ContextTooLong, PromptRefused) as error:
-                    self._journal.append("left_out", round=number, prompt_id=error.prompt_id, reason=error.message)
-                    self._tell(Step.MISSED, number, detail=str(error))
+                    left_out = {"prompt_id": error.prompt_id, "reason": error.message, "situation": reason_of(error)}
+                    self._journal.append("left_out", round=number, **left_out)
+                    self._tell(Step.LEFT_OUT, number, detail=str(error))
                 except GenerationError as error:
                     error.participant = self._name
                     raise
@@ -305,14 +309,13 @@ class Participant:
             privacy=self._learning.privacy(), taught_through=self._models.taught_through(number),
         )  # fmt: skip
         self._journal.append("sealed", round=number, count=receipt.count, digest=receipt.digest, dropped=cleaned.counts)
-        details = [*cleaned.lines(), self._taken(number)]
-        detail = ", ".join(filter(None, details))
         self._tell(
             Step.SUBMITTED,
             number,
             done=receipt.count,
             total=receipt.count + sum(cleaned.counts.values()),
-            detail=detail,
+            detail=self._taken(number),
+            lost=cleaned.lost,
         )
 
     def _taken(self, number: int) -> str:
@@ -323,14 +326,17 @@ class Participant:
 
     def _cleaned(self, number: int) -> Cleaned:
         """The answers to submit, and those that the federation's policy drops."""
-        generations = map(_as_generation, self._journal.of("answer", round=self._answered_in(number)))
-        return clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
+        source, left_out = self._answered_in(number), dict[str, list[str]]()
+        for record in self._journal.of("left_out", round=source):
+            left_out.setdefault(record.get("situation", "refused"), []).append(record["prompt_id"])
+        generations = map(_as_generation, self._journal.of("answer", round=source))
+        cleaned = clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
+        return replace(cleaned, left_out=left_out)
 
     def _fetch(self, number: int) -> None:
         """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""
-        self._tell(Step.WAITING, number, detail="for the others and for the pseudo-labels")
         began = time.monotonic()
-        labels = self._client.wait_for_labels(number, self._patience_seconds)
+        labels = self._client.wait_for_labels(number, self._patience_seconds, self._waiting(number, "pseudo-labels"))
         waited = time.monotonic() - began
         folder = round_folder(self._work, number)
         write_whole(folder / "pseudo_labels.jsonl", "".join(label.model_dump_json() + "\n" for label in labels))
@@ -355,17 +361,46 @@ class Participant:
 
     # What steps share
 
+    def _waiting(self, number: int, what: str) -> Callable[[Round], None]:
+        """An observer that tells for what and for whom a round is waited, whenever that changes."""
+        told = ""
+
+        def observe(found: Round) -> None:
+            nonlocal told
+            if (detail := f"for {what}; {_stands(found)}") != told:
+                told = detail
+                self._tell(Step.WAITING, number, detail=detail)
+
+        return observe
+
     def _computing(self, stage: int) -> AbstractContextManager[object]:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))
 
     def _tell(
-        self, step: Step, stage: int = 0, *, done: int = 0, total: int = 0, detail: str = "", seconds: float = 0.0
+        self,
+        step: Step,
+        stage: int = 0,
+        *,
+        done: int = 0,
+        total: int = 0,
+        detail: str = "",
+        seconds: float = 0.0,
+        lost: Lost | None = None,
     ) -> None:
-        self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3)))
+        self._observe(Progress(self._name, step, stage, done, total, detail, round(seconds, 3), lost or {}))
 
 
 def _abstained(labels: Sequence[PseudoLabel]) -> str:
     return abstained(Counter(str(label.abstention) for label in labels if label.abstention is not None))
+
+
+def _stands(found: Round) -> str:
+    """How far a round is, for whoever waits for it."""
+    if found.progress is not None:
+        return found.progress.in_words()
+    if found.state is RoundState.OPEN:
+        return f"{found.active - found.sealed} of {found.active} have not sealed yet"
+    return "it is a draft" if found.state is RoundState.DRAFT else f"it is {found.state.value}"
 
 
 def _first_samples(answers: Sequence[Answer]) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from json import dumps, loads
+
+from client_kit.generation.losses import Lost
 
 
 class Step(StrEnum):
@@ -20,6 +22,8 @@ class Step(StrEnum):
     EVALUATED = "evaluated"
     ANSWERING = "answering"
     """`done` of `total` answers are generated."""
+    LEFT_OUT = "left_out"
+    """A prompt that the model cannot be asked."""
     ALARM = "alarm"
     """The model's answers have lost variety."""
     SUBMITTED = "submitted"
@@ -51,6 +55,8 @@ class Progress:
     detail: str = ""
     seconds: float = 0.0
     """How long the step took, where it is over."""
+    lost: Lost = field(default_factory=dict)
+    """Of a submission: what is not in it as the model said it."""
 
     def to_json(self) -> str:
         """One line."""

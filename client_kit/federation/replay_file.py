@@ -26,6 +26,8 @@ class AnswerFile:
     """(prompt_id, model) -> judged preference, 0..1, where there is a valid one. Never sent."""
     too_long: tuple[tuple[str, str], ...] = ()
     """(prompt_id, model) of the answers that no federation takes, for their length; they are in no other field."""
+    ignored: tuple[str, ...] = ()
+    """Columns that are not looked at."""
 
     @property
     def judged(self) -> bool:
@@ -39,7 +41,8 @@ def read_answer_file(path: Path) -> AnswerFile:
     outputs: dict[str, dict[str, str]] = {}
     preferences: dict[tuple[str, str], float] = {}
     too_long: list[tuple[str, str]] = []
-    for answer in read_model_answers(path, _check):
+    read = read_model_answers(path, _check)
+    for answer in read.answers:
         prompts[answer.prompt_id] = answer.prompt
         given = outputs.setdefault(answer.model, {})
         if len(answer.output) > MAX_ANSWER_CHARS:
@@ -48,7 +51,7 @@ def read_answer_file(path: Path) -> AnswerFile:
         given[answer.prompt_id] = answer.output
         if answer.preference is not None:
             preferences[answer.prompt_id, answer.model] = answer.preference
-    return AnswerFile(prompts, outputs, preferences, tuple(too_long))
+    return AnswerFile(prompts, outputs, preferences, tuple(too_long), read.ignored)
 
 
 def _check(answer: ModelAnswer) -> None:

@@ -18,7 +18,7 @@ from client_kit.federation.progress import Observer, Progress, Step, ignore
 from client_kit.federation.server_process import ServerProcess
 from client_kit.prompts import PromptSet, load_prompt_set
 from client_kit.settings import ParticipantSettings, SlotSettings
-from client_kit.storage import storage_explained
+from client_kit.storage import storage_explained, write_secret
 from client_kit.wire import Federation, FederationCreate, RoundCard, RoundState, Traffic
 
 SERVER_FOLDER = "server"
@@ -139,8 +139,7 @@ def _keep_token(client: ConsensusClient, participant: str, file: Path) -> None:
         return
     issued = client.new_token(participant) if participant in known else client.add_participant(participant)
     file.unlink(missing_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-        stream.write(issued.token)
+    write_secret(file, issued.token)
 
 
 def _run_rounds(

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from client_kit.errors import ContextTooLong, PromptRefused
 from client_kit.exports import export_labels, write_whole
 from client_kit.federation.slots import slot
-from client_kit.generation.base import Generator, GeneratorSource, Sampling
+from client_kit.generation.base import Generation, Generator, GeneratorSource, Sampling
 from client_kit.input_files import id_in, read_rows
 from client_kit.settings import (
     CollapseSettings,
@@ -171,13 +172,28 @@ def _evaluation(settings: ParticipantSettings) -> Evaluate | None:
 
     def evaluate(stage: int, generator: Generator) -> Mapping[str, Any]:
         file = evaluation_file(settings.work, stage)
-        rows = sorted(
-            (asdict(answer) for answer in generator.generate(questions, greedy)), key=lambda row: row["prompt_id"]
-        )
+        answers, left_out = _answered(generator, questions, greedy)
+        rows = sorted((asdict(answer) for answer in answers), key=lambda row: row["prompt_id"])
         write_whole(file, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-        return {"answers": len(rows), "file": str(file.relative_to(settings.work))}
+        lost = {"left_out": len(left_out)} if left_out else {}
+        return {"answers": len(rows), **lost, "file": str(file.relative_to(settings.work))}
 
     return evaluate
+
+
+def _answered(
+    generator: Generator, questions: Sequence[Prompt], sampling: Sampling
+) -> tuple[list[Generation], set[str | None]]:
+    """The answers, and the questions that the model cannot be asked."""
+    answers, left_out = list[Generation](), set[str | None]()
+    while True:
+        done = left_out | {answer.prompt_id for answer in answers}
+        try:
+            answers.extend(generator.generate([each for each in questions if each.prompt_id not in done], sampling))
+        except (ContextTooLong, PromptRefused) as error:
+            left_out.add(error.prompt_id)
+        else:
+            return answers, left_out
 
 
 def evaluation_file(work: Path, stage: int) -> Path:

@@ -2,11 +2,12 @@
 # ruff: noqa: RUF001  quotes and full stops of many scripts are the point
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from client_kit.generation.base import Generation
+from client_kit.generation.losses import Lost
 from client_kit.reasoning import strip_reasoning
 from client_kit.refusals import is_refusal
 from client_kit.wire import Answer, AnswerPolicy, FinishReason, Refusals, TruncatedAnswers, Usage
@@ -66,19 +67,20 @@ class Cleaned:
     """Prompts of the answers that are not submitted, by reason, a value of `Dropped`."""
     shortened: list[str]
     """Prompts of the answers that were cut because the federation takes no longer ones."""
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Prompts that the model cannot be asked, by reason: `losses.WHY`."""
 
     @property
     def counts(self) -> dict[str, int]:
         """How many answers are not submitted, by reason."""
         return {reason: len(prompts) for reason, prompts in sorted(self.dropped.items())}
 
-    def lines(self, dropped: str = "dropped") -> list[str]:
-        """What was lost, for people: `2 dropped: too_long (p1, p2)`."""
-        lost = [
-            f"{len(prompts)} {dropped}: {reason} ({few(prompts)})" for reason, prompts in sorted(self.dropped.items())
-        ]
-        cut = [f"{len(self.shortened)} cut: over the federation's max_answer_chars ({few(self.shortened)})"]
-        return lost + (cut if self.shortened else [])
+    @property
+    def lost(self) -> Lost:
+        """What is not submitted as the model said it, by prompt."""
+        cut = {Dropped.TOO_LONG.value: self.shortened} if self.shortened else {}
+        told = {"left_out": self.left_out, "dropped": self.dropped, "shortened": cut}
+        return {what: reasons for what, reasons in told.items() if reasons}
 
 
 def clean_all(generations: Iterable[Generation], policy: AnswerPolicy, max_chars: int) -> Cleaned:
@@ -93,13 +95,6 @@ def clean_all(generations: Iterable[Generation], policy: AnswerPolicy, max_chars
         if cleaned.finish_reason is FinishReason.LENGTH and len(strip_reasoning(generation.text)) > max_chars:
             found.shortened.append(generation.prompt_id)
     return found
-
-
-def few(names: Sequence[str], most: int = 5) -> str:
-    """The first of many names."""
-    distinct = list(dict.fromkeys(names))
-    more = [f"and {len(distinct) - most} more"] if len(distinct) > most else []
-    return ", ".join([*distinct[:most], *more])
 
 
 def storable(text: str) -> str:

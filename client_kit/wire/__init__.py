@@ -93,3 +93,4 @@ from client_kit.wire.submissions import Seal as Seal
 from client_kit.wire.submissions import SealReceipt as SealReceipt
 from client_kit.wire.submissions import SubmissionReceipt as SubmissionReceipt
 from client_kit.wire.submissions import Usage as Usage
+from client_kit.wire.submissions import Withdrawal as Withdrawal

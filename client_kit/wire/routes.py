@@ -26,6 +26,7 @@
     PUT    {f}/rounds/{n}/submissions?replace=false            participant; application/x-ndjson of Answer,
                                                                Content-Encoding identity | gzip | zstd
     GET    {f}/rounds/{n}/submissions                          participant -> HeldSubmission
+    DELETE {f}/rounds/{n}/submissions                          participant -> Withdrawal; before the seal
     POST   {f}/rounds/{n}/submissions/seal                     participant; Seal -> SealReceipt; repeated: the same receipt
     GET    {f}/rounds/{n}/pseudo-labels?cursor=&limit=         Accept: application/json -> PseudoLabelPage,
                                                                application/x-ndjson -> stream; ETag, If-None-Match

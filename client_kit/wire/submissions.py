@@ -66,6 +66,13 @@ class HeldSubmission(WireModel):
     """`submission_digest` of `answers`."""
 
 
+class Withdrawal(WireModel):
+    """What a participant took back before its seal."""
+
+    withdrawn: int
+    """Answers that the server held, and holds no more."""
+
+
 class PrivacyStatement(Request):
     """A participant's word: how little all its trainings so far reveal about one of its private records.
 

@@ -20,6 +20,7 @@ from client_kit.command_line import (
     print_table,
     say,
 )
+from client_kit.input_files import not_looked_at
 from client_kit.stages import shown
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
@@ -286,6 +287,9 @@ def _findings(  # noqa: PLR0917 - the options of the command
     files: list[Path], wanted: Wanted, plan: Plan, encoder: str, threads: int | None, cache: Path
 ) -> list[Finding]:
     answers = read_files(files, wanted)
+    for each in answers:
+        if ignored := not_looked_at(each.name, each.ignored):
+            note(ignored)
     with folder_usable(cache, "--cache"):
         cache.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,10 +16,12 @@ from client_kit.command_line import (
     print_json,
     print_table,
     print_value,
+    say,
 )
+from client_kit.commented_files import commented_file
 from consensus_server.cli.operating import checked_name, settings_from
 from consensus_server.core.inference import Message, Question, UpstreamFailed
-from consensus_server.panel_settings import PanelsFile, load_panels
+from consensus_server.panel_settings import SCHEMA_COMMAND, PanelsFile, load_panels
 from consensus_server.panel_wiring import build_upstreams
 from consensus_server.ports import Upstream
 from consensus_server.service.access import new_token, token_hash
@@ -49,6 +52,36 @@ def check(
     _show_upstreams(found, as_json=as_json)
     if any(row["failure"] for row in found):
         raise CommandFailed("Some upstreams did not answer.", Exit.FAILED, remedy="The messages say what to do.")
+
+
+@app.command(epilog="Example: consensus-server panel init --out panels.yaml")
+def init(
+    *,
+    out: Annotated[Path, typer.Option("--out", help="File to write.")] = Path("panels.yaml"),
+    as_json: JsonOption = False,
+) -> None:
+    """Write a commented panels file, with every field and its meaning. An existing file is left alone."""
+    if out.exists():
+        raise CommandFailed(f"{out} already exists.", Exit.USAGE, remedy="Name another file with --out, or remove it.")
+    content = commented_file(
+        "Panels", PanelsFile, _EXAMPLE, schema_command=SCHEMA_COMMAND, schema_file="panels.schema.json"
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(content, encoding="utf-8")
+    if as_json:
+        print_json({"file": str(out)})
+        return
+    say(f"{out} is written. Fill in your own values, then: consensus-server panel check {out}")
+
+
+_EXAMPLE: Mapping[str, Any] = {
+    "upstreams": {
+        "llama": {"base_url": "http://127.0.0.1:11434/v1", "model": "llama3.2"},
+        "qwen": {"base_url": "http://127.0.0.1:11434/v1", "model": "qwen3:4b"},
+        "hosted": {"base_url": "https://api.example.com/v1", "model": "some-model", "api_key_env": "HOSTED_API_KEY"},
+    },
+    "panels": {"assistants": {"upstreams": ["llama", "qwen", "hosted"]}},
+}
 
 
 @app.command(epilog="Example: consensus-server panel token shop > shop.token")

@@ -1,12 +1,14 @@
 """`consensus-server round`: opened, closed, looked at."""
 
+import time
 from typing import Annotated
 
 import typer
 
 from client_kit import wire
-from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table
-from client_kit.showing import show_round, show_rounds
+from client_kit.command_line import CommandFailed, Exit, JsonOption, errors, note, print_json, print_table
+from client_kit.showing import round_lines, show_round, show_rounds
+from client_kit.stages import show_progress, shown
 from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import on_server
@@ -17,6 +19,10 @@ from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.wiring import Server
 
 app = typer.Typer(help="Open, close and look at rounds.", no_args_is_help=True)
+
+_OVER = frozenset({RoundState.PUBLISHED, RoundState.FAILED})
+_LOOK_SECONDS = 1.0
+"""Between two looks at a round that is watched."""
 
 NumberArgument = Annotated[int | None, typer.Argument(help="Number of the round; by default the last.", min=1)]
 
@@ -62,12 +68,25 @@ def close(
     _print_round(server.use_cases.rounds.close(SERVER_OPERATOR, federation, last), as_json=as_json)
 
 
-@app.command(epilog="Example: consensus-server round status clinics 1 --json")
+@app.command(epilog="Example: consensus-server round status clinics 1 --watch")
 @on_server
 def status(
-    server: Server, federation: NameArgument, number: NumberArgument = None, *, as_json: JsonOption = False
+    server: Server,
+    federation: NameArgument,
+    number: NumberArgument = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show every change until the round, by default the last, is over.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """The state of one round, or of all where no number is given."""
+    """The state of one round, or of all where no number is given.
+
+    With --watch it ends when the round is published, or has failed: then with exit code 1.
+    """
+    if watch:
+        _watch(server, federation, _last(server, federation, number), as_json=as_json)
+        return
     if number is not None:
         _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
         return
@@ -76,6 +95,22 @@ def status(
         print_json(wire.RoundList(items=found))
         return
     show_rounds(found, federation)
+
+
+def _watch(server: Server, federation: str, number: int, *, as_json: bool) -> None:
+    """A bar on a terminal, else a line for each change; at last the round as it is, alone in JSON."""
+    told = list[str]()
+    with shown(hidden=as_json or not errors.is_terminal) as observe:
+        while (record := server.use_cases.rounds.get(SERVER_OPERATOR, federation, number)).state not in _OVER:
+            found = translate.to_wire(wire.Round, record)
+            show_progress(observe, found)
+            if (lines := round_lines(found)) != told and not (as_json or errors.is_terminal):
+                note(" ".join(lines))
+            told = lines
+            time.sleep(_LOOK_SECONDS)
+    _print_round(record, as_json=as_json)
+    if record.state is RoundState.FAILED:
+        raise typer.Exit(Exit.FAILED)
 
 
 @app.command(epilog="Example: consensus-server round pulls clinics 1")

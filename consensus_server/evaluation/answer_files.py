@@ -67,6 +67,8 @@ class JudgedAnswers:
     """By prompt: prompts of one question ask the same in other words."""
     samples: int = 1
     """Answers of each model to each prompt; a model has so many columns, one after another."""
+    ignored: tuple[str, ...] = ()
+    """Columns of the file that are not looked at."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -109,10 +111,12 @@ def _distinct_names(files: Sequence[Path]) -> dict[Path, str]:
 
 def read_judged_answers(path: Path, wanted: Wanted = _ALL) -> JudgedAnswers:
     """Read and check a file. Raises FaultyFile."""
-    answers = read_model_answers(path, _check, wanted.scale)
+    read = read_model_answers(path, _check, wanted.scale)
+    answers = read.answers
     prompts = {answer.prompt_id: answer for answer in reversed(answers)}
     ids = dict.fromkeys(answer.prompt_id for answer in answers)
-    return _table(path, {each: prompts[each] for each in ids}, {answer.key: answer for answer in answers}, wanted)
+    table = _table(path, {each: prompts[each] for each in ids}, {answer.key: answer for answer in answers}, wanted)
+    return replace(table, ignored=read.ignored)
 
 
 def _drawn(prompt_ids: Sequence[str], wanted: Wanted) -> list[str]:

@@ -22,6 +22,7 @@ from consensus_server.evaluation.records import Panel, Picks
 from consensus_server.evaluation.rows import Case, Decided, Finding
 from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
+from consensus_server.service.contradictions import NONE
 
 _LABELLING: Final = Policy(abstain=False)
 """The default policy, but every prompt with an admitted answer gets a label."""
@@ -147,9 +148,13 @@ def _banks(  # noqa: PLR0917 - where it comes from
     extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
     what = f"embedding, {kind_of(attack) if attack else 'answers'}"
     named, other = plan.policy.contradictions, plan.against.get("contradictions", plan.policy.contradictions)
-    bank = make_bank(
-        answers, extra, encoder, store, partial(progress, what), named, drop_refusals=plan.refusals is Refusals.DROP
-    )
+
+    def embedding(done: int, total: int) -> None:
+        progress(what, done, total)
+        if done == total and {named, other} != {NONE}:
+            progress(f"{what.replace('embedding', 'comparing')}, for contradictions", 0, 0)
+
+    bank = make_bank(answers, extra, encoder, store, embedding, named, drop_refusals=plan.refusals is Refusals.DROP)
     return {named: bank} if other == named else {named: bank, other: bank.telling(other)}
 
 

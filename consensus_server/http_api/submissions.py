@@ -57,6 +57,14 @@ def get_submission(
     return translate.to_wire(wire.HeldSubmission, service.submissions.held(caller, federation, number))
 
 
+@router.delete(routes.SUBMISSIONS)
+def withdraw_submission(
+    federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service
+) -> wire.Withdrawal:
+    """Forget what is held of the caller's submission. Before its seal only."""
+    return wire.Withdrawal(withdrawn=service.submissions.withdraw(caller, federation, number))
+
+
 @router.post(routes.SEAL)
 def seal_submission(
     federation: FederationName, number: RoundNumber, seal: wire.Seal, caller: CallerOf, service: Service

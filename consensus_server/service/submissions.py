@@ -65,6 +65,23 @@ class Submissions:
             check_conflicts(given, {} if replace else held)
             return _keep(tx, round_, participant, given, held)
 
+    def withdraw(self, caller: Caller, federation: str, number: int) -> int:
+        """Forget the answers that are held of the caller, before their seal; how many there were.
+
+        Raises UnknownFederation, Forbidden, UnknownRound, SubmissionSealed, RoundNotOpen.
+        """
+        current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            round_ = round_for(tx, home, number)
+            participant = own_participant(tx, home, caller, lock=True)
+            if tx.submissions.sealed(round_, participant):
+                raise SubmissionSealed(f"The submission to round {number} is sealed; nothing of it can be withdrawn.")
+            require_open(round_, self._clock.now())
+            held = tx.submissions.held(round_, participant)
+            tx.submissions.remove(round_, participant, held)
+        return len(held)
+
     def held(self, caller: Caller, federation: str, number: int) -> HeldSubmission:
         """What is held of the caller's submission. Raises UnknownFederation, Forbidden, UnknownRound."""
         with self._store.reading() as tx:

@@ -56,10 +56,16 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
 
     open_still = consensus(service, "submit", file, "--no-seal", "--json")
     assert json.loads(open_still.stdout)["sealed"] is False
+    assert "Round 1: 2 answers withdrawn; it holds none of yours." in consensus(service, "withdraw").stdout
+    consensus(service, "submit", file, "--no-seal")
     sealed = json.loads(consensus(service, "submit", file, "--json").stdout)
     assert (sealed["answers"], sealed["stored"], sealed["unchanged"], sealed["sealed"]) == (2, 0, 2, True)
     assert sealed["dropped"] == {"empty": 1}
     assert (sealed["prompts_covered"], sealed["prompts"]) == (2, len(PROMPTS))
+    late = consensus(service, "withdraw")
+    assert (late.exit_code, late.stdout) == (Exit.FAILED, "")
+    assert "nothing of it can be withdrawn" in late.stderr
+    assert "send new answers in the next round" in late.stderr
 
     file = answers(tmp_path / "b.jsonl", {"p0": "Yes.", "p1": "No."})
     said = consensus(service, "submit", file, "--epsilon", 3, "--delta", 1e-6, token="b").stdout
@@ -74,6 +80,15 @@ def test_from_answers_in_a_file_to_labels_in_a_file(service, tmp_path):
     assert consensus(service, "labels", "--format", "openai").stdout.count('"messages"') == 2
     stated = {each.participant: each.stated for each in service[1].card(1).privacy.participants}
     assert stated == {"a": None, "b": PrivacyStatement(epsilon=3, delta=1e-6)}
+
+
+def test_the_prompts_of_a_federation_are_fetched_once_and_are_a_prompt_set(service, tmp_path):
+    out = tmp_path / "fetched"
+    assert consensus(service, "prompts", "fetch", out).stdout.startswith(f"{len(PROMPTS)} prompts in ")
+    assert load_prompt_set(out).prompts == tuple(PROMPTS)
+    again = consensus(service, "prompts", "fetch", out)
+    assert again.exit_code == Exit.BAD_FILE
+    assert "exists" in again.stderr
 
 
 def test_an_unknown_prompt_is_refused_and_nothing_is_stored(service, tmp_path):

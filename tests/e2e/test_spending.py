@@ -75,7 +75,7 @@ def test_an_estimate_a_limit_and_a_run_that_goes_on_under_a_higher_one(tmp_path,
         out = tmp_path / "to-read" / "answers.jsonl"
         read = consensus("generate", file, "--limit", "1", "--out", out, "--json", TOKEN=token)
         assert read.returncode == 0, read.stderr
-        assert json.loads(read.stdout) == {"round": 1, "answers": 4, "dropped": {}, "shortened": [], "file": str(out)}
+        assert json.loads(read.stdout) == {"round": 1, "answers": 4, "lost": {}, "file": str(out)}
         assert [answer.prompt_id for answer in read_answers(out)] == [prompt.prompt_id for prompt in PROMPTS]
         with ConsensusClient(server, token) as client:
             assert client.held(1).answers == []

@@ -5,6 +5,7 @@ documentation, source file or report), `kind` (`recorded` or `reconstructed` fro
 """
 
 import json
+import random
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-from client_kit.generation.dialects import Situation
+from client_kit.generation.dialects import MEANINGS, Situation
 
 FOLDER = Path(__file__).parents[1] / "dialects"
 
@@ -46,6 +47,19 @@ def exchanges():
     """All of them, by name."""
     files = sorted(FOLDER.glob("*.json"))
     return [Exchange(file.stem, **json.loads(file.read_text("utf-8"))) for file in files]
+
+
+def mixed(prompts, seed):
+    """Replies to prompts, one in ten of them a fault, drawn from all of tests/dialects: (script, faults by prompt).
+
+    A fault that says something of its prompt comes for ever, any other once before the answer.
+    """
+    draw = random.Random(seed)
+    faults = [each for each in exchanges() if each.expected is not Situation.ANSWERED]
+    count = len(prompts) // 10
+    given = dict(zip(draw.sample(prompts, count), draw.sample(faults, count), strict=True))
+    for_ever = {prompt: [fault] for prompt, fault in given.items() if MEANINGS[fault.expected].prompt}
+    return {prompt: [fault, f"To {prompt}"] for prompt, fault in given.items()} | for_ever, given
 
 
 @dataclass

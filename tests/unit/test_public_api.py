@@ -15,7 +15,7 @@ METHODS = [
     "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls", "put_parameters", "readiness",
     "rejections", "reliability", "remove_endpoint", "resolve_appeal", "round", "rounds", "seal", "set_active",
     "set_endpoint", "submit", "submit_and_seal", "traffic", "upload_prompt_set", "wait_for", "wait_for_labels",
-    "what_if",
+    "what_if", "withdraw",
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -14,9 +15,10 @@ from client_kit.vocabulary import Role
 from consensus_server import cli
 from consensus_server.backends.clock import SystemClock
 from consensus_server.backends.store import open_store
+from consensus_server.cli import rounds
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.service.access import Caller
-from tests.support.service import Service
+from tests.support.service import OPERATOR, Service
 
 
 @pytest.fixture
@@ -83,9 +85,42 @@ def test_a_federation_is_set_up_and_its_round_run(ready):
     assert [(each.number, each.state) for each in status.items] == [(1, "open")]
     closed = ready("round", "close", "clinics", "1")
     assert "quorum_missed" in closed.stdout
+    assert "quorum_missed" in ready("round", "status", "clinics", "--watch", expect=Exit.FAILED).stdout
     draft = json.loads(ready("round", "open", "clinics", "--draft", "--json").stdout)
     assert (draft["number"], draft["state"]) == (2, "draft")
     assert json.loads(ready("round", "open", "clinics", "2", "--json").stdout)["state"] == "open"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_round_is_watched_until_it_is_over_and_each_change_is_a_line(ready, tmp_path, monkeypatch, as_json):
+    for name in ("anna", "bert"):
+        ready("participant", "add", "clinics", name)
+    ready("round", "open", "clinics")
+    store = open_store(f"sqlite:///{tmp_path}/data/consensus.sqlite3")
+    service = Service(store, SystemClock())
+    monkeypatch.setattr(rounds, "time", SimpleNamespace(sleep=lambda _: next(looks)()))
+
+    def seal():
+        with store.reading() as tx:
+            anna = tx.participants.get(tx.federations.get("clinics"), "anna")
+        service.submit(Caller(Role.PARTICIPANT, anna), {"p1": "Yes."})
+
+    def end():
+        service.rounds.close(OPERATOR, "clinics", 1)
+        service.worker.run_once()
+
+    looks = iter([lambda: None, seal, lambda: None, end])
+    options = ["--json"] if as_json else []
+    ended = ready("round", "status", "clinics", "--watch", *options)
+    store.close()
+    if as_json:
+        assert wire.Round.model_validate_json(ended.stdout).state == "published"
+        return
+    assert [line.split(",")[0] for line in ended.stderr.splitlines()] == [
+        "Round 1 of clinics is open: 0 of 2 sealed",
+        "Round 1 of clinics is open: 1 of 2 sealed",
+    ]
+    assert ended.stdout.startswith("Round 1 of clinics is published: 1 of 2 sealed")
 
 
 def test_every_listing_speaks_json(ready):

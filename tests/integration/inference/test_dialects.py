@@ -10,7 +10,7 @@ from consensus_server.core.inference import Failure, Message, Question, Upstream
 from consensus_server.core.pulling import Endpoint
 from consensus_server.service.pulling import _FINAL, _OUTAGES, Pulling
 from tests.support.databases import sqlite_engine
-from tests.support.dialects import exchanges, replaying
+from tests.support.dialects import exchanges, mixed, replaying
 from tests.support.panels import PARIS
 from tests.support.service import OPERATOR, Service
 
@@ -39,15 +39,13 @@ async def test_an_upstream_gives_a_text_or_the_failure_of_its_situation(name):
     assert failed.value.failure is FAILURES[exchange.expected]
 
 
-async def test_pull_mode_asks_each_prompt_as_often_as_its_replies_say(tmp_path):
-    """A round whose prompts meet one exchange each, of those that say something of the prompt."""
-    of_prompts = [each for each in ALL.values() if MEANINGS[each.expected].prompt is not None]
+async def pulled_by(tmp_path, prompts, script):
+    """Pull mode in a round of so many prompts: (what it tells, requests by prompt)."""
     store = SqlStore(sqlite_engine(tmp_path))
     service = Service(store)
-    service.found(prompts=len(of_prompts), sites=("anna", "llama"))
+    service.found(prompts=prompts, sites=("anna", "llama"))
     service.endpoints.set(OPERATOR, "clinics", "llama", Endpoint(upstream="llama", attempts=2))
     service.open()
-    script = {f"Question {number}?": [exchange] for number, exchange in enumerate(of_prompts)}
     with replaying(script) as replay:
         upstream = OpenAIUpstream("llama", InferenceApi(base_url=replay.url, model="m", retries=0))
         pulling = Pulling(
@@ -59,12 +57,31 @@ async def test_pull_mode_asks_each_prompt_as_often_as_its_replies_say(tmp_path):
         await upstream.close()
     (pulled,) = service.endpoints.pulls(OPERATOR, "clinics", 1)
     store.close()
+    return pulled, replay.asked
+
+
+async def test_pull_mode_asks_each_prompt_as_often_as_its_replies_say(tmp_path):
+    """A round whose prompts meet one exchange each, of those that say something of the prompt."""
+    of_prompts = [each for each in ALL.values() if MEANINGS[each.expected].prompt is not None]
+    script = {f"Question {number}?": [exchange] for number, exchange in enumerate(of_prompts)}
+    pulled, requests = await pulled_by(tmp_path, len(of_prompts), script)
     again = {Failure.EMPTY, Failure.NO_COMPLETION, Failure.REFUSED_REQUEST}
     asked = [2 if FAILURES.get(exchange.expected) in again else 1 for exchange in of_prompts]
-    assert [replay.asked[prompt] for prompt in script] == asked
+    assert [requests[prompt] for prompt in script] == asked
     assert pulled.state == "sealed"
     assert pulled.answered == sum(exchange.expected is Situation.ANSWERED for exchange in of_prompts)
     assert pulled.answered + pulled.given_up == len(of_prompts)
+
+
+async def test_200_prompts_with_faults_mixed_in_are_pulled_but_for_those_that_are_counted(tmp_path):
+    """Faults that mean `stop` are told, and the prompts are asked again after a pause."""
+    prompts = [f"Question {number}?" for number in range(200)]
+    script, given = mixed(prompts, 1)
+    pulled, requests = await pulled_by(tmp_path, len(prompts), script)
+    lost = [fault for fault in given.values() if MEANINGS[fault.expected].prompt]
+    assert (pulled.state, pulled.answered, pulled.given_up) == ("sealed", 200 - len(lost), len(lost))
+    assert pulled.reason.startswith(f"{len(lost)} answers given up: ")
+    assert all(requests[prompt] == 1 + (prompt in given) for prompt in prompts if len(script.get(prompt, "12")) == 2)
 
 
 def test_panels_and_pull_mode_have_a_word_for_every_situation_and_follow_the_table():

@@ -1,12 +1,13 @@
 """`consensus-server panel`: a panels file is checked before a server starts with it."""
 
 import json
+import re
 
 import pytest
 from typer.testing import CliRunner
 
 from consensus_server.cli import app
-from consensus_server.panel_settings import PanelsFile
+from consensus_server.panel_settings import PanelsFile, load_panels
 from consensus_server.service.access import token_hash
 from tests.support.panels import PARIS, panels_file
 from tests.support.proxies import FORMS, set_environment
@@ -28,6 +29,21 @@ def test_check_shows_the_panels_and_asks_nobody(upstreams, tmp_path):
     assert shown.exit_code == 0
     assert "capitals" in shown.output
     assert both[0].bodies == []
+
+
+def test_init_writes_a_panels_file_once_that_passes_its_check(tmp_path, monkeypatch):
+    file = tmp_path / "new" / "panels.yaml"
+    assert f"consensus-server panel check {file}" in run("init", "--out", file).output.replace("\n", "")
+    again = run("init", "--out", file)
+    assert (again.exit_code, "already exists" in again.output) == (2, True)
+    assert "HOSTED_API_KEY" in run("check", file).output  # what is left to do
+    monkeypatch.setenv("HOSTED_API_KEY", "k")
+    assert "assistants" in run("check", file).output
+    content = file.read_text(encoding="utf-8")
+    uncommented = re.sub(r"^( *)#((?:  )*\w+:(?: |$))", r"\1\2", content, flags=re.MULTILINE)
+    before = load_panels(file)
+    file.write_text(uncommented, encoding="utf-8")
+    assert (load_panels(file), uncommented == content) == (before, False)
 
 
 def test_check_can_ask_every_upstream_and_tells_what_to_do(upstreams, tmp_path, environment):

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from client_kit.cli.join import describe
 from client_kit.errors import GenerationError
 from client_kit.federation.progress import Step
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
@@ -79,5 +80,5 @@ def test_a_fault_of_one_prompt_costs_that_prompt_and_is_told(tmp_path, server, f
     )  # fmt: skip
     assert set(client.submitted[1]) == {"p0", "p2"}
     assert client.sealed == [1]
-    details = [step.detail for step in steps if step.step in {Step.MISSED, Step.SUBMITTED}]
+    details = [describe(step) for step in steps if step.step in {Step.LEFT_OUT, Step.SUBMITTED}]
     assert any(re.search(told, detail) for detail in details), details

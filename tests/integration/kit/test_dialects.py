@@ -1,20 +1,29 @@
 """A participant's generator before every exchange in tests/dialects, and a run with all faults mixed in."""
 
+import json
 import logging
-import random
+import re
 from contextlib import closing
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from client_kit._transport import RetryPolicy
+from client_kit.cli import app
 from client_kit.errors import ContextTooLong, GenerationError, PromptRefused, UnreadableAnswer
-from client_kit.generation.base import Sampling
-from client_kit.generation.dialects import MEANINGS, ForRun
+from client_kit.federation import joining
+from client_kit.generation.base import Generation, Sampling
+from client_kit.generation.cleaning import Dropped, clean
+from client_kit.generation.dialects import COMPLETIONS, MEANINGS, ForRun
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.openai_errors import ERRORS
 from client_kit.generation.openai_generator import OpenAICompatibleGenerator
-from client_kit.wire import Prompt
-from tests.support.dialects import exchanges, replaying
+from client_kit.generation.replies import read
+from client_kit.generation.throttle import Throttle
+from client_kit.wire import AnswerPolicy, Prompt
+from tests.support.dialects import exchanges, mixed, replaying
+from tests.unit.federation.test_participant import FakeClient
 
 ALL = {exchange.name: exchange for exchange in exchanges()}
 AGAIN = {ForRun.RETRY, ForRun.SLOW_DOWN}
@@ -60,29 +69,92 @@ def test_every_exchange_costs_what_the_table_says(name):
     assert set(replay.asked.values()) == {1}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_run_with_all_faults_mixed_in_answers_every_prompt_that_can_be_answered(seed, caplog):
-    """One reply in ten is a fault that passes, one prompt in ten meets one that costs it; drawn by seed."""
-    draw = random.Random(seed)
-    passing = [each for each in ALL.values() if MEANINGS[each.expected].run in AGAIN]
-    costing = [each for each in ALL.values() if MEANINGS[each.expected].prompt and not each.name.endswith("answered")]
-    script, lost = {}, set()
-    for prompt in prompts_of(200):
-        script[prompt.prompt] = [
-            *(draw.choice(passing) for _ in range(2) if draw.random() < 0.1),
-            f"to {prompt.prompt}",
-        ]
-        if draw.random() < 0.1:
-            script[prompt.prompt] = [fault := draw.choice(costing)]
-            if fault.status != 200 or not fault.expected.value.startswith(("answered", "cut", "empty", "refused")):
-                lost.add(prompt.prompt_id)
-    caplog.set_level(logging.WARNING)
-    with replaying(script) as replay, generator_of(replay, concurrency=8, retries=4) as generator:
-        answers, left_out = all_of(generator, prompts_of(200))
-    assert left_out.keys() == lost
-    assert sorted(answer.prompt_id for answer in answers) == sorted({f"p{n}" for n in range(200)} - lost)
-    assert all(replay.asked[f"question {prompt_id[1:]}"] == 1 for prompt_id in lost)
-    assert f"{len(lost)} of 200 answers are left out" in caplog.text
+class Questions(FakeClient):
+    """A federation of 200 prompts, for a command."""
+
+    def __init__(self, *_, **__):
+        super().__init__()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def prompts(self):
+        return prompts_of(200)
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Runs a command of `consensus` with the settings of a participant behind an endpoint; nobody sleeps."""
+    monkeypatch.setattr(joining, "ConsensusClient", Questions)
+    monkeypatch.setattr(RetryPolicy, "pause_seconds", lambda *_: 0.001)
+    monkeypatch.setattr(Throttle, "hold", lambda *_: None)
+    monkeypatch.setenv("TOKEN", "t")
+
+    def run(name, url, *options):
+        generator = {"kind": "openai", "base_url": url, "model": "m"}
+        given = {
+            "server": "http://127.0.0.1:9",
+            "federation": "f",
+            "token_env": "TOKEN",
+            "work": str(tmp_path / "work"),
+        }
+        settings = {**given, "rounds": 1, "generator": generator, "trainer": {"kind": "none"}}
+        (tmp_path / "p.yaml").write_text(json.dumps(settings))
+        return CliRunner().invoke(app, [name, str(tmp_path / "p.yaml"), *options])
+
+    return run
+
+
+def lost_by(given):
+    """The table that belongs to these faults: prompts by what becomes of them, and why."""
+    lost = {}
+    for prompt, fault in given.items():
+        reading, prompt_id = read(fault.status, fault.headers, fault.content), prompt.replace("question ", "p")
+        if reading.completed:
+            said = clean(Generation(prompt_id, 0, reading.text, reading.finish_reason), AnswerPolicy())
+            what, why = ("dropped", said.value) if isinstance(said, Dropped) else (None, None)
+        else:
+            what, why = ("left_out", fault.expected.value) if MEANINGS[fault.expected].prompt else (None, None)
+        if what:
+            lost.setdefault(what, {}).setdefault(why, set()).add(prompt_id)
+    return lost
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_200_prompts_with_faults_mixed_in_are_answered_but_for_those_in_the_table(seed, command):
+    """One reply in ten is a fault. What means `stop` ends the command, and the same command goes on from there."""
+    script, given = mixed([prompt.prompt for prompt in prompts_of(200)], seed)
+    lost = lost_by(given)
+    with replaying(script) as replay:
+        while (ended := command("generate", replay.url, "--json")).exit_code and replay.bodies:
+            told = json.loads(ended.stderr.splitlines()[-1])["error"]
+            assert re.match(r"participant a: prompt p\d+: ", told)
+            replay.bodies.clear()  # a run that asks nothing would ask nothing the next time
+        again = command("generate", replay.url)
+    assert ended.exit_code == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    as_sets = {what: {why: set(prompts) for why, prompts in whys.items()} for what, whys in found["lost"].items()}
+    assert as_sets == lost
+    gone = {prompt_id for whys in lost.values() for prompts in whys.values() for prompt_id in prompts}
+    rows = [json.loads(line) for line in Path(found["file"]).read_text().splitlines()]
+    assert sorted(row["prompt_id"] for row in rows) == sorted({f"p{n}" for n in range(200)} - gone)
+    for prompt in script.keys() | {prompt.prompt for prompt in prompts_of(200)}:
+        answered = replay.asked[prompt] - (prompt in given and len(script[prompt]) > 1)
+        assert answered == 1 or given[prompt].expected not in COMPLETIONS, prompt
+    for what, whys in lost.items():
+        for why, prompts in whys.items():
+            assert re.search(rf"^{len(prompts)} +{what.replace('_', ' ')} +{why}\b", again.stdout, re.MULTILINE)
+
+
+def test_join_tells_what_was_left_out_as_a_table_and_as_json(command):
+    script = {"question 7": [ALL["openai--refused"]], "question 8": [ALL["nobody--other-json"]]}
+    with replaying(script) as replay:
+        records = [json.loads(line) for line in command("join", replay.url, "--json").stdout.splitlines()]
+    (sent,) = (each for each in records if each["step"] == "submitted")
+    assert (sent["done"], sent["lost"]) == (198, {"left_out": {"refused": ["p7"], "unreadable": ["p8"]}})
 
 
 @pytest.mark.parametrize("name", ["a-captive-portal--unreadable", "nobody--other-error"])

@@ -29,6 +29,7 @@ COMMANDS = (
     "why",
     "map",
     "submit",
+    "withdraw",
     "labels",
     "generate",
     "join",
@@ -54,7 +55,7 @@ def test_every_command_explains_itself_with_an_example():
     assert all(command in consensus("--help").output for command in COMMANDS)
     for command in COMMANDS[1:]:
         assert "Example: consensus" in " ".join(consensus(command, "--help").output.split())
-    for command in ("list", "show", "validate", "overlap", "build"):
+    for command in ("list", "show", "fetch", "validate", "overlap", "build"):
         assert "Example: consensus prompts" in " ".join(consensus("prompts", command, "--help").output.split())
 
 

@@ -18,7 +18,7 @@ from client_kit.errors import (
 from client_kit.federation.journal import Journal
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Progress, Step
-from client_kit.federation.site import Site
+from client_kit.federation.site import Site, _answered
 from client_kit.generation.base import Sampling
 from client_kit.generation.scripted import ScriptedGenerator
 from client_kit.training.base import Example, PrivacySpent, TrainingReport
@@ -78,7 +78,7 @@ class FakeClient:
             raise UnknownRound("no such round")
         return Round(federation="f", number=number, state=state, quorum=1, active=1, sealed=0)
 
-    def wait_for(self, number, state, timeout_seconds=None):
+    def wait_for(self, number, state, timeout_seconds=None, observe=None):
         return self.round(number)
 
     def submit_and_seal(self, number, answers, *, replace=False, training_rights=False, privacy=None, taught_through=0):
@@ -116,7 +116,7 @@ class FakeClient:
             sealed_at=NOW,
         )
 
-    def wait_for_labels(self, number, timeout_seconds=None):
+    def wait_for_labels(self, number, timeout_seconds=None, observe=None):
         if self.states.get(number) is RoundState.FAILED:
             raise RoundFailed("quorum missed")
         if self.states.get(number) == "forbidden":
@@ -289,7 +289,7 @@ def test_a_round_that_fails_while_a_slow_site_still_answers_is_passed_over_and_s
     client, told = FakeClient(), []
     waits = client.wait_for
 
-    def failed(number, state, timeout_seconds=None):
+    def failed(number, state, timeout_seconds=None, observe=None):
         if number == 1:
             client.states[1] = RoundState.FAILED
             raise RoundFailed("quorum missed")
@@ -337,7 +337,7 @@ def test_reasoning_is_not_submitted_and_empty_answers_are_dropped(tmp_path, trai
         observe=told.append,
     )
     assert client.submitted[1] == {"p0": "Paris.", "p2": "Rome."}
-    assert next(p.detail for p in told if p.step is Step.SUBMITTED) == "1 dropped: empty (p1)"
+    assert next(p.lost for p in told if p.step is Step.SUBMITTED) == {"dropped": {"empty": ["p1"]}}
 
 
 def test_a_site_that_is_only_an_api_exports_instead_of_training(tmp_path):
@@ -393,7 +393,28 @@ def test_a_prompt_that_the_model_cannot_be_asked_is_told_and_left_out_of_the_sub
     narrow = site(tmp_path, trainer, open_generator=lambda _: Narrow(ONE_EACH))
     run(client, narrow, tmp_path, observe=told.append)
     assert set(client.submitted[1]) == {"p0", "p2"}
-    assert "prompt p1: too long; lower max_tokens" in [p.detail for p in told if p.step is Step.MISSED]
+    assert "prompt p1: too long; lower max_tokens" in [p.detail for p in told if p.step is Step.LEFT_OUT]
+    assert [p.lost for p in told if p.step is Step.SUBMITTED] == [{"left_out": {"too_long": ["p1"]}}] * 2
+
+
+def test_a_question_that_the_model_cannot_be_asked_costs_itself_only():
+    answers, left_out = _answered(Narrow(ONE_EACH), PROMPTS, Sampling())
+    assert ([answer.prompt_id for answer in answers], left_out) == (["p0", "p2"], {"p1"})
+
+
+def test_what_is_waited_for_and_how_many_are_awaited_is_told_once(tmp_path, trainer):
+    class Slow(FakeClient):
+        def wait_for_labels(self, number, timeout_seconds=None, observe=None):
+            for _ in range(3):
+                observe(self.round(number))
+            return super().wait_for_labels(number)
+
+    told = []
+    run(Slow(), site(tmp_path, trainer), tmp_path, rounds=1, observe=told.append)
+    assert [p.detail for p in told if p.step is Step.WAITING] == [
+        "for the round to be opened",
+        "for pseudo-labels; 1 of 1 have not sealed yet",
+    ]
 
 
 def test_an_endpoint_that_fails_names_participant_prompt_and_remedy(tmp_path, trainer):
@@ -453,10 +474,10 @@ def test_turn_by_turn_it_does_what_it_does_in_one_go_and_waits_for_no_labels_of_
     client.wait_for_labels = lambda *_: pytest.fail("waited for labels")
     contribute(client, site(tmp_path, trainer), tmp_path, 1)
     assert client.submitted == {1: ONE_EACH}
-    client.wait_for_labels = lambda number, _: labels(client, number) if number == 1 else pytest.fail("waited")
+    client.wait_for_labels = lambda number, *_: labels(client, number) if number == 1 else pytest.fail("waited")
     for _ in range(2):  # again: nothing is done twice
         contribute(client, site(tmp_path, trainer), tmp_path, 2)
-    client.wait_for_labels = lambda number, _: labels(client, number)
+    client.wait_for_labels = lambda number, *_: labels(client, number)
     assert run(client, site(tmp_path, trainer), tmp_path) == tmp_path / "training-003"
     assert client.submitted == {1: ONE_EACH, 2: ONE_EACH}
     assert [call[1:] for call in trainer.calls] == [

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from client_kit.cli import app
+from client_kit.comparison.plan import Plan
+from client_kit.comparison.scaffold import TASKS, plan_file
 from client_kit.federation.configuration import FederationSettings
 from client_kit.federation.scaffold import GENERATORS, TRAINERS, federation_file, participant_file
 from client_kit.settings import TRAINABLE, GeneratorSettings, ParticipantSettings, TrainerSettings
@@ -35,11 +37,16 @@ def test_a_new_file_is_valid_and_names_every_field(tmp_path, generator, trainer)
         assert set(type(part).model_fields) <= named
 
 
-@pytest.mark.parametrize(
-    ("kind", "make"), [(ParticipantSettings, participant_file), (FederationSettings, federation_file)]
-)
-def test_every_default_shown_can_be_uncommented_and_changes_nothing(tmp_path, kind, make):
-    content = make("vllm_server", "sft")
+FILES = {
+    "participant": (ParticipantSettings, participant_file("vllm_server", "sft")),
+    "federation": (FederationSettings, federation_file("vllm_server", "sft")),
+    **{f"plan, {task}": (Plan, plan_file(task)) for task in TASKS},
+}
+
+
+@pytest.mark.parametrize(("kind", "content"), FILES.values(), ids=FILES)
+def test_every_default_shown_can_be_uncommented_and_changes_nothing(tmp_path, kind, content):
+    assert max(map(len, content.splitlines())) <= 120
     file = tmp_path / "settings.yaml"
     file.write_text(content, encoding="utf-8")
     as_written = load_settings(file, kind)
@@ -51,7 +58,6 @@ def test_every_default_shown_can_be_uncommented_and_changes_nothing(tmp_path, ki
 
 def test_lines_are_not_too_long_and_say_what_fields_mean():
     content = federation_file("openai", "none")
-    assert max(map(len, content.splitlines())) <= 120
     assert "# Most requests at the same time." in content
     assert content.count("# Most requests at the same time.") == 1, "what a field means is said once"
 
@@ -67,6 +73,14 @@ def test_the_command_writes_a_file_once(tmp_path):
     assert again.exit_code != 0
     assert "already exists" in again.output
     assert file.read_bytes() == before
+
+
+def test_a_new_plan_is_one_and_says_how_to_run_it(tmp_path):
+    file = tmp_path / "plan.yaml"
+    done = CliRunner().invoke(app, ["init", "plan", "--out", str(file), "--task", "own"])
+    assert done.exit_code == 0, done.output
+    assert f"consensus compare {file} --out comparison" in done.stdout
+    assert load_settings(file, Plan).own.private[2].name == "site-2.jsonl"
 
 
 @pytest.mark.parametrize(

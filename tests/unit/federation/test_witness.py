@@ -23,8 +23,8 @@ class Labels(FakeClient):
         super().__init__(states)
         self.texts = texts
 
-    def wait_for_labels(self, number, timeout_seconds=None):
-        super().wait_for_labels(number, timeout_seconds)
+    def wait_for_labels(self, number, timeout_seconds=None, observe=None):
+        super().wait_for_labels(number, timeout_seconds, observe)
         text = self.texts[min(number, len(self.texts)) - 1]
         method = {"confidence_method": "dominant_share", "clusters": []}
         abstains = PseudoLabel(prompt_id="p1", abstention="tie", confidence=0, support=0, share=0, **method)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean, clean_all, storable, whole_sentences
+from client_kit.generation.dialects import COMPLETIONS, MEANINGS
+from client_kit.generation.losses import WHY, lost_in_words
 from client_kit.wire import Answer, AnswerPolicy, FinishReason, Refusals, TruncatedAnswers, Usage
 
 KEEP = AnswerPolicy(truncated=TruncatedAnswers.KEEP)
@@ -52,11 +54,15 @@ def test_what_is_too_long_costs_its_prompt_and_is_told_by_name():
     found = clean_all(said, TRIM, 30)
     assert [answer.prompt_id for answer in found.answers] == ["p0", "p2"]
     assert found.dropped == {"too_long": ["p1"], "empty": ["p3"]}
-    assert found.lines() == [
-        "1 dropped: empty (p3)", "1 dropped: too_long (p1)", "1 cut: over the federation's max_answer_chars (p2)",
-    ]  # fmt: skip
+    assert lost_in_words(found.lost) == "1 dropped: empty (p3), 1 dropped: too_long (p1), 1 shortened: too_long (p2)"
     many = clean_all([Generation(f"p{n}", 0, "", FinishReason.STOP) for n in range(7)], TRIM, 30)
-    assert many.lines("not sent") == ["7 not sent: empty (p0, p1, p2, p3, p4, and 2 more)"]
+    assert lost_in_words(many.lost) == "7 dropped: empty (p0, p1, p2, p3, p4, and 2 more)"
+
+
+def test_every_reason_for_which_an_answer_is_lost_is_put_into_words():
+    costing = {each.value for each, meaning in MEANINGS.items() if meaning.prompt and each not in COMPLETIONS}
+    assert WHY["left_out"].keys() == costing
+    assert WHY["dropped"].keys() == {each.value for each in Dropped}
 
 
 def test_trimming_an_answer_without_a_whole_sentence_drops_it():

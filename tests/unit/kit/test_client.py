@@ -333,6 +333,16 @@ def test_waiting_ends_when_the_state_is_reached_or_passed(client, server):
     assert float(poll["timeout_seconds"]) == 25.0
 
 
+def test_who_watches_a_wait_is_told_at_once_and_with_each_poll(clock):
+    operations, told = Operations("f", NO_PAUSE, clock=lambda: clock.now), []
+    steps = operations.wait_for(1, RoundState.PUBLISHED, 100, told.append)
+    asked = [next(steps)]
+    for row in (round_row(state="open"), round_row(state="aggregating")):
+        asked.append(steps.send(response(row)))
+    assert [call.params["timeout_seconds"] for call in asked] == [0.0, 25.0, 25.0]
+    assert [each.state for each in told] == ["open", "aggregating"]
+
+
 def test_a_failed_round_ends_the_wait_with_its_reason(client, server):
     polled(server, round_row(state="failed", failure={"code": "quorum_missed", "detail": "1 of 2 sealed"}))
     with pytest.raises(RoundFailed, match="1 of 2 sealed"):

@@ -5,6 +5,7 @@ import pytest
 from consensus_server.core.errors import (
     AnswerConflict,
     AnswerTooLong,
+    Forbidden,
     RoundNotOpen,
     SealMismatch,
     SubmissionSealed,
@@ -119,6 +120,28 @@ def test_held_answers_come_with_the_digest_that_a_seal_needs(service, north):
     service.store_answers(north, TWO)
     found = service.submissions.held(north, "clinics", 1)
     assert (found.sealed, found.digest) == (False, digest_of(TWO))
+
+
+def test_what_is_withdrawn_before_the_seal_is_gone_and_another_submission_may_follow(service, north):
+    south = service.join("west")
+    service.store_answers(north, TWO)
+    service.store_answers(south, TWO)
+    assert service.submissions.withdraw(north, "clinics", 1) == 2
+    assert service.submissions.withdraw(north, "clinics", 1) == 0
+    assert (held(service, north), len(held(service, south))) == ({}, 2)
+    assert service.submit(north, {"p-2": "Else."}).count == 1
+    with pytest.raises(SubmissionSealed, match="nothing of it can be withdrawn"):
+        service.submissions.withdraw(north, "clinics", 1)
+
+
+def test_nothing_is_withdrawn_from_a_round_that_is_over_or_by_an_operator(service, north):
+    service.submit(north, TWO)
+    service.rounds.close(OPERATOR, "clinics", 1)
+    late = service.join("late")
+    with pytest.raises(RoundNotOpen):
+        service.submissions.withdraw(late, "clinics", 1)
+    with pytest.raises(Forbidden):
+        service.submissions.withdraw(OPERATOR, "clinics", 1)
 
 
 def test_a_seal_repeated_gives_the_same_receipt(service, north):
