@@ -2,7 +2,16 @@
 
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.engine import DatabaseUrlError, make_engine
+from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.migrating import upgrade
 from consensus_server.backends.store.store import SqlStore, open_store
 
-__all__ = ["DatabaseUrlError", "SqlEmbeddingStore", "SqlStore", "make_engine", "open_store", "upgrade"]
+__all__ = [
+    "DatabaseUrlError",
+    "SqlEmbeddingStore",
+    "SqlFeatureStore",
+    "SqlStore",
+    "make_engine",
+    "open_store",
+    "upgrade",
+]
