@@ -73,6 +73,18 @@ class EmbeddingStore(Protocol):
         ...
 
 
+class FeatureStore(Protocol):
+    """What was once found out about texts, by what found it out: kind and version. Values are text."""
+
+    def get(self, kind: str, version: str, digests: Iterable[str]) -> Mapping[str, str]:
+        """The stored values among `digests`, of one text or of several together; missing ones are left out."""
+        ...
+
+    def put(self, kind: str, version: str, values: Mapping[str, str]) -> None:
+        """Store values. A digest that is held keeps its first value: what was decided can be decided again."""
+        ...
+
+
 class NeighbourIndex(Protocol):
     """Finds pairs of close vectors in a pool too large for a full matrix."""
 

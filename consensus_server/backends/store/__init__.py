@@ -2,7 +2,17 @@
 
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.engine import DatabaseUrlError, make_engine
+from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.migrating import NewerSchema, upgrade
 from consensus_server.backends.store.store import SqlStore, open_store
 
-__all__ = ["DatabaseUrlError", "NewerSchema", "SqlEmbeddingStore", "SqlStore", "make_engine", "open_store", "upgrade"]
+__all__ = [
+    "DatabaseUrlError",
+    "NewerSchema",
+    "SqlEmbeddingStore",
+    "SqlFeatureStore",
+    "SqlStore",
+    "make_engine",
+    "open_store",
+    "upgrade",
+]

@@ -283,3 +283,12 @@ embeddings = Table(
     Column("digest", String(64), primary_key=True, comment="SHA-256 of the text"),
     Column("vector", LargeBinary, nullable=False, comment="float32, little endian"),
 )
+
+features = Table(
+    "features",
+    metadata,
+    Column("kind", String(16), primary_key=True, comment="of what found it out"),
+    Column("version", String(64), primary_key=True, comment="SHA-256 of everything that it depends on"),
+    Column("digest", String(64), primary_key=True, comment="SHA-256 of a text, or of several"),
+    Column("value", Text, nullable=False),
+)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from consensus_server.backends.store import engine as database
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
+from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
@@ -54,6 +55,11 @@ class SqlStore:
     def embeddings(self) -> SqlEmbeddingStore:
         """The vectors, in the same database."""
         return SqlEmbeddingStore(self._engine)
+
+    @cached_property
+    def features(self) -> SqlFeatureStore:
+        """What was found out about texts, in the same database."""
+        return SqlFeatureStore(self._engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTransaction]:
