@@ -13,7 +13,7 @@ from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.polling import SharedPoll
 from consensus_server.http_api.rate_limit import RateLimiter
 from consensus_server.http_api.traffic import TrafficLedger
-from consensus_server.service.access import SERVER_OPERATOR, Access
+from consensus_server.service.access import SERVER_OPERATOR, Access, Caller
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
@@ -28,6 +28,10 @@ from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
+
+
+CALLER_SECONDS = 0.75
+"""How often it is looked whether the token of a waiting request still holds: streams end well within 2 s of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,12 @@ class ApiContext:
         self.ledger = ledger
         self.inference = inference
         self.rounds: SharedPoll[tuple[str, int], Round] = SharedPoll(self._round, options.poll_seconds)
+        self.last_rounds: SharedPoll[str, int] = SharedPoll(self._last_round, options.poll_seconds)
+        """Number of a federation's newest round, 0 before the first."""
+        self.callers: SharedPoll[Caller, None] = SharedPoll(use_cases.access.check, CALLER_SECONDS)
+        """Raises Unauthenticated once a token has ended: for who waits."""
+        self.look_seconds = min(options.poll_seconds, CALLER_SECONDS)
+        """How often who waits looks."""
         self.events: SharedPoll[tuple[str, int], tuple[Event, ...]] = SharedPoll(self._events, options.poll_seconds)
         self.stopping = asyncio.Event()
         """Set when the server is about to end: whoever waits is answered now."""
@@ -108,6 +118,9 @@ class ApiContext:
     def _round(self, key: tuple[str, int]) -> Round:
         """Read as the server's operator: whether a caller may see it is checked once, before it waits."""
         return self.use_cases.rounds.get(SERVER_OPERATOR, *key)
+
+    def _last_round(self, federation: str) -> int:
+        return self.use_cases.rounds.last_number(SERVER_OPERATOR, federation)
 
     def _events(self, key: tuple[str, int]) -> tuple[Event, ...]:
         return self.use_cases.rounds.events_after(SERVER_OPERATOR, *key)

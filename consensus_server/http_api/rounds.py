@@ -59,7 +59,9 @@ async def get_round(
     if wait_for is None:
         return translate.to_wire(wire.Round, await run_in_threadpool(service.rounds.get, caller, federation, number))
     await run_in_threadpool(service.federations.get, caller, federation)  # what the caller may not see it may not await
-    return translate.to_wire(wire.Round, await wait_for_state(context, federation, number, wait_for, timeout_seconds))
+    return translate.to_wire(
+        wire.Round, await wait_for_state(context, caller, federation, number, wait_for, timeout_seconds)
+    )
 
 
 @router.post(routes.OPEN)

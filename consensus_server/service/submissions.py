@@ -28,7 +28,7 @@ from consensus_server.core.rounds import (
     SubmissionReceipt,
 )
 from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
-from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for
+from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for, require_valid
 from consensus_server.service.settling import current_round, round_for, settle
 
 
@@ -173,10 +173,13 @@ def require_open(round_: Round, now: datetime) -> None:
 
 
 def own_participant(tx: Transaction, federation: Federation, caller: Caller, *, lock: bool = False) -> Participant:
-    """The caller's own participant, as it is now."""
+    """The caller's own participant, as it is now; locked, its token holds until the end of the transaction."""
     if caller.participant is None:
         raise Forbidden("Only a participant has a submission.")
-    return participant_for(tx, federation, caller.participant.name, lock=lock)
+    participant = participant_for(tx, federation, caller.participant.name, lock=lock)
+    if lock:
+        require_valid(tx, federation, caller)  # once more: the lock may have waited for the end of the token
+    return participant
 
 
 def _keep(
