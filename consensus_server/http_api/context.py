@@ -9,6 +9,7 @@ from fastapi import Request
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.rounds import Event, Round
 from consensus_server.http_api.bodies import BodyLimits
+from consensus_server.http_api.memory import MemoryBudget
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.polling import SharedPoll
 from consensus_server.http_api.rate_limit import RateLimiter
@@ -29,6 +30,11 @@ from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
 
+MESSAGE_BYTES = 1024 * 1024
+"""JSON grows twentyfold when it is read: more than any message needs would cost more than any message is worth."""
+
+READY_SECONDS = 1.0
+"""How old the state of the database may be that readiness tells."""
 
 CALLER_SECONDS = 0.75
 """How often it is looked whether the token of a waiting request still holds: streams end well within 2 s of its end."""
@@ -71,6 +77,12 @@ class ApiOptions:
 
     body_limits: BodyLimits = field(default_factory=BodyLimits)
     parameter_limits: BodyLimits = field(default_factory=BodyLimits)
+    message_limits: BodyLimits = field(default_factory=lambda: BodyLimits(MESSAGE_BYTES, MESSAGE_BYTES))
+    """Of a body that is one JSON message, unless the server's operator sends it."""
+    memory_bytes: int = 512 * 1024 * 1024
+    """Most bytes that the requests under way hold, all together."""
+    requests_at_once: int = 100
+    """Requests of one caller that may be under way at the same time."""
     requests_per_second: float = 100.0
     request_burst: int = 400
     poll_seconds: float = 0.25
@@ -79,6 +91,11 @@ class ApiOptions:
     traffic_seconds: float = 1.0
     threads: int = 40
     """Use cases that run at the same time."""
+
+    @property
+    def caller_bytes(self) -> int:
+        """Most bytes that the requests of one caller hold: a quarter of all, or two of the largest bodies."""
+        return min(self.memory_bytes, max(self.memory_bytes // 4, 2 * self.parameter_limits.wire_bytes))
 
 
 class ApiContext:
@@ -98,10 +115,12 @@ class ApiContext:
         """database: `ok`, or what is wrong, fit to be shown; may block."""
         self.use_cases = use_cases
         self.encoder = encoder
-        self.database = database
+        self.database: SharedPoll[None, str] = SharedPoll(lambda _: database(), READY_SECONDS)
+        """What `database` says, asked at most once a second however many ask."""
         self.metrics = metrics
         self.options = options
         self.rate_limiter = RateLimiter(options.requests_per_second, options.request_burst)
+        self.memory = MemoryBudget(options.memory_bytes, options.caller_bytes, options.requests_at_once)
         self.ledger = ledger
         self.inference = inference
         self.rounds: SharedPoll[tuple[str, int], Round] = SharedPoll(self._round, options.poll_seconds)

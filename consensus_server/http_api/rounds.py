@@ -9,10 +9,12 @@ from client_kit import wire
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_WAIT_SECONDS
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 from consensus_server.http_api.waiting import wait_for_state
+from consensus_server.service.access import OPERATORS
 
 router = api_router("rounds")
 
@@ -20,6 +22,7 @@ DEFAULT_WAIT_SECONDS = 30.0
 
 
 @router.post(routes.ROUNDS, status_code=201)
+@admits(OPERATORS)
 def create_round(
     federation: FederationName,
     caller: CallerOf,
@@ -60,17 +63,19 @@ async def get_round(
         return translate.to_wire(wire.Round, await run_in_threadpool(service.rounds.get, caller, federation, number))
     await run_in_threadpool(service.federations.get, caller, federation)  # what the caller may not see it may not await
     return translate.to_wire(
-        wire.Round, await wait_for_state(context, caller, federation, number, wait_for, timeout_seconds)
+        wire.Round, await wait_for_state(context, caller, (federation, number), wait_for, timeout_seconds)
     )
 
 
 @router.post(routes.OPEN)
+@admits(OPERATORS)
 def open_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Open a draft; its deadline runs from now. For operators."""
     return translate.to_wire(wire.Round, service.rounds.open(caller, federation, number))
 
 
 @router.post(routes.CLOSE)
+@admits(OPERATORS)
 def close_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Close a round before its deadline, or a failed one again. For operators."""
     return translate.to_wire(wire.Round, service.rounds.close(caller, federation, number))

@@ -12,9 +12,9 @@ from consensus_server.service.access import Caller
 
 
 async def wait_for_state(
-    context: ApiContext, caller: Caller, federation: str, number: int, state: RoundState, timeout_seconds: float
+    context: ApiContext, caller: Caller, key: tuple[str, int], state: RoundState, timeout_seconds: float
 ) -> Round:
-    """The round once it has reached or passed `state` or has failed, or as it is after the timeout.
+    """The round of `key`, (federation, number), once it has reached or passed `state` or has failed, or as it is after the timeout.
 
     A round that does not exist yet is waited for. Raises UnknownRound when it does not come in time, and Unauthenticated
     when the caller's token ends meanwhile.
@@ -25,8 +25,8 @@ async def wait_for_state(
         over = time.monotonic() >= until or context.stopping.is_set()
         await context.callers.get(caller)
         try:
-            await _created(context, federation, number, since=asked)
-            round_ = await context.rounds.get((federation, number), since=asked)
+            await _created(context, *key, since=asked)
+            round_ = await context.rounds.get(key, since=asked)
         except UnknownRound:
             if over:
                 raise

@@ -93,12 +93,22 @@ def federation_for(
     """
     federation = tx.federations.get(name, lock=lock) if caller.federation in {None, name} else None
     if federation is None:
-        whose = "" if caller.federation is None else " for this token"
-        raise UnknownFederation(f"There is no federation {name}{whose}.")
+        raise unknown_federation(caller, name)
     require_valid(tx, federation, caller)
+    require_role(caller, roles)
+    return federation
+
+
+def unknown_federation(caller: Caller, name: str) -> UnknownFederation:
+    """The same words, whether there is none or it is not the caller's."""
+    whose = "" if caller.federation is None else " for this token"
+    return UnknownFederation(f"There is no federation {name}{whose}.")
+
+
+def require_role(caller: Caller, roles: frozenset[Role]) -> None:
+    """Raise Forbidden for another role."""
     if caller.role not in roles:
         raise Forbidden(f"This needs the role {' or '.join(sorted(roles))}; the token has the role {caller.role}.")
-    return federation
 
 
 def require_valid(tx: Transaction, federation: Federation, caller: Caller) -> None:

@@ -52,7 +52,8 @@ class SqlRounds:
 
     def last_number(self, federation: Federation) -> int:
         last = select(func.coalesce(func.max(rounds.c.number), 0)).where(rounds.c.federation_id == federation.id)
-        return self._connection.scalars(last).one()
+        number: int = self._connection.scalars(last).one()
+        return number
 
     def get(self, federation: Federation, number: int, *, lock: bool = False) -> Round | None:
         query = select(rounds.c.id).where(rounds.c.federation_id == federation.id, rounds.c.number == number)

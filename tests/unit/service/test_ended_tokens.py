@@ -3,7 +3,7 @@
 import pytest
 
 from client_kit.vocabulary import AppealOutcome, Role
-from consensus_server.core.errors import Forbidden, Unauthenticated
+from consensus_server.core.errors import DomainError, Forbidden, Unauthenticated
 from consensus_server.core.pulling import Endpoint
 from consensus_server.core.rounds import Answer
 from tests.support.service import OPERATOR
@@ -37,6 +37,12 @@ OF_OPERATORS = {
 }
 
 
+def refused(call, *arguments):
+    with pytest.raises(DomainError) as caught:
+        call(*arguments)
+    return caught.type
+
+
 def renewed(service, name):
     service.participants.renew_token(OPERATOR, "clinics", name)
 
@@ -55,9 +61,7 @@ def test_nothing_is_done_or_told_after_the_end_of_the_token(service, ended):
     ended(service, "boss")
     for caller, calls in ((north, OF_PARTICIPANTS), (boss, OF_OPERATORS)):
         for name, call in calls.items():
-            with pytest.raises(Unauthenticated):
-                call(service, caller)
-                pytest.fail(name)
+            assert refused(call, service, caller) is Unauthenticated, name
     assert service.state() == "open"
 
 
@@ -107,9 +111,7 @@ def test_what_came_of_a_round_is_for_contributors_where_that_was_agreed(service)
         "parameters": lambda who: service.parameters.fetch(who, "clinics", 1),
     }
     for name, ask in asks.items():
-        with pytest.raises(Forbidden):
-            ask(idle)
-            pytest.fail(name)
+        assert refused(ask, idle) is Forbidden, name
         if name != "parameters":
             ask(north)
 
