@@ -59,7 +59,7 @@ async def _stream(context: ApiContext, caller: Caller, key: tuple[str, int], see
     while not context.stopping.is_set():
         for event in await context.events.get(key):
             if event.event_id > seen:
-                yield _written(event)
+                yield _written(event, caller)
                 seen, silent_since = event.event_id, time.monotonic()
                 if event.kind in LAST_EVENTS:
                     return
@@ -80,6 +80,6 @@ async def _still_valid(context: ApiContext, caller: Caller) -> bool:
     return True
 
 
-def _written(event: Event) -> bytes:
-    data = translate.to_wire(wire.RoundEvent, event).model_dump_json()
+def _written(event: Event, caller: Caller) -> bytes:
+    data = translate.round_event(event, caller).model_dump_json()
     return format_sse_event(data_str=data, event=event.kind.value, id=str(event.event_id))

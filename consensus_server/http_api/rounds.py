@@ -30,17 +30,15 @@ def create_round(
     create: Annotated[wire.RoundCreate, Body()] = wire.RoundCreate(),  # noqa: B008 - frozen
 ) -> wire.Round:
     """The next round of a federation, open at once or as a draft. For operators."""
-    return translate.to_wire(
-        wire.Round, service.rounds.create(caller, federation, open_now=create.open, round_seconds=create.round_seconds)
+    return translate.round_(
+        service.rounds.create(caller, federation, open_now=create.open, round_seconds=create.round_seconds), caller
     )
 
 
 @router.get(routes.ROUNDS)
 def list_rounds(federation: FederationName, caller: CallerOf, service: Service) -> wire.RoundList:
     """The rounds of a federation, oldest first."""
-    return wire.RoundList(
-        items=[translate.to_wire(wire.Round, each) for each in service.rounds.all(caller, federation)]
-    )
+    return wire.RoundList(items=[translate.round_(each, caller) for each in service.rounds.all(caller, federation)])
 
 
 @router.get(routes.ROUND)
@@ -60,10 +58,10 @@ async def get_round(
     """The state of a round; with `wait_for` a long poll, also for a round that does not exist yet."""
     service = context.use_cases
     if wait_for is None:
-        return translate.to_wire(wire.Round, await run_in_threadpool(service.rounds.get, caller, federation, number))
+        return translate.round_(await run_in_threadpool(service.rounds.get, caller, federation, number), caller)
     await run_in_threadpool(service.federations.get, caller, federation)  # what the caller may not see it may not await
-    return translate.to_wire(
-        wire.Round, await wait_for_state(context, caller, (federation, number), wait_for, timeout_seconds)
+    return translate.round_(
+        await wait_for_state(context, caller, (federation, number), wait_for, timeout_seconds), caller
     )
 
 
@@ -71,11 +69,11 @@ async def get_round(
 @admits(OPERATORS)
 def open_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Open a draft; its deadline runs from now. For operators."""
-    return translate.to_wire(wire.Round, service.rounds.open(caller, federation, number))
+    return translate.round_(service.rounds.open(caller, federation, number), caller)
 
 
 @router.post(routes.CLOSE)
 @admits(OPERATORS)
 def close_round(federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service) -> wire.Round:
     """Close a round before its deadline, or a failed one again. For operators."""
-    return translate.to_wire(wire.Round, service.rounds.close(caller, federation, number))
+    return translate.round_(service.rounds.close(caller, federation, number), caller)

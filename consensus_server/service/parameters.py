@@ -11,7 +11,7 @@ from consensus_server.service.access import PARTICIPANTS, Caller, federation_for
 from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.settling import current_round, round_for
 from consensus_server.service.submissions import own_participant, require_open, require_unsealed
-from consensus_server.service.tensor_files import file_digest, read_tensors, write_tensors
+from consensus_server.service.tensor_files import file_digest, read_stated, read_tensors, write_tensors
 
 EVERYBODY = ""
 """Recipient of a file that is for all who have none of their own."""
@@ -89,11 +89,15 @@ def read_update(participant: str, content: bytes, plan: ParameterPlan) -> Update
     """The file, once it is known to follow the plan. Raises ParametersRefused."""
     if len(content) > plan.max_bytes:
         raise ParametersRefused(f"The file has {len(content)} bytes; this federation takes at most {plan.max_bytes}.")
-    tensors, stated = read_tensors(content, plan.dtype)
-    rank, examples = (_whole(stated.get(name, default), name) for name, default in (("rank", 0), ("examples", 1)))
-    check_update(Update(participant, tensors, rank, examples), str(stated.get("base_model", "")), plan)
+    stated = read_stated(content)
+    update = Update(participant, read_tensors(content, plan.dtype), stated.rank, stated.examples)
+    check_update(update, stated.base_model, plan)
     return UpdateFile(
-        participant=participant, digest=file_digest(content), rank=rank, examples=examples, content=content
+        participant=participant,
+        digest=file_digest(content),
+        rank=stated.rank,
+        examples=stated.examples,
+        content=content,
     )
 
 
@@ -104,7 +108,7 @@ def aggregate_round(
     cards: list[UpdateCard] = []
     updates: list[Update] = []
     for file in store.sealed(round_):
-        tensors, _ = read_tensors(file.content, plan.dtype)
+        tensors = read_tensors(file.content, plan.dtype)
         updates.append(Update(file.participant, tensors, file.rank, file.examples))
         cards.append(
             UpdateCard(
@@ -132,10 +136,3 @@ def _rank_of(tensors: Tensors, plan: ParameterPlan) -> int:
         if RANK in spec.shape:
             return int(tensors[spec.name].shape[spec.shape.index(RANK)])
     return 0
-
-
-def _whole(value: str | int, name: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ParametersRefused(f"The file states {name} {value!r}, which is no whole number.") from None

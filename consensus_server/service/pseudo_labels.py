@@ -9,6 +9,7 @@ from consensus_server.core.labels import ClusterContest, Explanation, LabelPage,
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, LabelRecord, Store, Transaction
 from consensus_server.service.access import MEMBERS, Caller, federation_for
+from consensus_server.service.cache_savings import card_for
 from consensus_server.service.label_lines import read_label
 from consensus_server.service.published import (
     may_see,
@@ -83,7 +84,7 @@ class PseudoLabels:
             card = tx.labels.card(round_)
         if card is None:
             raise LookupError(f"round {number} of {federation} is published without a card")
-        return card
+        return card_for(caller, card)
 
 
 def _texts(tx: Transaction, federation: Federation, round_: Round, record: LabelRecord | None) -> dict[str, str]:
