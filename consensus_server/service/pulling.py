@@ -35,6 +35,7 @@ BEATS_PER_LEASE = 3
 _OUTAGES = frozenset(
     {
         Failure.UNREACHABLE,
+        Failure.MOVED,
         Failure.SERVER_ERROR,
         Failure.RATE_LIMITED,
         Failure.REFUSED_KEY,
