@@ -12,7 +12,7 @@
     + WaitTimeout                 the wait ended first (also a TimeoutError)
     + ProblemError                the server says what is wrong (RFC 9457), by code
       - MalformedRequest          InvalidJson  InvalidUtf8  BrokenEncoding  TruncatedBody  EmptyBody
-                                  MethodNotAllowed  UnsupportedEncoding
+                                  AmbiguousLength  MethodNotAllowed  UnsupportedEncoding
       - Unauthenticated
       - Forbidden
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
@@ -25,7 +25,7 @@
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
                                   PromptSetMismatch  UnknownRule  ParametersRefused  TrainingRightsMissing
       - RateLimited
-      - ServerFault               InternalFault  NotReady
+      - ServerFault               InternalFault  NotReady  ServerBusy
   x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
   x GenerationError               a model did not answer
     + EndpointUnreachable  EndpointRefusedKey  UnknownModel  EngineFailed
@@ -185,6 +185,10 @@ class EmptyBody(MalformedRequest):
     """The body has no content."""
 
 
+class AmbiguousLength(MalformedRequest):
+    """The request says its length twice: something on the way changes requests."""
+
+
 class MethodNotAllowed(MalformedRequest):
     """The path knows no such method."""
 
@@ -337,6 +341,10 @@ class InternalFault(ServerFault):
 
 class NotReady(ServerFault):
     """The server is starting, or its database or encoder is away."""
+
+
+class ServerBusy(ServerFault):
+    """The server holds as many bodies of requests as it can, after all retries."""
 
 
 class PromptSetError(ConsensusError, ValueError):

@@ -62,6 +62,9 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         participant="Check that the file of answers is not empty.",
         operator="Check that the file is not empty.",
     ),
+    ProblemCode.AMBIGUOUS_LENGTH: _alike(
+        _DAMAGED, http="Send Content-Length or Transfer-Encoding, not both; look for a proxy on the way that adds one."
+    ),
     ProblemCode.UNAUTHENTICATED: Remedy(
         http="Send `Authorization: Bearer TOKEN` with the token that the operator gave you, or ask for a new one.",
         python="Give the client the token that the operator gave you, or ask for a new one.",
@@ -225,6 +228,10 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         python="Try again shortly; client.readiness() says what is missing.",
         participant="Try again shortly; consensus doctor says what is missing.",
         operator="Try again shortly; the server's log says what is missing.",
+    ),
+    ProblemCode.SERVER_BUSY: _alike(
+        "Wait a little and run it again; the operator can raise CONSENSUS_REQUEST_MEMORY_BYTES.",
+        http="Wait for the time given in Retry-After; the operator can raise CONSENSUS_REQUEST_MEMORY_BYTES.",
     ),
 }  # fmt: skip
 """The one table. A test holds it total over codes and surfaces, and command lines free of the words of HTTP and Python."""

@@ -165,6 +165,7 @@ class ProblemCode(StrEnum):
     BROKEN_ENCODING = "broken_encoding"
     TRUNCATED_BODY = "truncated_body"
     EMPTY_BODY = "empty_body"
+    AMBIGUOUS_LENGTH = "ambiguous_length"
     # 401, 403
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
@@ -207,6 +208,7 @@ class ProblemCode(StrEnum):
     # 5xx
     INTERNAL = "internal"
     NOT_READY = "not_ready"
+    SERVER_BUSY = "server_busy"
 
 
 def code_named(error: str) -> ProblemCode | None:

@@ -8,6 +8,8 @@ from typing import Any, TextIO
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from consensus_server.http_api.bounded_log import Allowance, BoundedLog
+
 
 class _Forgiving:
     """A stream that never raises: a full disk under the log, or a reader that left, must not end the thread that logs."""
@@ -42,6 +44,7 @@ def configure_logging(level: str) -> None:
         logger_factory=lambda *_: structlog.PrintLogger(_Forgiving(sys.stderr)),  # type: ignore[arg-type]  # it writes and flushes
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(BoundedLog(Allowance(per_second=2, burst=50)))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],

@@ -244,6 +244,10 @@ class RoundStore(Protocol):
         """By number."""
         ...
 
+    def last_number(self, federation: Federation) -> int:
+        """Number of the newest, 0 before the first."""
+        ...
+
     def get(self, federation: Federation, number: int, *, lock: bool = False) -> Round | None:
         """lock: until the end of the transaction nobody else gets it locked."""
         ...

@@ -85,6 +85,16 @@ class Settings(BaseModel):
     """Most bytes of a file on the parameter path, which is held in memory and in the database."""
     idle_seconds: Seconds = 60.0
     """Longest wait for the next bytes of a request body."""
+    body_seconds: Seconds = 300.0
+    """Longest time from the first byte of a request body to its last."""
+    request_memory_bytes: Annotated[int, Field(ge=1024 * 1024)] = 512 * 1024 * 1024
+    """Most bytes of bodies and files that the requests under way hold, all together; more get 503 with Retry-After."""
+    requests_at_once: Annotated[int, Field(ge=1)] = 100
+    """Requests that one token may have under way at the same time; more get 429 with Retry-After."""
+    connections: Annotated[int, Field(ge=1)] = 1000
+    """Connections that are open at the same time; of more, the one that was silent longest is closed."""
+    head_seconds: Seconds = 20.0
+    """Longest time that a connection may take to bring the head of a request."""
     requests_per_second: Seconds = 100.0
     """Requests that one token may send on average; more get 429 with Retry-After."""
     request_burst: Annotated[int, Field(ge=1)] = 400

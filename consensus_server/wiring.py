@@ -18,7 +18,7 @@ from consensus_server.backends.store import DatabaseUrlError, NewerSchema, SqlSt
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.http_api.app import create_app
 from consensus_server.http_api.bodies import BodyLimits
-from consensus_server.http_api.context import ApiContext, ApiOptions, EncoderState, UseCases
+from consensus_server.http_api.context import MESSAGE_BYTES, ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.panel_wiring import build_inference, build_pulling, upstream_names
@@ -226,9 +226,15 @@ def build_api(server: Server) -> FastAPI:
 
 
 def _api_options(settings: Settings) -> ApiOptions:
+    patience = settings.idle_seconds, settings.body_seconds
     return ApiOptions(
-        body_limits=BodyLimits(settings.wire_bytes, settings.body_bytes, settings.idle_seconds),
-        parameter_limits=BodyLimits(settings.parameter_bytes, settings.parameter_bytes, settings.idle_seconds),
+        body_limits=BodyLimits(settings.wire_bytes, settings.body_bytes, *patience),
+        parameter_limits=BodyLimits(settings.parameter_bytes, settings.parameter_bytes, *patience),
+        message_limits=BodyLimits(
+            min(settings.wire_bytes, MESSAGE_BYTES), min(settings.body_bytes, MESSAGE_BYTES), *patience
+        ),
+        memory_bytes=settings.request_memory_bytes,
+        requests_at_once=settings.requests_at_once,
         requests_per_second=settings.requests_per_second,
         request_burst=settings.request_burst,
         poll_seconds=settings.poll_seconds,

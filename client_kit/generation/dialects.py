@@ -29,6 +29,8 @@ class Situation(StrEnum):
     TIMED_OUT = "timed_out"
     SERVER_FAILS = "server_fails"
     UNREACHABLE = "unreachable"
+    MOVED = "moved"
+    """It sends the request on to another address (3xx), and no redirect is followed."""
     WRONG_KEY = "wrong_key"
     UNKNOWN_MODEL = "unknown_model"
     REFUSED_PARAMETER = "refused_parameter"
@@ -88,6 +90,7 @@ MEANINGS: Mapping[Situation, Meaning] = MappingProxyType(
         Situation.TIMED_OUT: Meaning(None, ForRun.SLOW_DOWN),
         Situation.SERVER_FAILS: Meaning(None, ForRun.RETRY),
         Situation.UNREACHABLE: Meaning(None, ForRun.RETRY),
+        Situation.MOVED: Meaning(None, ForRun.STOP),
         Situation.WRONG_KEY: Meaning(None, ForRun.STOP),
         Situation.UNKNOWN_MODEL: Meaning(None, ForRun.STOP),
         Situation.REFUSED_PARAMETER: Meaning(None, ForRun.STOP),

@@ -58,6 +58,10 @@ ERRORS: Mapping[Situation, tuple[type[GenerationError], str]] = MappingProxyType
             EndpointUnreachable,
             "{where} cannot be reached{way}{check}",
         ),
+        Situation.MOVED: (
+            EndpointUnreachable,
+            "{where} sends requests on{said}, and no redirect is followed. Put the address where it is now into base_url.",
+        ),
         Situation.WRONG_KEY: (
             EndpointRefusedKey,
             "{where} does not accept the key. Check the key and what it may use.",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from client_kit._transport import seconds_asked
 from client_kit.generation.dialects import MEANINGS, OF_STATUS, SIGNS, STATUS_OF_TYPE, Meaning, Situation
@@ -60,6 +61,8 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> Reading:
 
     headers: names in any case, where the mapping does not mind; else in lower case.
     """
+    if _FIRST_REDIRECT <= status < _FIRST_ERROR:
+        return Reading(situation=Situation.MOVED, said=_place(headers.get("location", "")))
     document = _document(body)
     if (fault := _fault_in(status, document)) is None:
         return _completion(document) or Reading(situation=Situation.UNREADABLE, said=_excerpt(body))
@@ -75,8 +78,18 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> Reading:
     )
 
 
+_FIRST_REDIRECT = 300
 _FIRST_ERROR = 400
 _SERVER_ERRORS = 500
+
+
+def _place(location: str) -> str:
+    """Where a reply sends on to, without what may be a secret: scheme and host."""
+    try:
+        address = urlsplit(location)
+        return _short(f"to {address.scheme}://{address.hostname}" if address.hostname else "to another path")
+    except ValueError:
+        return ""
 
 
 def _document(body: bytes) -> Any:  # noqa: ANN401  whatever JSON holds

@@ -11,6 +11,9 @@ from client_kit.wire.limits import Digest, Matching, Name
 MAX_PARAMETER_BYTES = 64 * 1024 * 1024
 """Largest file of one update that a server takes unless its operator allows more."""
 
+MAX_COUNT = 2**31 - 1
+"""Largest rank, and largest number of examples, of an update: what every database holds."""
+
 METADATA_KEY = "semantic_consensus"
 """Key of a file's metadata under which the JSON of `StatedParameters` stands."""
 
@@ -70,8 +73,8 @@ class StatedParameters(WireModel):
     """What a file says of itself beside its tensors."""
 
     base_model: Digest
-    rank: int = 0
-    examples: int = 1
+    rank: Annotated[int, Field(ge=0, le=MAX_COUNT)] = 0
+    examples: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
     """Training examples behind an update."""
 
 

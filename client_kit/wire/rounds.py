@@ -37,13 +37,15 @@ class RoundProgress(WireModel):
     step: AggregationStep
     done: int
     total: int
-    """Texts to encode, questions to compare or answers to decide."""
+    """Texts to encode, questions to compare or answers to decide; of texts 0, unless the server's operator asks."""
     seconds_left: float | None = None
     """Of this step, at the pace so far."""
 
     def in_words(self) -> str:
         """For people: `encoding 512 of 8,000, 40 s left`."""
         left = "" if self.seconds_left is None else f", {self.seconds_left:.0f} s left"
+        if not self.total:
+            return self.step.value
         return f"{self.step.value} {self.done:,} of {self.total:,}{left}"
 
 
@@ -145,13 +147,13 @@ class RoundCounts(WireModel):
     hearsay: int = 0
     """Labels behind which no two participants stand with first-hand answers, and no single witness does."""
     encoded: int
-    """Texts embedded for this round."""
+    """Texts embedded for this round; 0 unless the server's operator reads the card: others could tell what was ever submitted."""
     reused: int
-    """Texts whose stored vector was used."""
+    """Texts whose stored vector was used; 0 unless the server's operator reads the card."""
 
 
 class RoundTimings(WireModel):
-    """Seconds of wall time of the aggregation."""
+    """Seconds of wall time of the aggregation, without the encoding unless the server's operator reads the card."""
 
     encoding_seconds: float
     deciding_seconds: float

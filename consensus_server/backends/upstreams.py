@@ -27,6 +27,7 @@ FAILURES: Mapping[Situation, Failure] = MappingProxyType(
         Situation.TIMED_OUT: Failure.UNREACHABLE,
         Situation.SERVER_FAILS: Failure.SERVER_ERROR,
         Situation.UNREACHABLE: Failure.UNREACHABLE,
+        Situation.MOVED: Failure.MOVED,
         Situation.PROXY: Failure.UNREACHABLE,
         Situation.WRONG_KEY: Failure.REFUSED_KEY,
         Situation.UNKNOWN_MODEL: Failure.UNKNOWN_MODEL,

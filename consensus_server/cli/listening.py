@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from client_kit.command_line import CommandFailed, Exit
+from consensus_server.cli.connections import guarded
 
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""
@@ -105,11 +106,11 @@ class ConsensusServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def config_for(app: FastAPI) -> uvicorn.Config:
-    """How uvicorn serves the API."""
+def config_for(app: FastAPI, *, connections: int = 1000, head_seconds: float = 20.0) -> uvicorn.Config:
+    """How uvicorn serves the API. connections: most at the same time. head_seconds: longest time to the end of a request's head."""
     return uvicorn.Config(
         app,
-        http="h11",  # what traffic is counted for
+        http=guarded(connections, head_seconds),  # HTTP/1.1 on h11, what traffic is counted for
         ws="none",
         lifespan="on",
         log_config=None,  # the log is structlog's
@@ -119,7 +120,7 @@ def config_for(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def run_api(app: FastAPI, listener: socket.socket, *, on_listening: Callable[[], None]) -> None:
+def run_api(app: FastAPI, config: uvicorn.Config, listener: socket.socket, *, on_listening: Callable[[], None]) -> None:
     """Serve until one of `ENDING_SIGNALS`. Waiting requests are answered, running ones have `GRACE_SECONDS` to end."""
-    server = ConsensusServer(config_for(app), on_listening=on_listening, on_stopping=app.state.context.stopping.set)
+    server = ConsensusServer(config, on_listening=on_listening, on_stopping=app.state.context.stopping.set)
     server.run(sockets=[listener])

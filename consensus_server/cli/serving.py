@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json
-from consensus_server.cli.listening import ENDING_SIGNALS, listen, run_api, url_of, write_ready_file
+from consensus_server.cli.listening import ENDING_SIGNALS, config_for, listen, run_api, url_of, write_ready_file
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
 from consensus_server.logs import configure_logging
 from consensus_server.settings import Settings, operator_token
@@ -127,7 +127,8 @@ def _serve(
             _announce(settings, url, ready_file, as_json=as_json)
 
         try:
-            run_api(api, listener, on_listening=announce)
+            config = config_for(api, connections=settings.connections, head_seconds=settings.head_seconds)
+            run_api(api, config, listener, on_listening=announce)
         finally:
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)

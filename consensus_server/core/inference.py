@@ -60,6 +60,8 @@ class Failure(StrEnum):
     SERVER_ERROR = "server_error"
     """It answers that it fails, or has too much to do (5xx)."""
     RATE_LIMITED = "rate_limited"
+    MOVED = "moved"
+    """It sends requests on to another address, where nobody follows."""
     REFUSED_KEY = "refused_key"
     UNKNOWN_MODEL = "unknown_model"
     CONTEXT_TOO_LONG = "context_too_long"

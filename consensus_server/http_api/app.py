@@ -28,6 +28,7 @@ from consensus_server.http_api import (
 )
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import charged_to
+from consensus_server.http_api.memory import MemoryMiddleware
 from consensus_server.http_api.openapi import describe
 from consensus_server.http_api.problems import install_problems
 from consensus_server.http_api.request_log import RequestLogMiddleware
@@ -74,6 +75,7 @@ def create_app(context: ApiContext) -> FastAPI:
     # The last one added stands outermost: traffic is counted as it crosses the wire, compressed.
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM_BYTES, compresslevel=6)
     app.add_middleware(RequestLogMiddleware, metrics=context.metrics)
+    app.add_middleware(MemoryMiddleware, budget=context.memory)
     app.add_middleware(TrafficMiddleware, ledger=context.ledger, key_of=charged_to)
     return app
 

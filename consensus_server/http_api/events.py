@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from client_kit import wire
 from client_kit.vocabulary import RoundState
 from client_kit.wire import routes
+from consensus_server.core.errors import Unauthenticated
 from consensus_server.core.rounds import LAST_EVENTS, Event
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
@@ -20,6 +21,7 @@ from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, events_of
 from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber
 from consensus_server.http_api.waiting import pause
+from consensus_server.service.access import Caller
 from consensus_server.service.settling import MAX_NUMBER
 
 router = api_router("events")
@@ -48,25 +50,36 @@ async def stream_events(
     newer = await run_in_threadpool(rounds.events_after, caller, federation, number, last_event_id)
     if round_.state is RoundState.PUBLISHED and not newer:
         return Response(status_code=204)
-    stream = _stream(context, (federation, number), last_event_id)
+    stream = _stream(context, caller, (federation, number), last_event_id)
     return StreamingResponse(stream, media_type=routes.EVENT_STREAM, headers=_HEADERS)
 
 
-async def _stream(context: ApiContext, key: tuple[str, int], seen: int) -> AsyncIterator[bytes]:
+async def _stream(context: ApiContext, caller: Caller, key: tuple[str, int], seen: int) -> AsyncIterator[bytes]:
     silent_since = time.monotonic()
     while not context.stopping.is_set():
         for event in await context.events.get(key):
             if event.event_id > seen:
-                yield _written(event)
+                yield _written(event, caller)
                 seen, silent_since = event.event_id, time.monotonic()
                 if event.kind in LAST_EVENTS:
                     return
         if time.monotonic() - silent_since >= context.options.heartbeat_seconds:
             yield _HEARTBEAT
             silent_since = time.monotonic()
-        await pause(context, context.events.interval_seconds)
+        await pause(context, context.look_seconds)
+        if not await _still_valid(context, caller):
+            return
 
 
-def _written(event: Event) -> bytes:
-    data = translate.to_wire(wire.RoundEvent, event).model_dump_json()
+async def _still_valid(context: ApiContext, caller: Caller) -> bool:
+    """False once the caller's token has ended: the stream ends too, and who connects again reads why."""
+    try:
+        await context.callers.get(caller)
+    except Unauthenticated:
+        return False
+    return True
+
+
+def _written(event: Event, caller: Caller) -> bytes:
+    data = translate.round_event(event, caller).model_dump_json()
     return format_sse_event(data_str=data, event=event.kind.value, id=str(event.event_id))

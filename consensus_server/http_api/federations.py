@@ -3,10 +3,11 @@
 from client_kit import wire
 from client_kit.wire import routes
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.openapi import problem_responses
 from consensus_server.http_api.path_parameters import FederationName, Service
+from consensus_server.service.access import OPERATORS
 
 router = api_router("federations")
 
@@ -22,7 +23,8 @@ def get_identity(caller: CallerOf) -> wire.Identity:
     )
 
 
-@router.post(routes.FEDERATIONS, status_code=201, responses=problem_responses(503))
+@router.post(routes.FEDERATIONS, status_code=201)
+@admits(OPERATORS, server_only=True)
 def create_federation(create: wire.FederationCreate, caller: CallerOf, service: Service) -> wire.Federation:
     """A new federation, pinned to this server's encoder. For the operator of the server; nothing of it ever changes."""
     return translate.federation(service.federations.create(caller, translate.terms(create)))

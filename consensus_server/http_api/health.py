@@ -18,19 +18,21 @@ from consensus_server.http_api.problems import problem_response
 router = APIRouter(tags=["health"], generate_unique_id_function=lambda route: route.name)
 
 
+@router.head(routes.HEALTH, include_in_schema=False)
 @router.get(routes.HEALTH)
 async def get_health() -> wire.Health:
     """The process answers."""
     return wire.Health(version=__version__)
 
 
+@router.head(routes.READY, include_in_schema=False)
 @router.get(routes.READY, response_model=wire.Readiness, responses=not_ready_response())
-def get_readiness(request: Request, context: Context) -> Response:
+async def get_readiness(request: Request, context: Context) -> Response:
     """The database answers at the newest schema and the encoder is loaded; else 503.
 
     The body of the 503 is a problem that also has the fields of Readiness.
     """
-    state, database = context.encoder(), context.database()
+    state, database = context.encoder(), await context.database.get(None)
     readiness = wire.Readiness(
         ready=state.identity is not None and database == "ok",
         database=database,
@@ -58,6 +60,7 @@ def _missing(state: EncoderState, database: str) -> str:
     return " ".join(faults)
 
 
+@router.head(routes.METRICS, include_in_schema=False)
 @router.get(routes.METRICS, response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def get_metrics(context: Context) -> Response:
     """Metrics in Prometheus' text format. No names of federations or participants stand in them."""

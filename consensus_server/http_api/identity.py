@@ -18,6 +18,7 @@ from client_kit.vocabulary import Role
 from client_kit.wire import ProblemCode
 from consensus_server.core.errors import Unauthenticated
 from consensus_server.http_api.context import ApiContext
+from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.problems import RequestProblem
 from consensus_server.http_api.traffic import TrafficKey
 from consensus_server.service.access import Caller
@@ -37,15 +38,18 @@ async def identify(request: Request, context: ApiContext) -> None:
 
 
 async def charged(request: Request, context: ApiContext, whose: Callable[[str], Awaitable[T]]) -> T:
-    """Whose token the request has, after its allowance is charged. Raises what `identify` raises."""
+    """Whose token the request has, after its allowance is charged and its place taken. Raises what `identify` raises."""
     try:
         token = _token_given(request)
-        spend(context, sha256(token.encode("utf-8", "surrogatepass")).hexdigest())  # the token itself is not kept
-        return await whose(token)
+        key = sha256(token.encode("utf-8", "surrogatepass")).hexdigest()  # the token itself is not kept
+        spend(context, key)
+        caller = await whose(token)
     except Unauthenticated:
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
         spend(context, f"address:{request.client.host if request.client else 'unknown'}")
         raise
+    held_by(request.scope).enter(key)
+    return caller
 
 
 def _token_given(request: Request) -> str:

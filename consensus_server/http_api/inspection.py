@@ -7,9 +7,11 @@ from fastapi import Query
 from client_kit import wire
 from client_kit.wire import routes
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import FederationName, PromptName, RoundNumber, Service
+from consensus_server.service.access import OPERATORS
 
 router = api_router("inspection")
 
@@ -32,6 +34,7 @@ def map_pool(
 
 
 @router.post(routes.WHAT_IF)
+@admits(OPERATORS)
 def what_if(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, policy: wire.ConsensusPolicy
 ) -> wire.WhatIf:

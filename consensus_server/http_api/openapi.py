@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 from client_kit.wire import PROBLEM_MEDIA_TYPE, Answer, Problem, Prompt, PseudoLabel, RoundEvent
 from client_kit.wire.routes import EVENT_STREAM, NDJSON
 
-COMMON_PROBLEMS = (400, 401, 403, 404, 409, 413, 422, 429)
+COMMON_PROBLEMS = (400, 401, 403, 404, 409, 413, 422, 429, 503)
 """What every route under /v1 can answer."""
 
 _MEANINGS = {
@@ -25,7 +25,7 @@ _MEANINGS = {
     422: "Some fields are invalid",
     429: "Too many requests; Retry-After says how long to wait",
     500: "The server failed",
-    503: "The server is not ready; Retry-After says how long to wait",
+    503: "The server is not ready, or holds as much as it can; Retry-After says how long to wait",
 }
 
 _STREAMED: tuple[type[BaseModel], ...] = (Answer, Prompt, PseudoLabel, RoundEvent, Problem)

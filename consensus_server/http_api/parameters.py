@@ -8,14 +8,21 @@ from starlette.responses import Response
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
+from consensus_server.http_api.bodies import read_body
 from consensus_server.http_api.identity import CallerOf
+from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.openapi import Responses, problem_responses
 from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
 from consensus_server.http_api.prompt_sets import FOREVER
 from consensus_server.http_api.pseudo_labels import names
+from consensus_server.service.access import PARTICIPANTS
 
-router = api_router("parameters", large_bodies=True)
+router = api_router("parameters")
+
+_TELLING_BYTES = 64 * 1024
+"""A file that is too large by less is read, and refused in the plan's own words."""
 
 _FILE: dict[str, Any] = {routes.SAFETENSORS: {"schema": {"type": "string", "format": "binary"}}}
 _BODY = {
@@ -32,6 +39,7 @@ _OK: Responses = {
 
 
 @router.put(routes.PARAMETERS, openapi_extra=_BODY, responses=problem_responses(415))
+@admits(PARTICIPANTS)
 async def put_parameters(
     *,
     federation: FederationName,
@@ -42,8 +50,12 @@ async def put_parameters(
     replace: Annotated[bool, Query(description="Another file takes the place of the one held.")] = False,
 ) -> wire.ParameterReceipt:
     """Keep the caller's update of this round. The same file again changes nothing; the seal ends it."""
-    body = await request.body()
-    keep = context.use_cases.parameters.keep
+    parameters = context.use_cases.parameters
+    most_bytes = await run_in_threadpool(parameters.admit, caller, federation, number)
+    body = await read_body(
+        request, context.options.parameter_limits.at_most(most_bytes + _TELLING_BYTES), held_by(request.scope).take
+    )
+    keep = parameters.keep
     file, unchanged = await run_in_threadpool(keep, caller, federation, number, body, replace=replace)
     return wire.ParameterReceipt(
         digest=file.digest, bytes=len(body), rank=file.rank, examples=file.examples, unchanged=unchanged
@@ -52,9 +64,11 @@ async def put_parameters(
 
 @router.get(routes.PARAMETERS, responses=_OK, response_class=Response)
 def get_parameters(
+    *,
     federation: FederationName,
     number: RoundNumber,
     caller: CallerOf,
+    request: Request,
     service: Service,
     if_none_match: Annotated[str, Header()] = "",
 ) -> Response:
@@ -69,4 +83,5 @@ def get_parameters(
     }
     if names(if_none_match, file.digest):
         return Response(status_code=304, headers=headers)
+    held_by(request.scope).take(len(file.content))  # until it is sent: its reader may be slow
     return Response(file.content, media_type=routes.SAFETENSORS, headers=headers)

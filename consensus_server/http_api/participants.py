@@ -5,15 +5,18 @@ from fastapi import Response
 from client_kit import wire
 from client_kit.wire import routes
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import FederationName, ParticipantName, Service
+from consensus_server.service.access import OPERATORS
 from consensus_server.service.participants import IssuedToken
 
 router = api_router("participants")
 
 
 @router.post(routes.PARTICIPANTS, status_code=201)
+@admits(OPERATORS)
 def add_participant(
     federation: FederationName, create: wire.ParticipantCreate, response: Response, caller: CallerOf, service: Service
 ) -> wire.ParticipantToken:
@@ -29,6 +32,7 @@ def list_participants(federation: FederationName, caller: CallerOf, service: Ser
 
 
 @router.patch(routes.PARTICIPANT)
+@admits(OPERATORS)
 def update_participant(
     federation: FederationName,
     participant: ParticipantName,
@@ -42,6 +46,7 @@ def update_participant(
 
 
 @router.post(routes.TOKEN)
+@admits(OPERATORS)
 def renew_token(
     federation: FederationName, participant: ParticipantName, response: Response, caller: CallerOf, service: Service
 ) -> wire.ParticipantToken:

@@ -11,9 +11,11 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Scope
 
 from client_kit.remedies import REMEDIES
@@ -38,6 +40,7 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.BROKEN_ENCODING: Entry(400, "The body cannot be decompressed"),
     ProblemCode.TRUNCATED_BODY: Entry(400, "The body ended too early"),
     ProblemCode.EMPTY_BODY: Entry(400, "The body is empty"),
+    ProblemCode.AMBIGUOUS_LENGTH: Entry(400, "The request says its length twice", headers={"Connection": "close"}),
     ProblemCode.UNAUTHENTICATED: Entry(401, "No valid token", headers={"WWW-Authenticate": "Bearer"}),
     ProblemCode.FORBIDDEN: Entry(403, "The token does not allow this"),
     ProblemCode.UNKNOWN_ROUTE: Entry(404, "There is no such path"),
@@ -72,6 +75,7 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", 1),
     ProblemCode.INTERNAL: Entry(500, "The server failed"),
     ProblemCode.NOT_READY: Entry(503, "The server is not ready", 2),
+    ProblemCode.SERVER_BUSY: Entry(503, "The server holds as many bodies as it can", 2),
 }  # fmt: skip
 """The one table; what to do about each stands in `client_kit.remedies`. A test proves that both know every code."""
 
@@ -177,4 +181,12 @@ async def _starlette_problem(request: Request, error: Exception) -> Response:
     if code is None:
         raise error
     path = request.url.path[:200]
-    return problem_response(request.scope, code, f"{request.method} {path}: {error.detail}.", headers=error.headers)
+    headers = {"Allow": ", ".join(allowed(request))} if code is ProblemCode.METHOD_NOT_ALLOWED else error.headers
+    return problem_response(request.scope, code, f"{request.method} {path}: {error.detail}.", headers=headers)
+
+
+def allowed(request: Request) -> list[str]:
+    """Every method that the path knows: each has a route of its own, and the framework names those of the first."""
+    known = [route for route in request.app.routes if isinstance(route, Route | APIRoute)]
+    fitting = [route for route in known if route.path_regex.fullmatch(request.url.path)]
+    return sorted({method for route in fitting for method in route.methods or ()})

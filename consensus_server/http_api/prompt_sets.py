@@ -10,10 +10,12 @@ from client_kit.wire import routes
 from consensus_server.core.errors import ValidationFailed
 from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
 from consensus_server.http_api.path_parameters import Service, SetDigest
+from consensus_server.service.access import OPERATORS
 
 router = api_router("prompt sets")
 
@@ -27,6 +29,7 @@ _HELD_ALREADY: Responses = {200: {"model": wire.Manifest, "description": "The pr
 
 
 @router.post(routes.PROMPT_SETS, status_code=201, responses=_HELD_ALREADY)
+@admits(OPERATORS, server_only=True)
 def add_prompt_set(
     upload: wire.PromptSetUpload, response: Response, caller: CallerOf, service: Service
 ) -> wire.Manifest:

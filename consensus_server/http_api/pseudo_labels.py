@@ -103,6 +103,8 @@ def get_traffic(
     federation: FederationName, number: RoundNumber, caller: CallerOf, context: Context
 ) -> wire.TrafficList:
     """Bytes on the wire so far: all participants for an operator, its own for a participant."""
+    traffic = context.use_cases.traffic
+    traffic.of_round(caller, federation, number)  # who may not read the counts makes nobody write them
     context.ledger.flush()
-    rows = context.use_cases.traffic.of_round(caller, federation, number)
+    rows = traffic.of_round(caller, federation, number)
     return wire.TrafficList(items=[translate.to_wire(wire.Traffic, each) for each in rows])

@@ -4,14 +4,17 @@ from client_kit import wire
 from client_kit.wire import routes
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import FederationName, ParticipantName, RoundNumber, Service
+from consensus_server.service.access import OPERATORS
 
 router = api_router("pull mode")
 
 
 @router.put(routes.ENDPOINT)
+@admits(OPERATORS, server_only=True)
 def set_endpoint(
     federation: FederationName,
     participant: ParticipantName,

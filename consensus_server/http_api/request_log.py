@@ -9,10 +9,16 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from client_kit.wire import ProblemCode
+from consensus_server.http_api.bounded_log import Allowance
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.problems import problem_response
 
 REQUEST_ID_HEADER = "X-Request-ID"
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_OF_STRANGERS = frozenset({401, 404, 405, 429})
+"""Statuses that anybody can have in any number: of their lines so many are written, and the others counted."""
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("consensus_server.http")
@@ -24,6 +30,7 @@ class RequestLogMiddleware:
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
+        self._strangers = Allowance(per_second=5, burst=200)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -33,6 +40,15 @@ class RequestLogMiddleware:
         scope.setdefault("state", {})["request_id"] = request_id
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._serve(scope, receive, send, request_id)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = {name for name, _ in scope["headers"]}
+        if {b"content-length", b"transfer-encoding"} <= names:
+            # A proxy and the server may each believe another of the two: where the request ends depends on who reads it.
+            detail = "The request has Content-Length and Transfer-Encoding."
+            await problem_response(scope, ProblemCode.AMBIGUOUS_LENGTH, detail)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
@@ -46,9 +62,9 @@ class RequestLogMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._answer(scope, receive, send_named)
         except Exception:
-            _log.exception("request failed", method=scope["method"], route=route_of(scope))
+            _log.exception("request failed", method=method_of(scope), route=route_of(scope))
             if status:
                 raise  # half an answer is out: only the connection's end can say that it is broken
             detail = "The server met an error that it did not expect."
@@ -57,11 +73,20 @@ class RequestLogMiddleware:
             self._report(scope, status, time.perf_counter() - started)
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
-        method, route = scope["method"], route_of(scope)
+        method, route = method_of(scope), route_of(scope)
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.latency.labels(method, route).observe(seconds)
-        # A status of 0: the caller went away before there was an answer.
-        _log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
+        kept_back = self._strangers.take() if status in _OF_STRANGERS else 0
+        if kept_back is not None:
+            more = {"not_logged": kept_back} if kept_back else {}
+            # A status of 0: the caller went away before there was an answer.
+            _log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4), **more)
+
+
+def method_of(scope: Scope) -> str:
+    """The method, or OTHER: whoever invents methods makes no new labels of metrics."""
+    method: str = scope["method"]
+    return method if method in _METHODS else "OTHER"
 
 
 def request_id_of(scope: Scope) -> str:

@@ -8,9 +8,11 @@ from client_kit import wire
 from client_kit.wire import routes
 from client_kit.wire.limits import MAX_PAGE_ITEMS, PromptId
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import FederationName, RoundNumber, Service
+from consensus_server.service.access import OPERATORS, PARTICIPANTS
 from consensus_server.service.settling import MAX_NUMBER
 
 router = api_router("standings")
@@ -43,6 +45,7 @@ def list_rejections(
 
 
 @router.post(routes.ROUND_APPEALS, status_code=201)
+@admits(PARTICIPANTS)
 def make_appeal(
     federation: FederationName, number: RoundNumber, caller: CallerOf, service: Service, create: wire.AppealCreate
 ) -> wire.Appeal:
@@ -61,6 +64,7 @@ def list_appeals(federation: FederationName, caller: CallerOf, service: Service)
 
 
 @router.post(routes.RESOLUTION)
+@admits(OPERATORS)
 def resolve_appeal(
     federation: FederationName, appeal: AppealNumber, caller: CallerOf, service: Service, word: wire.AppealResolution
 ) -> wire.Appeal:

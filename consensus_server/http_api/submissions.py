@@ -10,11 +10,14 @@ from client_kit.wire import routes
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.rounds import SubmissionReceipt
 from consensus_server.http_api import translate
+from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.bodies import parse_ndjson
 from consensus_server.http_api.identity import CallerOf
+from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.openapi import ndjson_of, problem_responses
 from consensus_server.http_api.path_parameters import Context, FederationName, RoundNumber, Service
+from consensus_server.service.access import PARTICIPANTS
 
 router = api_router("submissions")
 
@@ -28,6 +31,7 @@ _BODY = {
 
 
 @router.put(routes.SUBMISSIONS, openapi_extra=_BODY, responses=problem_responses(415))
+@admits(PARTICIPANTS)
 async def submit(
     *,
     federation: FederationName,
@@ -38,11 +42,13 @@ async def submit(
     replace: Annotated[bool, Query(description="Another text takes the place of the one held.")] = False,
 ) -> wire.SubmissionReceipt:
     """Keep answers of the caller, all of the request or none. The same again changes nothing."""
+    submissions = context.use_cases.submissions
+    most_rows = await run_in_threadpool(submissions.admit, caller, federation, number)
     body = await request.body()
 
     def store() -> SubmissionReceipt:
-        answers = translate.answers(parse_ndjson(body, wire.Answer))
-        return context.use_cases.submissions.store(caller, federation, number, answers, replace=replace)
+        answers = translate.answers(parse_ndjson(body, wire.Answer, most_rows, held_by(request.scope).take))
+        return submissions.store(caller, federation, number, answers, replace=replace)
 
     receipt = await run_in_threadpool(store)
     context.metrics.answers.inc(receipt.stored)
@@ -66,6 +72,7 @@ def withdraw_submission(
 
 
 @router.post(routes.SEAL)
+@admits(PARTICIPANTS)
 def seal_submission(
     federation: FederationName, number: RoundNumber, seal: wire.Seal, caller: CallerOf, service: Service
 ) -> wire.SealReceipt:

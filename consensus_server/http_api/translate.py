@@ -1,7 +1,7 @@
 """Between the wire and the core. Equal names mean equal things; only what differs is spelt out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -12,7 +12,9 @@ from client_kit import wire
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.federations import Federation, Participant, Terms
 from consensus_server.core.labels import AnswerFate, Explanation, Rejection
-from consensus_server.core.rounds import Answer
+from consensus_server.core.rounds import Answer, Event, Round
+from consensus_server.service.access import Caller
+from consensus_server.service.cache_savings import round_for_reader
 from consensus_server.service.federations import rule_of_today
 from consensus_server.service.rejections import reason_of
 
@@ -65,6 +67,14 @@ def federation(record: Federation) -> wire.Federation:
     return wire.Federation(
         federation=agreed.pop("name"), **agreed, encoder=record.encoder, created_at=record.created_at
     )
+
+
+def round_(record: Round, caller: Caller) -> wire.Round:
+    return to_wire(wire.Round, round_for_reader(caller, record))
+
+
+def round_event(record: Event, caller: Caller) -> wire.RoundEvent:
+    return to_wire(wire.RoundEvent, replace(record, round=round_for_reader(caller, record.round)))
 
 
 def participant(record: Participant) -> wire.Participant:

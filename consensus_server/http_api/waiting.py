@@ -8,28 +8,38 @@ from consensus_server.core.errors import UnknownRound
 from consensus_server.core.lifecycle import has_reached
 from consensus_server.core.rounds import Round
 from consensus_server.http_api.context import ApiContext
+from consensus_server.service.access import Caller
 
 
 async def wait_for_state(
-    context: ApiContext, federation: str, number: int, state: RoundState, timeout_seconds: float
+    context: ApiContext, caller: Caller, key: tuple[str, int], state: RoundState, timeout_seconds: float
 ) -> Round:
-    """The round once it has reached or passed `state` or has failed, or as it is after the timeout.
+    """The round of `key`, (federation, number), once it has reached or passed `state` or has failed, or as it is after the timeout.
 
-    A round that does not exist yet is waited for. Raises UnknownRound when it does not come in time.
+    A round that does not exist yet is waited for. Raises UnknownRound when it does not come in time, and Unauthenticated
+    when the caller's token ends meanwhile.
     """
     asked = time.monotonic()
     until = asked + timeout_seconds
     while True:
         over = time.monotonic() >= until or context.stopping.is_set()
+        await context.callers.get(caller)
         try:
-            round_ = await context.rounds.get((federation, number), since=asked)
+            await _created(context, *key, since=asked)
+            round_ = await context.rounds.get(key, since=asked)
         except UnknownRound:
             if over:
                 raise
         else:
             if over or has_reached(round_.state, state):
                 return round_
-        await pause(context, min(context.rounds.interval_seconds, max(0.0, until - time.monotonic())))
+        await pause(context, min(context.look_seconds, max(0.0, until - time.monotonic())))
+
+
+async def _created(context: ApiContext, federation: str, number: int, *, since: float) -> None:
+    """Raise UnknownRound; whoever waits for rounds of a federation that are not there shares one look, whatever their numbers."""
+    if number > await context.last_rounds.get(federation, since):
+        raise UnknownRound(f"Federation {federation} has no round {number}.")
 
 
 async def pause(context: ApiContext, seconds: float) -> None:

@@ -27,6 +27,8 @@ class Caller:
     role: Role
     participant: Participant | None = None
     """None for the server's own operator, who may act in every federation."""
+    token: str | None = None
+    """Hash of the token of the request; None where the server itself acts for the participant."""
 
     @property
     def federation(self) -> str | None:
@@ -54,12 +56,14 @@ class Access:
         if self.is_server_operator(token):
             return SERVER_OPERATOR
         with self._store.reading() as tx:
-            participant = tx.participants.by_token(token_hash(token))
-        if participant is None:
-            raise Unauthenticated("The token is unknown, or was replaced by a new one.")
-        if not participant.active:
-            raise Unauthenticated(f"Participant {participant.name} is not active; the operator can activate it again.")
-        return Caller(participant.role, participant)
+            participant = _active(tx.participants.by_token(token_hash(token)))
+        return Caller(participant.role, participant, token_hash(token))
+
+    def check(self, caller: Caller) -> None:
+        """Raise Unauthenticated where the caller's token was replaced, or its participant set to inactive, since it was identified."""
+        if caller.participant is not None:
+            with self._store.reading() as tx:
+                federation_for(tx, caller, caller.participant.federation)
 
 
 def new_token() -> str:
@@ -81,17 +85,46 @@ def require_server_operator(caller: Caller) -> None:
 def federation_for(
     tx: Transaction, caller: Caller, name: str, roles: frozenset[Role] = MEMBERS, *, lock: bool = False
 ) -> Federation:
-    """The federation, if the caller belongs to it in one of `roles`.
+    """The federation, if the caller belongs to it in one of `roles`, now: a request may be older than the end of its token.
 
-    Raises UnknownFederation, also for one that exists but is not the caller's, and Forbidden for another role.
+    lock: until the end of the transaction nobody else gets it locked; operators take it before they write, so that none of
+    them writes after the end of its token. Raises UnknownFederation, also for one that exists but is not the caller's,
+    Unauthenticated where the token has ended, and Forbidden for another role.
     """
     federation = tx.federations.get(name, lock=lock) if caller.federation in {None, name} else None
     if federation is None:
-        whose = "" if caller.federation is None else " for this token"
-        raise UnknownFederation(f"There is no federation {name}{whose}.")
+        raise unknown_federation(caller, name)
+    require_valid(tx, federation, caller)
+    require_role(caller, roles)
+    return federation
+
+
+def unknown_federation(caller: Caller, name: str) -> UnknownFederation:
+    """The same words, whether there is none or it is not the caller's."""
+    whose = "" if caller.federation is None else " for this token"
+    return UnknownFederation(f"There is no federation {name}{whose}.")
+
+
+def require_role(caller: Caller, roles: frozenset[Role]) -> None:
+    """Raise Forbidden for another role."""
     if caller.role not in roles:
         raise Forbidden(f"This needs the role {' or '.join(sorted(roles))}; the token has the role {caller.role}.")
-    return federation
+
+
+def require_valid(tx: Transaction, federation: Federation, caller: Caller) -> None:
+    """Raise Unauthenticated where the caller's token was replaced, or its participant set to inactive, since it was identified."""
+    if caller.token is not None:
+        _active(tx.participants.by_token(caller.token))
+    elif caller.participant is not None:
+        _active(tx.participants.get(federation, caller.participant.name))
+
+
+def _active(participant: Participant | None) -> Participant:
+    if participant is None:
+        raise Unauthenticated("The token is unknown, or was replaced by a new one.")
+    if not participant.active:
+        raise Unauthenticated(f"Participant {participant.name} is not active; the operator can activate it again.")
+    return participant
 
 
 def participant_for(tx: Transaction, federation: Federation, name: str, *, lock: bool = False) -> Participant:

@@ -30,10 +30,11 @@ class Appeals:
         if participant is None:
             raise Forbidden("Only a participant can appeal.")
         _check_gate(gate)
-        with self._store.writing() as tx:
-            federation_for(tx, caller, federation, PARTICIPANTS, lock=True)
+        with self._store.reading() as tx:  # what is published never changes: no writer has to wait for the search
             if not _rejected(tx, round_, participant, gate):
                 raise NothingToAppeal(f"The gate {gate} rejected no answer of {participant.name} in round {number}.")
+        with self._store.writing() as tx:
+            federation_for(tx, caller, federation, PARTICIPANTS, lock=True)
             return tx.appeals.add(round_, participant, gate, text, self._clock.now())
 
     def all(self, caller: Caller, federation: str) -> tuple[Appeal, ...]:

@@ -13,13 +13,13 @@ from consensus_server.core.labels import AnswerFate, RoundCard
 from consensus_server.core.maps import MapPoint, PoolMap, principal_plane
 from consensus_server.core.what_if import WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
-from consensus_server.service.access import OPERATORS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.access import OPERATORS, Caller, federation_for
 from consensus_server.service.contradictions import pinned, with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.federations import check_policy
 from consensus_server.service.label_lines import read_label
 from consensus_server.service.material import load_material
-from consensus_server.service.published import may_see, published_round, unknown_prompt
+from consensus_server.service.published import may_see, published_labels, published_round, unknown_prompt
 
 MOST_CHANGES = 1_000
 """Changes that one comparison lists."""
@@ -44,10 +44,10 @@ class Inspection:
     def map(self, caller: Caller, federation: str, number: int, prompt_id: str, *, method: str = _PCA) -> PoolMap:
         """The answers to a prompt in two dimensions; participants read whose an answer is only of their own.
 
-        Answers without a vector lie in no map. Raises UnknownFederation, Forbidden for observers, UnknownRound,
-        RoundNotPublished, RoundFailed, UnknownPrompt, ValidationFailed for a method that cannot be used.
+        Answers without a vector lie in no map. Raises as `published_labels`, UnknownPrompt, and ValidationFailed for a
+        method that cannot be used.
         """
-        round_ = published_round(self._store, self._clock, caller, federation, number, roles=READERS_OF_LABELS)
+        round_ = published_labels(self._store, self._clock, caller, federation, number)
         with self._store.reading() as tx:
             record, card = tx.labels.get(round_, prompt_id), tx.labels.card(round_)
         if record is None or card is None:

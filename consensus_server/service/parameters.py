@@ -1,6 +1,6 @@
 """The parameter path: one safetensors file per participant and round, and what is made of all of them."""
 
-from consensus_server.core.errors import AnswerConflict, NoParameters, ParametersRefused, SubmissionSealed
+from consensus_server.core.errors import AnswerConflict, NoParameters, ParametersRefused
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import ParameterCard, UpdateCard
 from consensus_server.core.parameters import Aggregate, ParameterPlan, Tensors, Update, aggregate, check_update
@@ -10,8 +10,8 @@ from consensus_server.ports import AggregateFile, Clock, ParameterStore, Store, 
 from consensus_server.service.access import PARTICIPANTS, Caller, federation_for
 from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.settling import current_round, round_for
-from consensus_server.service.submissions import own_participant, require_open
-from consensus_server.service.tensor_files import file_digest, read_tensors, write_tensors
+from consensus_server.service.submissions import own_participant, require_open, require_unsealed
+from consensus_server.service.tensor_files import file_digest, read_stated, read_tensors, write_tensors
 
 EVERYBODY = ""
 """Recipient of a file that is for all who have none of their own."""
@@ -26,6 +26,21 @@ class Parameters:
         self._clock = clock
         self._labels = labels
 
+    def admit(self, caller: Caller, federation: str, number: int) -> int:
+        """How many bytes a file may have, for who may bring one now: asked before a byte of it is read.
+
+        A file that is held may come again after the seal. Raises UnknownFederation, Forbidden, UnknownRound,
+        NoParameters, SubmissionSealed, RoundNotOpen.
+        """
+        round_ = current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            plan, participant = plan_of(home), own_participant(tx, home, caller)
+            if tx.parameters.held(round_, participant) is None:
+                require_unsealed(tx, round_, participant)
+                require_open(round_, self._clock.now())
+        return plan.max_bytes
+
     def keep(
         self, caller: Caller, federation: str, number: int, content: bytes, *, replace: bool = False
     ) -> tuple[UpdateFile, bool]:
@@ -34,7 +49,7 @@ class Parameters:
         Raises UnknownFederation, Forbidden, UnknownRound, SubmissionSealed, RoundNotOpen, NoParameters,
         ParametersRefused, and AnswerConflict where another file is held and `replace` is not said.
         """
-        current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        self.admit(caller, federation, number)
         with self._store.reading() as tx:
             plan = plan_of(federation_for(tx, caller, federation, PARTICIPANTS))
         file = read_update(caller.participant.name if caller.participant else "", content, plan)
@@ -45,8 +60,7 @@ class Parameters:
             held = tx.parameters.held(round_, participant)
             if held == file.digest:
                 return file, True
-            if tx.submissions.sealed(round_, participant):
-                raise SubmissionSealed(f"The submission to round {number} is sealed; it takes no other parameters.")
+            require_unsealed(tx, round_, participant)
             require_open(round_, self._clock.now())
             if held is not None and not replace:
                 raise AnswerConflict(f"Another file ({held[:12]}...) is held for round {number}.")
@@ -75,11 +89,15 @@ def read_update(participant: str, content: bytes, plan: ParameterPlan) -> Update
     """The file, once it is known to follow the plan. Raises ParametersRefused."""
     if len(content) > plan.max_bytes:
         raise ParametersRefused(f"The file has {len(content)} bytes; this federation takes at most {plan.max_bytes}.")
-    tensors, stated = read_tensors(content, plan.dtype)
-    rank, examples = (_whole(stated.get(name, default), name) for name, default in (("rank", 0), ("examples", 1)))
-    check_update(Update(participant, tensors, rank, examples), str(stated.get("base_model", "")), plan)
+    stated = read_stated(content)
+    update = Update(participant, read_tensors(content, plan.dtype), stated.rank, stated.examples)
+    check_update(update, stated.base_model, plan)
     return UpdateFile(
-        participant=participant, digest=file_digest(content), rank=rank, examples=examples, content=content
+        participant=participant,
+        digest=file_digest(content),
+        rank=stated.rank,
+        examples=stated.examples,
+        content=content,
     )
 
 
@@ -90,7 +108,7 @@ def aggregate_round(
     cards: list[UpdateCard] = []
     updates: list[Update] = []
     for file in store.sealed(round_):
-        tensors, _ = read_tensors(file.content, plan.dtype)
+        tensors = read_tensors(file.content, plan.dtype)
         updates.append(Update(file.participant, tensors, file.rank, file.examples))
         cards.append(
             UpdateCard(
@@ -118,10 +136,3 @@ def _rank_of(tensors: Tensors, plan: ParameterPlan) -> int:
         if RANK in spec.shape:
             return int(tensors[spec.name].shape[spec.shape.index(RANK)])
     return 0
-
-
-def _whole(value: str | int, name: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ParametersRefused(f"The file states {name} {value!r}, which is no whole number.") from None

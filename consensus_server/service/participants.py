@@ -35,7 +35,7 @@ class Participants:
         """A new, active participant. Raises UnknownFederation, Forbidden, AlreadyExists."""
         token = new_token()
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             added = tx.participants.add(home, name, role, token_hash=token_hash(token), at=self._clock.now())
         return IssuedToken(added, token)
 
@@ -63,7 +63,7 @@ class Participants:
         """A new token; the old one ends. Raises UnknownFederation, Forbidden, UnknownParticipant."""
         token = new_token()
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             participant = participant_for(tx, home, name)
             tx.participants.set_token(participant, token_hash(token))
         return IssuedToken(participant, token)

@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from client_kit.vocabulary import Role
-from consensus_server.core.errors import Forbidden
 from consensus_server.core.federations import Federation
 from consensus_server.core.labels import ClusterContest, Explanation, LabelPage, RoundCard
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, LabelRecord, Store, Transaction
-from consensus_server.service.access import MEMBERS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.access import MEMBERS, Caller, federation_for
+from consensus_server.service.cache_savings import card_for
 from consensus_server.service.label_lines import read_label
-from consensus_server.service.published import may_see, published_round, unknown_prompt
+from consensus_server.service.published import (
+    may_see,
+    published_labels,
+    published_round,
+    require_contribution,
+    unknown_prompt,
+)
 
 CHUNK_LABELS = 500
 """Labels read at once while streaming: a slow reader holds no transaction open."""
@@ -27,13 +33,9 @@ class PseudoLabels:
     def published(self, caller: Caller, federation: str, number: int) -> Round:
         """The published round; its `labels` is the digest, and the ETag, of the pseudo-labels.
 
-        Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed, and Forbidden for observers and, where
-        the federation is `contributors_only`, for participants that did not seal a submission in this round.
+        Raises as `published_labels`.
         """
-        round_ = self._published(caller, federation, number, READERS_OF_LABELS)
-        with self._store.reading() as tx:
-            _check_contribution(tx, caller, federation_for(tx, caller, federation), round_)
-        return round_
+        return published_labels(self._store, self._clock, caller, federation, number)
 
     def page(self, caller: Caller, federation: str, number: int, *, cursor: str = "", limit: int = 1000) -> LabelPage:
         """Up to `limit` labels from `cursor` on ('': the first), in the order of `prompt_id`. Raises as `published`."""
@@ -48,12 +50,13 @@ class PseudoLabels:
 
         The bytes in all have the SHA-256 that `published(...).labels` says. Raises as `published`, before the first piece.
         """
-        return self._pieces(self.published(caller, federation, number))
+        return self._pieces(caller, self.published(caller, federation, number))
 
-    def _pieces(self, round_: Round) -> Iterator[bytes]:
+    def _pieces(self, caller: Caller, round_: Round) -> Iterator[bytes]:
         after = ""
         while True:
             with self._store.reading() as tx:
+                require_contribution(tx, caller, round_)  # a slow reader's token may have ended
                 rows = tx.labels.lines(round_, after=after, limit=CHUNK_LABELS)
             if not rows:
                 return
@@ -75,16 +78,17 @@ class PseudoLabels:
         return Explanation(read_label(record.line), seen, texts, _told(record.contests, caller))
 
     def card(self, caller: Caller, federation: str, number: int) -> RoundCard:
-        """What made the round. Every member may read it; of echoes participants see their own. Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed."""
-        round_ = self._published(caller, federation, number, MEMBERS)
+        """What made the round: every member may read it, without the echoes of others and what a cache saved.
+
+        Raises UnknownFederation, UnknownRound, RoundNotPublished, RoundFailed.
+        """
+        round_ = published_round(self._store, self._clock, caller, federation, number, roles=MEMBERS)
         with self._store.reading() as tx:
             card = tx.labels.card(round_)
         if card is None:
             raise LookupError(f"round {number} of {federation} is published without a card")
-        return replace(card, echoes=tuple(each for each in card.echoes if may_see(caller, each.participant)))
-
-    def _published(self, caller: Caller, federation: str, number: int, roles: frozenset[Role]) -> Round:
-        return published_round(self._store, self._clock, caller, federation, number, roles=roles)
+        seen = tuple(each for each in card.echoes if may_see(caller, each.participant))
+        return card_for(caller, replace(card, echoes=seen))
 
 
 def _texts(tx: Transaction, federation: Federation, round_: Round, record: LabelRecord | None) -> dict[str, str]:
@@ -102,13 +106,3 @@ def _told(contests: tuple[ClusterContest, ...], caller: Caller) -> tuple[Cluster
     if caller.role is Role.OPERATOR:
         return contests
     return tuple(replace(each, words_first="", words_second="") for each in contests)
-
-
-def _check_contribution(tx: Transaction, caller: Caller, federation: Federation, round_: Round) -> None:
-    if not federation.terms.contributors_only or caller.role is not Role.PARTICIPANT or caller.participant is None:
-        return
-    if tx.submissions.sealed(round_, caller.participant) is None:
-        raise Forbidden(
-            f"Federation {federation.name} gives the pseudo-labels of a round only to those who sealed a submission "
-            f"in it; {caller.participant.name} did not in round {round_.number}."
-        )

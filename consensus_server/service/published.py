@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from itertools import chain
 
 from client_kit.vocabulary import Role, RoundState
-from consensus_server.core.errors import RoundFailed, RoundNotPublished, UnknownPrompt
+from consensus_server.core.errors import Forbidden, RoundFailed, RoundNotPublished, UnknownPrompt
 from consensus_server.core.labels import AnswerFate
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
-from consensus_server.service.access import Caller
+from consensus_server.service.access import READERS_OF_LABELS, Caller, federation_for
 from consensus_server.service.settling import current_round
 
 CHUNK_PROMPTS = 500
@@ -25,6 +25,30 @@ def published_round(
     if round_.state is not RoundState.PUBLISHED:
         raise RoundNotPublished(f"Round {number} is {round_.state}; its pseudo-labels come when it is published.")
     return round_
+
+
+def published_labels(store: Store, clock: Clock, caller: Caller, federation: str, number: int) -> Round:
+    """The published round, for who may learn what came of its answers: labels, maps, rejections, reliability, parameters.
+
+    Raises as `published_round`, and Forbidden for observers and, where the federation is `contributors_only`, for
+    participants that did not seal a submission in this round.
+    """
+    round_ = published_round(store, clock, caller, federation, number, roles=READERS_OF_LABELS)
+    with store.reading() as tx:
+        require_contribution(tx, caller, round_)
+    return round_
+
+
+def require_contribution(tx: Transaction, caller: Caller, round_: Round) -> None:
+    """Raise Forbidden where the caller's token ended meanwhile, or only contributors may read and the caller is none."""
+    federation = federation_for(tx, caller, round_.federation, READERS_OF_LABELS)
+    if not federation.terms.contributors_only or caller.role is not Role.PARTICIPANT or caller.participant is None:
+        return
+    if tx.submissions.sealed(round_, caller.participant) is None:
+        raise Forbidden(
+            f"Federation {federation.name} gives what came of a round only to those who sealed a submission "
+            f"in it; {caller.participant.name} did not in round {round_.number}."
+        )
 
 
 def may_see(caller: Caller, participant: str) -> bool:

@@ -16,7 +16,7 @@ from itertools import islice
 import structlog
 
 from client_kit.vocabulary import PullState, Role
-from consensus_server.core.errors import DomainError, LeaseLost
+from consensus_server.core.errors import DomainError, LeaseLost, Unauthenticated
 from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamRequest
 from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim
@@ -35,6 +35,7 @@ BEATS_PER_LEASE = 3
 _OUTAGES = frozenset(
     {
         Failure.UNREACHABLE,
+        Failure.MOVED,
         Failure.SERVER_ERROR,
         Failure.RATE_LIMITED,
         Failure.REFUSED_KEY,
@@ -152,6 +153,8 @@ class Pulling:
                 beating.result()
             pull, outage = await asking
             await asyncio.to_thread(self._end, job, pull, outage)
+        except Unauthenticated:  # it was set to inactive meanwhile; active again, it is asked again
+            await asyncio.to_thread(self._pause, job, claim.pull, "it is not active")
         except DomainError as error:
             over = replace(claim.pull, state=PullState.FAILED, reason=f"the round ended first ({error.code})")
             await asyncio.to_thread(self._save, job, over)

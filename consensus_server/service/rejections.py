@@ -3,8 +3,8 @@
 from consensus_server.core.consensus.round.gates import GATES
 from consensus_server.core.labels import SECOND_HAND, AnswerFate, Rejection, RejectionPage
 from consensus_server.ports import Clock, Store
-from consensus_server.service.access import READERS_OF_LABELS, Caller
-from consensus_server.service.published import may_see, published_round
+from consensus_server.service.access import Caller
+from consensus_server.service.published import may_see, published_labels
 
 
 def reason_of(fate: AnswerFate) -> str | None:
@@ -28,9 +28,9 @@ class Rejections:
     ) -> RejectionPage:
         """Those of up to `limit` prompts from `cursor` on ('': the first): all for operators, their own for participants.
 
-        Raises UnknownFederation, Forbidden for observers, UnknownRound, RoundNotPublished, RoundFailed.
+        Raises as `published_labels`.
         """
-        round_ = published_round(self._store, self._clock, caller, federation, number, roles=READERS_OF_LABELS)
+        round_ = published_labels(self._store, self._clock, caller, federation, number)
         with self._store.reading() as tx:
             rows = tx.labels.fates(round_, after=cursor, limit=limit + 1)
         items = tuple(

@@ -59,6 +59,11 @@ class Rounds:
             rounds = tx.rounds.of(federation_for(tx, caller, federation))
         return (*rounds[:-1], self.get(caller, federation, rounds[-1].number)) if rounds else ()
 
+    def last_number(self, caller: Caller, federation: str) -> int:
+        """Number of the newest round, 0 before the first. Raises UnknownFederation."""
+        with self._store.reading() as tx:
+            return tx.rounds.last_number(federation_for(tx, caller, federation))
+
     def get(self, caller: Caller, federation: str, number: int) -> Round:
         """Raises UnknownFederation, UnknownRound."""
         return current_round(self._store, self._clock, caller, federation, number)
@@ -69,7 +74,7 @@ class Rounds:
         Raises UnknownFederation, Forbidden, UnknownRound, InvalidTransition, and UnknownRule as `create` does.
         """
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             _require_decidable(home)
             round_ = round_for(tx, home, number, lock=True)
             return _open(tx, round_, self._clock.now())

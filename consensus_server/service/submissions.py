@@ -28,7 +28,8 @@ from consensus_server.core.rounds import (
     SubmissionReceipt,
 )
 from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
-from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for
+from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for, require_valid
+from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import current_round, round_for, settle
 
 
@@ -39,6 +40,19 @@ class Submissions:
         self._store = store
         self._clock = clock
 
+    def admit(self, caller: Caller, federation: str, number: int) -> int:
+        """How many rows a request may bring, for who may bring any now: asked before a byte of them is read.
+
+        Raises UnknownFederation, Forbidden, UnknownRound, SubmissionSealed, RoundNotOpen.
+        """
+        round_ = current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            require_unsealed(tx, round_, own_participant(tx, home, caller))
+            prompts = manifest_for(tx, home.terms.prompt_set).prompt_count
+        require_open(round_, self._clock.now())
+        return prompts * home.terms.samples_per_prompt
+
     def store(
         self, caller: Caller, federation: str, number: int, answers: Sequence[Answer], *, replace: bool = False
     ) -> SubmissionReceipt:
@@ -48,19 +62,20 @@ class Submissions:
         UnknownRound, SubmissionSealed, RoundNotOpen; UnknownPrompt, AnswerTooLong, TooManySamples and AnswerConflict
         with up to `MAX_FAULTS` faults of the request.
         """
-        current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        self.admit(caller, federation, number)
         given = [(answer, content_digest(answer.text)) for answer in answers]
         prompt_ids = {answer.prompt_id for answer in answers}
+        with self._store.reading() as tx:  # terms and prompts never change: no writer has to wait for their check
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            check_answers(answers, home.terms, tx.prompt_sets.known(home.terms.prompt_set, prompt_ids))
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             round_ = round_for(tx, home, number)
             # The participant's lock, not the round's: sites do not wait for one another. What arrives while the round
             # closes is not sealed, and so enters no pool.
             participant = own_participant(tx, home, caller, lock=True)
-            if tx.submissions.sealed(round_, participant):
-                raise SubmissionSealed(f"The submission to round {number} is sealed; it takes no more answers.")
+            require_unsealed(tx, round_, participant)
             require_open(round_, self._clock.now())
-            check_answers(answers, home.terms, tx.prompt_sets.known(home.terms.prompt_set, prompt_ids))
             held = tx.submissions.held(round_, participant, prompt_ids)
             check_conflicts(given, {} if replace else held)
             return _keep(tx, round_, participant, given, held)
@@ -115,6 +130,8 @@ class Submissions:
         has not been, and SealMismatch when other answers are held, or these cannot be carried.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
+        if carried_from is None:
+            self._check_count(caller, federation, number, count, digest)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             require_training_rights(home, stated=training_rights)
@@ -132,6 +149,17 @@ class Submissions:
             federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy
         )
 
+    def _check_count(self, caller: Caller, federation: str, number: int, count: int, digest: str) -> None:
+        """Raise SealMismatch where an open submission is counted otherwise here: no writer has to wait for the counting."""
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            round_, participant = round_for(tx, home, number), own_participant(tx, home, caller)
+            if tx.submissions.sealed(round_, participant) is not None or round_.state is not RoundState.OPEN:
+                return
+            held = tx.submissions.held(round_, participant)
+        require_open(round_, self._clock.now())
+        _check_seal((len(held), _digest(held)), (count, digest), "held")
+
     def _seal(
         self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
     ) -> SealedSubmission:
@@ -144,6 +172,12 @@ class Submissions:
         tx.events.add(attended, EventKind.SEALED, sealed.sealed_at)
         settle(tx, attended, sealed.sealed_at)
         return sealed
+
+
+def require_unsealed(tx: Transaction, round_: Round, participant: Participant) -> None:
+    """Raise SubmissionSealed."""
+    if tx.submissions.sealed(round_, participant):
+        raise SubmissionSealed(f"The submission to round {round_.number} is sealed; nothing more is taken.")
 
 
 def _require_earlier(taught_through: int, number: int) -> None:
@@ -190,10 +224,13 @@ def require_open(round_: Round, now: datetime) -> None:
 
 
 def own_participant(tx: Transaction, federation: Federation, caller: Caller, *, lock: bool = False) -> Participant:
-    """The caller's own participant, as it is now."""
+    """The caller's own participant, as it is now; locked, its token holds until the end of the transaction."""
     if caller.participant is None:
         raise Forbidden("Only a participant has a submission.")
-    return participant_for(tx, federation, caller.participant.name, lock=lock)
+    participant = participant_for(tx, federation, caller.participant.name, lock=lock)
+    if lock:
+        require_valid(tx, federation, caller)  # once more: the lock may have waited for the end of the token
+    return participant
 
 
 def _keep(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+from pydantic import ValidationError
 from safetensors import SafetensorError, TensorSpec, deserialize, serialize
 
 from client_kit.wire.digests import canonical_json
-from client_kit.wire.parameters import METADATA_KEY
+from client_kit.wire.parameters import METADATA_KEY, StatedParameters
 from consensus_server.core.errors import ParametersRefused
 
 MAX_HEADER_BYTES: Final = 4 * 1024 * 1024
@@ -18,12 +19,23 @@ _SPELT: Final = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _NUMPY: Final[dict[str, np.dtype[Any]]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 
 
-def read_tensors(content: bytes, dtype: str) -> tuple[dict[str, np.ndarray], dict[str, str | int]]:
-    """Tensors as float64 by name, and what the file states beside them.
+def read_stated(content: bytes) -> StatedParameters:
+    """What a file states beside its tensors. Raises ParametersRefused for anything but the numbers that it may state."""
+    text = _stated(content)
+    try:
+        return StatedParameters.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = ".".join([METADATA_KEY, *(str(part) for part in fault["loc"])])
+        raise ParametersRefused(f"The file's metadata cannot be used: {where}: {fault['msg']}.") from None
+
+
+def read_tensors(content: bytes, dtype: str) -> dict[str, np.ndarray]:
+    """Tensors as float64 by name.
 
     Raises ParametersRefused for what is no safetensors file, and for a tensor of another dtype.
     """
-    stated = _stated(content)
+    _stated(content)
     try:
         found = deserialize(content)  # type: ignore[no-untyped-call]
     except SafetensorError as error:
@@ -33,7 +45,7 @@ def read_tensors(content: bytes, dtype: str) -> tuple[dict[str, np.ndarray], dic
         if tensor["dtype"] != dtype:
             raise ParametersRefused(f"Tensor {name[:80]} is {tensor['dtype']}; this federation exchanges {dtype}.")
         tensors[name] = _numbers(tensor["data"], dtype).reshape(tensor["shape"])
-    return tensors, stated
+    return tensors
 
 
 def write_tensors(tensors: Mapping[str, np.ndarray], dtype: str, stated: Mapping[str, str | int]) -> bytes:
@@ -54,7 +66,7 @@ def file_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _stated(content: bytes) -> dict[str, str | int]:
+def _stated(content: bytes) -> str:
     length = int.from_bytes(content[:_LENGTH_BYTES], "little")
     if len(content) < _LENGTH_BYTES or length > len(content) - _LENGTH_BYTES:
         raise ParametersRefused("The body is not a safetensors file: it ends before its header does.")
@@ -62,14 +74,14 @@ def _stated(content: bytes) -> dict[str, str | int]:
         raise ParametersRefused(f"The file's header has {length} bytes; at most {MAX_HEADER_BYTES} are read.")
     try:
         header = json.loads(content[_LENGTH_BYTES : _LENGTH_BYTES + length])
-        stated = json.loads(header["__metadata__"][METADATA_KEY])
+        stated = header["__metadata__"][METADATA_KEY]
     except (ValueError, RecursionError):
         raise ParametersRefused("The body is not a safetensors file: its header is no JSON object.") from None
     except (KeyError, TypeError):
         raise ParametersRefused(
             f"The file's header has no {METADATA_KEY!r}; make it with client_kit.parameters."
         ) from None
-    return stated if isinstance(stated, dict) else {}
+    return stated if isinstance(stated, str) else ""
 
 
 def _numbers(data: bytes, dtype: str) -> np.ndarray:

@@ -13,6 +13,7 @@ from consensus_server.service.appeals import Appeals
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
+from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets, prompts_digest
 from consensus_server.service.pseudo_labels import PseudoLabels
@@ -77,6 +78,7 @@ class Service:
         self.rounds = Rounds(store, self.clock)
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
+        self.parameters = Parameters(store, self.clock, self.pseudo_labels)
         self.traffic = Traffic(store)
         self.reliabilities = Reliabilities(store, self.clock)
         self.rejections = Rejections(store, self.clock)

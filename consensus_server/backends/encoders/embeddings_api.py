@@ -20,7 +20,7 @@ from client_kit.generation.dialects import ForPrompt, ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS
 from client_kit.generation.replies import Reading, read
 from client_kit.input_files import read_file
-from client_kit.proxies import environment_explained, http_options
+from client_kit.proxies import environment_explained
 from client_kit.wire import content_digest
 from consensus_server.backends.encoders.probe import LEAST_COSINE, PROBES, kept_probes, lowest_cosine, probe_digest
 from consensus_server.backends.encoders.terms import content_starts
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 BATCH_TEXTS = 64
 """Texts of one request: fits every server that was tried, and keeps a request under a second or two."""
+MOST_BYTES = 64 * 1024 * 1024
+"""Longest body that is read: 64 vectors of 16,384 numbers are a third of it."""
 RULE = ChunkRule(tokens=1000, chunks=6, least_last=60)
 """In characters, since nobody here knows the endpoint's tokens: about 250 tokens of English, as many as the default
 encoder sees at once. Scripts whose letters are tokens of their own fit a window of 1,024 tokens still."""
@@ -138,6 +140,8 @@ class EmbeddingsApiEncoder:
 
     def _client(self) -> "openai.OpenAI":
         """To be closed after each use: an encoder has no end of its own."""
+        from client_kit.generation.bounded_http import BoundedSyncClient  # noqa: PLC0415 - loads `openai`
+
         try:
             with environment_explained():
                 client: openai.OpenAI = self._openai.OpenAI(
@@ -145,7 +149,9 @@ class EmbeddingsApiEncoder:
                     api_key=self._api.key or "none",
                     timeout=self._api.timeout_seconds,
                     max_retries=0,
-                    http_client=self._openai.DefaultHttpxClient(**http_options(self._api.url)),
+                    http_client=BoundedSyncClient(
+                        self._api.url, most_bytes=MOST_BYTES, most_seconds=2 * self._api.timeout_seconds
+                    ),
                 )
         except ConfigurationError as error:
             raise EncoderError(str(error)) from error
@@ -296,6 +302,7 @@ def _told(reading: Reading, where: str) -> str:
 
 _REMEDIES = {
     Situation.UNREACHABLE: "{where} does not answer ({cause}). Start it, or correct CONSENSUS_ENCODER_URL.",
+    Situation.MOVED: "{where} sends requests on ({cause}), and no redirect is followed. Correct CONSENSUS_ENCODER_URL.",
     Situation.TIMED_OUT: "{where} does not answer in time ({cause}). Start it, or correct CONSENSUS_ENCODER_URL.",
     Situation.WRONG_KEY: "{where} does not accept the key. Set CONSENSUS_ENCODER_KEY_FILE to a file that holds the right "
     "one, or CONSENSUS_ENCODER_KEY_VARIABLE to the variable that does.",

@@ -36,10 +36,9 @@ class SqlRounds:
         self._connection = connection
 
     def add(self, federation: Federation, *, round_seconds: float) -> Round:
-        last = select(func.coalesce(func.max(rounds.c.number), 0)).where(rounds.c.federation_id == federation.id)
         row = {
             "federation_id": federation.id,
-            "number": self._connection.scalars(last).one() + 1,
+            "number": self.last_number(federation) + 1,
             "state": RoundState.DRAFT.value,
             "round_seconds": round_seconds,
             "quorum": federation.terms.quorum,
@@ -50,6 +49,11 @@ class SqlRounds:
     def of(self, federation: Federation) -> tuple[Round, ...]:
         query = _rounds().where(rounds.c.federation_id == federation.id).order_by(rounds.c.number)
         return tuple(_round(row) for row in self._connection.execute(query).mappings())
+
+    def last_number(self, federation: Federation) -> int:
+        last = select(func.coalesce(func.max(rounds.c.number), 0)).where(rounds.c.federation_id == federation.id)
+        number: int = self._connection.scalars(last).one()
+        return number
 
     def get(self, federation: Federation, number: int, *, lock: bool = False) -> Round | None:
         query = select(rounds.c.id).where(rounds.c.federation_id == federation.id, rounds.c.number == number)

@@ -58,6 +58,7 @@ ENVELOPES: dict[str, Kind] = {
     "internal_error": Kind(500, "server_error", _NO_RETRY),
     "quorum_missed": Kind(502, "upstream_error", _NO_RETRY),
     "not_ready": Kind(503, "server_error"),
+    "server_busy": Kind(503, "server_error"),
     "encoder_unavailable": Kind(503, "server_error", _NO_RETRY),
     "deadline_missed": Kind(504, "upstream_error", _NO_RETRY),
 }
@@ -69,6 +70,7 @@ _CODES = {
     ProblemCode.BODY_TOO_LARGE: "body_too_large",
     ProblemCode.UNSUPPORTED_ENCODING: "unsupported_encoding",
     ProblemCode.NOT_READY: "not_ready",
+    ProblemCode.SERVER_BUSY: "server_busy",
 }
 """Problems of the other routes that can occur here; every other fault of a body is `invalid_json`."""
 

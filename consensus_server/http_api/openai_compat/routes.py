@@ -42,7 +42,7 @@ _MEANINGS = {
     429: "Too many requests; Retry-After says how long to wait",
     500: "The server failed",
     502: "Too many upstreams failed",
-    503: "The encoder is still loading",
+    503: "The encoder is still loading, or the server holds as much as it can",
     504: "Too few upstreams answered before the deadline",
 }
 

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from urllib.parse import urlsplit
@@ -67,7 +68,10 @@ def start(folder, **settings):
     app = build_api(server)
     listener = listen("127.0.0.1", 0)
     listening = threading.Event()
-    api = ConsensusServer(config_for(app), on_listening=listening.set, on_stopping=app.state.context.stopping.set)
+    bounds = {"connections": server.settings.connections, "head_seconds": server.settings.head_seconds}
+    api = ConsensusServer(
+        config_for(app, **bounds), on_listening=listening.set, on_stopping=app.state.context.stopping.set
+    )
     thread = threading.Thread(target=api.run, kwargs={"sockets": [listener]})
     live = Live(url_of(listener), server, app, api)
     thread.start()
@@ -106,6 +110,21 @@ def start_server(tmp_path):
     yield begin
     for end in ends:
         end()
+
+
+@pytest.fixture(scope="session")
+def running():
+    """Starts a server with settings of its own that ends with a `with`."""
+
+    @contextmanager
+    def run(folder, **settings):
+        live, end = start(folder, **settings)
+        try:
+            yield live
+        finally:
+            end()
+
+    return run
 
 
 @pytest.fixture(scope="session")

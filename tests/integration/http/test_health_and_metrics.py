@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from client_kit.wire import Problem, Readiness
 from consensus_server.backends.encoders import EncoderError
+from consensus_server.http_api.polling import SharedPoll
 from consensus_server.settings import load_settings
 from consensus_server.wiring import EncoderSlot, build_api, build_server
 
@@ -80,7 +81,8 @@ def test_an_unexpected_fault_of_the_encoder_is_named_by_its_kind_only():
 
 def test_a_database_that_is_gone_is_said_without_its_address(start_server, problem, monkeypatch):
     live = start_server("gone")
-    monkeypatch.setattr(live.context, "database", lambda: "the database does not answer (OperationalError)")
+    gone = SharedPoll(lambda _: "the database does not answer (OperationalError)", 1.0)
+    monkeypatch.setattr(live.context, "database", gone)
     body = problem(live.client(None).get("/readyz"), 503, "not_ready")
     assert "does not answer" in body["detail"]
 

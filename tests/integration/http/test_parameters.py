@@ -8,7 +8,7 @@ import pytest
 from client_kit.wire import ParameterCard
 from client_kit.wire.parameters import METADATA_KEY
 from consensus_server.core.parameters import aggregate
-from consensus_server.service.tensor_files import file_digest, read_tensors, write_tensors
+from consensus_server.service.tensor_files import file_digest, read_stated, read_tensors, write_tensors
 from tests.support.adapters import BASE, lora_plan, reft_plan, update
 
 
@@ -41,14 +41,14 @@ def test_what_participants_send_comes_back_aggregated(live, new_arena, plan):
         receipt = put(arena, name, file_of(one, plan)).json()
         assert (receipt["rank"], receipt["unchanged"]) == (4, False)
     finish(arena)
-    as_sent = [type(one)(name, read_tensors(file_of(one, plan), plan.dtype)[0], one.rank) for name, one in sent.items()]
+    as_sent = [type(one)(name, read_tensors(file_of(one, plan), plan.dtype), one.rank) for name, one in sent.items()]
     wanted = aggregate(as_sent, plan)
     tolerance = {"F32": 1e-5, "F16": 5e-3, "BF16": 5e-2}[plan.dtype]
     for name in names:
         response = arena.as_(name).get(f"{arena.round}/parameters")
-        tensors, stated = read_tensors(response.content, plan.dtype)
+        tensors, stated = read_tensors(response.content, plan.dtype), read_stated(response.content)
         assert response.headers["etag"] == f'"{file_digest(response.content)}"'
-        assert stated["base_model"] == BASE
+        assert stated.base_model == BASE
         for key, array in wanted.personal.get(name, wanted.common).items():
             assert tensors[key] == pytest.approx(array, abs=tolerance)
     card = ParameterCard.model_validate(arena.operator.get(f"{arena.round}/card").json()["parameters"])
@@ -93,9 +93,27 @@ def test_only_what_is_sealed_is_aggregated(live, new_arena):
     arena.seal("bert")
     arena.operator.post(f"{arena.round}/close")
     assert arena.live.aggregate()
-    tensors, _ = read_tensors(arena.as_("cleo").get(f"{arena.round}/parameters").content, "F32")
+    tensors = read_tensors(arena.as_("cleo").get(f"{arena.round}/parameters").content, "F32")
     wanted = aggregate([sent["anna"], sent["bert"]], plan).common
     assert all(tensors[name] == pytest.approx(array, abs=1e-5) for name, array in wanted.items())
+
+
+ODD_METADATA = [
+    f'{{"base_model": "{BASE}", {odd}}}'
+    for odd in (
+        '"rank": 4, "examples": Infinity', '"rank": 4, "examples": -1', '"rank": 4, "examples": 9223372036854775808',
+        '"rank": null', '"rank": "4"', '"rank": true', '"rank": -4', '"rank": 4, "examples": 0',
+    )
+] + ["null", "[]", "7"]  # fmt: skip
+
+
+def with_metadata(content, stated):
+    """A sound file with another text under the key of the metadata."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"][METADATA_KEY] = stated
+    written = json.dumps(header).encode()
+    return len(written).to_bytes(8, "little") + written + content[8 + size :]
 
 
 def damaged(kind):
@@ -112,6 +130,7 @@ def damaged(kind):
         "another base model": file_of(sent, plan, base="c" * 64),
         "another dtype": write_tensors(sent.tensors, "F16", {"base_model": BASE, "rank": 4}),
         "nan": file_of(type(sent)("anna", {**sent.tensors, "0.q.lora_A": np.full((4, 12), np.nan)}, 4), plan),
+        **{stated: with_metadata(content, stated) for stated in ODD_METADATA},
         "rank that is no number": write_tensors(sent.tensors, "F32", {"base_model": BASE, "rank": "four"}),
         "two of a rank": file_of(update(plan, "anna", rank=2), plan),
     }[kind]
@@ -129,7 +148,8 @@ def damaged(kind):
         ("another base model", "base_model: is cccccccccccc"),
         ("another dtype", "is F16; this federation exchanges F32"),
         ("nan", "holds NaN or infinity"),
-        ("rank that is no number", "states rank 'four'"),
+        ("rank that is no number", "semantic_consensus.rank: Input should be a valid integer"),
+        *((stated, "metadata cannot be used") for stated in ODD_METADATA),
         ("two of a rank", "rank: is 2; 4, the same for all"),
     ],
 )
@@ -205,7 +225,8 @@ def test_a_file_is_the_same_to_the_last_byte_however_often_it_is_written(dtype):
     stated = {"base_model": BASE, "rank": 4, "examples": 7}
     files = {write_tensors(dict(items), dtype, stated) for items in (list(one.items()), list(one.items())[::-1])}
     assert len(files) == 1
-    tensors, read = read_tensors(files.pop(), dtype)
-    assert read == stated
+    (content,) = files
+    tensors = read_tensors(content, dtype)
+    assert read_stated(content).model_dump() == stated
     error = {"F32": 2**-24, "F16": 2**-11, "BF16": 2**-8}[dtype]
     assert all(np.abs(tensors[k] - v).max() <= error * np.abs(v).max() for k, v in one.items())

@@ -37,12 +37,17 @@ def test_every_entry_is_complete(code):
 
 def test_where_waiting_helps_the_answer_says_how_long():
     waits = {code for code, entry in CATALOG.items() if entry.retry_seconds is not None}
-    assert waits == {ProblemCode.ROUND_NOT_PUBLISHED, ProblemCode.RATE_LIMITED, ProblemCode.NOT_READY}
+    assert waits == {
+        ProblemCode.ROUND_NOT_PUBLISHED,
+        ProblemCode.RATE_LIMITED,
+        ProblemCode.NOT_READY,
+        ProblemCode.SERVER_BUSY,
+    }
     assert problem_response({}, ProblemCode.NOT_READY, "x").headers["retry-after"] == "2"
     assert problem_response({}, ProblemCode.RATE_LIMITED, "x", retry_seconds=9).headers["retry-after"] == "9"
     assert "retry-after" not in problem_response({}, ProblemCode.UNKNOWN_ROUND, "x").headers
 
 
 def test_every_status_that_a_domain_error_can_have_is_documented():
-    documented = set(problem_responses(503))
+    documented = set(problem_responses())
     assert {CATALOG[kind.code].status for kind in DOMAIN_ERRORS} <= documented

@@ -337,8 +337,7 @@ def test_who_watches_a_wait_is_told_at_once_and_with_each_poll(clock):
     operations, told = Operations("f", NO_PAUSE, clock=lambda: clock.now), []
     steps = operations.wait_for(1, RoundState.PUBLISHED, 100, told.append)
     asked = [next(steps)]
-    for row in (round_row(state="open"), round_row(state="aggregating")):
-        asked.append(steps.send(response(row)))
+    asked.extend(steps.send(response(round_row(state=state))) for state in ("open", "aggregating"))
     assert [call.params["timeout_seconds"] for call in asked] == [0.0, 25.0, 25.0]
     assert [each.state for each in told] == ["open", "aggregating"]
 

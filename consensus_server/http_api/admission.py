@@ -1,0 +1,51 @@
+"""Who may send a body, checked before a byte of it is read: the work of a request begins with its right.
+
+Use cases check the same again in the transaction that acts. This check asks nothing of the database.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+
+from client_kit.vocabulary import Role
+from consensus_server.service.access import Caller, require_role, require_server_operator, unknown_federation
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_ATTRIBUTE: Final = "admits"
+
+
+@dataclass(frozen=True, slots=True)
+class Admits:
+    """Whose bodies a route reads."""
+
+    roles: frozenset[Role]
+    server_only: bool = False
+    """Only the server's own operator's; those may be large."""
+
+    def check(self, request: Request, caller: Caller) -> None:
+        """Raises UnknownFederation for a federation that is not the caller's, and Forbidden."""
+        name = request.path_params.get("federation")
+        if name is not None and caller.federation not in {None, name}:
+            raise unknown_federation(caller, name)
+        if self.server_only:
+            require_server_operator(caller)
+        require_role(caller, self.roles)
+
+
+def admits(roles: frozenset[Role], *, server_only: bool = False) -> Callable[[Endpoint], Endpoint]:
+    """Says whose bodies a route reads. Stands below the decorator of the router."""
+
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _ATTRIBUTE, Admits(roles, server_only))
+        return endpoint
+
+    return mark
+
+
+def admission_of(endpoint: Callable[..., Any]) -> Admits | None:
+    """What `admits` said of a route; None where it said nothing."""
+    found: Admits | None = getattr(endpoint, _ATTRIBUTE, None)
+    return found
