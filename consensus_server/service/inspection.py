@@ -1,4 +1,7 @@
-"""Published rounds looked at again: maps of pools, and what another policy would have decided. Nothing is written."""
+"""Published rounds looked at again: maps of pools, and what another policy would have decided.
+
+Nothing is written but what a model says of pairs that it was not asked about before.
+"""
 
 import logging
 from collections.abc import Callable, Generator, Mapping

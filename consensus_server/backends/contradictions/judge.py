@@ -58,7 +58,7 @@ class Judge:
 
     async def _both_orders(self, upstream: Upstream, doubt: Doubt) -> Verdict:
         turned = doubt._replace(first=doubt.second, second=doubt.first)
-        said = {await self._ask(upstream, each) for each in (doubt, turned)}
+        said = set(await asyncio.gather(self._ask(upstream, doubt), self._ask(upstream, turned)))
         if Verdict.UNREADABLE in said:
             return Verdict.UNREADABLE
         return said.pop() if len(said) == 1 else Verdict.NEITHER
