@@ -55,9 +55,14 @@ def build_pulling(settings: Settings, store: Store, clock: Clock, submissions: S
 def build_upstreams(file: PanelsFile) -> dict[str, Upstream]:
     """Every upstream of a panels file, for one event loop. Raises SettingsError for a key that is not there."""
     try:
-        return {name: OpenAIUpstream(name, _inference_api(name, each)) for name, each in file.upstreams.items()}
+        return {name: build_upstream(name, each) for name, each in file.upstreams.items()}
     except MissingExtra as error:
         raise SettingsError(str(error)) from None
+
+
+def build_upstream(name: str, settings: UpstreamSettings) -> Upstream:
+    """One upstream, for one event loop. Raises SettingsError for a key that is not there, MissingExtra, ConfigurationError."""
+    return OpenAIUpstream(name, _inference_api(name, settings))
 
 
 def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:

@@ -57,6 +57,7 @@ class Contradictions(Protocol):
         """The strongest finding of every two of `texts` that differ, by their places (i, j), i < j, in that order.
 
         A text and a copy of it never differ. What is found of two texts depends on neither the others nor their order.
+        Raises ComparisonFailed (`core.errors`) where a model cannot be asked: no finding is not "they agree".
         """
         ...
 

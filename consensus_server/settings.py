@@ -63,6 +63,8 @@ class Settings(BaseModel):
     """Name of the variable that holds the endpoint's key; empty: no key, or `encoder_key_file`."""
     encoder_key_file: Path | None = None
     """File that holds the endpoint's key."""
+    nli_models: str = ""
+    """Models that policies may name as `nli:MODEL`: names on the hub or folders, with commas between."""
     operator_token: SecretStr | None = None
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None

@@ -15,6 +15,7 @@ from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
 from consensus_server.backends.projections import umap_plane
 from consensus_server.backends.store import DatabaseUrlError, NewerSchema, SqlStore, open_store
+from consensus_server.comparison_wiring import build_comparisons
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.http_api.app import create_app
 from consensus_server.http_api.bodies import BodyLimits
@@ -26,6 +27,7 @@ from consensus_server.ports import Clock, EmbeddingStore, Encoder
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
@@ -116,6 +118,7 @@ class Server:
     store: SqlStore
     clock: Clock
     encoder: EncoderSlot
+    comparisons: Comparisons
     use_cases: UseCases
     metrics: Metrics
     ledger: TrafficLedger
@@ -141,10 +144,11 @@ def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.
     clock = SystemClock()
     encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings), lambda: _known_encoder(settings))
     metrics = Metrics()
-    use_cases = _use_cases(store, clock, encoder, token, settings)
+    comparisons = build_comparisons(settings, store.features)
+    use_cases = _use_cases(store, clock, encoder, comparisons, token, settings)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
-    return Server(settings, store, clock, encoder, use_cases, metrics, ledger)
+    return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger)
 
 
 def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encoder:
@@ -191,14 +195,16 @@ def _embeddings_key(settings: Settings) -> str | None:
     return key
 
 
-def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str, settings: Settings) -> UseCases:
+def _use_cases(  # noqa: PLR0917 - the parts of a server
+    store: SqlStore, clock: Clock, encoder: EncoderSlot, comparisons: Comparisons, token: str, settings: Settings
+) -> UseCases:
     labels = PseudoLabels(store, clock)
     return UseCases(
         access=Access(store, token),
         prompt_sets=PromptSets(store),
-        federations=Federations(store, clock, encoder.identity),
+        federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
-        rounds=Rounds(store, clock),
+        rounds=Rounds(store, clock, comparisons),
         submissions=Submissions(store, clock),
         endpoints=Endpoints(store, lambda: upstream_names(settings)),
         pseudo_labels=labels,
@@ -207,7 +213,7 @@ def _use_cases(store: SqlStore, clock: Clock, encoder: EncoderSlot, token: str, 
         reliabilities=Reliabilities(store, clock),
         rejections=Rejections(store, clock),
         appeals=Appeals(store, clock),
-        inspection=Inspection(store, store.embeddings, clock, {"umap": umap_plane}),
+        inspection=Inspection(store, store.embeddings, clock, {"umap": umap_plane}, comparisons),
     )
 
 
@@ -270,6 +276,7 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         server.clock,
         lease_seconds=server.settings.lease_seconds,
         neighbours=FaissNeighbours(),
+        comparisons=server.comparisons,
         before_publishing=server.ledger.flush,
         on_published=server.metrics.count_labels,
     )

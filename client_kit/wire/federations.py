@@ -115,8 +115,8 @@ class ConsensusPolicy(Request):
     half_life_rounds: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 2.0
     """Rounds after which half of a participant's reputation from earlier rounds is left; 0: each round begins anew."""
     contradictions: str = "words"
-    """What keeps contradictory answers out of one cluster: `words` (English) or `none`. A federation's own policy shows the version
-    that it began with."""
+    """What keeps contradictory answers out of one cluster: `words` (English), `none`, or a model beside the words, `nli:MODEL` or
+    `judge:UPSTREAM`, as the server has them. A federation's own policy shows the version that it began with."""
     calibration: Calibration | None = None
     """Publishes an estimated probability instead of the score, for the confidence that it was fitted to."""
 

@@ -10,11 +10,13 @@ from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json,
 from client_kit.stages import shown
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
-from consensus_server.cli.evaluating import cache_folder, folder_usable
+from consensus_server.cli.evaluating import TOLD_BY, cache_folder, folder_usable
 from consensus_server.cli.operating import settings_from
+from consensus_server.comparison_wiring import build_comparisons
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import UnknownRule
 from consensus_server.evaluation.contradictions import PairRow, measure_pairs, read_pairs
+from consensus_server.service.contradictions import pinned
 from consensus_server.wiring import load_configured_encoder
 
 
@@ -32,7 +34,7 @@ def evaluate(
     ],
     *,
     contradictions: Annotated[
-        str, typer.Option(help="What tells contradictory answers apart: words or none.", metavar="NAME")
+        str, typer.Option(help=f"What tells contradictory answers apart. {TOLD_BY}", metavar="NAME")
     ] = Policy().contradictions,
     encoder: Annotated[str, typer.Option(help="Name or folder of the encoder.", metavar="NAME")] = DEFAULT_ENCODER,
     cache: Annotated[
@@ -47,10 +49,13 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(folder / 'embeddings.sqlite').resolve()}")
     try:
-        loaded = load_configured_encoder(settings_from(encoder=encoder), store.embeddings)
+        settings = settings_from(encoder=encoder)
+        comparisons = build_comparisons(settings, store.features, [contradictions])
         policy = Policy(contradictions=contradictions)
+        pinned(policy, comparisons)
+        loaded = load_configured_encoder(settings, store.embeddings)
         with shown() as progress:
-            rows = measure_pairs(pairs, policy, loaded, store.embeddings, partial(progress, "embedding"))
+            rows = measure_pairs(pairs, policy, loaded, store.embeddings, partial(progress, "embedding"), comparisons)
     except UnknownRule as error:
         raise CommandFailed(f"--contradictions: {error.faults[0].message}", Exit.USAGE) from None
     finally:

@@ -6,6 +6,8 @@ import shlex
 import sys
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +29,7 @@ from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
 from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
+from consensus_server.comparison_wiring import build_comparisons
 from consensus_server.core.consensus.confidence import CONFIDENCES
 from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
@@ -44,13 +47,15 @@ from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.rows import Finding
 from consensus_server.evaluation.run import Plan, run
-from consensus_server.service.contradictions import ADAPTERS, NONE
+from consensus_server.settings import Settings
 from consensus_server.wiring import load_configured_encoder
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
 
 RISK = 0.1
 """Share of prompts with a bad label that a calibration allows where nothing is wished."""
+TOLD_BY = "Known: none, words, nli:MODEL (a name or a folder), judge:UPSTREAM (of CONSENSUS_PANELS_FILE)."
+"""For help pages."""
 _DEFAULTS = Policy()
 _KINDS = tuple(dict.fromkeys(map(kind_of, ATTACKS)))
 
@@ -159,7 +164,7 @@ def evaluate_labels(
     contradictions: Annotated[
         str | None,
         typer.Option(
-            help=f"What tells contradictory answers apart; default: {_DEFAULTS.contradictions}. {_listed((NONE, *ADAPTERS))}",
+            help=f"What tells contradictory answers apart; default: {_DEFAULTS.contradictions}. {TOLD_BY}",
             metavar="NAME",
         ),
     ] = None,
@@ -207,11 +212,16 @@ def evaluate_labels(
     """
     shorthands = {
         "confidence": None if confidence is None else _name(confidence, CONFIDENCES, "--confidence"),
-        "contradictions": contradictions and _name(contradictions, (NONE, *ADAPTERS), "--contradictions"),
+        "contradictions": contradictions,
         "abstain": abstention or None,
     }
+    settings = settings_from(encoder=encoder, encoder_threads=encoder_threads)
     measured = measured_policies(
-        policy, changes or (), {name: each for name, each in shorthands.items() if each is not None}, against or ()
+        policy,
+        changes or (),
+        {name: each for name, each in shorthands.items() if each is not None},
+        against or (),
+        partial(build_comparisons, settings, None),
     )
     wanted = tuple(ATTACKS) if attacks == "all" else _names(attacks, ATTACKS, "--attacks")
     plan = Plan(
@@ -233,7 +243,7 @@ def evaluate_labels(
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
-    findings = _findings(files, wanted_of_files, plan, encoder, encoder_threads, cache or cache_folder())
+    findings = _findings(files, wanted_of_files, plan, settings, cache or cache_folder())
     rows = [finding.row for finding in findings]
     for file, facts in {row.file: row.facts for row in rows}.items():
         if caution := mostly_mute(facts):
@@ -283,9 +293,7 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
         ) from None
 
 
-def _findings(  # noqa: PLR0917 - the options of the command
-    files: list[Path], wanted: Wanted, plan: Plan, encoder: str, threads: int | None, cache: Path
-) -> list[Finding]:
+def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> list[Finding]:
     answers = read_files(files, wanted)
     for each in answers:
         if ignored := not_looked_at(each.name, each.ignored):
@@ -294,7 +302,7 @@ def _findings(  # noqa: PLR0917 - the options of the command
         cache.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
-        settings = settings_from(encoder=encoder, encoder_threads=threads)
+        plan = replace(plan, comparisons=build_comparisons(settings, store.features, plan.told_by))
         with shown() as progress:
             progress("loading the encoder", 0, 0)
             loaded = load_configured_encoder(settings, store.embeddings)

@@ -94,7 +94,12 @@ def create(
         float, typer.Option(help="Rounds after which half of a reputation is left; 0: none is carried on.")
     ] = _NEW.policy.half_life_rounds,
     contradictions: Annotated[
-        str, typer.Option(help="What keeps contradictory answers apart: words (English) or none.")
+        str,
+        typer.Option(
+            help="What keeps contradictory answers apart: words (English), none, nli:MODEL of CONSENSUS_NLI_MODELS, or "
+            "judge:UPSTREAM of CONSENSUS_PANELS_FILE.",
+            metavar="NAME",
+        ),
     ] = _NEW.policy.contradictions,
     calibration: Annotated[
         Path | None,

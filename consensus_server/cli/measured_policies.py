@@ -1,6 +1,6 @@
 """What `evaluate-labels` measures: a policy from a file, from `--set` and from options, and what it is held against."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.core.errors import UnknownRule
 from consensus_server.http_api import translate
-from consensus_server.service.contradictions import ADAPTERS, pinned
+from consensus_server.service.contradictions import Comparisons, pinned
 from consensus_server.service.federations import check_policy
 
 EVERY_PROMPT = {"abstain": False}
@@ -34,29 +34,35 @@ class MeasuredPolicies:
 
 
 def measured_policies(
-    file: Path | None, changes: Iterable[str], shorthands: Mapping[str, object], against: Iterable[str]
+    file: Path | None,
+    changes: Iterable[str],
+    shorthands: Mapping[str, object],
+    against: Iterable[str],
+    known: Callable[[Collection[str]], Comparisons],
 ) -> MeasuredPolicies:
     """The file's fields, over them those of `--set`, over these those of other options.
 
-    against: `FIELD=VALUE`, or names of files. Raises CommandFailed for what a federation would refuse.
+    against: `FIELD=VALUE`, or names of files. known: has what policies name to tell contradictions. Raises CommandFailed for
+    what a federation would refuse.
     """
     said = {**({} if file is None else fields_in(file)), **fields_set(changes), **shorthands}
     other: dict[str, object] = {}
     for each in against:
         other |= fields_set([each]) if "=" in each else fields_in(Path(each))
     fields = {**EVERY_PROMPT, **said}
-    policy, changed = _policy(checked_policy(fields)), _policy(checked_policy({**fields, **other}))
+    given = checked_policy(fields), checked_policy({**fields, **other})
+    comparisons = known({each.contradictions for each in given})
+    policy, changed = (_policy(each, comparisons) for each in given)
     return MeasuredPolicies(policy, frozenset(said), {name: getattr(changed, name) for name in other})
 
 
-def _policy(given: ConsensusPolicy) -> Policy:
+def _policy(given: ConsensusPolicy, comparisons: Comparisons) -> Policy:
     """With the name of what tells contradictions in place of its identity. Raises CommandFailed for names that nobody knows."""
     policy = translate.policy(given)
-    by_identity = {adapter.identity: name for name, adapter in ADAPTERS.items()}
-    policy = replace(policy, contradictions=by_identity.get(policy.contradictions, policy.contradictions))
     try:
         check_policy(policy)
-        pinned(policy)
+        pinned(policy, comparisons)
     except UnknownRule as error:
         raise CommandFailed(error.detail, Exit.USAGE) from None
-    return policy
+    names = [name for name, each in comparisons.named(policy.contradictions) if each.identity == policy.contradictions]
+    return replace(policy, contradictions=names[0]) if names else policy

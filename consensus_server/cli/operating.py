@@ -18,7 +18,7 @@ from client_kit.command_line import CommandFailed, Exit
 from client_kit.errors import FaultyFile
 from client_kit.remedies import Surface, remedy_for
 from consensus_server.backends.encoders import EncoderError
-from consensus_server.core.errors import DomainError, StoreUnavailable
+from consensus_server.core.errors import ComparisonFailed, DomainError, StoreUnavailable
 from consensus_server.http_api.problems import CATALOG
 from consensus_server.settings import Settings, SettingsError, load_settings
 from consensus_server.wiring import Server, build_server
@@ -88,7 +88,7 @@ def failure_of(error: Exception) -> CommandFailed | None:
         return _unusable(error)
     if isinstance(error, DomainError):
         return _domain_failure(error)
-    if isinstance(error, EncoderError):
+    if isinstance(error, EncoderError | ComparisonFailed):
         return CommandFailed(str(error), Exit.FAILED)
     return None
 

@@ -3,7 +3,7 @@
 * DomainError                     fit to be shown: `detail` and `faults` hold nothing that the caller may not see
   x Unauthenticated               no token, or one that nobody holds
   x Forbidden                     the role does not allow it
-  x NotReady                      the encoder is still loading
+  x NotReady                      the encoder is still loading, or a model cannot be asked
     + StoreUnavailable            the database is away, full or locked: the same request may succeed later
   x NotFound
     + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound  NoParameters
@@ -21,6 +21,7 @@
   x AggregationRefused            the round cannot be aggregated here: it fails with this reason
 * EncodingFailed                  inside the worker and panels: the encoder gave no vectors
   x EncoderChanged                it is another model than before
+* ComparisonFailed                inside the worker, or while a policy is read: a model told no contradictions
 """
 # ruff: noqa: N818  the tree above reads as states of the world (RoundNotOpen), which a suffix would blur
 
@@ -72,7 +73,7 @@ class Forbidden(DomainError):
 
 
 class NotReady(DomainError):
-    """The server has no encoder yet, or nothing that it can store to."""
+    """The server has no encoder yet, cannot ask a model that it needs, or has nothing that it can store to."""
 
 
 class StoreUnavailable(NotReady):
@@ -223,3 +224,7 @@ class EncodingFailed(RuntimeError):
 
 class EncoderChanged(EncodingFailed):
     """What answers under the encoder's name is another model than before: vectors of the two may not be compared."""
+
+
+class ComparisonFailed(RuntimeError):
+    """A model that tells contradictions cannot be had or asked. The message is for the server's operator: it may name an address."""

@@ -32,6 +32,7 @@ ENCODER_CHANGED = "encoder_changed"
 ENCODER_UNAVAILABLE = "encoder_unavailable"
 CLUSTERER_RETIRED = "clusterer_retired"
 CONTRADICTIONS_CHANGED = "contradictions_changed"
+CONTRADICTIONS_UNAVAILABLE = "contradictions_unavailable"
 REFUSALS_CHANGED = "refusals_changed"
 
 
@@ -41,7 +42,7 @@ class RoundFailure:
 
     code: str
     """`quorum_missed`, `aggregation_failed`, `encoder_changed`, `encoder_unavailable`, `clusterer_retired`,
-    `contradictions_changed` or `refusals_changed`."""
+    `contradictions_changed`, `contradictions_unavailable` or `refusals_changed`."""
     detail: str
     """Fit for every member of the federation."""
 

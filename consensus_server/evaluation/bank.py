@@ -29,7 +29,7 @@ from consensus_server.core.federations import Prompt
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.evaluation.rounds import Round
 from consensus_server.ports import EmbeddingStore, Encoder
-from consensus_server.service.contradictions import ADAPTERS, NONE
+from consensus_server.service.contradictions import BY_WORDS, NONE, Comparisons, adapter_of, pinned
 from consensus_server.service.deciding import Embedded
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
 
@@ -69,13 +69,13 @@ class Bank:
     round: Round | None = None
     """Where rows name questions or samples: what decides the panels instead of what is measured here."""
 
-    def telling(self, contradictions: str) -> "Bank":
+    def telling(self, contradictions: str, comparisons: Comparisons = BY_WORDS) -> "Bank":
         """The bank with what another adapter finds; see `make_bank`."""
         if self.round is not None:  # asks for itself
             return self
         columns = len(self.names)
         rows = [self.answers.texts[at : at + columns] for at in range(0, len(self.answers.texts), columns)]
-        found = _found(self.answers.prompts, self.answers.equivalences, rows, contradictions)
+        found = _found(self.answers.prompts, self.answers.equivalences, rows, contradictions, comparisons)
         return replace(self, answers=replace(self.answers, conflicts=found))
 
     def rows(self, columns: Int64[np.ndarray, "prompts size"]) -> tuple[Answers, Int64[np.ndarray, " answers"]]:
@@ -140,6 +140,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
     store: EmbeddingStore,
     progress: Callable[[int, int], None] | None = None,
     contradictions: str = NONE,
+    comparisons: Comparisons = BY_WORDS,
     *,
     drop_refusals: bool = False,
 ) -> Bank:
@@ -161,7 +162,9 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         texts,
         digests,
         vectors,
-        found=_found(judged.prompts, judged.equivalences, rows, NONE if judged.by_rounds else contradictions),
+        found=_found(
+            judged.prompts, judged.equivalences, rows, NONE if judged.by_rounds else contradictions, comparisons
+        ),
     )
     openings = unit_vectors(np.array([embedded.openings[each] for each in digests], dtype=np.float32))
     asked = unit_vectors(np.array([embedded.openings[content_digest(each)] for each in judged.prompts], np.float32))
@@ -186,7 +189,7 @@ def make_bank(  # noqa: PLR0917 - what it is made of
         neighbours=word_pairs(texts, judged.prompts, answers.pool),
         units=read_units(texts, judged.prompts, answers.pool),
         keys={name: tuple(map(KEYS[name], texts)) for name in KEYS if name in {"exact", *judged.equivalences}},
-        round=_round(judged, rows, embedded, drop_refusals=drop_refusals) if judged.by_rounds else None,
+        round=_round(judged, rows, embedded, comparisons, drop_refusals=drop_refusals) if judged.by_rounds else None,
     )
 
 
@@ -221,7 +224,12 @@ def _table(
 
 
 def _round(
-    judged: JudgedAnswers, rows: Sequence[Sequence[str]], embedded: EmbeddingResult, *, drop_refusals: bool
+    judged: JudgedAnswers,
+    rows: Sequence[Sequence[str]],
+    embedded: EmbeddingResult,
+    comparisons: Comparisons,
+    *,
+    drop_refusals: bool,
 ) -> Round:
     """The material of rounds. rows: texts by prompt and column."""
     prompts = zip(judged.prompt_ids, judged.prompts, judged.equivalences, judged.questions, strict=True)
@@ -236,14 +244,19 @@ def _round(
         answers=tuple(tuple((text, content_digest(text)) for text in row) for row in rows),
         embedded=Embedded(embedded.vectors, embedded.openings, asked, dimension),
         drop_refusals=drop_refusals,
+        comparisons=comparisons,
     )
 
 
 def _found(
-    prompts: Sequence[str], equivalences: Sequence[str], rows: Sequence[Sequence[str]], contradictions: str
+    prompts: Sequence[str],
+    equivalences: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    contradictions: str,
+    comparisons: Comparisons,
 ) -> Conflicts:
     """What contradicts among the answers to each prompt that is compared by meaning. rows: texts by prompt and column."""
-    adapter = None if contradictions == NONE else ADAPTERS[contradictions]
+    adapter = adapter_of(pinned(Policy(contradictions=contradictions), comparisons), comparisons)
     columns = len(rows[0]) if rows else 0
     found = [
         (prompt * columns, each)

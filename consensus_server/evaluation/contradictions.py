@@ -14,7 +14,7 @@ from client_kit.wire import content_digest
 from consensus_server.core.consensus import decide
 from consensus_server.core.consensus.records import Policy, Pool
 from consensus_server.ports import EmbeddingStore, Encoder
-from consensus_server.service.contradictions import pinned, with_findings
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned, with_findings
 from consensus_server.service.embedding import embed_texts
 
 LABELS: Final = ("contradict", "same")
@@ -64,19 +64,20 @@ def _pair(row: Row) -> JudgedPair:
     return JudgedPair(kind, prompt, (text_in(row, "a"), text_in(row, "b")), label == "contradict")
 
 
-def measure_pairs(
+def measure_pairs(  # noqa: PLR0917 - what is asked
     pairs: Sequence[JudgedPair],
     policy: Policy,
     encoder: Encoder,
     store: EmbeddingStore,
     progress: Callable[[int, int], None] | None = None,
+    comparisons: Comparisons = BY_WORDS,
 ) -> list[PairRow]:
     """A row for each label and kind, and one of all kinds (`all`) for each label. policy: its distances and contradictions count."""
     texts = {content_digest(text): text for pair in pairs for text in pair.texts}
     vectors = embed_texts(texts, encoder, store, progress=progress).vectors
-    alone = pinned(replace(policy, guards=False, reliability=False))
+    alone = pinned(replace(policy, guards=False, reliability=False), comparisons)
     pools = [_pool(pair, vectors) for pair in pairs]
-    found = list(with_findings(pools, alone))
+    found = list(with_findings(pools, alone, comparisons))
     without = [len(decision.clusters) == 1 for decision in decide(pools, alone)]
     together = [len(decision.clusters) == 1 for decision in decide(found, alone)]
     hard = [any(finding.hard for finding in pool.findings) for pool in found]

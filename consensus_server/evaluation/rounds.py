@@ -12,7 +12,7 @@ from consensus_server.core.consensus.records import SEMANTIC, Decision, Policy, 
 from consensus_server.core.federations import Prompt
 from consensus_server.evaluation.records import Panel, Picks, nothing_picked
 from consensus_server.ports import PooledAnswer
-from consensus_server.service.contradictions import pinned, with_findings
+from consensus_server.service.contradictions import Comparisons, pinned, with_findings
 from consensus_server.service.deciding import Embedded, Material, build_pools
 
 
@@ -27,11 +27,13 @@ class Round:
     """(text, digest) by prompt, then column."""
     embedded: Embedded
     drop_refusals: bool
+    comparisons: Comparisons
 
     def decided(self, panel: Panel, policy: Policy) -> Picks:
         """What the policy chooses for a panel."""
         material = Material(self.prompts, SEMANTIC, tuple(self._answers(panel)), panel.columns.shape[1] // self.samples)
-        pools = list(with_findings(build_pools(material, self.embedded, policy), pinned(policy)))
+        bare = build_pools(material, self.embedded, policy)
+        pools = list(with_findings(bare, pinned(policy, self.comparisons), self.comparisons))
         decisions = iter(decide_round(pools, policy, drop_refusals=self.drop_refusals).decisions)
         row = {prompt.prompt_id: number for number, prompt in enumerate(self.prompts)}
         picks = nothing_picked(len(self.prompts))

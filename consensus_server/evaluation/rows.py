@@ -15,7 +15,7 @@ from consensus_server.evaluation.bank import Bank
 from consensus_server.evaluation.differences import Difference, Labels, difference
 from consensus_server.evaluation.facts import Facts, facts_of
 from consensus_server.evaluation.records import Panel, Picks
-from consensus_server.service.contradictions import pinned
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,7 @@ class Decided:
     picks: Mapping[Policy, Sequence[Picks]]
     """By panel."""
     seed: int
+    comparisons: Comparisons = BY_WORDS
 
     def labels(self, policy: Policy) -> Labels:
         """What a policy gave."""
@@ -152,7 +153,7 @@ class Decided:
             turned_away=_turned_away(both),
             refusals=int(bank.refused.reshape(bank.length.shape)[:, : answers.preferences.shape[1]].sum()),
             facts=facts_of(answers, bank),
-            policy=pinned(policy),
+            policy=pinned(policy, self.comparisons),
         )
         return Finding(row, policy, confidence, quality, answers.kinds)
 

@@ -22,7 +22,7 @@ from consensus_server.evaluation.records import Panel, Picks
 from consensus_server.evaluation.rows import Case, Decided, Finding
 from consensus_server.evaluation.workers import deciding
 from consensus_server.ports import EmbeddingStore, Encoder
-from consensus_server.service.contradictions import NONE
+from consensus_server.service.contradictions import BY_WORDS, NONE, WORDS, Comparisons
 
 _LABELLING: Final = Policy(abstain=False)
 """The default policy, but every prompt with an admitted answer gets a label."""
@@ -49,8 +49,16 @@ class Plan:
     clusterer: str = DEFAULT
     """How answers of one meaning are found; others than the default are ablations."""
     refusals: Refusals = Refusals.DROP
+    comparisons: Comparisons = BY_WORDS
+    """Has what policies name to tell contradictions."""
     workers: int = 1
-    """Processes that decide; the findings do not depend on it."""
+    """Processes that decide; the findings do not depend on it. A model is asked in this one only."""
+
+    @property
+    def told_by(self) -> tuple[str, ...]:
+        """What tells contradictions: as the policy has it, and as what it is held against has it."""
+        named = self.policy.contradictions
+        return tuple(dict.fromkeys((named, self.against.get("contradictions", named))))
 
 
 Progress = Callable[[str, int, int], None]
@@ -78,7 +86,8 @@ def run(
     if plan.equivalence is not None:
         answers = replace(answers, equivalences=(plan.equivalence,) * len(answers.prompts))
     members = [draw_panel(len(answers.models), plan.panel_size, plan.seed, i) for i in range(plan.panels)]
-    with deciding(plan.workers if plan.panels * len(answers.prompts) >= _WORTH_A_POOL else 1) as decide_all:
+    alone = plan.panels * len(answers.prompts) < _WORTH_A_POOL or (answers.by_rounds and _asks_a_model(plan))
+    with deciding(1 if alone else plan.workers) as decide_all:
         for texts, cases in _cases(plan):
             banks = _banks(answers, plan, texts, encoder, store, progress)
             for case in cases:
@@ -93,9 +102,15 @@ def run(
                 what = f"deciding, {case.attack or 'no attack'}" + (f" x {case.attackers}" if case.attackers else "")
                 decide = partial(decide_all, clusterer=plan.clusterer, done=partial(progress, what))
                 picks = _decided(banks, panels, list(asked), decide)
-                decided = Decided(answers, banks[plan.policy.contradictions], case, panels, picks, plan.seed)
+                decided = Decided(
+                    answers, banks[plan.policy.contradictions], case, panels, picks, plan.seed, plan.comparisons
+                )
                 for policy, compared in held_against.items():
                     yield decided.finding(policy, compared)
+
+
+def _asks_a_model(plan: Plan) -> bool:
+    return not {NONE, WORDS}.issuperset(plan.told_by)
 
 
 _WORTH_A_POOL = 4000
@@ -147,15 +162,25 @@ def _banks(  # noqa: PLR0917 - where it comes from
     """By what tells contradictions: as the policy has it, and as what it is held against has it."""
     extra = attack_columns(answers, attack, max(plan.attackers), plan.seed) if attack else []
     what = f"embedding, {kind_of(attack) if attack else 'answers'}"
-    named, other = plan.policy.contradictions, plan.against.get("contradictions", plan.policy.contradictions)
+    named, *others = plan.told_by
+    comparisons = plan.comparisons if _asks_a_model(plan) else BY_WORDS  # what other processes can be sent
 
     def embedding(done: int, total: int) -> None:
         progress(what, done, total)
-        if done == total and {named, other} != {NONE}:
+        if done == total and {named, *others} != {NONE}:
             progress(f"{what.replace('embedding', 'comparing')}, for contradictions", 0, 0)
 
-    bank = make_bank(answers, extra, encoder, store, embedding, named, drop_refusals=plan.refusals is Refusals.DROP)
-    return {named: bank} if other == named else {named: bank, other: bank.telling(other)}
+    bank = make_bank(
+        answers,
+        extra,
+        encoder,
+        store,
+        embedding,
+        named,
+        comparisons,
+        drop_refusals=plan.refusals is Refusals.DROP,
+    )
+    return {named: bank, **{other: bank.telling(other, comparisons) for other in others}}
 
 
 def _panel(members: Int64[np.ndarray, " size"], answers: JudgedAnswers, plan: Plan, case: Case) -> Panel:

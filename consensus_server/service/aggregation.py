@@ -20,6 +20,7 @@ from consensus_server.core.consensus.records import Policy, Pool
 from consensus_server.core.errors import (
     AggregationRefused,
     AggregationStopped,
+    ComparisonFailed,
     EncoderChanged,
     EncodingFailed,
     LeaseLost,
@@ -30,6 +31,7 @@ from consensus_server.core.labels import Counts, Exemption, ParameterCard, Round
 from consensus_server.core.lifecycle import (
     AGGREGATION_FAILED,
     CLUSTERER_RETIRED,
+    CONTRADICTIONS_UNAVAILABLE,
     ENCODER_CHANGED,
     ENCODER_UNAVAILABLE,
     RoundFailure,
@@ -38,7 +40,7 @@ from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import AggregationProgress, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
-from consensus_server.service.contradictions import require_contradictions, with_findings
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, require_contradictions, with_findings
 from consensus_server.service.deciding import (
     Embedded,
     RoundLabels,
@@ -50,7 +52,7 @@ from consensus_server.service.deciding import (
 from consensus_server.service.echoes import echoes
 from consensus_server.service.embedding import EmbeddingResult, embed_texts
 from consensus_server.service.heartbeat import Heartbeat
-from consensus_server.service.material import load_material
+from consensus_server.service.material import material_of, read_held
 from consensus_server.service.parameters import aggregate_round
 from consensus_server.service.progress import Reporter
 from consensus_server.service.refusals import require_refusals
@@ -126,6 +128,7 @@ class Aggregation:
         *,
         lease_seconds: float = LEASE_SECONDS,
         neighbours: NeighbourIndex | None = None,
+        comparisons: Comparisons = BY_WORDS,
         before_publishing: Callable[[], None] = lambda: None,
         on_published: Callable[[RoundCard], None] = lambda _: None,
     ) -> None:
@@ -140,6 +143,7 @@ class Aggregation:
         self._clock = clock
         self._lease_seconds = lease_seconds
         self._neighbours = neighbours
+        self._comparisons = comparisons
         self._before_publishing = before_publishing
         self._on_published = on_published
 
@@ -187,18 +191,19 @@ class Aggregation:
             self._publish(claim, decided)
         except LeaseLost:
             raise
-        except AggregationStopped:
-            self._give_back(claim)
+        except (AggregationStopped, StoreUnavailable):
+            self._give_back_when_it_can_be(claim, stop)
             return Result.STOPPED
         except AggregationRefused as error:
             self._fail(claim, str(error), error.code)
             return Result.FAILED
-        except StoreUnavailable:
-            self._give_back_when_it_is_there(claim, stop)
-            return Result.STOPPED
         except EncodingFailed as error:
             _log.error("no vectors", federation=claim.federation.name, round=claim.round.number, cause=str(error))
             self._fail(claim, *_public_failure(error))
+            return Result.FAILED
+        except ComparisonFailed as error:
+            _log.error("no verdicts", federation=claim.federation.name, round=claim.round.number, cause=str(error))
+            self._fail(claim, _UNCOMPARED, CONTRADICTIONS_UNAVAILABLE)
             return Result.FAILED
         except Exception as error:  # noqa: BLE001 - whatever it is, the round must not hang
             _log.exception("aggregation failed", federation=claim.federation.name, round=claim.round.number)
@@ -213,12 +218,13 @@ class Aggregation:
         if federation.undecidable:
             raise AggregationRefused(federation.undecidable, CLUSTERER_RETIRED)
         self._check_encoder(federation)
-        require_contradictions(federation)
+        require_contradictions(federation, self._comparisons)
         require_refusals(federation)
         policy = federation.terms.policy
         with self._store.reading() as tx:
             exempt = frozenset(tx.appeals.exemptions(federation))
-            material = load_material(tx, federation, round_, policy, exempt)
+            held = read_held(tx, federation, round_, policy, exempt)
+        material = material_of(held, policy, self._comparisons)
         embedded = self._embed(material.texts(), report)
         prompts = self._embed(material.prompt_texts() if policy.guards else {}, report)
         encoded = time.perf_counter()
@@ -227,7 +233,7 @@ class Aggregation:
             Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
             policy,
         )
-        pools = _compared(pools, policy, report)
+        pools = _compared(pools, policy, self._comparisons, report)
         decided = decide_round(
             pools,
             policy,
@@ -338,7 +344,7 @@ class Aggregation:
         with self._store.writing() as tx:
             tx.rounds.give_back(claim.round, claim.lease, now=self._clock.now())
 
-    def _give_back_when_it_is_there(self, claim: Claim, stop: threading.Event) -> None:
+    def _give_back_when_it_can_be(self, claim: Claim, stop: threading.Event) -> None:
         """A database that is away is no fault of the round, nor of the worker: the claim does not count.
 
         Raises StoreUnavailable where it stays away for as long as the lease; another worker may then claim the round.
@@ -394,10 +400,16 @@ class Aggregation:
         return now + timedelta(seconds=self._lease_seconds)
 
 
-def _compared(pools: Sequence[Pool], policy: Policy, report: Report) -> list[Pool]:
-    """The pools with what contradicts in them."""
+_UNCOMPARED = (
+    "The model that tells contradictions gave no verdicts. Answers, and the verdicts that there are, are kept. The operator removes "
+    "the cause, which the server's log names, and closes the round again."
+)
+
+
+def _compared(pools: Sequence[Pool], policy: Policy, comparisons: Comparisons, report: Report) -> list[Pool]:
+    """The pools with what contradicts in them. Raises ComparisonFailed."""
     found = []
-    for done, pool in enumerate(with_findings(pools, policy)):
+    for done, pool in enumerate(with_findings(pools, policy, comparisons)):
         report(AggregationStep.COMPARING, done, len(pools))
         found.append(pool)
     return found

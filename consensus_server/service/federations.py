@@ -12,7 +12,7 @@ from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import Caller, federation_for, require_server_operator
-from consensus_server.service.contradictions import pinned
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.refusals import with_what_tells_refusals
 
@@ -23,11 +23,18 @@ MAX_QUORUM = 1_000_000
 class Federations:
     """Federations of the server."""
 
-    def __init__(self, store: Store, clock: Clock, encoder: Callable[[], EncoderIdentity | None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        encoder: Callable[[], EncoderIdentity | None],
+        comparisons: Comparisons = BY_WORDS,
+    ) -> None:
         """encoder: identity of the encoder that new federations are pinned to; None while it loads."""
         self._store = store
         self._clock = clock
         self._encoder = encoder
+        self._comparisons = comparisons
 
     def create(self, caller: Caller, terms: Terms) -> Federation:
         """A new federation, pinned to the encoder of this server.
@@ -43,7 +50,7 @@ class Federations:
         """The terms as a new federation would keep them. Raises what `create` raises, but for NotReady: no encoder is needed."""
         require_server_operator(caller)
         check_policy(terms.policy)
-        terms = with_what_tells_refusals(replace(terms, policy=pinned(terms.policy)))
+        terms = with_what_tells_refusals(replace(terms, policy=pinned(terms.policy, self._comparisons)))
         check_terms(terms)
         if terms.parameters is not None:
             check_plan(terms.parameters)

@@ -1,6 +1,11 @@
-"""Published rounds looked at again: maps of pools, and what another policy would have decided. Nothing is written."""
+"""Published rounds looked at again: maps of pools, and what another policy would have decided.
 
-from collections.abc import Callable, Mapping
+Nothing is written but what a model says of pairs that it was not asked about before.
+"""
+
+import logging
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -8,23 +13,25 @@ from jaxtyping import Float32, Float64
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import Fault, ValidationFailed, VectorsMissing
+from consensus_server.core.errors import ComparisonFailed, Fault, NotReady, ValidationFailed, VectorsMissing
 from consensus_server.core.labels import AnswerFate, RoundCard
 from consensus_server.core.maps import MapPoint, PoolMap, principal_plane
 from consensus_server.core.what_if import WhatIf, compare
 from consensus_server.ports import Clock, EmbeddingStore, Store
 from consensus_server.service.access import OPERATORS, Caller, federation_for
-from consensus_server.service.contradictions import pinned, with_findings
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned, with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.federations import check_policy
 from consensus_server.service.label_lines import read_label
-from consensus_server.service.material import load_material
+from consensus_server.service.material import material_of, read_held
 from consensus_server.service.published import may_see, published_labels, published_round, unknown_prompt
 
 MOST_CHANGES = 1_000
 """Changes that one comparison lists."""
 
 _PCA = "pca"
+
+_log = logging.getLogger(__name__)
 
 Projection = Callable[[Float32[np.ndarray, "answers dimension"]], Float64[np.ndarray, "answers 2"]]
 
@@ -33,13 +40,19 @@ class Inspection:
     """Maps and what-ifs of published rounds."""
 
     def __init__(
-        self, store: Store, embeddings: EmbeddingStore, clock: Clock, projections: Mapping[str, Projection]
+        self,
+        store: Store,
+        embeddings: EmbeddingStore,
+        clock: Clock,
+        projections: Mapping[str, Projection],
+        comparisons: Comparisons = BY_WORDS,
     ) -> None:
         """projections: further methods of maps, by name, beside `pca`. They raise ValueError or RuntimeError in words."""
         self._store = store
         self._embeddings = embeddings
         self._clock = clock
         self._projections = projections
+        self._comparisons = comparisons
 
     def map(self, caller: Caller, federation: str, number: int, prompt_id: str, *, method: str = _PCA) -> PoolMap:
         """The answers to a prompt in two dimensions; participants read whose an answer is only of their own.
@@ -83,21 +96,26 @@ class Inspection:
     def what_if(self, caller: Caller, federation: str, number: int, policy: Policy) -> WhatIf:
         """The round as `policy` would have decided it, from the answers, vectors, reputations and exemptions that it had.
 
+        Answers are compared by words, by nothing, or by the model that the round was decided with: they are shown to no other.
         Raises UnknownFederation, Forbidden unless an operator calls, UnknownRound, RoundNotPublished, RoundFailed,
-        UnknownRule, and VectorsMissing where the policy guards and the round did not.
+        UnknownRule, VectorsMissing where the policy guards and the round did not, and NotReady where the model cannot be asked.
         """
         check_policy(policy)
-        policy = pinned(policy)
         round_ = published_round(self._store, self._clock, caller, federation, number, roles=OPERATORS)
         with self._store.reading() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
-            card = tx.labels.card(round_)
-            if card is None:
-                raise LookupError(f"round {number} of {federation} is published without a card")
-            exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
-            material = load_material(tx, home, round_, policy, exempt)
-            lines = tx.labels.lines(round_, after="", limit=len(material.prompts))
-        pools = list(with_findings(build_pools(material, self._embedded(material, card, policy), policy), policy))
+            home, card = federation_for(tx, caller, federation, OPERATORS), tx.labels.card(round_)
+        if card is None:
+            raise LookupError(f"round {number} of {federation} is published without a card")
+        own = f"{card.policy.contradictions}-".startswith(f"{policy.contradictions}-")
+        policy = pinned(policy, self._comparisons if own else BY_WORDS)
+        exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
+        with self._store.reading() as tx:
+            held = read_held(tx, home, round_, policy, exempt)
+            lines = tx.labels.lines(round_, after="", limit=len(held.prompts))
+        with _model_asked():
+            material = material_of(held, policy, self._comparisons)
+            bare = build_pools(material, self._embedded(material, card, policy), policy)
+            pools = list(with_findings(bare, policy, self._comparisons))
         telling = card.refusals_told_by is not None
         decided = decide_round(pools, policy, earlier=material.earlier, drop_refusals=telling)
         labelled = label_round(material, pools, decided, policy)
@@ -125,6 +143,18 @@ class Inspection:
             (dict.fromkeys(asked, nothing) | dict(prompts)) if policy.guards else {},
             card.encoder.dimension,
         )
+
+
+@contextmanager
+def _model_asked() -> Generator[None]:
+    """Raises NotReady where a model cannot be asked."""
+    try:
+        yield
+    except ComparisonFailed as error:
+        _log.warning("contradictions cannot be told: %s", error)
+        raise NotReady(
+            "The model that tells contradictions cannot be asked now; the server's log has the cause."
+        ) from None
 
 
 def _point(caller: Caller, fate: AnswerFate, x: float, y: float) -> MapPoint:

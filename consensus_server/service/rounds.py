@@ -17,7 +17,7 @@ from consensus_server.core.lifecycle import (
 from consensus_server.core.rounds import Event, Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
-from consensus_server.service.contradictions import contradictions_changed
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, contradictions_changed
 from consensus_server.service.refusals import refusals_changed
 from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
 
@@ -29,9 +29,10 @@ NEW_FEDERATION = (
 class Rounds:
     """The rounds of federations. Operators change them; every member reads them."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, comparisons: Comparisons = BY_WORDS) -> None:
         self._store = store
         self._clock = clock
+        self._comparisons = comparisons
 
     def create(
         self, caller: Caller, federation: str, *, open_now: bool = True, round_seconds: float | None = None
@@ -45,9 +46,10 @@ class Rounds:
         if round_seconds is not None:
             check_round_seconds(round_seconds)
         now = self._clock.now()
+        changed = self._changed(caller, federation)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
-            _require_decidable(home)
+            _require_decidable(home, changed)
             _require_last_is_over(tx, home, now)
             seconds = home.terms.round_seconds if round_seconds is None else round_seconds
             created = record(tx, tx.rounds.add(home, round_seconds=seconds), now)
@@ -73,9 +75,10 @@ class Rounds:
 
         Raises UnknownFederation, Forbidden, UnknownRound, InvalidTransition, and UnknownRule as `create` does.
         """
+        changed = self._changed(caller, federation)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
-            _require_decidable(home)
+            _require_decidable(home, changed)
             round_ = round_for(tx, home, number, lock=True)
             return _open(tx, round_, self._clock.now())
 
@@ -87,10 +90,12 @@ class Rounds:
         not the federation's last; UnknownRule for a failed one that no version decides any more.
         """
         now = self._clock.now()
+        changed = self._changed(caller, federation)
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             round_ = round_for(tx, home, number, lock=True)
             if round_.state is RoundState.FAILED:
+                _require_decidable(home, changed)
                 _require_repeatable(tx, home, round_)
                 return end(tx, round_, Ending(RoundState.CLOSED), now)
             return end(tx, round_, ending_by_operator(round_.attendance), now)
@@ -116,6 +121,12 @@ class Rounds:
         with self._store.reading() as tx:
             return {state.value: count for state, count in tx.rounds.count_by_state().items()}
 
+    def _changed(self, caller: Caller, federation: str) -> str | None:
+        """Why answers cannot be compared as agreed. Asked before anything is locked: a model's files may have to be found and read."""
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS)
+        return contradictions_changed(home, self._comparisons)
+
 
 def _open(tx: Transaction, round_: Round, now: datetime) -> Round:
     check_transition(round_.state, RoundState.OPEN)
@@ -131,13 +142,13 @@ def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime
         )
 
 
-def _require_decidable(federation: Federation) -> None:
-    if why := federation.undecidable or contradictions_changed(federation) or refusals_changed(federation):
+def _require_decidable(federation: Federation, changed: str | None) -> None:
+    """changed: why its answers cannot be compared as agreed."""
+    if why := federation.undecidable or changed or refusals_changed(federation):
         raise UnknownRule(why, remedy=NEW_FEDERATION)
 
 
 def _require_repeatable(tx: Transaction, federation: Federation, round_: Round) -> None:
-    _require_decidable(federation)
     if not round_.attendance.sealed:
         raise InvalidTransition(f"Nobody sealed a submission in round {round_.number}: create the next round instead.")
     last = last_round(tx, federation)

@@ -19,7 +19,7 @@ from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.federations import Federation, Prompt
 from consensus_server.core.rounds import Round
 from consensus_server.ports import PooledAnswer, Transaction
-from consensus_server.service.contradictions import adapter_of
+from consensus_server.service.contradictions import BY_WORDS, Comparisons, adapter_of
 from consensus_server.service.label_lines import read_label
 
 Differs = Callable[[Prompt, str, str], bool]
@@ -42,12 +42,12 @@ def excludes(policy: Policy) -> bool:
     return policy.decide_by == DecideBy.EVIDENCE and policy.second_hand == SecondHand.EXCLUDE
 
 
-def differs_under(policy: Policy, equivalence: str) -> Differs:
+def differs_under(policy: Policy, equivalence: str, comparisons: Comparisons = BY_WORDS) -> Differs:
     """What tells an answer that departs from a label: another key, or a contradiction where meanings are compared.
 
-    equivalence: of prompts that do not name their own.
+    equivalence: of prompts that do not name their own. Raises LookupError for a policy that this server cannot compare by.
     """
-    adapter = adapter_of(policy)
+    adapter = adapter_of(policy, comparisons)
 
     @cache
     def differs(prompt: Prompt, label: str, answer: str) -> bool:
@@ -60,23 +60,32 @@ def differs_under(policy: Policy, equivalence: str) -> Differs:
     return differs
 
 
-def first_hand(  # noqa: PLR0917 - what a round is read from
-    tx: Transaction,
-    federation: Federation,
-    round_: Round,
-    prompts: Sequence[Prompt],
-    answers: Sequence[PooledAnswer],
-    taught: Mapping[str, int],
-    differs: Differs,
-) -> FirstHand:
-    """The answers of a round without echoes, in the order of prompt_id, participant and sample.
+@dataclass(frozen=True, slots=True)
+class Teachings:
+    """What the models of a round were taught, and what their sites had answered before."""
 
-    taught: by participant, the newest round whose labels its model was taught; only those that were taught any.
-    """
+    taught: Mapping[str, int]
+    """By participant, the newest round whose labels its model was taught; only those that were taught any."""
+    labels: Mapping[int, Mapping[str, str]]
+    """Texts of the pseudo-labels by round and prompt."""
+    earlier: Sequence[tuple[int, PooledAnswer]]
+    """The last first-hand answers of each of these participants, with their round."""
+
+
+def teachings(tx: Transaction, federation: Federation, round_: Round, taught: Mapping[str, int]) -> Teachings:
+    """Read them. taught: as `Teachings` has it."""
+    labels = {number: _labels(tx, federation, number) for number in set(taught.values())}
+    return Teachings(taught, labels, _earlier(tx, federation, round_, taught))
+
+
+def first_hand(
+    prompts: Sequence[Prompt], answers: Sequence[PooledAnswer], known: Teachings, differs: Differs
+) -> FirstHand:
+    """The answers of a round without echoes, in the order of prompt_id, participant and sample."""
+    taught, labels, earlier = known.taught, known.labels, known.earlier
     if not taught:
         return FirstHand(tuple(answers))
     asked = {prompt.prompt_id: prompt for prompt in prompts}
-    labels = {number: _labels(tx, federation, number) for number in set(taught.values())}
     kept: list[PooledAnswer] = []
     aside: list[PooledAnswer] = []
     for (prompt_id, who), group in groupby(answers, lambda each: (each.prompt_id, each.participant)):
@@ -84,7 +93,6 @@ def first_hand(  # noqa: PLR0917 - what a round is read from
         label = labels[taught[who]].get(prompt_id) if who in taught else None
         departs = label is not None and _mostly(differs(asked[prompt_id], label, each.text) for each in samples)
         (kept if who not in taught or departs else aside).extend(samples)
-    earlier = _earlier(tx, federation, round_, taught)
     echoed = {(each.participant, each.prompt_id) for each in aside}
     stand_ins = [(number, each) for number, each in earlier if (each.participant, each.prompt_id) in echoed]
     together = [*kept, *(each for _, each in stand_ins)]

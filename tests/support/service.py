@@ -10,6 +10,7 @@ from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.contradictions import BY_WORDS
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
@@ -67,15 +68,15 @@ def make_manifest(prompts, **changes):
 class Service:
     """Everything that a server does, without a server."""
 
-    def __init__(self, store, clock=None, encoder=None, lease_seconds=60.0):
+    def __init__(self, store, clock=None, encoder=None, lease_seconds=60.0, comparisons=BY_WORDS):
         self.store = store
         self.clock = clock or HandSetClock()
         self.encoder = encoder or HashingEncoder()
         self.access = Access(store, OPERATOR_TOKEN)
         self.prompt_sets = PromptSets(store)
-        self.federations = Federations(store, self.clock, lambda: self.encoder.identity)
+        self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
-        self.rounds = Rounds(store, self.clock)
+        self.rounds = Rounds(store, self.clock, comparisons)
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
         self.parameters = Parameters(store, self.clock, self.pseudo_labels)
@@ -83,9 +84,11 @@ class Service:
         self.reliabilities = Reliabilities(store, self.clock)
         self.rejections = Rejections(store, self.clock)
         self.appeals = Appeals(store, self.clock)
-        self.inspection = Inspection(store, store.embeddings, self.clock, {})
+        self.inspection = Inspection(store, store.embeddings, self.clock, {}, comparisons)
         self.endpoints = Endpoints(store, lambda: {"llama", "qwen"})
-        self.aggregation = Aggregation(store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds)
+        self.aggregation = Aggregation(
+            store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds, comparisons=comparisons
+        )
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 
     def found(self, name="clinics", *, prompts=3, sites=(), **terms):

@@ -14,6 +14,7 @@ From a text to a finding, in the order of the modules:
     opposites, polarity, amounts, exchanged, roles    how they differ
     stance        what two answers say to a closed question, in sentences that share no word
     compare       all of these, for two answers
+    doubts        what words leave open, for a model to judge
     words         the adapter of the port `Contradictions`
 
 docs/contradictions.md says what is caught, what is not, and how words are added.

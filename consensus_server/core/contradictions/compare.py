@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
@@ -34,14 +35,22 @@ _LEAST_SHARED = 3
 """Content words that two sentences of long answers share, at least, where they are no replies."""
 
 
-def compare(answers: Sequence[Answer], question: Question) -> Mapping[tuple[int, int], list[Difference]]:
+class Located(NamedTuple):
+    """A difference between two answers, and where it stands."""
+
+    difference: Difference
+    places: tuple[int, int] = (-1, -1)
+    """Of the sentence in each answer; (-1, -1) for answers as wholes."""
+
+
+def compare(answers: Sequence[Answer], question: Question) -> Mapping[tuple[int, int], list[Located]]:
     """What every two answers to a question say differently, strongest first; pairs (i, j), i < j, that say the same are missing."""
-    found: dict[tuple[int, int], set[Difference]] = defaultdict(set)
+    found: dict[tuple[int, int], set[Located]] = defaultdict(set)
     for (i, first), (j, second) in combinations(enumerate(answers), 2):
-        found[i, j].update(_of_whole_answers(first, second, question))
+        found[i, j].update(map(Located, _of_whole_answers(first, second, question)))
     for i, j, pair in _alignments(answers, question):
-        found[i, j].update(_between(pair))
-    return {at: sorted(each, key=lambda one: (-one.strength, one)) for at, each in found.items() if each}
+        found[i, j].update(Located(each, pair.places) for each in _between(pair))
+    return {at: sorted(each, key=lambda one: (-one.difference.strength, one)) for at, each in found.items() if each}
 
 
 def _of_whole_answers(first: Answer, second: Answer, question: Question) -> Iterator[Difference]:

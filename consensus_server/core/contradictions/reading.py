@@ -87,6 +87,8 @@ class Sentence:
     """Words before "than"."""
     raw: str
     """All tokens in small letters."""
+    written: str
+    """As a person reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +110,17 @@ class Reading:
 def read(text: str) -> Reading:
     """Read a text, in about a millisecond for 300 words."""
     parts = split(text)
-    distinct = list(dict.fromkeys(parts.sentences))[:MOST_SENTENCES]
-    sentences = (_read_sentence(sentence, first=i == 0) for i, sentence in enumerate(distinct))
+    distinct = list(dict(zip(parts.sentences, parts.written, strict=True)).items())[:MOST_SENTENCES]
+    sentences = (_read_sentence(sentence, written, first=i == 0) for i, (sentence, written) in enumerate(distinct))
     return Reading(tuple(filter(None, sentences)), parts.verdict, len(parts.sentences) <= _MOST_OF_SHORT)
 
 
-def _read_sentence(text: str, *, first: bool) -> Sentence | None:
-    """first: whether it opens its text. None for one without words."""
+def _read_sentence(text: str, shown: str, *, first: bool) -> Sentence | None:
+    """shown: the sentence as written. first: whether it opens its text. None for one without words."""
     written = tokens_of(text)
     if not any(word[0].isalnum() for word in written):
         return None
-    return _Reader(written, first=first).read()
+    return _Reader(written, shown, first=first).read()
 
 
 @dataclass(slots=True)
@@ -135,8 +137,8 @@ class _Clause:
 class _Reader:
     """Reads one sentence."""
 
-    def __init__(self, written: Sequence[str], *, first: bool) -> None:
-        self._written, self._first = written, first
+    def __init__(self, written: Sequence[str], shown: str, *, first: bool) -> None:
+        self._written, self._sentence, self._first = written, shown, first
         self._tokens = [word.lower() for word in written]
         self._quantities, self._taken = read_quantities(self._tokens)
         self._clause = _Clause()
@@ -187,6 +189,7 @@ class _Reader:
             from_to=_from_to(raw),
             compared=frozenset(self._compared),
             raw=raw,
+            written=self._sentence,
         )
 
     def _at(self, i: int) -> str:

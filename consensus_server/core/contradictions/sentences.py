@@ -57,6 +57,8 @@ class Split(NamedTuple):
     """1 where the text begins with a yes of its own, -1 with a no, else 0."""
     sentences: tuple[str, ...]
     """With the turns of phrase rewritten; the verdict left out."""
+    written: tuple[str, ...]
+    """These sentences as a person reads them."""
 
 
 def split(text: str) -> Split:
@@ -69,7 +71,7 @@ def split(text: str) -> Split:
     verdict, rest = _verdict(sentences[0]) if sentences else (0, "")
     if verdict:
         sentences[0] = rest
-    return Split(verdict, tuple(map(_rewritten, sentences)))
+    return Split(verdict, tuple(map(_rewritten, sentences)), tuple(map(str.strip, sentences)))
 
 
 def _century(found: re.Match[str]) -> str:

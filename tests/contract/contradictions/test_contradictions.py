@@ -4,8 +4,14 @@ from itertools import combinations, permutations
 
 import pytest
 
+from consensus_server.backends.contradictions import Judge, NliModel, SecondTier
+from consensus_server.backends.store import SqlFeatureStore
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.contradictions.words import WordContradictions
+from consensus_server.panel_settings import UpstreamSettings
+from consensus_server.panel_wiring import build_upstream
+from tests.support.databases import sqlite_engine
+from tests.support.upstreams import upstream_server
 
 TEXTS = [
     "The usual dose is 5 mg once daily.",
@@ -18,9 +24,36 @@ TEXTS = [
 PROMPT = "Is the drug safe in pregnancy?"
 
 
-@pytest.fixture(params=[WordContradictions])
-def adapter(request):
-    return request.param()
+@pytest.fixture
+def features(tmp_path):
+    engine = sqlite_engine(tmp_path)
+    yield SqlFeatureStore(engine)
+    engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def judging():
+    with upstream_server("NEITHER") as server:
+        yield UpstreamSettings(base_url=server.url, model="told")
+
+
+@pytest.fixture(params=["words", "nli", "judge"])
+def make(request, features):
+    """make(): another one of the same."""
+    if request.param == "words":
+        return WordContradictions
+    if request.param == "nli":
+        folder = request.getfixturevalue("tiny_nli")
+        return lambda: SecondTier("nli:tiny", NliModel(str(folder)), features)
+    settings = request.getfixturevalue("judging")
+    return lambda: SecondTier(
+        "judge:told", Judge("told", {"model": "told"}, lambda: build_upstream("told", settings)), features
+    )
+
+
+@pytest.fixture
+def adapter(make):
+    return make()
 
 
 def as_texts(texts, found):
@@ -60,8 +93,8 @@ def test_small_pools_hold_nothing(adapter, pool, prompt):
     assert adapter.between(pool, prompt) == []
 
 
-def test_equal_identities_give_equal_findings(adapter):
-    other = type(adapter)()
+def test_equal_identities_give_equal_findings(adapter, make):
+    other = make()
     assert other.identity == adapter.identity
     assert adapter.identity.isascii()
     assert adapter.identity

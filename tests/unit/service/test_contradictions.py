@@ -10,7 +10,6 @@ from client_kit.wire import content_digest
 from consensus_server.core.consensus.records import Policy, Pool
 from consensus_server.core.errors import UnknownRule
 from consensus_server.core.lifecycle import RoundState
-from consensus_server.service import contradictions
 from consensus_server.service.contradictions import MOST_TEXTS, WordContradictions, pinned, with_findings
 from tests.support.service import OPERATOR
 
@@ -114,10 +113,6 @@ def test_only_pools_compared_by_meaning_are_looked_at():
         (pool_of("Yes, it is safe.", "Yes, it is safe."), policy),
     ):
         assert next(with_findings([pool], asked)).findings == ()
-
-
-def test_every_adapter_stands_under_the_name_that_its_identity_begins_with():
-    assert all(each.identity.startswith(name) for name, each in contradictions.ADAPTERS.items())
 
 
 def test_who_gives_many_answers_turns_the_search_off_for_nobody():

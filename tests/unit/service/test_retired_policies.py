@@ -17,7 +17,7 @@ def retired(service, monkeypatch):
     def begin(**options):
         sites = service.found(sites=["north", "south"], retired_clusterer="kmeans")
         with monkeypatch.context() as at_that_time:
-            at_that_time.setattr("consensus_server.service.rounds._require_decidable", lambda _federation: None)
+            at_that_time.setattr("consensus_server.service.rounds._require_decidable", lambda *_: None)
             service.open(**options)
         return sites
 

@@ -11,7 +11,8 @@ from consensus_server.core.contradictions.replies import answer_to
 
 def compared(*texts, prompt=""):
     question = read_question(prompt)
-    return compare([answer_to(question, read(text)) for text in texts], question)
+    found = compare([answer_to(question, read(text)) for text in texts], question)
+    return {pair: [each.difference for each in located] for pair, located in found.items()}
 
 
 def test_differences_stand_strongest_first_by_pair():
