@@ -216,7 +216,7 @@ class Here:
     def __exit__(self, *_):
         pass
 
-    def start(self, _name, _program, file, log):  # noqa: ARG002  names of the real one
+    def start(self, _name, _program, file, log):
         jobs.run(jobs.Job.model_validate_json(Path(file).read_bytes()))
 
     def wait(self, _):
