@@ -43,7 +43,7 @@
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from client_kit.remedies import NO_FEDERATION_NAMED, Surface, remedy_for
+from client_kit.remedies import NO_FEDERATION_NAMED, WAIT_AGAIN, Surface, remedy_for
 from client_kit.vocabulary import ProblemCode, code_named
 
 
@@ -104,6 +104,10 @@ class DigestMismatch(ServiceError):
 
 class WaitTimeout(ServiceError, TimeoutError):
     """The round did not reach the state in time. It goes on; wait again."""
+
+    def told(self, surface: Surface) -> tuple[str, str]:
+        """As the root has it."""
+        return f"{self}.", WAIT_AGAIN.on(surface)
 
 
 class ProblemError(ServiceError):

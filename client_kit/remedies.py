@@ -84,7 +84,7 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
     ProblemCode.UNKNOWN_FEDERATION: Remedy(
         http="Check the federation's name and the token.",
         python="Check the federation's name and the token.",
-        participant="Check the federation's name (--federation or CONSENSUS_FEDERATION) and the token.",
+        participant="Check the federation's name (--federation or CONSENSUS_FEDERATION, in a settings file federation) and the token.",
         operator="See which there are: consensus-server federation list.",
     ),
     ProblemCode.UNKNOWN_PARTICIPANT: Remedy(
@@ -242,7 +242,15 @@ NO_FEDERATION_NAMED: Final = Remedy(
     participant="Say which one: --federation NAME, or CONSENSUS_FEDERATION (in a settings file federation: NAME).",
     operator="Say which one: its name is the first argument.",
 )
-"""For a token of the server's operator, which belongs to no federation: the one problem that the kit finds by itself."""
+"""For a token of the server's operator, which belongs to no federation: the kit finds that by itself."""
+
+WAIT_AGAIN: Final = Remedy(
+    http="Ask again.",
+    python="Wait again, or longer: timeout_seconds.",
+    participant="Run the same command again, it goes on from there; to wait longer: --wait, in a settings file patience_seconds.",
+    operator="Wait again: consensus-server round status FEDERATION --watch.",
+)
+"""For a round that is not yet what somebody waits for."""
 
 
 def remedy_for(code: str, surface: Surface, *, sent: str = "") -> str:

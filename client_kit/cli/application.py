@@ -19,6 +19,7 @@ from client_kit.errors import (
     PromptSetError,
     ServerFault,
     ServiceError,
+    WaitTimeout,
 )
 from client_kit.late_commands import Late
 from client_kit.remedies import Surface
@@ -73,6 +74,8 @@ def exit_code(error: ConsensusError) -> Exit:
         return Exit.USAGE
     if isinstance(error, NotFound):
         return Exit.UNKNOWN
+    if isinstance(error, WaitTimeout):
+        return Exit.FAILED
     if isinstance(error, ServerFault) or (isinstance(error, ServiceError) and not isinstance(error, ProblemError)):
         return Exit.NO_SERVER
     return Exit.FAILED

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from client_kit.comparison.plan import OwnData, Setting
 from client_kit.comparison.tasks import SiteData, split_site
 from client_kit.errors import ConfigurationError, FaultyFile
+from client_kit.federation.beforehand import check_model_folder
 from client_kit.generation.base import Generation
 from client_kit.input_files import read_rows
 from client_kit.training.dataset import load_examples
@@ -156,6 +157,7 @@ def _prompts(rows: dict[str, _Question]) -> list[Prompt]:
 
 
 def _architecture(folder: Path) -> str:
+    check_model_folder(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

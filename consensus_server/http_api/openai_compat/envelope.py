@@ -6,7 +6,7 @@ everything from 500 on InternalServerError; they repeat 429 and 5xx by themselve
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -152,7 +152,13 @@ def _of_quorum(request: Request, error: QuorumMissed) -> Response:
 def _of_problem(request: Request, code: ProblemCode, detail: str, retry_seconds: int | None) -> Response:
     wait = retry_seconds if retry_seconds is not None else CATALOG[code].retry_seconds
     retry = {} if wait is None else {"Retry-After": str(wait)}
-    return error_response(request, _CODES.get(code, "invalid_json"), detail, headers=retry)
+    advice = f" {_WHICH_KEY}" if code is ProblemCode.UNAUTHENTICATED else ""
+    return error_response(request, _CODES.get(code, "invalid_json"), f"{detail}{advice}", headers=retry)
+
+
+_WHICH_KEY: Final = (
+    "The api_key is a token of a caller in the panels file, which the operator makes: consensus-server panel token."
+)
 
 
 def _of_validation(request: Request, faults: Sequence[Mapping[str, Any]]) -> Response:

@@ -19,6 +19,7 @@ from client_kit.errors import (
     UnknownRound,
     Unreachable,
     UnusableData,
+    WaitTimeout,
 )
 
 COMMANDS = (
@@ -69,6 +70,7 @@ def test_every_command_explains_itself_with_an_example():
         (PromptSetError("x"), Exit.BAD_FILE),
         (UnknownRound("x"), Exit.UNKNOWN),
         (Unreachable("x"), Exit.NO_SERVER),
+        (WaitTimeout("x"), Exit.FAILED),
         (InternalFault("x"), Exit.NO_SERVER),
         (RoundNotOpen("x"), Exit.FAILED),
         (Forbidden("x"), Exit.FAILED),

@@ -336,8 +336,8 @@ def test_waiting_ends_when_the_state_is_reached_or_passed(client, server):
 def test_who_watches_a_wait_is_told_at_once_and_with_each_poll(clock):
     operations, told = Operations("f", NO_PAUSE, clock=lambda: clock.now), []
     steps = operations.wait_for(1, RoundState.PUBLISHED, 100, told.append)
-    asked = [next(steps)]
-    asked.extend(steps.send(response(round_row(state=state))) for state in ("open", "aggregating"))
+    rows = [round_row(state="open"), round_row(state="aggregating")]
+    asked = [next(steps), *(steps.send(response(row)) for row in rows)]
     assert [call.params["timeout_seconds"] for call in asked] == [0.0, 25.0, 25.0]
     assert [each.state for each in told] == ["open", "aggregating"]
 

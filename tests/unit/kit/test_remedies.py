@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from client_kit.cli import app as kit
 from client_kit.client import ConsensusClient
 from client_kit.errors import PROBLEM_ERRORS, AnswerConflict, InternalFault, NoFederationNamed, UnknownRule
-from client_kit.remedies import NO_FEDERATION_NAMED, REMEDIES, Surface, remedy_for
+from client_kit.remedies import NO_FEDERATION_NAMED, REMEDIES, WAIT_AGAIN, Surface, remedy_for
 from client_kit.wire import ProblemCode
 from consensus_server.cli import app as server
 
@@ -37,6 +37,12 @@ def test_the_words_of_other_surfaces_are_known_as_such():
     found = {code for code in ProblemCode if FOREIGN.search(REMEDIES[code].http)}
     assert {ProblemCode.ANSWER_CONFLICT, ProblemCode.SEAL_MISMATCH, ProblemCode.UNAUTHENTICATED} < found
     assert FOREIGN.search(NO_FEDERATION_NAMED.python)
+
+
+@pytest.mark.parametrize("surface", COMMAND_LINES)
+def test_advice_of_the_kit_alone_speaks_each_surface_too(surface):
+    for remedy in (NO_FEDERATION_NAMED, WAIT_AGAIN):
+        assert FOREIGN.search(remedy.on(surface)) is None
 
 
 def commands_of(program, name):
