@@ -74,13 +74,16 @@ async def read_body(request: Request, limits: BodyLimits, take: Take = nothing) 
 
     Raises RequestProblem: body_too_large, truncated_body, broken_encoding, unsupported_encoding, and what `take` raises.
     """
+    sent = await read_sent(request, limits, take)
+    return await run_in_threadpool(lambda: b"".join(sent))
+
+
+async def read_sent(request: Request, limits: BodyLimits, take: Take = nothing) -> "Sent":
+    """The body as it was sent. Raises as `read_body`, what is wrong with its encoding excepted."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"", "identity", "gzip", "x-gzip", "zstd"}:
         raise RequestProblem(ProblemCode.UNSUPPORTED_ENCODING, f"Content-Encoding {encoding[:40]!r} is not supported.")
-    raw = await _read_wire(request, limits, take)
-    if encoding in {"", "identity"}:
-        return _bounded(raw, limits.body_bytes)
-    return await run_in_threadpool(decompress, raw, encoding, limits.body_bytes, take)
+    return Sent(await _read_wire(request, limits, take), encoding or "identity", limits.body_bytes, take)
 
 
 async def _read_wire(request: Request, limits: BodyLimits, take: Take) -> bytes:
@@ -119,21 +122,39 @@ async def _chunks(request: Request, limits: BodyLimits) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def decompress(raw: bytes, encoding: str, max_bytes: int, take: Take = nothing) -> bytes:
-    """The content of a gzip or zstd body, of at most `max_bytes`. Bombs are stopped there, not after."""
-    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
-    body = bytearray()
-    try:
-        for piece in _unzstd(raw, decoder) if encoding == "zstd" else _gunzip(raw):
-            if len(body) + len(piece) > max_bytes:
-                raise _too_large(max_bytes, "after decompression")
-            take(len(piece))
-            body += piece
-    except EOFError:
-        raise RequestProblem(ProblemCode.TRUNCATED_BODY, f"The {encoding} stream ends before its end mark.") from None
-    except (zlib.error, zstandard.ZstdError):
-        raise RequestProblem(ProblemCode.BROKEN_ENCODING, f"The body is not valid {encoding}.") from None
-    return bytes(body)
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A body as it was sent. Iterated, its content in pieces: whoever has seen enough reads, and unpacks, no more."""
+
+    raw: bytes
+    encoding: str
+    max_bytes: int
+    """Of the content. Bombs are stopped there, not after."""
+    take: Take = nothing
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises RequestProblem body_too_large, truncated_body, broken_encoding, and what `take` raises."""
+        size = 0
+        try:
+            for piece in self._pieces():
+                size += len(piece)
+                if size > self.max_bytes:
+                    raise _too_large(self.max_bytes, "after decompression")
+                if self.encoding != "identity":
+                    self.take(len(piece))
+                yield piece
+        except EOFError:
+            detail = f"The {self.encoding} stream ends before its end mark."
+            raise RequestProblem(ProblemCode.TRUNCATED_BODY, detail) from None
+        except (zlib.error, zstandard.ZstdError):
+            raise RequestProblem(ProblemCode.BROKEN_ENCODING, f"The body is not valid {self.encoding}.") from None
+
+    def _pieces(self) -> Iterator[bytes]:
+        if self.encoding == "identity":
+            return iter((self.raw,))
+        if self.encoding == "zstd":
+            return _unzstd(self.raw, zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES))
+        return _gunzip(self.raw)
 
 
 def _gunzip(raw: bytes) -> Iterator[bytes]:
@@ -164,12 +185,6 @@ def _unzstd(raw: bytes, decoder: zstandard.ZstdDecompressor) -> Iterator[bytes]:
             piece = frame.unused_data if frame.eof else b""
     if raw and not frame.eof:
         raise EOFError
-
-
-def _bounded(body: bytes, max_bytes: int) -> bytes:
-    if len(body) > max_bytes:
-        raise _too_large(max_bytes, "after decompression")
-    return body
 
 
 def _too_large(max_bytes: int, when: str) -> RequestProblem:
@@ -203,10 +218,10 @@ def parse_message(body: bytes, message: TypeAdapter[Any]) -> Any:  # noqa: ANN40
         raise RequestProblem(ProblemCode.VALIDATION_FAILED, detail, errors) from None
 
 
-def parse_ndjson(body: bytes, model: type[Row], most_rows: int, take: Take = nothing) -> list[Row]:
+def parse_ndjson(body: Iterable[bytes], model: type[Row], most_rows: int, take: Take = nothing) -> list[Row]:
     """All rows of an NDJSON body, in their order; blank lines are skipped.
 
-    most_rows: of one request; with one more it is refused, and no further line is looked at. Raises RequestProblem:
+    body: in pieces. most_rows: of one request; with one more it is refused, and no further line is unpacked. Raises RequestProblem:
     empty_body, invalid_utf8, invalid_json, validation_failed (naming up to 20 lines), too_many_samples, and what `take`
     raises.
     """
@@ -240,14 +255,29 @@ _LINE = re.compile(rb"\S[^\n]*")
 """A line without the white space before it; blank ones are passed over in one go."""
 
 
-def _lines(body: bytes) -> Iterator[tuple[int, bytes]]:
+def _lines(pieces: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Numbered lines, from 1, without the blank ones. Splits at newlines only, as NDJSON does."""
-    number, seen = 1, 0
-    for found in _LINE.finditer(body):
-        number += body.count(b"\n", seen, found.start())
-        seen = found.start()
-        _decoded(found[0], f"Line {number}")
-        yield number, found[0]
+    number = 1
+    for whole in _whole_lines(pieces):
+        seen = 0
+        for found in _LINE.finditer(whole):
+            number += whole.count(b"\n", seen, found.start())
+            seen = found.start()
+            _decoded(found[0], f"Line {number}")
+            yield number, found[0]
+        number += whole.count(b"\n", seen)
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, cut behind newlines."""
+    rest: list[bytes] = []
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*rest, piece[:end]])
+            rest = []
+        rest.append(piece[end:])
+    yield b"".join(rest)
 
 
 def _without_names_twice(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

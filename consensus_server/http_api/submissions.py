@@ -12,7 +12,7 @@ from consensus_server.core.rounds import SubmissionReceipt
 from consensus_server.http_api import translate
 from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
-from consensus_server.http_api.bodies import parse_ndjson
+from consensus_server.http_api.bodies import parse_ndjson, read_sent
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.openapi import ndjson_of, problem_responses
@@ -44,7 +44,7 @@ async def submit(
     """Keep answers of the caller, all of the request or none. The same again changes nothing."""
     submissions = context.use_cases.submissions
     most_rows = await run_in_threadpool(submissions.admit, caller, federation, number)
-    body = await request.body()
+    body = await read_sent(request, context.options.body_limits, held_by(request.scope).take)
 
     def store() -> SubmissionReceipt:
         answers = translate.answers(parse_ndjson(body, wire.Answer, most_rows, held_by(request.scope).take))
