@@ -49,6 +49,7 @@ MAY = {
     ("GET", R + "/pulls"): OWN,
     ("PUT", R + "/submissions"): SITES,
     ("GET", R + "/submissions"): SITES,
+    ("DELETE", R + "/submissions"): SITES,
     ("POST", R + "/submissions/seal"): SITES,
     ("GET", R + "/pseudo-labels"): CONTRIBUTORS,
     ("GET", R + "/prompts/{prompt_id:path}"): CONTRIBUTORS,

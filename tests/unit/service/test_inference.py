@@ -55,7 +55,7 @@ def panel(*texts, quorum=1, reverse=False, **policy):
         name="p",
         upstreams=tuple(reversed(upstreams) if reverse else upstreams),
         limits=WaitLimits(quorum=quorum, deadline_seconds=3_600),
-        policy=Policy(**policy),
+        policy=Policy(**{"contradictions": "none"} | policy),
     )
 
 
