@@ -85,7 +85,7 @@ def label_of_a_round(texts, policy):
 @given(texts=TEXTS, rule=st.sampled_from(sorted(RULES)), guards=st.booleans(), abstain=st.booleans())
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_a_panel_decides_as_a_round_does(texts, rule, guards, abstain):
-    policy = Policy(rule=rule, guards=guards, abstain=abstain)
+    policy = Policy(rule=rule, guards=guards, abstain=abstain, contradictions="none")
     chosen = replace(panel(*texts), policy=policy)
     consensus = await answer(chosen)
     assert consensus.choices[0].label == label_of_a_round(texts, policy)
