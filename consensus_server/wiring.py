@@ -40,6 +40,7 @@ from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.submissions import Submissions
+from consensus_server.service.supervising import Supervisor
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
 from consensus_server.settings import Settings, SettingsError
@@ -122,6 +123,7 @@ class Server:
     use_cases: UseCases
     metrics: Metrics
     ledger: TrafficLedger
+    threads: Supervisor
 
     def close(self) -> None:
         """Give the database's connections back."""
@@ -146,9 +148,11 @@ def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.
     metrics = Metrics()
     comparisons = build_comparisons(settings, store.features)
     use_cases = _use_cases(store, clock, encoder, comparisons, token, settings)
+    threads = Supervisor()
+    metrics.watch_threads(threads.restarts)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
-    return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger)
+    return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger, threads)
 
 
 def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encoder:
@@ -223,6 +227,7 @@ def build_api(server: Server) -> FastAPI:
         server.use_cases,
         encoder=server.encoder.state,
         database=server.store.check,
+        threads=server.threads.troubled,
         metrics=server.metrics,
         ledger=server.ledger,
         options=_api_options(server.settings),

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -159,22 +160,16 @@ def _running(
     pulling = pulling_of(server) if with_worker else None
     server.encoder.start()
     ending = stop or threading.Event()
-    thread = threading.Thread(target=run_worker, args=(server, ending), name="worker", daemon=True)
-    puller = (
-        None if pulling is None else threading.Thread(target=run_puller, args=(server, pulling, ending), daemon=True)
-    )
     if with_worker:
-        thread.start()
-    if puller is not None:
-        puller.start()
+        server.threads.start("worker", partial(run_worker, server), ending)
+    if pulling is not None:
+        server.threads.start("puller", partial(run_puller, server, pulling), ending)
     try:
         yield server
     finally:
         ending.set()
-        if puller is not None:
-            puller.join(WORKER_GRACE_SECONDS)
-        if with_worker and server.encoder.identity() is not None:
-            thread.join(WORKER_GRACE_SECONDS)
+        if server.encoder.identity() is not None:  # else the worker waits for it, and has nothing to give back
+            server.threads.join(WORKER_GRACE_SECONDS)
         server.close()
 
 

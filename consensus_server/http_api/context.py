@@ -107,14 +107,16 @@ class ApiContext:
         *,
         encoder: Callable[[], EncoderState],
         database: Callable[[], str],
+        threads: Callable[[], list[str]],
         metrics: Metrics,
         ledger: TrafficLedger,
         options: ApiOptions,
         inference: Inference,
     ) -> None:
-        """database: `ok`, or what is wrong, fit to be shown; may block."""
+        """database: `ok`, or what is wrong, fit to be shown; may block. threads: names of those that do not work."""
         self.use_cases = use_cases
         self.encoder = encoder
+        self.threads = threads
         self.database: SharedPoll[None, str] = SharedPoll(lambda _: database(), READY_SECONDS)
         """What `database` says, asked at most once a second however many ask."""
         self.metrics = metrics

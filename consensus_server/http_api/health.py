@@ -28,14 +28,15 @@ async def get_health() -> wire.Health:
 @router.head(routes.READY, include_in_schema=False)
 @router.get(routes.READY, response_model=wire.Readiness, responses=not_ready_response())
 async def get_readiness(request: Request, context: Context) -> Response:
-    """The database answers at the newest schema and the encoder is loaded; else 503.
+    """The database answers at the newest schema, the encoder is loaded and the threads work; else 503.
 
     The body of the 503 is a problem that also has the fields of Readiness.
     """
-    state, database = context.encoder(), await context.database.get(None)
+    state, database, troubled = context.encoder(), await context.database.get(None), context.threads()
     readiness = wire.Readiness(
-        ready=state.identity is not None and database == "ok",
+        ready=state.identity is not None and database == "ok" and not troubled,
         database=database,
+        troubled=troubled,
         encoder=translate.to_wire(wire.EncoderCard, state.identity) if state.identity else None,
         encoder_failure=state.failure,
         stand_in=state.stand_in,
@@ -43,13 +44,13 @@ async def get_readiness(request: Request, context: Context) -> Response:
     )
     if readiness.ready:
         return JSONResponse(readiness.model_dump(mode="json"))
-    problem = problem_response(request.scope, ProblemCode.NOT_READY, _missing(state, database))
+    problem = problem_response(request.scope, ProblemCode.NOT_READY, _missing(state, database, troubled))
     body = json.loads(bytes(problem.body)) | readiness.model_dump(mode="json")
     headers = {"Retry-After": problem.headers["retry-after"], "Cache-Control": "no-store"}
     return JSONResponse(body, problem.status_code, headers, PROBLEM_MEDIA_TYPE)
 
 
-def _missing(state: EncoderState, database: str) -> str:
+def _missing(state: EncoderState, database: str, troubled: list[str]) -> str:
     faults = []
     if database != "ok":
         faults.append(f"The database: {database}.")
@@ -57,6 +58,7 @@ def _missing(state: EncoderState, database: str) -> str:
         faults.append(f"The encoder cannot be loaded: {state.failure}")
     elif state.identity is None:
         faults.append("The encoder is loading.")
+    faults += [f"The {name} met an error and is started again; the log has it." for name in troubled]
     return " ".join(faults)
 
 

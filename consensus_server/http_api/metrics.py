@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from consensus_server.core.errors import StoreUnavailable
@@ -103,6 +103,10 @@ class Metrics:
         """Show the number of rounds by state, asked for at every scrape."""
         self.registry.register(_RoundsByState(count))
 
+    def watch_threads(self, restarts: Callable[[], Mapping[str, int]]) -> None:
+        """Show how often each thread was started again, asked for at every scrape."""
+        self.registry.register(_Restarts(restarts))
+
     def render(self) -> bytes:
         """The page in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -124,3 +128,22 @@ class _RoundsByState(Collector):
 
     def _family(self) -> GaugeMetricFamily:
         return GaugeMetricFamily("consensus_rounds", "Rounds by state", labels=["state"])
+
+
+class _Restarts(Collector):
+    def __init__(self, restarts: Callable[[], Mapping[str, int]]) -> None:
+        self._restarts = restarts
+
+    def describe(self) -> Iterable[Metric]:
+        return [self._family()]
+
+    def collect(self) -> Iterable[Metric]:
+        family = self._family()
+        for name, count in sorted(self._restarts().items()):
+            family.add_metric([name], count)
+        return [family]
+
+    def _family(self) -> CounterMetricFamily:
+        return CounterMetricFamily(
+            "consensus_thread_restarts", "Threads started again after an error", labels=["thread"]
+        )

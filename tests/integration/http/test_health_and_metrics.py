@@ -87,6 +87,16 @@ def test_a_database_that_is_gone_is_said_without_its_address(start_server, probl
     assert "does not answer" in body["detail"]
 
 
+def test_a_worker_that_an_error_ended_is_told(start_server, problem):
+    live = start_server("troubled")
+    live.context.threads = lambda: ["worker"]
+    body = problem(live.client(None).get("/readyz"), 503, "not_ready")
+    assert "The worker met an error and is started again" in body["detail"]
+    assert body["troubled"] == ["worker"]
+    live.context.threads = list
+    assert live.client(None).get("/readyz").json()["troubled"] == []
+
+
 def test_metrics_count_by_route_and_name_nobody(start_server, new_arena, answer_rows):
     live = start_server("measured")
     arena = new_arena(live)
