@@ -221,7 +221,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
     )
 
 
-def build_api(server: Server) -> FastAPI:
+def build_api(server: Server, *, health_only: bool = False) -> FastAPI:
     """The HTTP API over a server's use cases. Its context is `app.state.context`. Raises SettingsError."""
     context = ApiContext(
         server.use_cases,
@@ -233,7 +233,7 @@ def build_api(server: Server) -> FastAPI:
         options=_api_options(server.settings),
         inference=build_inference(server.settings, server.encoder.loaded),
     )
-    return create_app(context)
+    return create_app(context, health_only=health_only)
 
 
 def _api_options(settings: Settings) -> ApiOptions:

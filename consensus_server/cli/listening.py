@@ -120,6 +120,19 @@ def config_for(app: FastAPI, *, connections: int = 1000, head_seconds: float = 2
     )
 
 
+@contextmanager
+def beside(app: FastAPI, listener: socket.socket) -> Generator[None]:
+    """Serve in a thread while the block runs: of a process whose own work is another."""
+    server = ConsensusServer(config_for(app), on_listening=lambda: None, on_stopping=app.state.context.stopping.set)
+    thread = threading.Thread(target=server.run, args=([listener],), name="health", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(GRACE_SECONDS)
+
+
 def run_api(app: FastAPI, config: uvicorn.Config, listener: socket.socket, *, on_listening: Callable[[], None]) -> None:
     """Serve until one of `ENDING_SIGNALS`. Waiting requests are answered, running ones have `GRACE_SECONDS` to end."""
     server = ConsensusServer(config, on_listening=on_listening, on_stopping=app.state.context.stopping.set)

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json
-from consensus_server.cli.listening import ENDING_SIGNALS, config_for, listen, run_api, url_of, write_ready_file
+from consensus_server.cli.listening import ENDING_SIGNALS, beside, config_for, listen, run_api, url_of, write_ready_file
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
 from consensus_server.logs import configure_logging
 from consensus_server.settings import Settings, operator_token
@@ -102,6 +102,12 @@ def worker(
     lease_seconds: LeaseOption = None,
     panels_file: PanelsOption = None,
     log_level: LevelOption = None,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for /healthz, /readyz and /metrics of this worker; 0 takes a free one.", metavar="PORT"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one more worker on a server's database, until SIGTERM, SIGINT or SIGHUP."""
@@ -114,7 +120,8 @@ def worker(
         panels_file=panels_file,
         log_level=log_level,
     )
-    _work(settings, as_json=as_json)
+    with nullcontext() if health_port is None else listen(settings.host, health_port) as listener:
+        _work(settings, listener, as_json=as_json)
 
 
 def _serve(
@@ -135,16 +142,22 @@ def _serve(
                 ready_file.unlink(missing_ok=True)
 
 
-def _work(settings: Settings, *, as_json: bool) -> None:
+def _work(settings: Settings, listener: socket.socket | None, *, as_json: bool) -> None:
     configure_logging(settings.log_level)
     stop = threading.Event()
     for number in ENDING_SIGNALS:
         signal.signal(number, lambda *_: stop.set())
-    with _running(settings, secrets.token_urlsafe(), with_worker=True, stop=stop) as server:  # nobody calls a worker
+    with (
+        _running(settings, secrets.token_urlsafe(), with_worker=True, stop=stop) as server,  # nobody calls a worker
+        nullcontext() if listener is None else beside(build_api(server, health_only=True), listener),
+    ):
+        health = None if listener is None else url_of(listener)
         if as_json:
-            print_json({"pid": os.getpid()})
+            print_json({"pid": os.getpid(), "health": health})
         else:
-            note("The worker looks for closed rounds. Ctrl-C ends it.")
+            note(
+                f"The worker looks for closed rounds{f'; {health}/readyz says how it is' if health else ''}. Ctrl-C ends it."
+            )
         while not stop.wait(0.2):
             if server.encoder.state().failure:
                 raise CommandFailed(f"The encoder cannot be loaded: {server.encoder.state().failure}", Exit.FAILED)

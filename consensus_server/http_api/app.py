@@ -42,8 +42,14 @@ GZIP_MINIMUM_BYTES = 1024
 _log = structlog.get_logger("consensus_server.http")
 
 
-def create_app(context: ApiContext) -> FastAPI:
-    """The ASGI app over ready-made use cases."""
+_RESOURCES = (
+    federations, prompt_sets, participants, pull_mode, rounds, submissions, pseudo_labels, parameters, standings, inspection, events,
+    openai_compat,
+)  # fmt: skip
+
+
+def create_app(context: ApiContext, *, health_only: bool = False) -> FastAPI:
+    """The ASGI app over ready-made use cases. health_only: with no route but those of health and metrics."""
     app = FastAPI(
         title="Semantic Consensus",
         version=__version__,
@@ -54,21 +60,7 @@ def create_app(context: ApiContext) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.context = context
-    for module in (
-        health,
-        federations,
-        prompt_sets,
-        participants,
-        pull_mode,
-        rounds,
-        submissions,
-        pseudo_labels,
-        parameters,
-        standings,
-        inspection,
-        events,
-        openai_compat,
-    ):
+    for module in (health,) if health_only else (health, *_RESOURCES):
         app.include_router(module.router)
     install_problems(app)
     describe(app)

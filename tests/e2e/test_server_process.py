@@ -120,13 +120,28 @@ def test_a_server_killed_between_closed_and_published_publishes_when_it_is_back(
 def test_a_worker_of_its_own_aggregates_and_ends_in_order(serve, tmp_path):
     api = serve("--no-worker")
     path = closed_round(api.client)
-    command = [*SERVE[:-1], "worker", "--data-dir", str(tmp_path), "--encoder", "hashing", "--json"]
+    command = [
+        *SERVE[:-1],
+        "worker",
+        "--data-dir",
+        str(tmp_path),
+        "--encoder",
+        "hashing",
+        "--health-port",
+        "0",
+        "--json",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as worker:
+        told = json.loads("".join(iter(worker.stdout.readline, "}\n")) + "}")
         assert published(api.client, path) == ["The same."] * 3
+        with httpx.Client(base_url=told["health"], trust_env=False) as health:
+            assert health.get("/readyz").json()["ready"]
+            assert 'consensus_aggregation_seconds_count{outcome="published"} 1.0' in health.get("/metrics").text
+            assert health.get("/v1/identity").status_code == 404
         worker.terminate()
-        output, _ = worker.communicate(timeout=20)
+        worker.communicate(timeout=20)
     assert worker.returncode == 0
-    assert json.loads(output)["pid"] == worker.pid
+    assert told["pid"] == worker.pid
 
 
 def test_a_round_whose_worker_was_killed_is_taken_over_once_its_lease_has_run_out(serve, tmp_path):
