@@ -195,6 +195,7 @@ def _past_the_proxies():
     return openai.DefaultHttpxClient(trust_env=False, verify=False)
 
 
+@pytest.mark.timeout(600)  # trains, answers and judges
 def test_a_researcher(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("client_kit.comparison.run.Processes", Here)
