@@ -58,14 +58,10 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
     Example: consensus replay answers.jsonl.gz --models 8 --seed 7 --no-abstention --out replay
     """
     answers = read_answer_file(file)
-    if ignored := not_looked_at(file, answers.ignored):
-        note(ignored)
-    if answers.too_long:
-        named = few([f"{prompt_id} ({model})" for prompt_id, model in answers.too_long])
-        note(f"Left out, over {MAX_ANSWER_CHARS:,} characters: {named}")
     chosen = _chosen(answers, models, model or [], seed)
     policy = ConsensusPolicy(rule=rule, abstain=abstention)
     check_policy(policy, rule="--rule")
+    _tell_what_is_left(file, answers)
     with shown(hidden=as_json) as observe:
         played = play(answers, chosen, out, policy=policy, encoder=encoder, observe=observe)
     rows = label_rows(played, answers)
@@ -75,6 +71,14 @@ def replay(  # noqa: PLR0917 - a command's options are its parameters
         print_json(_outcome(out, played, rows, summary))
     else:
         _report(out, played, rows, summary)
+
+
+def _tell_what_is_left(file: Path, answers: AnswerFile) -> None:
+    if ignored := not_looked_at(file, answers.ignored):
+        note(ignored)
+    if answers.too_long:
+        named = few([f"{prompt_id} ({model})" for prompt_id, model in answers.too_long])
+        note(f"Left out, over {MAX_ANSWER_CHARS:,} characters: {named}")
 
 
 def _chosen(answers: AnswerFile, count: int | None, names: list[str], seed: int) -> list[str]:
