@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 from fastapi import FastAPI
 
-from consensus_server.backends.clock import SystemClock
+from consensus_server.backends.clock import LOOK_SECONDS, SteadyClock, SystemClock
 from consensus_server.backends.encoders import EmbeddingsApi, EncoderError, known_identity, load_encoder
 from consensus_server.backends.encoders.embeddings_api import read_key
 from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
@@ -143,7 +143,7 @@ def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
     except NewerSchema as error:
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --data-dir): {error}.") from None
-    clock = SystemClock()
+    clock = _clock(store)
     encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings), lambda: _known_encoder(settings))
     metrics = Metrics()
     comparisons = build_comparisons(settings, store.features)
@@ -153,6 +153,13 @@ def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.
     metrics.watch_rounds(use_cases.rounds.count_by_state)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
     return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger, threads)
+
+
+def _clock(store: SqlStore) -> Clock:
+    machine = SystemClock()
+    if store.time() is None:
+        return SteadyClock(machine.now)
+    return SteadyClock(lambda: store.time() or machine.now(), look_seconds=LOOK_SECONDS)
 
 
 def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encoder:

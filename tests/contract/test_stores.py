@@ -558,3 +558,11 @@ def test_an_aggregate_is_the_recipients_own_or_everybodys(store, round_):
     write(store, lambda tx: tx.parameters.publish(round_, files))
     assert read(store, lambda tx: tx.parameters.aggregate(round_, "north")) == files[1]
     assert read(store, lambda tx: tx.parameters.aggregate(round_, "south")) == files[0]
+
+
+def test_a_database_on_another_machine_tells_its_time(store, request):
+    told = store.time()
+    if "sqlite" in request.node.name:
+        assert told is None
+    else:
+        assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)

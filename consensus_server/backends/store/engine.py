@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
 
@@ -82,6 +83,15 @@ def may_come(error: StoreUnavailable) -> bool:
     """Whether it is a PostgreSQL that is not reached yet, or starting; a wrong password is not mended by waiting."""
     cause = getattr(error.__cause__, "orig", None)
     return getattr(cause, "sqlstate", "") in {None, _STARTING}
+
+
+def time_of(engine: Engine) -> datetime | None:
+    """What the database says the time is, in UTC; None for SQLite, which knows none but the machine's. Raises StoreUnavailable."""
+    if _is_sqlite(engine):
+        return None
+    with reading(engine) as connection:
+        told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return told.astimezone(UTC)
 
 
 def lock_schema(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import cached_property
 
 import structlog
@@ -83,6 +84,10 @@ class SqlStore:
             )
         except (SQLAlchemyError, StoreUnavailable) as error:
             return f"the database does not answer ({type(error.__cause__ or error).__name__})"
+
+    def time(self) -> datetime | None:
+        """What the database says the time is; None where it knows none but the machine's. Raises StoreUnavailable."""
+        return database.time_of(self._engine)
 
     def close(self) -> None:
         """Give the connections back."""
