@@ -43,6 +43,17 @@ class EventKind(StrEnum):
     FAILED = "round.failed"
 
 
+class OnAbstention(StrEnum):
+    """What a panel's client gets where the panel abstains."""
+
+    NULL = "null"
+    """No content, and the reason in `refusal`, as OpenAI's API lets a model decline."""
+    TEXT = "text"
+    """The reason as the content: for clients that show nothing but that."""
+    ERROR = "error"
+    """Status 422 with the code `abstained`, where no choice has an answer: for clients that take any content for one."""
+
+
 class AggregationStep(StrEnum):
     """What an aggregation is doing, in this order."""
 

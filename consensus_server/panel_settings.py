@@ -22,6 +22,7 @@ from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError
 from client_kit.settings import LocalPath
 from client_kit.settings_files import load_settings, read_secret
+from client_kit.vocabulary import OnAbstention
 from client_kit.wire import ConsensusPolicy, Refusals
 from client_kit.wire.limits import Digest, Name
 from consensus_server.core.consensus.errors import UnknownEquivalence
@@ -136,6 +137,11 @@ class PanelSettings(PanelModel):
     """How the answers become one, as in a federation; `guards` and `reliability` are off unless it says otherwise."""
     equivalence: Annotated[str, AfterValidator(_known_equivalence)] = "semantic"
     """When two answers mean the same: `semantic`, or another that prompt sets know."""
+    on_abstention: Annotated[OnAbstention, BeforeValidator(lambda given: "null" if given is None else given)] = (
+        OnAbstention.NULL
+    )
+    """What a client gets where the panel abstains, unless its request says otherwise: no content (`null`), the reason as `text`, or an
+    `error` of status 422."""
     refusals: Refusals = Refusals.DROP
     """Drop: a refusal (English) has no vote, ends no wait and is never the answer. Keep: it is an answer like others."""
 

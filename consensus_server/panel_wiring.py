@@ -94,6 +94,7 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         policy=pinned(translate.policy(settings.policy)),
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
+        on_abstention=settings.on_abstention,
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from client_kit.vocabulary import OnAbstention
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
@@ -60,6 +61,7 @@ class Panel:
     equivalence: str = "semantic"
     fingerprint: str = ""
     """Changes with the panel's configuration."""
+    on_abstention: OnAbstention = OnAbstention.NULL
 
 
 @dataclass(frozen=True, slots=True)

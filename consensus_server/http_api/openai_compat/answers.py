@@ -114,7 +114,7 @@ class AssistantMessage(AnswerModel):
 
     role: Literal["assistant"] = "assistant"
     content: str | None
-    """Null where the panel abstains."""
+    """Null where the panel abstains, unless the request or the panel wants the reason as text."""
     refusal: str | None = None
     """Why the panel abstains."""
 
@@ -147,7 +147,7 @@ class TextChoice(AnswerModel):
 
     index: int
     text: str
-    """Empty where the panel abstains."""
+    """Empty where the panel abstains, unless the request or the panel wants the reason as text."""
     finish_reason: Literal["stop", "length", "content_filter"]
     logprobs: None = None
 

@@ -4,7 +4,7 @@ The clients make of 400 BadRequestError, of 401 AuthenticationError, of 404 NotF
 everything from 500 on InternalServerError; they repeat 429 and 5xx by themselves, unless `x-should-retry` forbids it.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,15 +16,16 @@ from starlette.responses import Response
 
 from client_kit.wire import ProblemCode
 from consensus_server.core.errors import DomainError, EncodingFailed
+from consensus_server.core.inference import UpstreamRequest
 from consensus_server.http_api.api_route import BoundedRequest
 from consensus_server.http_api.context import context_of
 from consensus_server.http_api.openai_compat.answers import ErrorEnvelope, ErrorTold
 from consensus_server.http_api.openai_compat.connected import ClientGone
 from consensus_server.http_api.openai_compat.identity import identify_panel_caller
 from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
-from consensus_server.http_api.openai_compat.translate import describe_upstreams
+from consensus_server.http_api.openai_compat.translate import describe_upstreams, refusal_of
 from consensus_server.http_api.problems import CATALOG, RequestProblem
-from consensus_server.service.inference import QuorumMissed, UnknownPanel
+from consensus_server.service.inference import Consensus, QuorumMissed, UnknownPanel
 
 _NO_RETRY = {"x-should-retry": "false"}
 """A repeated question is another fan-out, which somebody pays for: the application decides, not the library."""
@@ -54,6 +55,7 @@ ENVELOPES: dict[str, Kind] = {
     "model_not_found": Kind(404, "invalid_request_error"),
     "body_too_large": Kind(413, "invalid_request_error"),
     "unsupported_encoding": Kind(415, "invalid_request_error"),
+    "abstained": Kind(422, "abstention"),
     "rate_limit_exceeded": Kind(429, "rate_limit_error"),
     "internal_error": Kind(500, "server_error", _NO_RETRY),
     "quorum_missed": Kind(502, "upstream_error", _NO_RETRY),
@@ -73,6 +75,14 @@ _CODES = {
     ProblemCode.SERVER_BUSY: "server_busy",
 }
 """Problems of the other routes that can occur here; every other fault of a body is `invalid_json`."""
+
+
+class Abstained(Exception):  # noqa: N818 - what the panel did, told as an error where the client wishes it
+    """No choice has an answer, and the client is to hear of it as an error."""
+
+    def __init__(self, consensus: Consensus) -> None:
+        super().__init__(refusal_of(consensus.choices[0]))
+        self.consensus = consensus
 
 
 class EnvelopeRoute(APIRoute):
@@ -101,8 +111,8 @@ def enveloped(request: Request, error: Exception) -> Response:
     if isinstance(error, UnknownPanel):
         message = f"There is no panel {str(error)[:100]!r} for this token. GET /v1/models lists those that there are."
         return error_response(request, "model_not_found", message, param="model")
-    if isinstance(error, QuorumMissed):
-        return _of_quorum(request, error)
+    if isinstance(error, QuorumMissed | Abstained):
+        return _of_panel(request, error)
     if isinstance(error, RequestProblem):
         return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
     if isinstance(error, DomainError):
@@ -127,7 +137,7 @@ def error_response(
     *,
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
-    error: QuorumMissed | None = None,
+    asked: Iterable[UpstreamRequest] | None = None,
 ) -> Response:
     """One error in the envelope."""
     kind = ENVELOPES[code]
@@ -137,16 +147,18 @@ def error_response(
         param=param,
         code=code,
         request_id=request.scope.get("state", {}).get("request_id"),
-        upstreams=describe_upstreams(error.asked) if error else None,
+        upstreams=None if asked is None else describe_upstreams(asked),
     )
     body = ErrorEnvelope(error=told).model_dump_json()
     kept = {**kind.headers, **(headers or {}), "Cache-Control": "no-store"}
     return Response(body, kind.status, kept, "application/json")
 
 
-def _of_quorum(request: Request, error: QuorumMissed) -> Response:
+def _of_panel(request: Request, error: QuorumMissed | Abstained) -> Response:
+    if isinstance(error, Abstained):
+        return error_response(request, "abstained", str(error), asked=error.consensus.asked)
     code = "context_length_exceeded" if error.too_long else "deadline_missed" if error.late else "quorum_missed"
-    return error_response(request, code, str(error), error=error)
+    return error_response(request, code, str(error), asked=error.asked)
 
 
 def _of_problem(request: Request, code: ProblemCode, detail: str, retry_seconds: int | None) -> Response:

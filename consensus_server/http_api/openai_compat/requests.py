@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from client_kit.vocabulary import OnAbstention
 from consensus_server.core.inference import Message, Question
 
 MAX_CHOICES = 8
@@ -100,6 +101,8 @@ class ConsensusOptions(RequestModel):
 
     answers: bool = False
     """Give every upstream's answer with the decision."""
+    on_abstention: OnAbstention | None = None
+    """`null`, `text` or `error`; not set: as the panel has it."""
 
 
 class AskedOfPanel(RequestModel):

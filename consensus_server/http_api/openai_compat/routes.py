@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
 from starlette.responses import Response
 
+from client_kit.vocabulary import OnAbstention
 from client_kit.wire import routes
 from client_kit.wire.routes import EVENT_STREAM
 from consensus_server.http_api.context import ApiContext
@@ -17,13 +18,14 @@ from consensus_server.http_api.identity import documented_bearer
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.openai_compat.answers import (
     ChatCompletion,
+    ConsensusTold,
     ErrorEnvelope,
     Model,
     ModelList,
     TextCompletion,
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
-from consensus_server.http_api.openai_compat.envelope import ENVELOPES, EnvelopeRoute, enveloped
+from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Abstained, EnvelopeRoute, enveloped
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
 from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
@@ -39,6 +41,7 @@ _MEANINGS = {
     404: "No such panel for this token",
     413: "The body is too large",
     415: "The Content-Encoding is not supported",
+    422: "The panel abstains, and the client asked to hear of it as an error",
     429: "Too many requests; Retry-After says how long to wait",
     500: "The server failed",
     502: "Too many upstreams failed",
@@ -68,7 +71,7 @@ async def create_chat_completion(
     panel = context.inference.panel(asked.model, caller)
 
     def made(consensus: Consensus) -> ChatCompletion:
-        choices = [chat_choice(index, each) for index, each in enumerate(consensus.choices)]
+        choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
     return await _sent(asked, request, context, panel, made)
@@ -82,7 +85,7 @@ async def create_completion(
     panel = context.inference.panel(asked.model, caller)
 
     def made(consensus: Consensus) -> TextCompletion:
-        choices = [text_choice(index, each) for index, each in enumerate(consensus.choices)]
+        choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
     return await _sent(asked, request, context, panel, made)
@@ -117,7 +120,13 @@ async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> 
     outcome = "abstained" if consensus.choices[0].label.text is None else "answered"
     context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
     context.metrics.panel_encoding.labels(panel.name).observe(consensus.encoding_seconds)
+    if _told(asked, panel) is OnAbstention.ERROR and all(each.label.text is None for each in consensus.choices):
+        raise Abstained(consensus)
     return consensus
+
+
+def _told(asked: AskedOfPanel, panel: Panel) -> OnAbstention:
+    return asked.consensus.on_abstention or panel.on_abstention
 
 
 def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
@@ -145,14 +154,22 @@ async def _sent(
     work = _consensus(asked, context, panel)
     if not asked.stream:
         answer = made((await while_connected(request, work)).result())
-        return Response(answer.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+        headers = {"Cache-Control": "no-store", **_decided(answer.consensus)}
+        return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
     silence = context.options.heartbeat_seconds
     working = await while_connected(request, work, seconds=silence)
-    if working.done():
-        working.result()  # what failed early has its own status
+    headers = STREAM_HEADERS
+    if working.done():  # what failed early has its own status, and what was decided its headers
+        headers = STREAM_HEADERS | _decided(made(working.result()).consensus)
     include_usage = asked.stream_options is not None and asked.stream_options.include_usage
     events = _events(working, lambda consensus: chunks(made(consensus), include_usage=include_usage), request, silence)
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=STREAM_HEADERS)
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
+
+
+def _decided(told: ConsensusTold) -> dict[str, str]:
+    """For clients that show no field that OpenAI's API has not."""
+    abstained = {} if told.abstention is None else {"X-Consensus-Abstention": told.abstention}
+    return {"X-Consensus-Confidence": f"{told.confidence:.3f}", **abstained}
 
 
 async def _events(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from client_kit.vocabulary import WHY_ABSTAINED, Abstention
+from client_kit.vocabulary import WHY_ABSTAINED, Abstention, OnAbstention
 from consensus_server.core.inference import UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.http_api.openai_compat.answers import (
@@ -48,14 +48,20 @@ def describe_consensus(panel: Panel, consensus: Consensus, *, answers: bool) -> 
     )
 
 
-def chat_choice(index: int, choice: Choice) -> ChatChoice:
-    """A choice of a chat. An abstention has no content, and says why where OpenAI's API lets a model decline."""
-    message = AssistantMessage(content=choice.label.text, refusal=refusal_of(choice))
+def chat_choice(index: int, choice: Choice, told: OnAbstention) -> ChatChoice:
+    """A choice of a chat. An abstention has no content, and says why where OpenAI's API lets a model decline; or says it as text."""
+    why = refusal_of(choice)
+    if why is not None and told is OnAbstention.TEXT:
+        return ChatChoice(index=index, message=AssistantMessage(content=why), finish_reason="stop")
+    message = AssistantMessage(content=choice.label.text, refusal=why)
     return ChatChoice(index=index, message=message, finish_reason=finish_of(choice))
 
 
-def text_choice(index: int, choice: Choice) -> TextChoice:
-    """A choice of a completion."""
+def text_choice(index: int, choice: Choice, told: OnAbstention) -> TextChoice:
+    """A choice of a completion; an abstention is empty, or says why."""
+    why = refusal_of(choice)
+    if why is not None and told is OnAbstention.TEXT:
+        return TextChoice(index=index, text=why, finish_reason="stop")
     return TextChoice(index=index, text=choice.label.text or "", finish_reason=finish_of(choice))
 
 

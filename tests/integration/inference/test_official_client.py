@@ -247,6 +247,46 @@ def test_disagreement_is_an_abstention_that_an_application_cannot_take_for_an_an
     assert (text.choices[0].text, text.choices[0].finish_reason) == ("", "content_filter")
 
 
+@pytest.mark.parametrize("by", ["panel", "request"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_client_that_shows_nothing_but_content_gets_the_reason_as_text(upstreams, consensus_server, ask, by, streams):
+    """What LangChain and a stream of LiteLLM show of an abstention is an empty string otherwise."""
+    client, said = where_abstentions_are("text", upstreams, consensus_server, by)
+    if streams:
+        content = "".join(chunk.choices[0].delta.content or "" for chunk in ask(client, stream=True, **said))
+    else:
+        answer = ask(client, **said)
+        content = answer.choices[0].message.content
+        assert (answer.choices[0].finish_reason, answer.consensus["abstention"]) == ("stop", "tie")
+    assert content.startswith("The panel does not agree on an answer (tie:")
+    text = client.completions.create(model="capitals", prompt="The capital of France is", **said)
+    assert text.choices[0].text == content
+
+
+@pytest.mark.parametrize("by", ["panel", "request"])
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_client_that_takes_any_content_for_an_answer_gets_an_error(upstreams, consensus_server, ask, by, streams):
+    client, said = where_abstentions_are("error", upstreams, consensus_server, by)
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        list(ask(client, stream=streams, **said))
+    assert (caught.value.code, caught.value.type) == ("abstained", "abstention")
+    assert [each["standing"] for each in caught.value.body["upstreams"]] == ["answered"] * 2
+
+
+def where_abstentions_are(told, upstreams, consensus_server, by):
+    """A client of a panel that does not agree, and what its requests say."""
+    server = consensus_server(upstreams(PARIS, LYON), **({"on_abstention": told} if by == "panel" else {}))
+    return server.client(), {} if by == "panel" else {"extra_body": {"consensus": {"on_abstention": told}}}
+
+
+def test_headers_say_how_sure_the_panel_is(upstreams, consensus_server):
+    client = consensus_server(upstreams(PARIS, LYON)).client()
+    question = {"model": "capitals", "messages": [{"role": "user", "content": "Which city is the capital of France?"}]}
+    for stream in (False, True):
+        headers = client.chat.completions.with_raw_response.create(**question, stream=stream).headers
+        assert (headers["x-consensus-confidence"], headers["x-consensus-abstention"]) == ("0.000", "tie")
+
+
 def test_a_refusal_has_a_standing_of_its_own_and_no_vote(upstreams, consensus_server, ask):
     client = consensus_server(upstreams(DECLINED, DECLINED, PARIS, PARIS)).client()
     answer = ask(client)
