@@ -55,6 +55,19 @@ def test_what_participants_send_comes_back_aggregated(live, new_arena, plan):
     assert [(each.participant, each.rank) for each in card.updates] == [(name, 4) for name in names]
 
 
+def test_an_aggregate_may_be_larger_than_what_one_caller_may_send(live, new_arena, monkeypatch):
+    """Stacked factors grow with the participants, and nobody can fetch them in parts."""
+    plan = lora_plan("flora")
+    arena = new_arena(live, parameters=terms(plan))
+    for name in arena.tokens:
+        assert put(arena, name, file_of(update(plan, name), plan)).status_code == 200
+    finish(arena)
+    monkeypatch.setattr(live.context.memory, "caller_bytes", 1000)
+    response = arena.as_("anna").get(f"{arena.round}/parameters")
+    assert (response.status_code, len(response.content) > 1000) == (200, True)
+    assert live.context.memory.held_bytes == 0
+
+
 def test_bytes_on_the_wire_are_those_of_the_method(live, new_arena):
     """An update is its numbers and a header that does not grow with them."""
     plan = lora_plan()
