@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI, Response
 
 from consensus_server.cli.listening import ConsensusServer, config_for, listen
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.http_api.bounded_log import Allowance, BoundedLog
 
 
@@ -277,6 +278,19 @@ def test_streams_and_waits_end_with_the_token(tight, new_arena, ending):
         ended = time.monotonic()
         assert wait.result(timeout=10).status_code == 401
         assert streaming.result(timeout=10) - ended < 2.0
+
+
+def test_a_stream_ends_in_order_when_the_database_goes_away(tight, new_arena, monkeypatch):
+    arena, rounds = new_arena(tight), type(tight.server.use_cases.rounds)
+
+    def away(*_given):
+        raise StoreUnavailable("the server closed the connection")
+
+    with arena.as_("anna").stream("GET", f"{arena.round}/events") as response:
+        lines = response.iter_lines()
+        assert next(lines)
+        monkeypatch.setattr(rounds, "events_after", away)
+        assert not any(line.startswith("event: round.published") for line in lines)  # and no RemoteProtocolError
 
 
 def test_a_request_that_is_under_way_when_its_token_ends_stores_nothing(tight, new_arena, raw_for):
