@@ -1,6 +1,6 @@
 """From the settings to what tells contradictions: models on this machine, and the upstreams of the panels file as judges."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache, partial
 from types import MappingProxyType
 
@@ -24,15 +24,15 @@ def build_comparisons(settings: Settings, features: FeatureStore | None, asked: 
     """Nothing is read before a policy names a model.
 
     features: keeps verdicts. asked: what policies say, where whoever says it may name any model or folder of this machine.
-    Asked for its models, it raises SettingsError for a panels file that cannot be used and for two models of one name.
+    Raises SettingsError for two models of one name and, asked for its models, for a panels file that cannot be used.
     """
-    return Comparisons(cache(partial(_models, settings, features, tuple(asked))))
-
-
-def _models(settings: Settings, features: FeatureStore | None, asked: tuple[str, ...]) -> Makers:
-    threads = settings.encoder_threads or None
     own = {each: each.removeprefix(NLI) for each in asked if each.startswith(NLI)}
     paths = _by_name(_listed(settings.nli_models)) | _by_name(own.values()) | own
+    return Comparisons(cache(partial(_models, settings, features, paths)))
+
+
+def _models(settings: Settings, features: FeatureStore | None, paths: Mapping[str, str]) -> Makers:
+    threads = settings.encoder_threads or None
     made = {path: cache(partial(_nli, path, threads, features)) for path in paths.values()}
     makers = {name: made[path] for name, path in paths.items()}
     upstreams = {} if settings.panels_file is None else load_panels(settings.panels_file).upstreams

@@ -483,6 +483,10 @@ class ParameterStore(Protocol):
         """In place of the one that is held."""
         ...
 
+    def remove(self, round_: Round, participant: Participant) -> None:
+        """Forget the participant's update, where one is held."""
+        ...
+
     def sealed(self, round_: Round) -> Iterator[UpdateFile]:
         """Updates of sealed submissions, by participant."""
         ...

@@ -10,7 +10,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 STALLED_SECONDS = 60.0
-"""Longest time for which the reader of an answer may take none of it."""
+LEAST_BYTES = 64 * 1024
+"""Who reads an answer that it does not yet have takes so many bytes of it in this time, or its connection is closed."""
 
 _OTHER_FILES = 256
 """Descriptors that the database, the log and upstreams need beside connections."""
@@ -57,12 +58,17 @@ class _Guarded(H11Protocol):
         self._silent_since = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
+        self._unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         if len(self.connections) > self.most:
             self._make_room()
         self._wait_for_a_head()
+
+    def on_response_complete(self) -> None:
+        self._silent_since = self.loop.time()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -73,7 +79,7 @@ class _Guarded(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+        self._watch_reader()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -83,6 +89,17 @@ class _Guarded(H11Protocol):
         self._stop_waiting()
         self._go_on()
         super().connection_lost(exc)
+
+    def _watch_reader(self) -> None:
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self._end_if_stalled)
+
+    def _end_if_stalled(self) -> None:
+        """A file of many megabytes is one write: its reader is slow for long, and not stalled."""
+        if self._unsent - self.transport.get_write_buffer_size() >= LEAST_BYTES:
+            self._watch_reader()
+        else:
+            self.transport.abort()
 
     def _go_on(self) -> None:
         if self._stalled is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.engine import make_url
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, say
 from consensus_server.backends.store.copies import CopyRefused, back_up, put_back, require_sound
@@ -58,12 +59,13 @@ def restore(
 ) -> None:
     """Put a copy in the place of a SQLite database that was moved away, at the newest schema. The server must not run."""
     settings = settings_from(data_dir=data_dir, database_url=database_url)
+    file = _file_of(settings, "pg_restore --clean --if-exists --dbname=NAME FILE")
     try:
-        put_back(copy, _file_of(settings, "pg_restore --clean --if-exists --dbname=NAME FILE"))
+        put_back(copy, file)
     except CopyRefused as error:
         raise CommandFailed(f"Nothing was restored: {error}.", Exit.FAILED) from None
     build_server(settings, secrets.token_urlsafe()).close()
-    _say_copied(settings.database_file, as_json=as_json)
+    _say_copied(file, as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server database check --data-dir /srv/consensus")
@@ -71,8 +73,8 @@ def restore(
 def check(server: Server, *, as_json: JsonOption = False) -> None:
     """Read the database through, and every published label against the digest of its round. Exit code 1 where anything is amiss."""
     try:
-        if not server.settings.database_url:
-            require_sound(server.settings.database_file)
+        if (file := _sqlite_file(server.settings)) is not None:
+            require_sound(file)
     except CopyRefused as error:
         raise CommandFailed(f"{error}.", Exit.FAILED) from None
     rounds = list(published_rounds(server.store))
@@ -91,12 +93,18 @@ def check(server: Server, *, as_json: JsonOption = False) -> None:
 
 def _file_of(settings: Settings, otherwise: str) -> Path:
     """The SQLite file. Raises CommandFailed for another database, whose own tools do it."""
-    url = settings.database
-    if not url.startswith("sqlite:///"):
+    file = _sqlite_file(settings)
+    if file is None:
         raise CommandFailed(
             "This command is for SQLite; PostgreSQL has tools of its own.", Exit.USAGE, remedy=f"Run {otherwise}."
         )
-    return Path(url.removeprefix("sqlite:///"))
+    return file
+
+
+def _sqlite_file(settings: Settings) -> Path | None:
+    """The database's file; None for another database."""
+    url = make_url(settings.database)
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def _say_copied(file: Path, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Header
@@ -12,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from client_kit import wire
 from client_kit.vocabulary import RoundState
 from client_kit.wire import routes
-from consensus_server.core.errors import Unauthenticated
+from consensus_server.core.errors import StoreUnavailable, Unauthenticated
 from consensus_server.core.rounds import LAST_EVENTS, Event
 from consensus_server.http_api import translate
 from consensus_server.http_api.api_route import api_router
@@ -55,6 +56,14 @@ async def stream_events(
 
 
 async def _stream(context: ApiContext, caller: Caller, key: tuple[str, int], seen: int) -> AsyncIterator[bytes]:
+    """Ends with the round, the server, the caller's token and the database: who connects again reads why."""
+    with suppress(Unauthenticated, StoreUnavailable):
+        async for piece in _pieces(context, caller, key, seen):
+            yield piece
+
+
+async def _pieces(context: ApiContext, caller: Caller, key: tuple[str, int], seen: int) -> AsyncIterator[bytes]:
+    """Raises Unauthenticated once the caller's token has ended, and StoreUnavailable."""
     silent_since = time.monotonic()
     while not context.stopping.is_set():
         for event in await context.events.get(key):
@@ -67,17 +76,7 @@ async def _stream(context: ApiContext, caller: Caller, key: tuple[str, int], see
             yield _HEARTBEAT
             silent_since = time.monotonic()
         await pause(context, context.look_seconds)
-        if not await _still_valid(context, caller):
-            return
-
-
-async def _still_valid(context: ApiContext, caller: Caller) -> bool:
-    """False once the caller's token has ended: the stream ends too, and who connects again reads why."""
-    try:
         await context.callers.get(caller)
-    except Unauthenticated:
-        return False
-    return True
 
 
 def _written(event: Event, caller: Caller) -> bytes:

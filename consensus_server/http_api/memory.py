@@ -89,6 +89,13 @@ class Held:
         self._budget.take(self._caller, size)
         self._size += size
 
+    def take_answer(self, size: int) -> None:
+        """Hold an answer until it is sent. No caller can ask for it in parts: of a larger one the caller's share is counted.
+
+        Raises RequestProblem rate_limited and server_busy.
+        """
+        self.take(min(size, self._budget.caller_bytes - self._size))
+
     def release(self) -> None:
         """Give everything back."""
         if self._caller is not None:

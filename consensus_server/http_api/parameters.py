@@ -83,5 +83,5 @@ def get_parameters(
     }
     if names(if_none_match, file.digest):
         return Response(status_code=304, headers=headers)
-    held_by(request.scope).take(len(file.content))  # until it is sent: its reader may be slow
+    held_by(request.scope).take_answer(len(file.content))  # until it is sent: its reader may be slow
     return Response(file.content, media_type=routes.SAFETENSORS, headers=headers)

@@ -106,8 +106,8 @@ class Inspection:
             home, card = federation_for(tx, caller, federation, OPERATORS), tx.labels.card(round_)
         if card is None:
             raise LookupError(f"round {number} of {federation} is published without a card")
-        own = f"{card.policy.contradictions}-".startswith(f"{policy.contradictions}-")
-        policy = pinned(policy, self._comparisons if own else BY_WORDS)
+        with _model_asked():
+            policy = pinned(policy, self._comparisons_of(card, policy.contradictions))
         exempt = frozenset((each.participant, each.gate) for each in card.exemptions)
         with self._store.reading() as tx:
             held = read_held(tx, home, round_, policy, exempt)
@@ -121,6 +121,15 @@ class Inspection:
         labelled = label_round(material, pools, decided, policy)
         before = [read_label(line) for _, line in lines]
         return compare(policy, (card.labels, labelled.digest), before, labelled.labels, MOST_CHANGES)
+
+    def _comparisons_of(self, card: RoundCard, said: str) -> Comparisons:
+        """What a policy may name that is held against the card's: a model only if it is the one that decided. Raises ComparisonFailed."""
+        own = card.policy.contradictions
+        if f"{own}-".startswith(f"{said}-"):
+            for name, each in self._comparisons.named(own):
+                if each.identity == own and said in {name, own}:
+                    return self._comparisons
+        return BY_WORDS
 
     def _embedded(self, material: Material, card: RoundCard, policy: Policy) -> Embedded:
         """The stored vectors. What the encoder could not embed was never stored: zeros, as when the round was decided."""

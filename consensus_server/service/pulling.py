@@ -16,7 +16,7 @@ from itertools import islice
 import structlog
 
 from client_kit.vocabulary import PullState, Role
-from consensus_server.core.errors import DomainError, LeaseLost, Unauthenticated
+from consensus_server.core.errors import DomainError, LeaseLost, StoreUnavailable, Unauthenticated
 from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamRequest
 from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim
@@ -136,7 +136,7 @@ class Pulling:
             log.exception("a participant could not be asked; its lease runs out, and it is tried again")
 
     async def pull(self, claim: PullClaim) -> None:
-        """Ask a claimed participant everything that is left, or until the round is over. Raises LeaseLost."""
+        """Ask a claimed participant everything that is left, or until the round is over. Raises LeaseLost, StoreUnavailable."""
         job = await asyncio.to_thread(self._load, claim)
         if (refused := _refused(job)) is not None:
             await asyncio.to_thread(self._save, job, replace(claim.pull, state=PullState.FAILED, reason=refused))
@@ -155,6 +155,8 @@ class Pulling:
             await asyncio.to_thread(self._end, job, pull, outage)
         except Unauthenticated:  # it was set to inactive meanwhile; active again, it is asked again
             await asyncio.to_thread(self._pause, job, claim.pull, "it is not active")
+        except StoreUnavailable:  # the round goes on: whoever claims the participant when the lease ran out goes on too
+            raise
         except DomainError as error:
             over = replace(claim.pull, state=PullState.FAILED, reason=f"the round ended first ({error.code})")
             await asyncio.to_thread(self._save, job, over)

@@ -81,7 +81,7 @@ class Submissions:
             return _keep(tx, round_, participant, given, held)
 
     def withdraw(self, caller: Caller, federation: str, number: int) -> int:
-        """Forget the answers that are held of the caller, before their seal; how many there were.
+        """Forget the answers that are held of the caller, and its parameters, before the seal; how many answers there were.
 
         Raises UnknownFederation, Forbidden, UnknownRound, SubmissionSealed, RoundNotOpen.
         """
@@ -95,6 +95,7 @@ class Submissions:
             require_open(round_, self._clock.now())
             held = tx.submissions.held(round_, participant)
             tx.submissions.remove(round_, participant, held)
+            tx.parameters.remove(round_, participant)
         return len(held)
 
     def held(self, caller: Caller, federation: str, number: int) -> HeldSubmission:

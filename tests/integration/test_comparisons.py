@@ -11,6 +11,7 @@ from consensus_server.cli import app
 from consensus_server.comparison_wiring import build_comparisons
 from consensus_server.core.errors import ComparisonFailed
 from consensus_server.settings import SettingsError, load_settings
+from consensus_server.wiring import build_server
 from tests.support.openai_server import MODEL, openai_server
 from tests.support.tiny_nli import CLASHES
 
@@ -115,10 +116,10 @@ def test_models_are_named_by_the_settings(tiny_nli, store):
     assert found.between(TEXTS, PROMPT)[0].kind == "nli"
 
 
-def test_two_models_of_one_name_are_refused(tiny_nli):
-    settings = load_settings({}, nli_models=f"{tiny_nli},/elsewhere/tiny")
+def test_a_server_with_two_models_of_one_name_does_not_start(tiny_nli, tmp_path):
+    settings = load_settings({}, data_dir=tmp_path, nli_models=f"{tiny_nli},/elsewhere/tiny")
     with pytest.raises(SettingsError, match="CONSENSUS_NLI_MODELS: two models have one name"):
-        build_comparisons(settings, None).names()
+        build_server(settings, "token")
 
 
 def test_pairs_are_measured_with_any_model_of_this_machine(tiny_nli, tmp_path):

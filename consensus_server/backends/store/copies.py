@@ -7,6 +7,9 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+_BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite keeps beside a database that is open, or was when its process died."""
+
 
 class CopyRefused(Exception):  # noqa: N818 - a state of files
     """The copy cannot be made or put back. The message says why and what would do."""
@@ -23,16 +26,18 @@ def back_up(database: Path, copy: Path) -> None:
         raise CopyRefused(f"there is no database at {database}")
     with _draft(copy) as draft, closing(sqlite3.connect(database, timeout=60)) as connection:
         connection.execute("VACUUM INTO ?", (str(draft),))  # one reading transaction: writers do not wait for it
-    require_sound(copy)
+        require_sound(draft)
 
 
 def put_back(copy: Path, database: Path) -> None:
     """The copy in the place of a database, which must not be there. Raises CopyRefused."""
     require_sound(copy)
-    if database.exists():
-        raise CopyRefused(
-            f"{database} is there. Stop the server and move it away, with its -wal and -shm files; then restore again"
-        )
+    # SQLite would replay a journal that was left behind into whatever has the database's name.
+    for file in (database, *(database.with_name(database.name + end) for end in _BESIDE)):
+        if file.exists():
+            raise CopyRefused(
+                f"{file} is there. Stop the server and move it away, with all whose names begin with {database.name}; then restore again"
+            )
     database.parent.mkdir(parents=True, exist_ok=True)
     with _draft(database) as draft, closing(sqlite3.connect(copy)) as connection:
         connection.execute("VACUUM INTO ?", (str(draft),))

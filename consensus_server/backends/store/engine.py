@@ -24,8 +24,8 @@ CONNECTIONS = 50
 BOUND_VALUES = 500
 """Values in one IN list: below every database's limit, and few enough forms of a statement to keep compiled."""
 
-_STARTING = "57P03"
-"""What PostgreSQL says while it starts (cannot_connect_now)."""
+_NOT_MENDED = ("authentication failed", "does not exist", "pg_hba.conf")
+"""What PostgreSQL says of a wrong password, role, database or address. Who is refused a connection is told no SQLSTATE."""
 
 _MIGRATION_LOCK = 0x636F_6E73
 """Number of the advisory lock under which a PostgreSQL schema is changed."""
@@ -76,13 +76,15 @@ def _available() -> Generator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise StoreUnavailable(str(error.__cause__ or error).splitlines()[0]) from error
+        said = str(error.__cause__ or error).strip() or type(error).__name__
+        raise StoreUnavailable(said.splitlines()[0]) from error
 
 
 def may_come(error: StoreUnavailable) -> bool:
     """Whether it is a PostgreSQL that is not reached yet, or starting; a wrong password is not mended by waiting."""
     cause = getattr(error.__cause__, "orig", None)
-    return getattr(cause, "sqlstate", "") in {None, _STARTING}
+    connecting = getattr(cause, "sqlstate", "") is None
+    return connecting and not any(each in error.reason for each in _NOT_MENDED)
 
 
 def time_of(engine: Engine) -> datetime | None:

@@ -24,10 +24,13 @@ class SqlParameters:
         return digest
 
     def keep(self, round_: Round, participant: Participant, file: UpdateFile) -> None:
-        key = and_(updates.c.round_id == round_.id, updates.c.participant_id == participant.id)
-        self._connection.execute(delete(updates).where(key))
+        self.remove(round_, participant)
         row = {"digest": file.digest, "rank": file.rank, "examples": file.examples, "file": file.content}
         self._connection.execute(insert(updates).values(round_id=round_.id, participant_id=participant.id, **row))
+
+    def remove(self, round_: Round, participant: Participant) -> None:
+        key = and_(updates.c.round_id == round_.id, updates.c.participant_id == participant.id)
+        self._connection.execute(delete(updates).where(key))
 
     def sealed(self, round_: Round) -> Iterator[UpdateFile]:
         query = (

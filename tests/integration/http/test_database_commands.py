@@ -80,6 +80,41 @@ def test_nothing_is_written_over(data, tmp_path):
     )
 
 
+@pytest.mark.parametrize("left", ["-wal", "-shm", "-journal"])
+def test_no_copy_is_put_beside_a_journal_of_another_database(data, tmp_path, left):
+    """SQLite would replay it into the copy."""
+    copy, new = tmp_path / "copy.sqlite3", tmp_path / "new"
+    run("database", "backup", copy, "--data-dir", data)
+    new.mkdir()
+    (new / f"consensus.sqlite3{left}").write_bytes(b"of before")
+    said = run("database", "restore", copy, "--data-dir", new, expect=Exit.FAILED).stderr
+    assert f"consensus.sqlite3{left} is there" in said
+    assert not (new / "consensus.sqlite3").exists()
+
+
+def test_a_database_that_its_url_names_is_copied_put_back_and_read_through(data, tmp_path):
+    copy, url = tmp_path / "copy.sqlite3", f"sqlite:///{tmp_path}/other.sqlite3"
+    run("database", "backup", copy, "--database-url", f"sqlite:///{data}/consensus.sqlite3")
+    made = json.loads(run("database", "restore", copy, "--database-url", url, "--json").stdout)
+    assert made["file"] == f"{tmp_path}/other.sqlite3"
+    run("database", "check", "--database-url", url)
+    orphan(tmp_path / "other.sqlite3")
+    assert "is damaged" in run("database", "check", "--database-url", url, expect=Exit.FAILED).stderr
+
+
+def test_of_a_damaged_database_no_copy_is_left(data, tmp_path):
+    orphan(data / "consensus.sqlite3")
+    said = run("database", "backup", tmp_path / "copy.sqlite3", "--data-dir", data, expect=Exit.FAILED).stderr
+    assert "No copy was made" in said
+    assert list(tmp_path.iterdir()) == [data]
+
+
+def orphan(file):
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("PRAGMA foreign_keys = off")
+        connection.execute("UPDATE participants SET federation_id = 999")
+
+
 @pytest.mark.parametrize("damage", ["another file", "cut"])
 def test_what_is_no_sound_copy_is_not_put_back(data, tmp_path, damage):
     copy = tmp_path / "copy.sqlite3"

@@ -10,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
+from fastapi import FastAPI, Response
 
+from consensus_server.cli.listening import ConsensusServer, config_for, listen
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.http_api.bounded_log import Allowance, BoundedLog
 
 
@@ -137,6 +140,25 @@ def test_connections_that_ask_nothing_make_room_for_those_that_ask(tight, raw_fo
         each.close()
 
 
+def test_a_connection_that_was_just_answered_is_not_the_one_that_makes_room(tight, raw_for):
+    """It is the oldest, and the others have been silent for longer."""
+    raw = raw_for(tight)
+    ask = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
+    with raw.connect() as busy:
+        busy.sendall(ask)
+        assert b" 200 " in busy.recv(65_536)
+        idle = [raw.connect() for _ in range(15)]
+        time.sleep(0.1)
+        busy.sendall(ask)
+        assert b" 200 " in busy.recv(65_536)
+        idle.append(raw.connect())
+        time.sleep(0.1)
+        busy.sendall(ask)
+        assert b" 200 " in busy.recv(65_536)
+    for each in idle:
+        each.close()
+
+
 def test_who_reads_no_answer_is_let_go(tight, raw_for, monkeypatch):
     monkeypatch.setattr("consensus_server.cli.connections.STALLED_SECONDS", 0.3)
     address = urlsplit(tight.url)
@@ -148,6 +170,27 @@ def test_who_reads_no_answer_is_let_go(tight, raw_for, monkeypatch):
         while any(each.client[1] == port for each in list(tight.api.server_state.connections)):
             assert time.monotonic() < until
             time.sleep(0.05)
+
+
+def test_who_reads_a_long_answer_slowly_gets_all_of_it(monkeypatch):
+    monkeypatch.setattr("consensus_server.cli.connections.STALLED_SECONDS", 0.5)
+    app, size, listener, listening = FastAPI(), 16 * 2**20, listen("127.0.0.1", 0), threading.Event()
+    app.get("/file")(lambda: Response(bytes(size)))
+    server = ConsensusServer(config_for(app), on_listening=listening.set, on_stopping=lambda: None)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    assert listening.wait(20)
+    taken = 0
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        reader.connect(listener.getsockname())
+        reader.sendall(b"GET /file HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        while piece := reader.recv(131_072):
+            taken += len(piece)
+            time.sleep(0.01)
+    server.should_exit = True
+    thread.join(20)
+    assert taken > size
 
 
 def test_a_length_that_is_said_twice_is_refused(tight, raw_for):
@@ -235,6 +278,19 @@ def test_streams_and_waits_end_with_the_token(tight, new_arena, ending):
         ended = time.monotonic()
         assert wait.result(timeout=10).status_code == 401
         assert streaming.result(timeout=10) - ended < 2.0
+
+
+def test_a_stream_ends_in_order_when_the_database_goes_away(tight, new_arena, monkeypatch):
+    arena, rounds = new_arena(tight), type(tight.server.use_cases.rounds)
+
+    def away(*_given):
+        raise StoreUnavailable("the server closed the connection")
+
+    with arena.as_("anna").stream("GET", f"{arena.round}/events") as response:
+        lines = response.iter_lines()
+        assert next(lines)
+        monkeypatch.setattr(rounds, "events_after", away)
+        assert not any(line.startswith("event: round.published") for line in lines)  # and no RemoteProtocolError
 
 
 def test_a_request_that_is_under_way_when_its_token_ends_stores_nothing(tight, new_arena, raw_for):

@@ -55,6 +55,33 @@ def test_what_participants_send_comes_back_aggregated(live, new_arena, plan):
     assert [(each.participant, each.rank) for each in card.updates] == [(name, 4) for name in names]
 
 
+def test_what_is_withdrawn_takes_no_part_with_a_later_seal(live, new_arena):
+    plan = lora_plan()
+    arena = new_arena(live, parameters=terms(plan))
+    first, second = (file_of(update(plan, "anna", seed=seed), plan) for seed in (0, 1))
+    put(arena, "anna", first)
+    assert arena.as_("anna").delete(f"{arena.round}/submissions").json() == {"withdrawn": 0}
+    assert put(arena, "anna", second).json()["unchanged"] is False  # and no conflict with what was taken back
+    assert arena.as_("anna").delete(f"{arena.round}/submissions").status_code == 200
+    put(arena, "bert", file_of(update(plan, "bert"), plan))
+    finish(arena)
+    card = ParameterCard.model_validate(arena.operator.get(f"{arena.round}/card").json()["parameters"])
+    assert [each.participant for each in card.updates] == ["bert"]
+
+
+def test_an_aggregate_may_be_larger_than_what_one_caller_may_send(live, new_arena, monkeypatch):
+    """Stacked factors grow with the participants, and nobody can fetch them in parts."""
+    plan = lora_plan("flora")
+    arena = new_arena(live, parameters=terms(plan))
+    for name in arena.tokens:
+        assert put(arena, name, file_of(update(plan, name), plan)).status_code == 200
+    finish(arena)
+    monkeypatch.setattr(live.context.memory, "caller_bytes", 1000)
+    response = arena.as_("anna").get(f"{arena.round}/parameters")
+    assert (response.status_code, len(response.content) > 1000) == (200, True)
+    assert live.context.memory.held_bytes == 0
+
+
 def test_bytes_on_the_wire_are_those_of_the_method(live, new_arena):
     """An update is its numbers and a header that does not grow with them."""
     plan = lora_plan()

@@ -4,8 +4,10 @@ import socket
 import threading
 import time
 
+import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from consensus_server.backends.store import NewerSchema, SqlStore, engine, open_store
 from consensus_server.core.errors import StoreUnavailable
@@ -74,6 +76,34 @@ def test_a_database_that_is_not_there_yet_is_waited_for():
     with pytest.raises(StoreUnavailable, match="cannot be used"):
         open_store(f"postgresql+psycopg://nobody@127.0.0.1:{port}/none", patience_seconds=1.5)
     assert time.monotonic() - began >= 1.5
+
+
+@pytest.mark.parametrize(
+    ("said", "waited"),
+    [
+        ("Connection refused", True),
+        ("FATAL:  the database system is starting up", True),
+        ('FATAL:  password authentication failed for user "consensus"', False),
+        ('FATAL:  database "none" does not exist', False),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7"', False),
+        ("", True),
+    ],
+)
+def test_a_refusal_that_no_waiting_mends_is_not_waited_for(monkeypatch, said, waited):
+    """psycopg gives no SQLSTATE for a connection that is refused, so that what was said must tell."""
+    cause = psycopg.OperationalError(said)
+    assert cause.sqlstate is None
+
+    def upgrade(_engine):
+        with engine._available():
+            raise OperationalError(None, None, cause) from cause
+
+    monkeypatch.setitem(open_store.__globals__, "upgrade", upgrade)
+    monkeypatch.setitem(open_store.__globals__, "_LOOK_SECONDS", 0.01)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable):
+        open_store("postgresql+psycopg://nobody@127.0.0.1:1/none", patience_seconds=0.2)
+    assert (time.monotonic() - began >= 0.2) is waited
 
 
 def test_one_that_comes_within_the_patience_is_used(tmp_path, monkeypatch):

@@ -7,7 +7,13 @@ import structlog
 
 from consensus_server.backends.store import SqlStore
 from consensus_server.backends.upstreams import cleaned, seed_of_answer
-from consensus_server.core.errors import Forbidden, TrainingRightsMissing, UnknownParticipant, ValidationFailed
+from consensus_server.core.errors import (
+    Forbidden,
+    StoreUnavailable,
+    TrainingRightsMissing,
+    UnknownParticipant,
+    ValidationFailed,
+)
 from consensus_server.core.federations import AnswerPolicy
 from consensus_server.core.inference import Failure, Reply, UpstreamFailed
 from consensus_server.core.pulling import Endpoint
@@ -290,6 +296,25 @@ async def test_a_round_that_ends_first_takes_no_more(service, upstream, puller):
     await pulling.pull(claim)
     assert "the round ended first" in status(service).reason
     assert await go(pulling) == 0
+
+
+async def test_a_database_that_is_away_is_no_end_of_the_round(service, upstream, puller, monkeypatch):
+    found(service)
+    pulled(service)
+    service.open()
+    pulling = puller()
+
+    def away(*_given, **_named):
+        raise StoreUnavailable("the server closed the connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(service.submissions, "store", away)
+        with pytest.raises(StoreUnavailable):
+            await go(pulling)
+    assert status(service).state == "asking"
+    service.clock.advance(61)  # the lease of the one that gave up runs out
+    assert await go(pulling) == 1
+    assert (status(service).state, status(service).answered) == ("sealed", 4)
 
 
 async def test_a_participant_that_sealed_or_left_is_not_asked(service, upstream, puller):

@@ -191,3 +191,22 @@ def test_what_if_says_that_the_model_cannot_be_asked(service, model, store):
         connection.execute(features.delete())
     with pytest.raises(NotReady, match="cannot be asked now"):
         service.inspection.what_if(OPERATOR, "clinics", 1, ASKING)
+
+
+def test_what_if_asks_no_model_that_has_the_name_of_the_one_that_decided(service, model):
+    opened(service, BLUE, GREY)
+    asked = len(model.asked)
+    model.version = "b" * 64  # say, an upstream that now stands elsewhere
+    with pytest.raises(UnknownRule, match=r"there is no 'nli:tiny'; known are none, words\."):
+        service.inspection.what_if(OPERATOR, "clinics", 1, ASKING)
+    assert len(model.asked) == asked
+
+
+def test_what_if_tells_operators_of_a_federation_no_path_of_a_model(service, model):
+    opened(service, BLUE, GREY)
+    model.out = "missing"
+    with pytest.raises(NotReady) as told:
+        service.inspection.what_if(OPERATOR, "clinics", 1, ASKING)
+    assert "/srv" not in told.value.detail
+    words = replace(ASKING, contradictions="words")
+    assert service.inspection.what_if(OPERATOR, "clinics", 1, words).gained == 1
