@@ -14,6 +14,7 @@ OF_THE_SERVER = frozenset(
             "DATA_DIR",
             "DATABASE_URL",
             "DATABASE_SECONDS",
+            "NLI_MODELS",
             "HOST",
             "PORT",
             "OPERATOR_TOKEN",

@@ -27,7 +27,7 @@ from consensus_server.core.errors import (
     StoreUnavailable,
 )
 from consensus_server.core.federations import Federation
-from consensus_server.core.labels import Counts, Exemption, ParameterCard, RoundCard, Timings
+from consensus_server.core.labels import Counts, Echo, Exemption, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import (
     AGGREGATION_FAILED,
     CLUSTERER_RETIRED,
@@ -111,6 +111,7 @@ class _Decided:
     counts: Counts
     timings: Timings
     exemptions: tuple[Exemption, ...]
+    echoes: tuple[Echo, ...]
     files: tuple[AggregateFile, ...] = ()
     """Of the parameter path."""
     parameters: ParameterCard | None = None
@@ -191,7 +192,10 @@ class Aggregation:
             self._publish(claim, decided)
         except LeaseLost:
             raise
-        except (AggregationStopped, StoreUnavailable):
+        except (AggregationStopped, StoreUnavailable) as error:
+            _log.info(
+                "the round is given back", federation=claim.federation.name, round=claim.round.number, cause=repr(error)
+            )
             self._give_back_when_it_can_be(claim, stop)
             return Result.STOPPED
         except AggregationRefused as error:
@@ -244,6 +248,8 @@ class Aggregation:
         )
         labelled = label_round(material, pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
+        with self._store.reading() as tx:
+            heard = echoes(tx, federation, round_, labelled.records)
         ended = time.perf_counter()
         return _Decided(
             labelled,
@@ -252,6 +258,7 @@ class Aggregation:
                 encoding_seconds=encoded - started, deciding_seconds=ended - encoded, total_seconds=ended - started
             ),
             tuple(Exemption(*pair) for pair in sorted(material.earlier.exempt)),
+            heard,
             files,
             card,
         )
@@ -307,7 +314,6 @@ class Aggregation:
     def _card(
         self, tx: Transaction, federation: Federation, round_: Round, decided: _Decided, now: datetime
     ) -> RoundCard:
-        heard = echoes(tx, federation, round_, decided.labelled.records)
         before = tx.rounds.get(federation, round_.number - 1)
         return RoundCard(
             federation=federation.name,
@@ -329,8 +335,8 @@ class Aggregation:
             exemptions=decided.exemptions,
             privacy=privacy_card({name: sealed.privacy for name, sealed in tx.submissions.seals(round_).items()}),
             refusals_told_by=federation.terms.refusals_told_by,
-            echoes=heard,
-            alarms=alarms(decided.counts, heard, None if before is None else tx.labels.card(before)),
+            echoes=decided.echoes,
+            alarms=alarms(decided.counts, decided.echoes, None if before is None else tx.labels.card(before)),
         )
 
     def _fail(self, claim: Claim, detail: str, code: str = AGGREGATION_FAILED) -> None:

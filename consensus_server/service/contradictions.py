@@ -50,9 +50,15 @@ class Comparisons:
         if f"{said}-".startswith(f"{WORDS}-"):
             yield WORDS, WordContradictions()
             return
+        failures = []
         for name, make in self.models().items():
             if f"{said}-".startswith(f"{name}-"):
-                yield name, make()
+                try:
+                    yield name, make()
+                except ComparisonFailed as error:  # another one may be meant, whose name begins alike
+                    failures.append(error)
+        if failures:
+            raise failures[0]
 
     def instead_of(self, said: str) -> list[str]:
         """Identities of what stands under that name; of the words where that is nothing."""
