@@ -107,6 +107,8 @@ class ConsensusTold(AnswerModel):
     contested: list[ContestTold]
     choices: list[ChoiceTold]
     timings: TimingsTold
+    warnings: list[str]
+    """What the request said and has no effect."""
 
 
 class AssistantMessage(AnswerModel):

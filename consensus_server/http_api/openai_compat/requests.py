@@ -1,9 +1,9 @@
-"""What a client of OpenAI's API may send here. What cannot be honoured is refused, never passed over in silence."""
+"""What a client of OpenAI's API may send here. What cannot be honoured is refused, or told where it does no harm: never passed over in silence."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from client_kit.vocabulary import OnAbstention
@@ -39,10 +39,21 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
 }
 """Parameters of OpenAI's API that a panel cannot honour, with the values that ask for nothing; null always does."""
 
-_PASSED_OVER = frozenset(
-    {"metadata", "prompt_cache_key", "prompt_cache_retention", "safety_identifier", "service_tier", "user"}
+_HINTS = frozenset(
+    {
+        "cache_control",
+        "keep_alive",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "safety_identifier",
+        "service_tier",
+        "top_k",
+        "user",
+    }
 )
-"""For the provider's own books: accepted and given to nobody, so that upstreams learn nothing about who asks."""
+"""For a provider's own books and machines: accepted, given to nobody, so that upstreams learn nothing about who asks, and told in
+`consensus.warnings`."""
 
 _MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name", "tool_calls"})
 """What an answer carries beside its text, and what comes back when it is appended to the conversation."""
@@ -59,6 +70,8 @@ class TextPart(RequestModel):
 
     type: Literal["text"]
     text: str
+    cache_control: dict[str, Any] | None = None
+    """A hint to one provider; given to nobody."""
 
 
 class ChatMessage(RequestModel):
@@ -124,6 +137,7 @@ class AskedOfPanel(RequestModel):
     """Send the answer in chunks, once it is decided."""
     stream_options: StreamOptions | None = None
     consensus: ConsensusOptions = ConsensusOptions()
+    _hints: tuple[str, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
@@ -133,7 +147,21 @@ class AskedOfPanel(RequestModel):
         for field, neutral in _NEUTRAL.items():
             if data.get(field) is not None and data[field] not in neutral:
                 raise _unsupported(field)
-        return {key: value for key, value in data.items() if key not in _NEUTRAL and key not in _PASSED_OVER}
+        return {key: value for key, value in data.items() if key not in _NEUTRAL}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _without_hints(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401 - as above
+        if not isinstance(data, dict):
+            return read(data)
+        asked = read({key: value for key, value in data.items() if key not in _HINTS})
+        asked._hints = tuple(sorted(key for key in _HINTS & data.keys() if data[key] is not None))  # noqa: SLF001 - its own
+        return asked
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was sent, does no harm, and has no effect."""
+        return [f"{hint} has no effect: a panel gives it to no upstream" for hint in self._hints]
 
     @model_validator(mode="after")
     def _options_of_streams_only(self) -> Self:

@@ -143,7 +143,7 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
         "model": panel.name,
         "system_fingerprint": panel.fingerprint,
         "usage": usage_of(consensus),
-        "consensus": describe_consensus(panel, consensus, answers=asked.consensus.answers),
+        "consensus": describe_consensus(panel, consensus, asked.warnings, answers=asked.consensus.answers),
     }
 
 

@@ -23,7 +23,7 @@ from consensus_server.service.inference import Choice, Consensus, Panel
 Finish = Literal["stop", "length", "content_filter"]
 
 
-def describe_consensus(panel: Panel, consensus: Consensus, *, answers: bool) -> ConsensusTold:
+def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], *, answers: bool) -> ConsensusTold:
     """The extension field. answers: with the text of every upstream."""
     choices = [
         _describe_choice(index, each, consensus, answers=answers) for index, each in enumerate(consensus.choices)
@@ -40,6 +40,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, *, answers: bool) -> 
         share=first.share,
         contested=first.contested,
         choices=choices,
+        warnings=warnings,
         timings=TimingsTold(
             waiting_seconds=round(consensus.waiting_seconds, 6),
             encoding_seconds=round(consensus.encoding_seconds, 6),
