@@ -62,7 +62,7 @@ def create_app(context: ApiContext, *, health_only: bool = False) -> FastAPI:
     app.state.context = context
     for module in (health,) if health_only else (health, *_RESOURCES):
         app.include_router(module.router)
-    install_problems(app)
+    install_problems(app, openai_compat.not_here)
     describe(app)
     # The last one added stands outermost: traffic is counted as it crosses the wire, compressed.
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM_BYTES, compresslevel=6)

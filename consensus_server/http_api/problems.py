@@ -4,7 +4,7 @@ What went wrong is named by a `ProblemCode`; the table says status and title for
 their code and a detail that is fit for the caller; nothing else of an exception leaves the server.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,12 +135,22 @@ def problem_response(
     )
 
 
-def install_problems(app: FastAPI) -> None:
+NotHere = Callable[[Request, int, list[str]], Response | None]
+"""(request, status 404 or 405, methods of the path) to the answer of a surface with another form of errors; None for other paths."""
+
+
+def install_problems(app: FastAPI, not_here: NotHere = lambda *_: None) -> None:
     """Every error of a route leaves as a problem; `RequestLogMiddleware` sees to those that nobody expected."""
     app.add_exception_handler(DomainError, _domain_problem)
     app.add_exception_handler(RequestProblem, _request_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
-    app.add_exception_handler(HTTPException, _starlette_problem)
+
+    async def not_served(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        told = not_here(request, error.status_code, allowed(request)) if error.status_code in _STARLETTE_CODES else None
+        return told or await _starlette_problem(request, error)
+
+    app.add_exception_handler(HTTPException, not_served)
 
 
 async def _domain_problem(request: Request, error: Exception) -> Response:

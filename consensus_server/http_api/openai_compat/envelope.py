@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from client_kit.wire import ProblemCode
+from client_kit.wire import ProblemCode, routes
 from consensus_server.core.errors import DomainError, EncodingFailed
 from consensus_server.core.inference import UpstreamRequest
 from consensus_server.http_api.api_route import BoundedRequest
@@ -52,6 +52,8 @@ ENVELOPES: dict[str, Kind] = {
     "unsupported_parameter": Kind(400, "invalid_request_error"),
     "context_length_exceeded": Kind(400, "invalid_request_error"),
     "invalid_api_key": Kind(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
+    "unknown_route": Kind(404, "invalid_request_error"),
+    "method_not_allowed": Kind(405, "invalid_request_error"),
     "model_not_found": Kind(404, "invalid_request_error"),
     "body_too_large": Kind(413, "invalid_request_error"),
     "unsupported_encoding": Kind(415, "invalid_request_error"),
@@ -118,6 +120,33 @@ def enveloped(request: Request, error: Exception) -> Response:
     if isinstance(error, DomainError):
         return _of_problem(request, error.code, error.detail, None)
     return _of_fault(request, error)
+
+
+def not_here(request: Request, status: int, allowed: Sequence[str]) -> Response | None:
+    """The answer for a path of OpenAI's API that is not served, or not with this method; None for a path of another kind."""
+    _, version, resource, *_ = (*request.url.path.split("/"), "", "")
+    if version != "v1" or resource not in _RESOURCES:
+        return None
+    said = f"{request.method} {request.url.path[:200]}"
+    if status == CATALOG[ProblemCode.METHOD_NOT_ALLOWED].status:
+        headers = {"Allow": ", ".join(allowed)}
+        return error_response(
+            request, "method_not_allowed", f"{said}: this path takes {headers['Allow']}.", headers=headers
+        )
+    return error_response(
+        request,
+        "unknown_route",
+        f"{said}: panels answer {routes.CHAT_COMPLETIONS}, {routes.COMPLETIONS} and {routes.MODELS}.",
+    )
+
+
+_RESOURCES: Final = frozenset(
+    {
+        "assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "embeddings", "evals", "files",
+        "fine_tuning", "images", "models", "moderations", "realtime", "responses", "threads", "uploads", "vector_stores", "videos",
+    }
+)  # fmt: skip
+"""First parts of the paths of OpenAI's API."""
 
 
 def _of_fault(request: Request, error: Exception) -> Response:

@@ -39,6 +39,7 @@ _MEANINGS = {
     400: "The request cannot be read, or asks for what a panel does not do",
     401: "No valid token",
     404: "No such panel for this token",
+    405: "This path takes another method",
     413: "The body is too large",
     415: "The Content-Encoding is not supported",
     422: "The panel abstains, and the client asked to hear of it as an error",

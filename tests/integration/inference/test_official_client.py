@@ -279,6 +279,17 @@ def where_abstentions_are(told, upstreams, consensus_server, by):
     return server.client(), {} if by == "panel" else {"extra_body": {"consensus": {"on_abstention": told}}}
 
 
+def test_what_panels_do_not_serve_is_said_in_words_that_the_client_reads(agreed):
+    with pytest.raises(openai.NotFoundError) as caught:
+        agreed.client().embeddings.create(model="capitals", input="Paris")
+    assert (caught.value.code, caught.value.type) == ("unknown_route", "invalid_request_error")
+    assert "panels answer /v1/chat/completions" in caught.value.message
+    with pytest.raises(openai.APIStatusError) as caught:
+        agreed.client().get("/chat/completions", cast_to=object)
+    assert (caught.value.status_code, caught.value.code) == (405, "method_not_allowed")
+    assert caught.value.response.headers["allow"] == "POST"
+
+
 def test_headers_say_how_sure_the_panel_is(upstreams, consensus_server):
     client = consensus_server(upstreams(PARIS, LYON)).client()
     question = {"model": "capitals", "messages": [{"role": "user", "content": "Which city is the capital of France?"}]}
