@@ -15,6 +15,7 @@ OF_THE_SERVER = frozenset(
             "DATABASE_URL",
             "DATABASE_SECONDS",
             "NLI_MODELS",
+            "CORS_ORIGINS",
             "HOST",
             "PORT",
             "OPERATOR_TOKEN",

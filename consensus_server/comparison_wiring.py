@@ -11,7 +11,7 @@ from consensus_server.panel_settings import UpstreamSettings, load_panels
 from consensus_server.panel_wiring import build_upstream
 from consensus_server.ports import Contradictions, FeatureStore, Upstream
 from consensus_server.service.contradictions import Comparisons, Makers
-from consensus_server.settings import Settings, SettingsError
+from consensus_server.settings import Settings, SettingsError, names_in
 
 NLI = "nli:"
 JUDGE = "judge:"
@@ -27,7 +27,7 @@ def build_comparisons(settings: Settings, features: FeatureStore | None, asked: 
     Raises SettingsError for two models of one name and, asked for its models, for a panels file that cannot be used.
     """
     own = {each: each.removeprefix(NLI) for each in asked if each.startswith(NLI)}
-    paths = _by_name(_listed(settings.nli_models)) | _by_name(own.values()) | own
+    paths = _by_name(names_in(settings.nli_models)) | _by_name(own.values()) | own
     return Comparisons(cache(partial(_models, settings, features, paths)))
 
 
@@ -40,10 +40,6 @@ def _models(settings: Settings, features: FeatureStore | None, paths: Mapping[st
         JUDGE + name: cache(partial(_judge, JUDGE + name, name, each, features)) for name, each in upstreams.items()
     }
     return MappingProxyType(makers | judges)
-
-
-def _listed(given: str) -> list[str]:
-    return [each for each in map(str.strip, given.split(",")) if each]
 
 
 def _by_name(paths: Collection[str]) -> dict[str, str]:

@@ -26,6 +26,11 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1024)]
 
 
+def names_in(value: str) -> tuple[str, ...]:
+    """The names of a setting that lists several, with commas between."""
+    return tuple(each for each in map(str.strip, value.split(",")) if each)
+
+
 class SettingsError(ValueError):
     """A setting cannot be used. The text names it, what is wrong and what would do."""
 
@@ -71,6 +76,8 @@ class Settings(BaseModel):
     """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
     panels_file: Path | None = None
     """YAML with upstream APIs, the panels that they form and who may ask them; empty: no consensus as inference."""
+    cors_origins: str = ""
+    """Pages that browsers let ask this server, such as `https://app.example.org`, with commas between; empty: none."""
     lease_seconds: Seconds = 60.0
     """A worker that is silent for this long has lost its round: another may claim it."""
     poll_seconds: Seconds = 0.5
@@ -112,6 +119,17 @@ class Settings(BaseModel):
         if value.lower() not in {"debug", "info", "warning", "error"}:
             raise ValueError("must be debug, info, warning or error")
         return value.lower()
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in names_in(value):
+            address = urlsplit(origin)
+            if origin != "*" and (
+                address.scheme not in {"http", "https"} or f"{address.scheme}://{address.netloc}" != origin
+            ):
+                raise ValueError(f"{origin} is no origin; write scheme and host alone, as in https://app.example.org")
+        return value
 
     @field_validator("encoder_url")
     @classmethod

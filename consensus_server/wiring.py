@@ -43,7 +43,7 @@ from consensus_server.service.submissions import Submissions
 from consensus_server.service.supervising import Supervisor
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
-from consensus_server.settings import Settings, SettingsError
+from consensus_server.settings import Settings, SettingsError, names_in
 
 
 class EncoderSlot:
@@ -253,6 +253,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         ),
         memory_bytes=settings.request_memory_bytes,
         requests_at_once=settings.requests_at_once,
+        cors_origins=names_in(settings.cors_origins),
         requests_per_second=settings.requests_per_second,
         request_burst=settings.request_burst,
         poll_seconds=settings.poll_seconds,

@@ -8,6 +8,7 @@ import anyio.to_thread
 import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from consensus_server import __version__
@@ -42,6 +43,7 @@ GZIP_MINIMUM_BYTES = 1024
 _log = structlog.get_logger("consensus_server.http")
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _RESOURCES = (
     federations, prompt_sets, participants, pull_mode, rounds, submissions, pseudo_labels, parameters, standings, inspection, events,
     openai_compat,
@@ -64,6 +66,14 @@ def create_app(context: ApiContext, *, health_only: bool = False) -> FastAPI:
         app.include_router(module.router)
     install_problems(app, openai_compat.not_here)
     describe(app)
+    if origins := context.options.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=_METHODS,
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "X-Request-ID", "X-Consensus-Confidence", "X-Consensus-Abstention"],
+        )
     # The last one added stands outermost: traffic is counted as it crosses the wire, compressed.
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_MINIMUM_BYTES, compresslevel=6)
     app.add_middleware(RequestLogMiddleware, metrics=context.metrics)

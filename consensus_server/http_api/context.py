@@ -83,6 +83,8 @@ class ApiOptions:
     """Most bytes that the requests under way hold, all together."""
     requests_at_once: int = 100
     """Requests of one caller that may be under way at the same time."""
+    cors_origins: tuple[str, ...] = ()
+    """Pages that browsers let ask this server."""
     requests_per_second: float = 100.0
     request_burst: int = 400
     poll_seconds: float = 0.25

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import httpx
 import openai
 import pytest
 
@@ -288,6 +289,21 @@ def test_what_panels_do_not_serve_is_said_in_words_that_the_client_reads(agreed)
         agreed.client().get("/chat/completions", cast_to=object)
     assert (caught.value.status_code, caught.value.code) == (405, "method_not_allowed")
     assert caught.value.response.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("origins", "let"), [("", False), ("https://other.example", False), ("https://app.example", True)]
+)
+def test_a_page_of_an_origin_that_the_operator_named_may_ask(upstreams, consensus_server, origins, let):
+    server = consensus_server(upstreams(*AGREED), settings={"cors_origins": origins})
+    asks = {
+        "Origin": "https://app.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+    }
+    told = httpx.options(f"{server.url}/chat/completions", headers=asks, trust_env=False)
+    assert (told.headers.get("access-control-allow-origin") == "https://app.example") is let
+    assert (told.status_code == 200) is let
 
 
 def test_headers_say_how_sure_the_panel_is(upstreams, consensus_server):
