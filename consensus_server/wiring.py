@@ -143,6 +143,14 @@ def build_server(settings: Settings, token: str, *, patience_seconds: float = 0.
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --database-url): {error}") from None
     except NewerSchema as error:
         raise SettingsError(f"CONSENSUS_DATABASE_URL (or --data-dir): {error}.") from None
+    try:
+        return _server_over(store, settings, token)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _server_over(store: SqlStore, settings: Settings, token: str) -> Server:
     clock = _clock(store)
     encoder = EncoderSlot(lambda: load_configured_encoder(settings, store.embeddings), lambda: _known_encoder(settings))
     metrics = Metrics()
