@@ -52,8 +52,11 @@ def compare(
         )
         for row in report.rows
     ]
-    columns = ("Variant", "Method", "Own questions", "All questions", "At the download", "kB sent in all")
+    columns = ("Variant", "Method", "Own", "All", "Download", "kB sent")  # with the method they fit 80 characters
     print_table(columns, rows, empty="There are no results.")
+    say(
+        "Shares of right answers: own questions, all questions, all at the last download. Bytes of a participant in all rounds."
+    )
     say(primary_test_text(report))
     say(f"Report: {out / 'report.html'}   Numbers: {out / 'results.json'}")
 

@@ -198,7 +198,6 @@ def _past_the_proxies():
 @pytest.mark.timeout(600)  # trains, answers and judges
 def test_a_researcher(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr("client_kit.comparison.run.Processes", Here)
     monkeypatch.setattr(jobs, "print_record", lambda _: None)
     monkeypatch.setitem(sys.modules, "codecarbon", None)
