@@ -181,7 +181,7 @@ def test_one_reader_takes_answer_files_for_replay_and_for_evaluation(tmp_path, r
         read(rows(tmp_path / "c.jsonl", numbered, numbered | {"model": "n", "prompt": "How?"}))
     with pytest.raises(FaultyFile, match="line 1: output is missing; each line needs prompt_id, prompt, model, output"):
         read(rows(tmp_path / "d.jsonl", {name: ANSWER[name] for name in ("prompt_id", "prompt", "model")}))
-    assert [each.prompt_id for each in read_model_answers(tmp_path / "a.jsonl")] == ["1"]
+    assert [each.prompt_id for each in read_model_answers(tmp_path / "a.jsonl").answers] == ["1"]
 
 
 def test_an_answer_longer_than_any_federation_takes_is_left_out_by_name(tmp_path):

@@ -9,7 +9,7 @@ from consensus_server.core import errors
 
 TRANSPORT_ONLY = {
     "invalid_json", "invalid_utf8", "broken_encoding", "truncated_body", "empty_body", "unknown_route", "method_not_allowed",
-    "unsupported_encoding", "body_too_large", "rate_limited", "internal", "ambiguous_length", "busy",
+    "unsupported_encoding", "body_too_large", "rate_limited", "internal", "ambiguous_length", "server_busy",
 }  # fmt: skip
 
 
