@@ -37,7 +37,7 @@ def math_verify() -> tuple[Read, Agree]:
 def measure(path: Path, read: Read, same: Agree) -> str:
     """One row of the table."""
     answers, start = defaultdict[str, list[tuple[object, bool]]](list), time.process_time()
-    for each in read_model_answers(path):
+    for each in read_model_answers(path).answers:
         if each.preference is not None:
             answers[each.prompt_id].append((read(each.output), each.preference > 0.5))  # noqa: PLR2004
     agreeing, pairs = [0, 0], [0, 0]
