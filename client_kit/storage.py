@@ -30,8 +30,13 @@ def storage_explained() -> Iterator[None]:
 
 def write_secret(file: Path, content: str) -> None:
     """Write a new file that only its owner can read. Raises FileExistsError where there is one."""
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+    with open(file, "x", encoding="utf-8", opener=for_its_owner) as stream:
         stream.write(content)
+
+
+def for_its_owner(path: str, flags: int) -> int:
+    """The opener of a file that nobody else on the machine reads: a key, or answers."""
+    return os.open(path, flags, 0o600)
 
 
 def _said(error: Exception) -> str | None:

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from client_kit.errors import JournalError
+from client_kit.storage import for_its_owner
 
 Record = Mapping[str, Any]
 """One step: `kind` and what belongs to it."""
@@ -42,7 +43,7 @@ class Journal:
         self._lock = _lock(path.with_suffix(".lock"))
         try:
             self._records = _recover(path)
-            self._file = open(path, "ab", opener=_for_its_owner)  # noqa: SIM115 - held while the journal is
+            self._file = open(path, "ab", opener=for_its_owner)  # noqa: SIM115 - held while the journal is
             self._synced = time.monotonic()
             _sync_folder(path.parent)
             self._claim(dict(owner))
@@ -168,11 +169,6 @@ def _recover(path: Path) -> list[Record]:
     if size < len(content):
         os.truncate(path, size)
     return records
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    """Answers stand in a journal: nobody else on the machine reads it."""
-    return os.open(path, flags, 0o600)
 
 
 def _lock(path: Path) -> int:

@@ -6,7 +6,6 @@ When the machine itself goes down, the last answers may be lost, and are asked f
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from client_kit.errors import ConfigurationError
 from client_kit.generation.base import Generation, Sampling
 from client_kit.generation.seeds import answer_seed
+from client_kit.storage import for_its_owner
 from client_kit.wire import FinishReason, Prompt
 
 _TABLE = """CREATE TABLE IF NOT EXISTS answers (
@@ -46,9 +46,9 @@ class AnswerCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         try:
-            os.close(
-                os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            )  # for its owner alone, as SQLite then makes what lies beside it
+            open(
+                path, "ab", opener=for_its_owner
+            ).close()  # SQLite then makes what lies beside it for its owner alone too
             self._database = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
             # Killed processes lose nothing with either setting; only a machine that goes down may.
             self._database.execute("PRAGMA journal_mode=WAL")
