@@ -47,11 +47,15 @@ class Submissions:
         """
         round_ = current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         with self._store.reading() as tx:
-            home = federation_for(tx, caller, federation, PARTICIPANTS)
-            require_unsealed(tx, round_, own_participant(tx, home, caller))
-            prompts = manifest_for(tx, home.terms.prompt_set).prompt_count
+            home = self._open_to(tx, caller, federation, round_)
+            return manifest_for(tx, home.terms.prompt_set).prompt_count * home.terms.samples_per_prompt
+
+    def _open_to(self, tx: Transaction, caller: Caller, federation: str, round_: Round) -> Federation:
+        """The federation, where the caller may bring answers to the round now. Raises as `admit`."""
+        home = federation_for(tx, caller, federation, PARTICIPANTS)
+        require_unsealed(tx, round_, own_participant(tx, home, caller))
         require_open(round_, self._clock.now())
-        return prompts * home.terms.samples_per_prompt
+        return home
 
     def store(
         self, caller: Caller, federation: str, number: int, answers: Sequence[Answer], *, replace: bool = False
@@ -62,11 +66,11 @@ class Submissions:
         UnknownRound, SubmissionSealed, RoundNotOpen; UnknownPrompt, AnswerTooLong, TooManySamples and AnswerConflict
         with up to `MAX_FAULTS` faults of the request.
         """
-        self.admit(caller, federation, number)
+        seen = current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         given = [(answer, content_digest(answer.text)) for answer in answers]
         prompt_ids = {answer.prompt_id for answer in answers}
         with self._store.reading() as tx:  # terms and prompts never change: no writer has to wait for their check
-            home = federation_for(tx, caller, federation, PARTICIPANTS)
+            home = self._open_to(tx, caller, federation, seen)
             check_answers(answers, home.terms, tx.prompt_sets.known(home.terms.prompt_set, prompt_ids))
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
@@ -90,8 +94,7 @@ class Submissions:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             round_ = round_for(tx, home, number)
             participant = own_participant(tx, home, caller, lock=True)
-            if tx.submissions.sealed(round_, participant):
-                raise SubmissionSealed(f"The submission to round {number} is sealed; nothing of it can be withdrawn.")
+            require_unsealed(tx, round_, participant, "nothing of it can be withdrawn")
             require_open(round_, self._clock.now())
             held = tx.submissions.held(round_, participant)
             tx.submissions.remove(round_, participant, held)
@@ -175,10 +178,12 @@ class Submissions:
         return sealed
 
 
-def require_unsealed(tx: Transaction, round_: Round, participant: Participant) -> None:
-    """Raise SubmissionSealed."""
+def require_unsealed(
+    tx: Transaction, round_: Round, participant: Participant, so: str = "nothing more is taken"
+) -> None:
+    """Raise SubmissionSealed. so: what follows from the seal."""
     if tx.submissions.sealed(round_, participant):
-        raise SubmissionSealed(f"The submission to round {round_.number} is sealed; nothing more is taken.")
+        raise SubmissionSealed(f"The submission to round {round_.number} is sealed; {so}.")
 
 
 def _require_earlier(taught_through: int, number: int) -> None:
