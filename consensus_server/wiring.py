@@ -164,10 +164,9 @@ def _server_over(store: SqlStore, settings: Settings, token: str) -> Server:
 
 
 def _clock(store: SqlStore) -> Clock:
-    machine = SystemClock()
-    if store.time() is None:
-        return SteadyClock(machine.now)
-    return SteadyClock(lambda: store.time() or machine.now(), look_seconds=LOOK_SECONDS)
+    if store.clock is None:
+        return SteadyClock(SystemClock().now)
+    return SteadyClock(store.clock, look_seconds=LOOK_SECONDS)
 
 
 def load_configured_encoder(settings: Settings, store: EmbeddingStore) -> Encoder:

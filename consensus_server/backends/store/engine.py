@@ -1,6 +1,6 @@
 """The database itself. Everything that differs between SQLite and PostgreSQL stands in this file."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from sqlite3 import Connection as SqliteConnection
@@ -87,13 +87,15 @@ def may_come(error: StoreUnavailable) -> bool:
     return connecting and not any(each in error.reason for each in _NOT_MENDED)
 
 
-def time_of(engine: Engine) -> datetime | None:
-    """What the database says the time is, in UTC; None for SQLite, which knows none but the machine's. Raises StoreUnavailable."""
-    if _is_sqlite(engine):
-        return None
-    with reading(engine) as connection:
-        told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return told.astimezone(UTC)
+def clock_of(engine: Engine) -> Callable[[], datetime] | None:
+    """What asks the database for the time, in UTC; None for SQLite, which knows none but the machine's. It raises StoreUnavailable."""
+
+    def now() -> datetime:
+        with reading(engine) as connection:
+            told: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return told.astimezone(UTC)
+
+    return None if _is_sqlite(engine) else now
 
 
 def lock_schema(connection: Connection) -> None:

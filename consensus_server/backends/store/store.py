@@ -1,7 +1,7 @@
 """The store of the service on SQLAlchemy: one object, many short transactions."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -85,9 +85,10 @@ class SqlStore:
         except (SQLAlchemyError, StoreUnavailable) as error:
             return f"the database does not answer ({type(error.__cause__ or error).__name__})"
 
-    def time(self) -> datetime | None:
-        """What the database says the time is; None where it knows none but the machine's. Raises StoreUnavailable."""
-        return database.time_of(self._engine)
+    @property
+    def clock(self) -> Callable[[], datetime] | None:
+        """What asks the database for the time; None where it knows none but the machine's. It raises StoreUnavailable."""
+        return database.clock_of(self._engine)
 
     def close(self) -> None:
         """Give the connections back."""
