@@ -1,6 +1,8 @@
 """`consensus-server database`: the schema, copies, and whether what is stored is sound."""
 
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -42,10 +44,9 @@ def backup(
 ) -> None:
     """Copy the SQLite database while server and workers go on. The copy is consistent, checked, and there whole or not at all."""
     settings = settings_from(data_dir=data_dir, database_url=database_url)
-    try:
-        back_up(_file_of(settings, "pg_dump --format=custom --file=FILE"), copy)
-    except CopyRefused as error:
-        raise CommandFailed(f"No copy was made: {error}.", Exit.FAILED) from None
+    file = _file_of(settings, "pg_dump --format=custom --file=FILE")
+    with _refusals("No copy was made: "):
+        back_up(file, copy)
     _say_copied(copy, as_json=as_json)
 
 
@@ -60,10 +61,8 @@ def restore(
     """Put a copy in the place of a SQLite database that was moved away, at the newest schema. The server must not run."""
     settings = settings_from(data_dir=data_dir, database_url=database_url)
     file = _file_of(settings, "pg_restore --clean --if-exists --dbname=NAME FILE")
-    try:
+    with _refusals("Nothing was restored: "):
         put_back(copy, file)
-    except CopyRefused as error:
-        raise CommandFailed(f"Nothing was restored: {error}.", Exit.FAILED) from None
     build_server(settings, secrets.token_urlsafe()).close()
     _say_copied(file, as_json=as_json)
 
@@ -72,11 +71,9 @@ def restore(
 @on_server
 def check(server: Server, *, as_json: JsonOption = False) -> None:
     """Read the database through, and every published label against the digest of its round. Exit code 1 where anything is amiss."""
-    try:
-        if (file := _sqlite_file(server.settings)) is not None:
+    if (file := _sqlite_file(server.settings)) is not None:
+        with _refusals():
             require_sound(file)
-    except CopyRefused as error:
-        raise CommandFailed(f"{error}.", Exit.FAILED) from None
     rounds = list(published_rounds(server.store))
     changed = [f"{each.federation} {each.number}" for each, sound in rounds if not sound]
     if changed:
@@ -89,6 +86,15 @@ def check(server: Server, *, as_json: JsonOption = False) -> None:
         print_json({"sound": True, "published_rounds": len(rounds)})
         return
     say(f"The database is sound; the labels of {len(rounds)} published rounds have the digests that were published.")
+
+
+@contextmanager
+def _refusals(what: str = "") -> Generator[None]:
+    """Raises CommandFailed for a copy or a database that is refused. what: came of it, before the reason."""
+    try:
+        yield
+    except CopyRefused as error:
+        raise CommandFailed(f"{what}{error}.", Exit.FAILED) from None
 
 
 def _file_of(settings: Settings, otherwise: str) -> Path:

@@ -101,20 +101,26 @@ class Metrics:
 
     def watch_rounds(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Show the number of rounds by state, asked for at every scrape."""
-        self.registry.register(_RoundsByState(count))
+        self.registry.register(_Asked(_rounds, count))
 
     def watch_threads(self, restarts: Callable[[], Mapping[str, int]]) -> None:
         """Show how often each thread was started again, asked for at every scrape."""
-        self.registry.register(_Restarts(restarts))
+        self.registry.register(_Asked(_restarts, restarts))
 
     def render(self) -> bytes:
         """The page in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class _RoundsByState(Collector):
-    def __init__(self, count: Callable[[], Mapping[str, int]]) -> None:
-        self._count = count
+class _Asked(Collector):
+    """Numbers that are asked for at every scrape, by the one label of their family."""
+
+    def __init__(
+        self, family: Callable[[], GaugeMetricFamily | CounterMetricFamily], numbers: Callable[[], Mapping[str, int]]
+    ) -> None:
+        """family: makes an empty one."""
+        self._family = family
+        self._numbers = numbers
 
     def describe(self) -> Iterable[Metric]:
         return [self._family()]
@@ -122,28 +128,14 @@ class _RoundsByState(Collector):
     def collect(self) -> Iterable[Metric]:
         family = self._family()
         with suppress(StoreUnavailable):  # all other metrics are wanted most when the database is away
-            for state, number in sorted(self._count().items()):
-                family.add_metric([state], number)
+            for label, number in sorted(self._numbers().items()):
+                family.add_metric([label], number)
         return [family]
 
-    def _family(self) -> GaugeMetricFamily:
-        return GaugeMetricFamily("consensus_rounds", "Rounds by state", labels=["state"])
+
+def _rounds() -> GaugeMetricFamily:
+    return GaugeMetricFamily("consensus_rounds", "Rounds by state", labels=["state"])
 
 
-class _Restarts(Collector):
-    def __init__(self, restarts: Callable[[], Mapping[str, int]]) -> None:
-        self._restarts = restarts
-
-    def describe(self) -> Iterable[Metric]:
-        return [self._family()]
-
-    def collect(self) -> Iterable[Metric]:
-        family = self._family()
-        for name, count in sorted(self._restarts().items()):
-            family.add_metric([name], count)
-        return [family]
-
-    def _family(self) -> CounterMetricFamily:
-        return CounterMetricFamily(
-            "consensus_thread_restarts", "Threads started again after an error", labels=["thread"]
-        )
+def _restarts() -> CounterMetricFamily:
+    return CounterMetricFamily("consensus_thread_restarts", "Threads started again after an error", labels=["thread"])
