@@ -22,8 +22,7 @@ def back_up(database: Path, copy: Path) -> None:
     """
     if copy.exists():
         raise CopyRefused(f"{copy} is there already, and no backup is written over. Name another file")
-    if not database.exists():
-        raise CopyRefused(f"there is no database at {database}")
+    _require_there(database)
     with _draft(copy) as draft, closing(sqlite3.connect(database, timeout=60)) as connection:
         connection.execute("VACUUM INTO ?", (str(draft),))  # one reading transaction: writers do not wait for it
         require_sound(draft)
@@ -44,7 +43,8 @@ def put_back(copy: Path, database: Path) -> None:
 
 
 def require_sound(database: Path) -> None:
-    """Raises CopyRefused where the file is no SQLite database of this service, or damaged."""
+    """Raises CopyRefused where the file is missing, damaged, or no SQLite database of this service."""
+    _require_there(database)
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             faults = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
@@ -56,6 +56,11 @@ def require_sound(database: Path) -> None:
         raise CopyRefused(f"{database} is no sound database of this service: {error}") from None
     if faults:
         raise CopyRefused(f"{database} is damaged: {'; '.join(faults[:3])}. Take another copy")
+
+
+def _require_there(database: Path) -> None:
+    if not database.exists():
+        raise CopyRefused(f"there is no database at {database}")
 
 
 @contextmanager

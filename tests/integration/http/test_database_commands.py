@@ -128,6 +128,11 @@ def test_what_is_no_sound_copy_is_not_put_back(data, tmp_path, damage):
     assert not list((tmp_path / "new").glob("*"))
 
 
+def test_a_copy_that_is_not_there_is_told_as_that(tmp_path):
+    said = run("database", "restore", tmp_path / "copy", "--data-dir", tmp_path / "new", expect=Exit.FAILED).stderr
+    assert f"Nothing was restored: there is no database at {tmp_path / 'copy'}." in said
+
+
 def test_labels_that_are_not_those_that_were_published_are_found(data, tmp_path):
     with closing(sqlite3.connect(data / "consensus.sqlite3")) as connection, connection:
         connection.execute("""UPDATE labels SET line = replace(line, '"yes"', '"no"') WHERE prompt_id = 'p-0'""")
