@@ -196,6 +196,44 @@ def load_panels(path: Path) -> PanelsFile:
         raise SettingsError(str(error)) from None
 
 
+class WatchedPanels:
+    """A panels file that may change while a server runs."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads it. Raises SettingsError."""
+        self._path = path
+        self.file = load_panels(path)
+        self._seen = self._state(self.file)
+
+    def changed(self) -> PanelsFile | None:
+        """The file as it is now, where it or a file with a key has changed since the last look; None where none has.
+
+        Raises SettingsError, once for each change, where it cannot be used; `file` stays the one before.
+        """
+        now = self._state(self.file)
+        if now == self._seen:
+            return None
+        self._seen = now
+        file = load_panels(self._path)
+        for name, upstream in file.upstreams.items():
+            upstream_key(name, upstream)
+        self.file, self._seen = file, self._state(file)
+        return file
+
+    def _state(self, file: PanelsFile) -> tuple[object, ...]:
+        """What changes with the contents. A mounted volume exchanges a link, so the file behind it is looked at."""
+        keys = (each.api_key_file for each in file.upstreams.values())
+        return tuple(_stamp(path) for path in (self._path, *keys) if path is not None)
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
 def upstream_key(name: str, settings: UpstreamSettings) -> str | None:
     """The key of an upstream, None where it asks for none. Raises SettingsError that names the source."""
     if settings.api_key_env is None and settings.api_key_file is None:

@@ -1,35 +1,50 @@
 """From the panels file to panels that answer, and to the asking of participants."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from hashlib import sha256
+from typing import TypeVar
+
+import structlog
 
 from client_kit.certificates import ClientCertificate
-from client_kit.errors import MissingExtra
+from client_kit.errors import ConfigurationError, MissingExtra
 from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
 from consensus_server.http_api import translate
-from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
+from consensus_server.panel_settings import (
+    PanelSettings,
+    PanelsFile,
+    UpstreamSettings,
+    WatchedPanels,
+    load_panels,
+    upstream_key,
+)
 from consensus_server.ports import Clock, Encoder, Store, Upstream
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller
+from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError
 
+T = TypeVar("T")
+
+_log = structlog.get_logger("consensus_server.panels")
+
 
 def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -> Inference:
-    """The panels of the file that the settings name; without one, none. Raises SettingsError."""
-    file = PanelsFile() if settings.panels_file is None else load_panels(settings.panels_file)
-    upstreams = build_upstreams(file)
-    panels = [_panel(name, panel, file, upstreams) for name, panel in file.panels.items()]
-    callers = [
-        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
-        for name, caller in file.callers.items()
-    ]
-    return Inference(panels, callers, encoder)
+    """The panels of the file that the settings name, as it is and as it becomes; without one, none. Raises SettingsError."""
+    if settings.panels_file is None:
+        return Inference(Panels(), encoder)
+    watched, upstreams = WatchedPanels(settings.panels_file), _Upstreams()
+
+    def panels(file: PanelsFile) -> Panels:
+        return _panels(file, upstreams.of(file))
+
+    return Inference(panels(watched.file), encoder, partial(_renewed, watched, panels))
 
 
 def upstream_names(settings: Settings) -> frozenset[str]:
@@ -41,22 +56,54 @@ def build_pulling(settings: Settings, store: Store, clock: Clock, submissions: S
     """What asks participants through the upstreams of the file; None where the settings name none. Raises SettingsError."""
     if settings.panels_file is None:
         return None
+    watched, upstreams = WatchedPanels(settings.panels_file), _Upstreams()
     return Pulling(
         store,
         clock,
         submissions,
-        build_upstreams(load_panels(settings.panels_file)),
+        upstreams.of(watched.file),
+        renewed=partial(_renewed, watched, upstreams.of),
         clean=cleaned,
         seed=seed_of_answer,
         lease_seconds=settings.lease_seconds,
     )
 
 
+def _renewed(watched: WatchedPanels, build: Callable[[PanelsFile], T]) -> T | None:
+    """What the file says now, where it has changed and can be used; what is wrong with it is logged once."""
+    try:
+        file = watched.changed()
+        built = None if file is None else build(file)
+    except SettingsError as error:
+        _log.error("the panels file has changed and cannot be used; the one before stays in use", cause=str(error))
+        return None
+    if file is not None:
+        _log.info("the panels file has changed and is in use", panels=sorted(file.panels), callers=sorted(file.callers))
+    return built
+
+
+class _Upstreams:
+    """Those of a panels file. One whose settings and key stay goes on, with what it has learnt of its API's pace."""
+
+    def __init__(self) -> None:
+        self._built: dict[str, tuple[tuple[UpstreamSettings, str | None], Upstream]] = {}
+
+    def of(self, file: PanelsFile) -> dict[str, Upstream]:
+        """For one event loop. Raises SettingsError for a key that is not there."""
+        made_of = {name: (each, upstream_key(name, each)) for name, each in file.upstreams.items()}
+        kept = {name: built for name, built in self._built.items() if made_of.get(name) == built[0]}
+        new = build_upstreams(
+            file.model_copy(update={"upstreams": {n: u for n, u in file.upstreams.items() if n not in kept}})
+        )
+        self._built = kept | {name: (made_of[name], upstream) for name, upstream in new.items()}
+        return {name: self._built[name][1] for name in file.upstreams}
+
+
 def build_upstreams(file: PanelsFile) -> dict[str, Upstream]:
     """Every upstream of a panels file, for one event loop. Raises SettingsError for a key that is not there."""
     try:
         return {name: build_upstream(name, each) for name, each in file.upstreams.items()}
-    except MissingExtra as error:
+    except (ConfigurationError, MissingExtra) as error:
         raise SettingsError(str(error)) from None
 
 
@@ -79,6 +126,14 @@ def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:
         omit=settings.omit,
         client_certificate=ClientCertificate.named(settings.client_certificate, settings.client_key),
     )
+
+
+def _panels(file: PanelsFile, upstreams: Mapping[str, Upstream]) -> Panels:
+    callers = (
+        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
+        for name, caller in file.callers.items()
+    )
+    return Panels(tuple(_panel(name, each, file, upstreams) for name, each in file.panels.items()), tuple(callers))
 
 
 def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapping[str, Upstream]) -> Panel:

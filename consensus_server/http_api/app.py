@@ -34,11 +34,15 @@ from consensus_server.http_api.openapi import describe
 from consensus_server.http_api.problems import install_problems
 from consensus_server.http_api.request_log import RequestLogMiddleware
 from consensus_server.http_api.traffic import TrafficLedger, TrafficMiddleware
+from consensus_server.service.inference import Inference
 
 DESCRIPTION = "Answers to public prompts in, pseudo-labels with confidence out. Errors are problem details (RFC 9457)."
 
 GZIP_MINIMUM_BYTES = 1024
 """Smaller answers travel in one packet anyway."""
+
+RENEW_SECONDS = 2.0
+"""Between two looks at whether the panels file has changed."""
 
 _log = structlog.get_logger("consensus_server.http")
 
@@ -87,13 +91,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ApiContext = app.state.context
     anyio.to_thread.current_default_thread_limiter().total_tokens = context.options.threads
     flusher = asyncio.create_task(_flush_for_ever(context.ledger, context.options.traffic_seconds))
+    renewer = asyncio.create_task(_renew_for_ever(context.inference))
     try:
         yield
     finally:
         context.stopping.set()
         flusher.cancel()
+        renewer.cancel()
         await context.inference.close()
         await run_in_threadpool(_flush, context.ledger)
+
+
+async def _renew_for_ever(inference: Inference) -> None:
+    while True:
+        await asyncio.sleep(RENEW_SECONDS)
+        try:
+            await inference.renew()
+        except Exception:  # noqa: BLE001 - the panels of before go on, and the file is looked at again
+            _log.exception("the panels file could not be looked at")
 
 
 async def _flush_for_ever(ledger: TrafficLedger, interval_seconds: float) -> None:

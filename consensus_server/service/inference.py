@@ -19,6 +19,7 @@ from consensus_server.core.inference import Failure, Question, Reply, RequestSta
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
+from consensus_server.service.connections import Connections
 from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits, fan_out
@@ -111,22 +112,49 @@ class Consensus:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Panels:
+    """What one state of the panels file says."""
+
+    panels: tuple[Panel, ...] = ()
+    callers: tuple[PanelCaller, ...] = ()
+
+    @property
+    def upstreams(self) -> frozenset[Upstream]:
+        """All that any panel asks."""
+        return frozenset(upstream for panel in self.panels for upstream in panel.upstreams)
+
+
 class Inference:
     """The panels of one server."""
 
     def __init__(
         self,
-        panels: Sequence[Panel],
-        callers: Sequence[PanelCaller],
+        panels: Panels,
         encoder: Callable[[], Encoder | None],
+        renewed: Callable[[], Panels | None] = lambda: None,
     ) -> None:
-        """encoder: None while it loads."""
-        self._panels = {panel.name: panel for panel in panels}
-        self._callers = {caller.token_hash: caller for caller in callers}
+        """encoder: None while it loads. renewed: what the panels file says now, where that has changed since the last call."""
+        self._connections = Connections()
+        self._renewed = renewed
         self._encoder = encoder
+        self._take(panels)
         # One at a time: arithmetic gains nothing from threads that share the cores, and decisions never queue behind
         # use cases that wait for the database.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
+
+    def _take(self, panels: Panels) -> None:
+        self._said = panels
+        self._panels = {panel.name: panel for panel in panels.panels}
+        self._callers = {caller.token_hash: caller for caller in panels.callers}
+
+    async def renew(self) -> None:
+        """Go by the panels file as it is now. Questions that are under way end as they began."""
+        panels = await asyncio.to_thread(self._renewed)
+        if panels is not None:
+            gone = self._said.upstreams - panels.upstreams
+            self._take(panels)
+            await self._connections.retire(gone)
 
     def caller(self, token: str) -> PanelCaller | None:
         """Whose token for panels this is; None where it is none."""
@@ -153,7 +181,8 @@ class Inference:
         if encoder is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
         started = time.perf_counter()
-        asked = await fan_out(panel.upstreams, _samples(question, choices), panel.limits)
+        async with self._connections.held(panel.upstreams):
+            asked = await fan_out(panel.upstreams, _samples(question, choices), panel.limits)
         waited = time.perf_counter() - started
         _require_quorum(panel, asked, choices)
         loop = asyncio.get_running_loop()
@@ -161,8 +190,7 @@ class Inference:
 
     async def close(self) -> None:
         """Close the connections to the upstreams."""
-        upstreams = {id(upstream): upstream for panel in self._panels.values() for upstream in panel.upstreams}
-        await asyncio.gather(*(upstream.close() for upstream in upstreams.values()))
+        await asyncio.gather(*(upstream.close() for upstream in self._said.upstreams))
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 

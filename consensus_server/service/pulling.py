@@ -23,6 +23,7 @@ from consensus_server.core.pulling import Attempts, Endpoint, Pull, PullClaim
 from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import Clock, Store, Upstream
 from consensus_server.service.access import Caller, participant_for
+from consensus_server.service.connections import Connections
 from consensus_server.service.fan_out import ask_one
 from consensus_server.service.settling import round_for
 from consensus_server.service.submissions import Submissions, require_training_rights
@@ -83,12 +84,18 @@ class Pulling:
         submissions: Submissions,
         upstreams: Mapping[str, Upstream],
         *,
+        renewed: Callable[[], Mapping[str, Upstream] | None] = lambda: None,
         clean: Clean,
         seed: Seed,
         lease_seconds: float = 60.0,
         pause_seconds: float = 20.0,
     ) -> None:
-        """pause_seconds: after the first outage of an upstream; doubled with each that follows."""
+        """renewed: the upstreams of now, where they have changed since the last call.
+
+        pause_seconds: after the first outage of an upstream; doubled with each that follows.
+        """
+        self._connections = Connections()
+        self._renewed = renewed
         self._store = store
         self._clock = clock
         self._submissions = submissions
@@ -104,6 +111,7 @@ class Pulling:
         try:
             while not stop.is_set():
                 try:
+                    await self._renew_upstreams()
                     while (claim := await asyncio.to_thread(self.claim)) is not None:
                         asking = asyncio.create_task(self._guarded(claim))
                         busy.add(asking)
@@ -116,6 +124,13 @@ class Pulling:
                 asking.cancel()
             await asyncio.gather(*busy, return_exceptions=True)
             await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))
+
+    async def _renew_upstreams(self) -> None:
+        upstreams = await asyncio.to_thread(self._renewed)
+        if upstreams is not None:
+            gone = set(self._upstreams.values()) - set(upstreams.values())
+            self._upstreams = upstreams
+            await self._connections.retire(gone)
 
     def claim(self) -> PullClaim | None:
         """A participant that waits to be asked; None when there is none."""
@@ -145,6 +160,11 @@ class Pulling:
         if upstream is None:
             await asyncio.to_thread(self._pause, job, claim.pull, "the worker's panels file has no such upstream")
             return
+        async with self._connections.held([upstream]):
+            await self._ask_until_over(job, upstream)
+
+    async def _ask_until_over(self, job: Job, upstream: Upstream) -> None:
+        claim = job.claim
         beating = asyncio.create_task(self._beat(job))
         asking = asyncio.create_task(self._ask_all(job, upstream))
         try:

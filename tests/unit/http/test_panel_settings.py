@@ -4,7 +4,7 @@ from textwrap import dedent
 
 import pytest
 
-from consensus_server.panel_settings import load_panels, upstream_key
+from consensus_server.panel_settings import WatchedPanels, load_panels, upstream_key
 from consensus_server.panel_wiring import build_inference, build_upstreams
 from consensus_server.settings import SettingsError, load_settings
 
@@ -141,3 +141,45 @@ def test_the_fingerprint_changes_with_what_answers_depend_on_only(tmp_path):
     assert fingerprint(GOOD.replace("deadline_seconds: 5", "deadline_seconds: 9")) == first
     assert fingerprint(GOOD.replace("qwen-3", "qwen-4")) != first
     assert fingerprint(GOOD.replace("hybrid", "medoid")) != first
+
+
+def test_a_file_is_read_again_when_it_or_a_key_of_it_changes(tmp_path):
+    path = tmp_path / "panels.yaml"
+    upstreams = "upstreams: {llama: {base_url: http://127.0.0.1:1/v1, model: m, api_key_file: key}}\n"
+    path.write_text(upstreams, encoding="utf-8")
+    (tmp_path / "key").write_text("first", encoding="utf-8")
+    watched = WatchedPanels(path)
+    assert watched.changed() is None
+    (tmp_path / "key").write_text("the second", encoding="utf-8")
+    assert watched.changed() is watched.file
+    path.write_text(upstreams + "panels: {one: {upstreams: [llama], quorum: 1}}\n", encoding="utf-8")
+    assert set(watched.changed().panels) == {"one"}
+    assert watched.changed() is None
+
+
+def test_a_change_that_cannot_be_used_is_told_once_and_the_file_before_stays(tmp_path):
+    path = tmp_path / "panels.yaml"
+    path.write_text("panels: {}\n", encoding="utf-8")
+    watched = WatchedPanels(path)
+    before = watched.file
+    for content, fault in (("panels: {one: {}}\n", "panels.one.upstreams"), (None, "panels.yaml")):
+        path.unlink() if content is None else path.write_text(content, encoding="utf-8")
+        with pytest.raises(SettingsError, match=fault):
+            watched.changed()
+        assert watched.changed() is None
+        assert watched.file is before
+    path.write_text("panels:   {}\n", encoding="utf-8")
+    assert watched.changed() == before
+
+
+async def test_an_upstream_that_a_change_leaves_alone_goes_on_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLAMA_KEY", "k")
+    path = write(tmp_path, _without_keys(GOOD))
+    inference = build_inference(load_settings({}, panels_file=path), lambda: None)
+    before = {each.name: each for each in inference.panels(None)[0].upstreams}
+    path.write_text(_without_keys(GOOD).replace("qwen-3", "qwen-30"), encoding="utf-8")
+    await inference.renew()
+    after = {each.name: each for each in inference.panels(None)[0].upstreams}
+    assert after["llama"] is before["llama"]
+    assert after["qwen"] is not before["qwen"]
+    await inference.close()

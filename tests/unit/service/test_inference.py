@@ -1,5 +1,6 @@
 """A panel decides as a round does, whatever the order of its upstreams, and says what it cannot decide."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -19,7 +20,7 @@ from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
 from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, QuorumMissed, UnknownPanel
+from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed, UnknownPanel
 
 ENCODER = HashingEncoder()
 QUESTION = Question(messages=(Message("system", "Be brief."), Message("user", "Which city is the capital of France?")))
@@ -60,7 +61,7 @@ def panel(*texts, quorum=1, reverse=False, **policy):
 
 
 async def answer(chosen, question=QUESTION, choices=1, encoder=ENCODER):
-    inference = Inference([chosen], [], lambda: encoder)
+    inference = Inference(Panels((chosen,)), lambda: encoder)
     try:
         return await inference.answer(chosen, question, choices)
     finally:
@@ -170,13 +171,48 @@ async def test_nobody_is_asked_before_the_encoder_is_there():
 async def test_callers_see_their_own_panels_only():
     panels = [replace(panel("a"), name=name) for name in ("one", "two")]
     caller = PanelCaller("shop", token_hash("secret"), frozenset({"two", "gone"}))
-    inference = Inference(panels, [caller], lambda: ENCODER)
+    inference = Inference(Panels(tuple(panels), (caller,)), lambda: ENCODER)
     assert inference.caller("secret") is caller
     assert inference.caller("other") is None
     assert [each.name for each in inference.panels(caller)] == ["two"]
     assert [each.name for each in inference.panels(None)] == ["one", "two"]
     with pytest.raises(UnknownPanel):
         inference.panel("one", caller)
+    await inference.close()
+
+
+class Waits(Says):
+    """Answers when it is told to, and knows whether it was closed before."""
+
+    def __init__(self, name, text):
+        super().__init__(name, text)
+        self.begun, self.go, self.closed = asyncio.Event(), asyncio.Event(), False
+
+    async def ask(self, question):
+        self.begun.set()
+        await self.go.wait()
+        assert not self.closed
+        return await super().ask(question)
+
+    async def close(self):
+        self.closed = True
+
+
+async def test_a_question_under_way_ends_as_it_began_when_the_panels_change():
+    old, new = Waits("u0", "before"), Says("u0", "after")
+    before, after = (replace(panel("-"), upstreams=(each,)) for each in (old, new))
+    said = [Panels((after,))]
+    inference = Inference(Panels((before,)), lambda: ENCODER, lambda: said.pop() if said else None)
+    asking = asyncio.create_task(inference.answer(before, QUESTION))
+    await old.begun.wait()
+    await inference.renew()
+    assert inference.panel("p", None) is after
+    assert not old.closed
+    old.go.set()
+    assert (await asking).choices[0].fates[0].digest == content_digest("before")
+    assert old.closed
+    await inference.renew()  # nothing has changed since
+    assert inference.panel("p", None) is after
     await inference.close()
 
 

@@ -1,6 +1,7 @@
 """The server asks participants that are endpoints: resumed, bounded, sealed, and open about what is missing."""
 
 import asyncio
+import threading
 
 import pytest
 import structlog
@@ -370,3 +371,20 @@ async def test_an_endpoint_from_before_the_statement_is_not_asked_in_vain(servic
     service.open()
     await go(puller())
     assert (status(service).state, status(service).reason, upstream.asked) == ("failed", "training_rights_missing", [])
+
+
+async def test_an_upstream_that_the_panels_file_names_anew_is_asked_from_then_on(service, upstream, puller):
+    found(service)
+    pulled(service)
+    service.open()
+    new = Says()
+    said = [{"llama": new}]
+    stop = threading.Event()
+    running = asyncio.create_task(puller(renewed=lambda: said.pop() if said else None).run(stop, poll_seconds=0.01))
+    while service.rounds.get(OPERATOR, "clinics", 1).attendance.sealed == 0:  # noqa: ASYNC110 - the database tells
+        await asyncio.sleep(0.01)
+    assert (len(upstream.asked), len(new.asked)) == (0, 4)
+    assert upstream.closed
+    stop.set()
+    await running
+    assert new.closed
