@@ -60,6 +60,8 @@ def _site(run: Run, member: Member) -> Site:
         base=member.base,
         trainer=_Trainer(run, member),
         private=member.site.private,
+        validation=member.site.held_out if run.setting.finish_witness else (),
+        finish_witness=run.setting.finish_witness and run.arm.witness,
         mixing=MixingSettings(ratio=run.setting.pseudo_ratio),
         steps=lambda stage: run.portions[stage - 1],
         # A participant counts its trainings from 1 where a run counts portions from 0: private data is in the order that
@@ -88,9 +90,10 @@ class _Trainer:
         run: TrainingRun | None = None,
     ) -> TrainingReport:
         """From the model that the participant names, which with a witness is not always its last one."""
-        del validation
         # A run judges its models before it counts portions, so that its seeds are one ahead.
-        return self.run.train(self.member, examples, steps, model=model, seed=seed + 1, output=output, portions=run)
+        return self.run.train(
+            self.member, examples, steps, model=model, seed=seed + 1, output=output, portions=run, validation=validation
+        )
 
 
 def _note_labels(run: Run, labels: Sequence[PseudoLabel]) -> None:

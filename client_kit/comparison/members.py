@@ -84,16 +84,17 @@ class Run:
         seed: int | None = None,
         output: Path | None = None,
         portions: TrainingRun | None = None,
+        validation: Sequence[Example] = (),
     ) -> TrainingReport:
         """Train on from the member's model, with the seed that its next training has under every method.
 
-        model, seed, output, portions: of a participant that has its own.
+        model, seed, output, portions, validation: of a participant that has its own.
         """
         number = len(member.stages)
         tuner = SFTFineTuner(self._training(member), threads=1, frozen=self.arm.frozen)
         report = tuner.train(
             model or member.model, examples, steps=steps, seed=member.seed + number if seed is None else seed,
-            output=output or self.folder(member) / f"training-{number:03}", run=portions,
+            output=output or self.folder(member) / f"training-{number:03}", run=portions, validation=validation,
         )  # fmt: skip
         member.model, member.trainable = report.model, report.trainable or 0
         return report

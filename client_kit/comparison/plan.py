@@ -94,6 +94,9 @@ class Setting(_Part):
     samples_per_prompt: Annotated[int, Field(ge=1, le=MAX_SAMPLES)] = 1
     """Answers that each participant gives to each public prompt; more than one want a temperature."""
     temperature: Annotated[float, Field(ge=0)] = 0.0
+    finish_witness: bool = False
+    """Whether what trains on private data only goes on after a round, `local_steps` at a time, as long as that lowers its loss on
+    held-out examples by 1 %, and answers anew. These steps come on top, and only methods with such a model take them."""
     label_noise: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of the facts that a participant holds wrong."""
     holders: Positive = 2

@@ -169,6 +169,13 @@ def test_a_participant_of_two_models_answers_with_one_and_is_judged_by_the_other
     assert result.quality("private", 4) > 0.8, "the new facts are known"
 
 
+def test_a_witness_that_is_not_finished_goes_on_where_the_plan_says_so(server, task, tmp_path):
+    setting = Setting(local_steps=12, round_steps=1, rounds=2, batch_size=12, finish_witness=True,
+                      learning_rates=LearningRates(full=3e-3))  # fmt: skip
+    first, second = run_cell(Cell(method="consensus", seed=95), setting, task, tmp_path / "work", server).labels
+    assert second.right > first.right
+
+
 class Unmoved:
     """The same task, in which private data stays as it was while what is true changes."""
 
