@@ -13,6 +13,7 @@ from consensus_server.core.consensus.answers.table import Answers, codes, first_
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.code import code_key
 from consensus_server.core.consensus.meaning.final_answers import final_answer
+from consensus_server.core.consensus.meaning.json_values import json_key
 from consensus_server.core.consensus.meaning.linkage import Neighbours, semantic_clusters
 from consensus_server.core.consensus.meaning.units import Measured
 from consensus_server.core.consensus.records import SEMANTIC, Policy
@@ -37,7 +38,7 @@ def _code_or_text(text: str) -> Hashable:
 
 
 KEYS: Final[Mapping[str, Callable[[str], Hashable | None]]] = MappingProxyType(
-    {"exact": folded, "final_answer": final_answer, "code": _code_or_text}
+    {"exact": folded, "final_answer": final_answer, "code": _code_or_text, "json": json_key}
 )
 """Equivalences that compare a key of each answer: keys that `units.agree` mean the same; None says nothing that could be compared."""
 
@@ -96,7 +97,7 @@ Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
 """(answers, rows, name of an equivalence) to the classes of those rows."""
 
 
-STATING: Final = ("exact", "final_answer")
+STATING: Final = ("exact", "final_answer", "json")
 """Equivalences whose key is what an answer states. Programs with other keys may do the same: `code` is none of them."""
 
 

@@ -46,6 +46,7 @@ def alike(make_pool, *texts, equivalence, prompt_id="p"):
         ("exact", {(0, 1), (2,), (3,)}),
         ("final_answer", {(0, 1, 2), (3,)}),
         ("code", {(0, 1), (2,), (3,)}),
+        ("json", {(0, 1), (2,), (3,)}),
     ],
 )
 def test_each_equivalence_compares_what_it_says(make_pool, equivalence, clusters):
@@ -134,7 +135,7 @@ def test_only_long_pools_that_are_compared_by_meaning_count_as_long(make_pool):
 def test_an_unknown_equivalence_is_told_with_the_known_ones(make_pool):
     for name in EQUIVALENCES:
         check_equivalence(name)
-    with pytest.raises(UnknownEquivalence, match=r"'vibes'.*code, exact, final_answer, semantic"):
+    with pytest.raises(UnknownEquivalence, match=r"'vibes'.*code, exact, final_answer, json, semantic"):
         check_equivalence("vibes")
     with pytest.raises(UnknownEquivalence):
         grouped([alike(make_pool, "42", equivalence="vibes")])
