@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -31,7 +32,7 @@ from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatR
 from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
 from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, QuorumMissed
+from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
 
 Completion: TypeAlias = ChatCompletion | TextCompletion
 
@@ -69,7 +70,7 @@ async def create_chat_completion(
     asked: ChatRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = context.inference.panel(asked.model, caller)
+    panel = _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> ChatCompletion:
         choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
@@ -83,7 +84,7 @@ async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = context.inference.panel(asked.model, caller)
+    panel = _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> TextCompletion:
         choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
@@ -106,6 +107,12 @@ def get_model(model: str, caller: PanelCallerOf, context: Context) -> Model:
 
 def _model(panel: Panel) -> Model:
     return Model(id=panel.name, created=0, owned_by="panel")
+
+
+def _panel(asked: AskedOfPanel, caller: PanelCaller | None, context: ApiContext) -> Panel:
+    """The panel that `model` names, with the equivalence that the request wants. Raises UnknownPanel."""
+    panel = context.inference.panel(asked.model, caller)
+    return replace(panel, equivalence=asked.equivalence(panel.equivalence))
 
 
 async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> Consensus:

@@ -57,6 +57,11 @@ def _deltas(choice: ChatChoice) -> Iterator[dict[str, Any]]:
     """What the chunks of a chat's choice add: the role, the text or why there is none, and at the end nothing."""
     yield {"delta": {"role": "assistant", "content": "", "refusal": None}}
     yield from ({"delta": {"content": part}} for part in _parts(choice.message.content or ""))
+    for place, call in enumerate(choice.message.tool_calls or ()):
+        begun = {"name": call.function.name, "arguments": ""}
+        yield {"delta": {"tool_calls": [{"index": place, "id": call.id, "type": call.type, "function": begun}]}}
+        for part in _parts(call.function.arguments):
+            yield {"delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}
     if choice.message.refusal is not None:
         yield {"delta": {"refusal": choice.message.refusal}}
     yield {"delta": {}}
