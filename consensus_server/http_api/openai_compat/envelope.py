@@ -136,7 +136,7 @@ def not_here(request: Request, status: int, allowed: Sequence[str]) -> Response 
     return error_response(
         request,
         "unknown_route",
-        f"{said}: panels answer {routes.CHAT_COMPLETIONS}, {routes.COMPLETIONS} and {routes.MODELS}.",
+        f"{said}: panels answer {routes.CHAT_COMPLETIONS}, {routes.COMPLETIONS}, {routes.RESPONSES} and {routes.MODELS}.",
     )
 
 
@@ -203,8 +203,11 @@ _WHICH_KEY: Final = (
 
 
 _OF_UNIONS: Final = frozenset(
-    {"body", "str", "list[TextPart]", "list[str]", "NamedTool", "literal['none','auto','required']"}
-)
+    {
+        "body", "str", "list[TextPart]", "list[str]", "a text", "a list", "input_text", "output_text", "NamedTool",
+        "literal['none','auto','required']",
+    }
+)  # fmt: skip
 """What stands in the place of a fault and is no field of the request."""
 
 

@@ -1,7 +1,7 @@
 """What a client of OpenAI's API may send here. What cannot be honoured is refused, or told where it does no harm: never passed over in silence."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
@@ -148,21 +148,15 @@ class ConsensusOptions(RequestModel):
     than `semantic`."""
 
 
-class AskedOfPanel(RequestModel):
-    """What chat and completions have in common. A field that is not set is the upstream's own."""
+class Asked(RequestModel):
+    """What all questions to a panel have in common. A field that is not set is the upstream's own."""
+
+    NEUTRAL: ClassVar[Mapping[str, tuple[object, ...]]] = _NEUTRAL
 
     model: Annotated[str, Field(min_length=1)]
     """Name of the panel."""
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    """Choices: independent decisions, each over one more answer of every upstream."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Longest answer of an upstream, in its own tokens."""
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stream: bool | None = None
     """Send the answer in chunks, once it is decided."""
     stream_options: StreamOptions | None = None
@@ -174,9 +168,9 @@ class AskedOfPanel(RequestModel):
     def _without_what_asks_for_nothing(cls, data: Any) -> Any:  # noqa: ANN401 - whatever was sent
         if not isinstance(data, dict):
             return data
-        refused = _NEUTRAL.keys() - cls.model_fields.keys()
+        refused = cls.NEUTRAL.keys() - cls.model_fields.keys()
         for field in sorted(refused):
-            if data.get(field) is not None and data[field] not in _NEUTRAL[field]:
+            if data.get(field) is not None and data[field] not in cls.NEUTRAL[field]:
                 raise _unsupported(field)
         return {key: value for key, value in data.items() if key not in refused}
 
@@ -212,9 +206,31 @@ class AskedOfPanel(RequestModel):
             raise ValueError("stream_options stands with stream=true only")
         return self
 
+    @property
+    def choices(self) -> int:
+        """Independent decisions that are asked for."""
+        return 1
+
     def question(self) -> Question:
         """What is put to every upstream."""
         raise NotImplementedError
+
+
+class AskedOfPanel(Asked):
+    """What chat and completions have in common."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    """Choices: independent decisions, each over one more answer of every upstream."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longest answer of an upstream, in its own tokens."""
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
 
     def _sampling(self) -> dict[str, Any]:
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
