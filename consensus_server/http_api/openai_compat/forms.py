@@ -1,14 +1,18 @@
 """`response_format` and tools, as requests have them, and what they make of an answer."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, model_validator
 
-from consensus_server.core.answer_schemas import AnswerSchema
+from consensus_server.core.answer_schemas import AnswerSchema, UnusableSchema
 from consensus_server.core.inference import AnswerForm
 
 MOST_TOOLS = 128
+MOST_TOOL_CHARS = 100_000
+"""Of the JSON of all tools together, which every upstream has to read."""
 
 _ANY_OBJECT = {"type": "object"}
 
@@ -19,14 +23,8 @@ class FormModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-def _usable(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Raises UnusableSchema, which is told as a fault of the field."""
-    AnswerSchema(schema)
-    return schema
-
-
-UsableSchema = Annotated[dict[str, JsonValue], AfterValidator(_usable)]
-"""A JSON schema without references in a circle or to other documents, of bounded size and depth."""
+Schema = dict[str, JsonValue]
+"""A JSON schema. Whether it can be used is looked at in `answer_form`, which takes its time."""
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -35,7 +33,7 @@ class NamedSchema(FormModel):
 
     name: ToolName
     description: str | None = None
-    schema_: UsableSchema | None = Field(default=None, alias="schema")
+    schema_: Schema | None = Field(default=None, alias="schema")
     strict: bool | None = None
     """For upstreams that can hold their model to it. Answers are held against the schema here in any case."""
 
@@ -52,21 +50,13 @@ class ResponseFormat(FormModel):
             raise ValueError("json_schema stands with type json_schema, and only there")
         return self
 
-    @property
-    def schema_of_answers(self) -> AnswerSchema | None:
-        """What answers have to fit; None for text."""
-        if self.type == "text":
-            return None
-        given = self.json_schema and self.json_schema.schema_
-        return AnswerSchema(_ANY_OBJECT if self.type == "json_object" else given or {})
-
 
 class Function(FormModel):
     """A function that a model may want called."""
 
     name: ToolName
     description: str | None = None
-    parameters: UsableSchema | None = None
+    parameters: Schema | None = None
     """None: it takes an empty object."""
     strict: bool | None = None
 
@@ -113,6 +103,8 @@ class CalledTool(FormModel):
 def _of_different_names(tools: list[Tool]) -> list[Tool]:
     if len({tool.function.name for tool in tools}) < len(tools):
         raise ValueError("two tools have the same name")
+    if sum(len(tool.model_dump_json()) for tool in tools) > MOST_TOOL_CHARS:
+        raise ValueError(f"the tools have more than {MOST_TOOL_CHARS:,} characters")
     return tools
 
 
@@ -132,20 +124,35 @@ ChosenTool = Annotated[ToolChoice | None, AfterValidator(_among_the_tools)]
 """In a request whose field `tools` stands before it."""
 
 
+class UnusableForm(ValueError):  # noqa: N818 - reads as what is wrong
+    """A schema of a request cannot be used."""
+
+    def __init__(self, where: tuple[str | int, ...], why: str) -> None:
+        super().__init__(why)
+        self.where = where
+        """Fields of the request, from the outermost."""
+
+
 def answer_form(
     response_format: ResponseFormat | None,
-    tools: Sequence[Tool],
-    choice: ToolChoice | None,
+    tools: Sequence[Tool] = (),
+    choice: ToolChoice | None = None,
     *,
-    parallel_tool_calls: bool | None,
+    parallel_tool_calls: bool | None = None,
+    schema_at: tuple[str, ...] = ("response_format", "json_schema", "schema"),
 ) -> AnswerForm | None:
-    """What an answer has to be; None where a text is all that is asked for."""
-    schema = response_format.schema_of_answers if response_format else None
+    """What an answer has to be; None where a text is all that is asked for. Takes up to a second for schemas that are new.
+
+    schema_at: where the request has the schema of its answers. Raises UnusableForm.
+    """
+    schema = _schema_of_answers(response_format, schema_at)
     if schema is None and not tools:
         return None
-    callable_ = [] if choice == "none" else tools
     if isinstance(choice, NamedTool):
-        callable_ = [tool for tool in tools if tool.function.name == choice.function.name]
+        may_call = {choice.function.name}
+    else:
+        may_call = set[str]() if choice == "none" else {tool.function.name for tool in tools}
+    schemas = {tool.function.name: _schema_of_arguments(tool, place) for place, tool in enumerate(tools)}
     fields: dict[str, Any] = {
         "response_format": _sent(response_format) if response_format is not None and schema is not None else None,
         "tools": [_sent(tool) for tool in tools] or None,
@@ -155,9 +162,33 @@ def answer_form(
     return AnswerForm(
         fields={name: value for name, value in fields.items() if value is not None},
         json=schema,
-        tools={tool.function.name: AnswerSchema(tool.function.parameters or _ANY_OBJECT) for tool in callable_},
+        tools={name: each for name, each in schemas.items() if name in may_call},
         must_call=choice == "required" or isinstance(choice, NamedTool),
     )
+
+
+def _schema_of_answers(given: ResponseFormat | None, at: tuple[str, ...]) -> AnswerSchema | None:
+    if given is None or given.type == "text":
+        return None
+    named = given.json_schema and given.json_schema.schema_
+    return _usable(_ANY_OBJECT if given.type == "json_object" else named or {}, at)
+
+
+def _schema_of_arguments(tool: Tool, place: int) -> AnswerSchema:
+    return _usable(tool.function.parameters or _ANY_OBJECT, ("tools", place, "function", "parameters"))
+
+
+def _usable(schema: Mapping[str, Any], where: tuple[str | int, ...]) -> AnswerSchema:
+    try:
+        return _compiled(json.dumps(schema))
+    except UnusableSchema as error:
+        raise UnusableForm(where, str(error)) from None
+
+
+@lru_cache(maxsize=256)
+def _compiled(schema: str) -> AnswerSchema:
+    """An application sends the same ones again and again."""
+    return AnswerSchema(json.loads(schema))
 
 
 def unchecked(form: AnswerForm | None) -> list[str]:

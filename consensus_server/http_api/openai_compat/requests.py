@@ -1,6 +1,7 @@
 """What a client of OpenAI's API may send here. What cannot be honoured is refused, or told where it does no harm: never passed over in silence."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
@@ -8,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import Equivalence
-from consensus_server.core.inference import Message, Question, ToolCall
+from consensus_server.core.inference import AnswerForm, Message, Question, ToolCall
 from consensus_server.http_api.openai_compat.forms import (
     CalledTool,
     ChosenTool,
@@ -186,7 +187,7 @@ class Asked(RequestModel):
     @property
     def warnings(self) -> list[str]:
         """What was sent, does no harm, and has no effect here."""
-        keywords = unchecked(self.question().form)
+        keywords = unchecked(self.form)
         return [
             *(f"{hint} has no effect: a panel gives it to no upstream" for hint in self._hints),
             *(f"{keyword} is told to upstreams, and answers are not held against it" for keyword in keywords),
@@ -196,8 +197,7 @@ class Asked(RequestModel):
         """When two answers mean the same."""
         if self.consensus.equivalence is not None:
             return self.consensus.equivalence.value
-        form = self.question().form
-        wants_json = form is not None and form.json is not None and of_panel == Equivalence.SEMANTIC
+        wants_json = self.form is not None and self.form.json is not None and of_panel == Equivalence.SEMANTIC
         return Equivalence.JSON.value if wants_json else of_panel
 
     @model_validator(mode="after")
@@ -211,8 +211,13 @@ class Asked(RequestModel):
         """Independent decisions that are asked for."""
         return 1
 
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        """What an answer has to be. Raises UnusableForm."""
+        return None
+
     def question(self) -> Question:
-        """What is put to every upstream."""
+        """What is put to every upstream. Raises UnusableForm."""
         raise NotImplementedError
 
 
@@ -262,13 +267,16 @@ class ChatRequest(AskedOfPanel):
             raise ValueError("max_tokens and max_completion_tokens are two names of one limit; send one of them")
         return self
 
-    def question(self) -> Question:
-        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        form = answer_form(
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        return answer_form(
             self.response_format, self.tools or (), self.tool_choice, parallel_tool_calls=self.parallel_tool_calls
         )
+
+    def question(self) -> Question:
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         messages = tuple(each.turn for each in self.messages)
-        return Question(messages=messages, form=form, **(self._sampling() | {"max_tokens": limit}))
+        return Question(messages=messages, form=self.form, **(self._sampling() | {"max_tokens": limit}))
 
 
 class CompletionRequest(AskedOfPanel):

@@ -1,12 +1,13 @@
 """What a client of OpenAI's Responses API may send to a panel: text in, text out. Nothing is kept between requests."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from consensus_server.core.inference import Message, Question
-from consensus_server.http_api.openai_compat.forms import FormModel, ResponseFormat, ToolName, UsableSchema, answer_form
+from consensus_server.core.inference import AnswerForm, Message, Question
+from consensus_server.http_api.openai_compat.forms import FormModel, ResponseFormat, Schema, ToolName, answer_form
 from consensus_server.http_api.openai_compat.requests import Asked, RequestModel, TextPart
 
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
@@ -77,7 +78,7 @@ class TextFormat(FormModel):
     type: Literal["text", "json_object", "json_schema"] = "text"
     name: ToolName | None = None
     description: str | None = None
-    schema_: UsableSchema | None = Field(default=None, alias="schema")
+    schema_: Schema | None = Field(default=None, alias="schema")
     strict: bool | None = None
 
     def in_a_chat(self) -> ResponseFormat:
@@ -119,6 +120,10 @@ class ResponsesRequest(Asked):
         kept = "store has no effect: nothing is stored, and previous_response_id is not supported"
         return super().warnings + ([] if self.store is False else [kept])
 
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        return answer_form(self.text.format.in_a_chat(), schema_at=("text", "format", "schema"))
+
     def question(self) -> Question:
         turns = [Message("user", self.input)] if isinstance(self.input, str) else [each.turn for each in self.input]
         first = [] if self.instructions is None else [Message("system", self.instructions)]
@@ -127,5 +132,5 @@ class ResponsesRequest(Asked):
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_output_tokens,
-            form=answer_form(self.text.format.in_a_chat(), (), None, parallel_tool_calls=None),
+            form=self.form,
         )

@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from client_kit.vocabulary import OnAbstention
@@ -27,6 +29,7 @@ from consensus_server.http_api.openai_compat.answers import (
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
 from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Abstained, EnvelopeRoute, enveloped
+from consensus_server.http_api.openai_compat.forms import UnusableForm
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import Asked, ChatRequest, CompletionRequest
 from consensus_server.http_api.openai_compat.responses_answers import PanelResponse, events_of, panel_response
@@ -72,7 +75,7 @@ async def create_chat_completion(
     asked: ChatRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = _panel(asked, caller, context)
+    panel = await _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> ChatCompletion:
         choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
@@ -86,7 +89,7 @@ async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = _panel(asked, caller, context)
+    panel = await _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> TextCompletion:
         choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
@@ -100,7 +103,7 @@ async def create_response(
     asked: ResponsesRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """The same as a chat, as OpenAI's Responses API has it: text in, text out, and nothing kept between requests."""
-    panel = _panel(asked, caller, context)
+    panel = await _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> PanelResponse:
         choice = chat_choice(0, consensus.choices[0], _told(asked, panel))
@@ -126,9 +129,14 @@ def _model(panel: Panel) -> Model:
     return Model(id=panel.name, created=0, owned_by="panel")
 
 
-def _panel(asked: Asked, caller: PanelCaller | None, context: ApiContext) -> Panel:
-    """The panel that `model` names, with the equivalence that the request wants. Raises UnknownPanel."""
+async def _panel(asked: Asked, caller: PanelCaller | None, context: ApiContext) -> Panel:
+    """The panel that `model` names, with the equivalence that the request wants. Raises UnknownPanel and RequestValidationError."""
     panel = context.inference.panel(asked.model, caller)
+    try:
+        await run_in_threadpool(lambda: asked.form)  # which it keeps; a large schema would hold up everybody
+    except UnusableForm as error:
+        fault = {"type": "value_error", "loc": ("body", *error.where), "msg": str(error)}
+        raise RequestValidationError([fault]) from None
     return replace(panel, equivalence=asked.equivalence(panel.equivalence))
 
 
