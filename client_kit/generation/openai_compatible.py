@@ -19,7 +19,7 @@ from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError, GenerationError, MissingExtra
 from client_kit.generation.dialects import ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS, explain
-from client_kit.generation.replies import Reading
+from client_kit.generation.replies import Reading, ToolCall
 from client_kit.generation.throttle import Throttle
 from client_kit.proxies import environment_explained
 from client_kit.wire import FinishReason
@@ -88,6 +88,8 @@ class Reply:
     """One and the retries."""
     situation: Situation = Situation.ANSWERED
     """`ANSWERED`, `CUT`, `EMPTY` or `REFUSED`."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What the model wants called."""
 
 
 class OpenAICaller:
@@ -231,7 +233,7 @@ class _Request:
 def _reply(reading: Reading, seconds: float, requests: int) -> Reply:
     return Reply(
         reading.text, reading.finish_reason, reading.prompt_tokens, reading.completion_tokens, seconds, requests,
-        reading.situation,
+        reading.situation, reading.tool_calls,
     )  # fmt: skip
 
 

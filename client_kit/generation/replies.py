@@ -18,6 +18,9 @@ _FINISHED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn", 
 
 _FILTERED = ("content_filter", "safety", "guardrail", "refusal", "prohibited", "recitation", "blocklist")
 
+_CALLED = frozenset({"tool_calls", "tool_use", "function_call"})
+"""Ends of replies that call tools."""
+
 _MOST_TOKENS = 2**31 - 1
 """A count beyond it is none."""
 
@@ -35,6 +38,16 @@ _SENTENCES = frozenset({"message", "error", "detail", "details", "msg", "loc", "
 _STATUS_IN = ("code", "status", "http_status", "status_code", "statusCode", "type", "error_type")
 
 
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that a model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """One reply, read."""
@@ -50,6 +63,8 @@ class Reading:
     """The server's own words about what is wrong, shortened."""
     pause_seconds: float | None = None
     """How long it asks to be left alone."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """For callers that gave it tools; others take a reply of calls alone for an empty one."""
 
     @property
     def meaning(self) -> Meaning:
@@ -166,8 +181,11 @@ def _completion(document: Any) -> Reading | None:  # noqa: ANN401
     if (text := _text(choice)) is None:
         return None
     finish = finish_of(choice.get("finish_reason") if choice else "stop")
+    calls = _tool_calls(choice.get("message"))
+    if calls and str(choice.get("finish_reason")).lower() in _CALLED:
+        finish = FinishReason.STOP
     if _is_abstention(document):
-        text, finish = "", FinishReason.UNKNOWN
+        text, finish, calls = "", FinishReason.UNKNOWN, ()
     usage = document.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     return Reading(
@@ -177,6 +195,7 @@ def _completion(document: Any) -> Reading | None:  # noqa: ANN401
         finish_reason=finish,
         prompt_tokens=token_count(counts.get("prompt_tokens")),
         completion_tokens=token_count(counts.get("completion_tokens")),
+        tool_calls=calls,
     )
 
 
@@ -202,6 +221,20 @@ def _text(choice: Mapping[str, Any]) -> str | None:
     if not isinstance(message, dict):
         return None
     return _plain(message.get("content") or message.get("refusal"))
+
+
+def _tool_calls(message: Any) -> tuple[ToolCall, ...]:  # noqa: ANN401
+    """The calls of functions in a message; what has no name is none."""
+    told = message.get("tool_calls") if isinstance(message, dict) else None
+    found = []
+    for place, call in enumerate(told if isinstance(told, list) else []):
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(name := function.get("name"), str):
+            continue
+        arguments = function.get("arguments") or ""
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+        found.append(ToolCall(str(call.get("id") or f"call_{place}"), name, written))
+    return tuple(found)
 
 
 def _plain(content: Any) -> str | None:  # noqa: ANN401

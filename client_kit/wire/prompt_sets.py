@@ -26,6 +26,9 @@ class Equivalence(StrEnum):
     CODE = "code"
     """Their Python has one syntax tree but for names, comments and types; what does not parse is compared as `exact`."""
 
+    JSON = "json"
+    """They are the same JSON value, whatever the order of names, the way numbers are written and white space."""
+
 
 class Prompt(Request):
     """One public prompt."""

@@ -44,7 +44,7 @@
     GET    {f}/appeals                                         operator: all; participant: its own
     POST   {f}/appeals/{appeal}/resolution                     operator; AppealResolution -> Appeal
 
-    POST   /v1/chat/completions  /v1/completions               OpenAI's API over panels; errors in OpenAI's envelope
+    POST   /v1/chat/completions  /v1/completions  /v1/responses  OpenAI's API over panels; errors in OpenAI's envelope
     GET    /v1/models            /v1/models/{model}            the panels that the token may use
 
 Tokens travel as `Authorization: Bearer TOKEN`.
@@ -89,5 +89,6 @@ RESOLUTION = APPEALS + "/{appeal}/resolution"
 PULLS = ROUND + "/pulls"
 CHAT_COMPLETIONS = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+RESPONSES = "/v1/responses"
 MODELS = "/v1/models"
 MODEL = "/v1/models/{model}"

@@ -1,5 +1,6 @@
 """Upstreams over the kit's caller of inference APIs: there is one such caller, not two."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -11,10 +12,12 @@ from client_kit.generation.base import Generation
 from client_kit.generation.cleaning import Dropped, clean, storable
 from client_kit.generation.dialects import Situation
 from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
+from client_kit.generation.openai_compatible import Reply as Generated
 from client_kit.generation.seeds import answer_seed
 from client_kit.reasoning import strip_reasoning
+from consensus_server.core.answer_forms import fitting
 from consensus_server.core.federations import AnswerPolicy
-from consensus_server.core.inference import Failure, Question, Reply, UpstreamFailed
+from consensus_server.core.inference import Failure, Message, Question, Reply, ToolCall, UpstreamFailed
 
 FAILURES: Mapping[Situation, Failure] = MappingProxyType(
     {
@@ -51,15 +54,18 @@ class OpenAIUpstream:
         self._caller = OpenAICaller(endpoint)
 
     async def ask(self, question: Question) -> Reply:
-        """Its reply; reasoning blocks are no part of it."""
+        """Its reply, of the form that is asked for; reasoning blocks are no part of it."""
+        form = question.form
+        may_call = form is not None and bool(form.tools)
         try:
-            reply = await self._caller.ask(self._prompt(question), self._options(question))
+            generated = await self._caller.ask(self._prompt(question), self._options(question), allow_empty=may_call)
         except GenerationError as error:
             raise UpstreamFailed(FAILURES[Situation(error.situation)], str(error)) from error
-        text = strip_reasoning(storable(reply.text)).strip()
-        if not text:
-            raise UpstreamFailed(Failure.EMPTY, f"{self._endpoint.base_url} answered with reasoning only.")
-        return Reply(text, reply.finish_reason.value, reply.prompt_tokens, reply.completion_tokens)
+        reply = _reply(generated, may_call=may_call)
+        if not (reply.text or reply.tool_calls):
+            raise UpstreamFailed(Failure.EMPTY, f"{self._endpoint.base_url} answered with nothing but reasoning.")
+        # A schema and an answer may be large: others are served meanwhile.
+        return reply if form is None else await asyncio.to_thread(fitting, reply, form)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -69,7 +75,7 @@ class OpenAIUpstream:
         if not question.messages:
             return question.text
         if self._endpoint.api == "chat":
-            return [{"role": message.role, "content": message.content} for message in question.messages]
+            return [_turn(message) for message in question.messages]
         if [message.role for message in question.messages] == ["user"]:
             return question.last
         raise UpstreamFailed(
@@ -87,7 +93,31 @@ class OpenAIUpstream:
             "presence_penalty": question.presence_penalty,
             "frequency_penalty": question.frequency_penalty,
         }
-        return {name: value for name, value in options.items() if value is not None}
+        fields = {} if question.form is None else question.form.fields
+        return {name: value for name, value in options.items() if value is not None} | dict(fields)
+
+
+def _reply(generated: Generated, *, may_call: bool) -> Reply:
+    """may_call: whether it was given tools; else calls are nothing that was asked for."""
+    text = strip_reasoning(storable(generated.text)).strip()
+    calls = (ToolCall(call.id, call.name, call.arguments) for call in generated.tool_calls if may_call)
+    return Reply(
+        text, generated.finish_reason.value, generated.prompt_tokens, generated.completion_tokens, tuple(calls)
+    )
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    """A turn as the protocol has it."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_call_id is not None:
+        turn["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        turn["content"] = message.content or None
+        turn["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    return turn
 
 
 def cleaned(reply: Reply, policy: AnswerPolicy, max_chars: int) -> Reply | str:

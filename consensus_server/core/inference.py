@@ -1,7 +1,23 @@
 """A question to a panel, what an upstream replies, and how it can fail. Frozen records."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from consensus_server.core.answer_schemas import AnswerSchema
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that a model wants called."""
+
+    id: str
+    """The model's name for this call, by which the result is given back."""
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,8 +25,26 @@ class Message:
     """One turn of a conversation."""
 
     role: str
-    """`system`, `developer`, `user` or `assistant`."""
+    """`system`, `developer`, `user`, `assistant` or `tool`."""
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Of an assistant's turn."""
+    tool_call_id: str | None = None
+    """Of a tool's turn: the call whose result it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerForm:
+    """What an answer has to be; `answer_forms.fitting` holds replies against it."""
+
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """What is passed on to upstreams: `response_format`, `tools` and theirs, as OpenAI's API has them."""
+    json: AnswerSchema | None = field(default=None, compare=False)
+    """What a text has to fit; None: it may be any."""
+    tools: Mapping[str, AnswerSchema] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    """Arguments of each tool that may be called, by its name."""
+    must_call: bool = False
+    """Whether a text is no answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +62,8 @@ class Question:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    form: AnswerForm | None = None
+    """What an answer has to be; None: a text."""
 
     @property
     def last(self) -> str:
@@ -45,6 +81,14 @@ class Reply:
     """`stop`, `length`, `content_filter` or `unknown`."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What it wants called; `text` then stands for these calls in a pool."""
+    beside: str = ""
+    """What it said beside its calls."""
+
+    def calling(self, text: str) -> "Reply":
+        """The reply with what stands for its calls in a pool."""
+        return replace(self, text=text, beside=self.text)
 
     @property
     def finished(self) -> bool:
@@ -75,14 +119,26 @@ class Failure(StrEnum):
     """It answered with something else than a completion, or without end."""
     EMPTY = "empty"
     """A completion without content, with reasoning only, or the abstention of a panel."""
+    NOT_JSON = "not_json"
+    """JSON was asked for, and its answer, or what it calls a tool with, is none."""
+    SCHEMA_MISMATCH = "schema_mismatch"
+    """Its JSON does not fit the schema that was asked for."""
+    UNKNOWN_TOOL = "unknown_tool"
+    """It calls a tool that it was not given, or not the one that it had to call."""
+    NO_TOOL_CALL = "no_tool_call"
+    """It had to call a tool, and answers in words."""
 
 
 class UpstreamFailed(Exception):  # noqa: N818 - reads as what happened
     """An upstream gave no reply. The message holds no secret and nothing of the question."""
 
-    def __init__(self, failure: Failure, message: str) -> None:
+    def __init__(self, failure: Failure, message: str, detail: str | None = None, reply: Reply | None = None) -> None:
         super().__init__(message)
         self.failure = failure
+        self.detail = detail
+        """Where the reply is not of the form that was asked for."""
+        self.reply = reply
+        """What it said, where that is not of the form that was asked for: it was paid for."""
 
 
 class RequestState(StrEnum):
@@ -107,3 +163,8 @@ class UpstreamRequest:
     """From the request to its end, or to the moment when the panel went on without it."""
     reply: Reply | None = None
     failure: UpstreamFailed | None = None
+
+    @property
+    def said(self) -> Reply | None:
+        """Its reply, also one that has no vote because it is not of the form that was asked for."""
+        return self.reply if self.failure is None else self.failure.reply

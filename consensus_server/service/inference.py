@@ -12,6 +12,7 @@ from client_kit.vocabulary import OnAbstention
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
+from consensus_server.core.consensus.meaning.tool_calls import or_calls
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
@@ -104,8 +105,8 @@ class Consensus:
     deciding_seconds: float
 
     def tokens(self) -> tuple[int, int]:
-        """Prompt and completion tokens of all replies, as far as upstreams counted them."""
-        replies = [each.reply for each in self.asked if each.reply is not None]
+        """Prompt and completion tokens of all that was said, as far as upstreams counted them."""
+        replies = [each.said for each in self.asked if each.said is not None]
         return (
             sum(reply.prompt_tokens or 0 for reply in replies),
             sum(reply.completion_tokens or 0 for reply in replies),
@@ -221,6 +222,8 @@ def _decided(
     encoder: Encoder, panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], waited: float
 ) -> Consensus:
     replies = [(each, each.reply) for each in asked if each.reply is not None]
+    if any(reply.tool_calls for _, reply in replies):
+        panel = replace(panel, equivalence=or_calls(panel.equivalence))
     started = time.perf_counter()
     embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
     encoded = time.perf_counter()

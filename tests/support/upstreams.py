@@ -32,6 +32,8 @@ class UpstreamServer:
     """Set when one does."""
     delay_seconds: float = 0.0
     finish_reason: str = "stop"
+    message: dict | None = None
+    """What a chat's message has beside its role, in place of the text."""
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
     url: str = ""
     bodies: list[dict] = field(default_factory=list)
@@ -154,7 +156,8 @@ def _completion(server, path, number):
     text = texts[min(number, len(texts) - 1)]
     text = {"empty": "", "reasoning": f"<think>{text}</think>"}.get(server.behaviour, text)
     chat = path.endswith("/chat/completions")
-    said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text, "logprobs": None}
+    message = server.message or {"content": text}
+    said = {"message": {"role": "assistant", **message}} if chat else {"text": text, "logprobs": None}
     return {
         "id": "1",
         "object": "chat.completion" if chat else "text_completion",

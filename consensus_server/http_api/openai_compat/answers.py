@@ -1,8 +1,8 @@
 """What a client of OpenAI's API gets from here: its ordinary objects, and one field more, `consensus`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class AnswerModel(BaseModel):
@@ -27,6 +27,8 @@ class UpstreamTold(AnswerModel):
     latency_seconds: float
     reason: str | None = None
     """Why it failed."""
+    detail: str | None = None
+    """Where its answer is not of the form that was asked for."""
     cluster: int | None = None
     """Index into `clusters`."""
     gate: str | None = None
@@ -64,6 +66,26 @@ class ContestTold(AnswerModel):
     """From .6 on the two cannot both be right; below they may."""
 
 
+class ContestedValue(AnswerModel):
+    """What some meanings have in one place."""
+
+    clusters: list[int]
+    """Indices into `clusters`."""
+    votes: float
+    missing: bool = False
+    """Whether they have nothing there."""
+    value: JsonValue = None
+
+
+class ContestedField(AnswerModel):
+    """A part of the answer in which meanings differ."""
+
+    path: str
+    """JSON pointer (RFC 6901); empty for the whole."""
+    values: list[ContestedValue]
+    """Most votes first."""
+
+
 class ChoiceTold(AnswerModel):
     """How one choice was decided; the words are those of a round's pseudo-label."""
 
@@ -80,6 +102,8 @@ class ChoiceTold(AnswerModel):
     """Most votes first."""
     contested: list[ContestTold]
     """The strongest difference between every two clusters that contradict one another."""
+    contested_fields: list[ContestedField] = []
+    """Where JSON or calls of tools are compared: the parts in which the meanings differ, at most 50."""
     upstreams: list[UpstreamTold]
 
 
@@ -105,10 +129,28 @@ class ConsensusTold(AnswerModel):
     support: float
     share: float
     contested: list[ContestTold]
+    contested_fields: list[ContestedField] = []
     choices: list[ChoiceTold]
     timings: TimingsTold
     warnings: list[str]
     """What the request said and has no effect."""
+
+
+class CalledFunction(AnswerModel):
+    """A function, and what it is to be called with."""
+
+    name: str
+    arguments: str
+    """JSON, as the chosen upstream wrote it."""
+
+
+class CalledTool(AnswerModel):
+    """What the panel wants called."""
+
+    id: str
+    """The chosen upstream's."""
+    type: Literal["function"] = "function"
+    function: CalledFunction
 
 
 class AssistantMessage(AnswerModel):
@@ -119,6 +161,8 @@ class AssistantMessage(AnswerModel):
     """Null where the panel abstains, unless the request or the panel wants the reason as text."""
     refusal: str | None = None
     """Why the panel abstains."""
+    tool_calls: Annotated[list[CalledTool] | None, Field(exclude_if=lambda value: value is None)] = None
+    """Of the chosen upstream, word for word."""
 
 
 class ChatChoice(AnswerModel):
@@ -126,7 +170,7 @@ class ChatChoice(AnswerModel):
 
     index: int
     message: AssistantMessage
-    finish_reason: Literal["stop", "length", "content_filter"]
+    finish_reason: Literal["stop", "length", "content_filter", "tool_calls"]
     """As the chosen upstream ended; `content_filter` where the panel abstains: an answer was withheld."""
     logprobs: None = None
 

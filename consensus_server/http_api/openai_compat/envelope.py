@@ -136,7 +136,7 @@ def not_here(request: Request, status: int, allowed: Sequence[str]) -> Response 
     return error_response(
         request,
         "unknown_route",
-        f"{said}: panels answer {routes.CHAT_COMPLETIONS}, {routes.COMPLETIONS} and {routes.MODELS}.",
+        f"{said}: panels answer {routes.CHAT_COMPLETIONS}, {routes.COMPLETIONS}, {routes.RESPONSES} and {routes.MODELS}.",
     )
 
 
@@ -202,10 +202,19 @@ _WHICH_KEY: Final = (
 )
 
 
+_OF_UNIONS: Final = frozenset(
+    {
+        "body", "str", "list[TextPart]", "list[str]", "a text", "a list", "input_text", "output_text", "NamedTool",
+        "literal['none','auto','required']",
+    }
+)  # fmt: skip
+"""What stands in the place of a fault and is no field of the request."""
+
+
 def _of_validation(request: Request, faults: Sequence[Mapping[str, Any]]) -> Response:
     """The first fault: the envelope has room for one. Never the value, which is part of the question."""
     fault = faults[0]
-    where = ".".join(str(part) for part in fault["loc"] if part not in {"body", "str", "list[TextPart]", "list[str]"})
+    where = ".".join(str(part) for part in fault["loc"] if part not in _OF_UNIONS)
     if fault["type"] == UNSUPPORTED:
         field_name = fault["ctx"]["field"]
         param = f"{where}.{field_name}" if where else field_name

@@ -1,13 +1,23 @@
 """What a client of OpenAI's API may send here. What cannot be honoured is refused, or told where it does no harm: never passed over in silence."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from pydantic_core import PydanticCustomError
 
 from client_kit.vocabulary import OnAbstention
-from consensus_server.core.inference import Message, Question
+from client_kit.wire import Equivalence
+from consensus_server.core.inference import AnswerForm, Message, Question, ToolCall
+from consensus_server.http_api.openai_compat.forms import (
+    CalledTool,
+    ChosenTool,
+    ResponseFormat,
+    Tools,
+    answer_form,
+    unchecked,
+)
 
 MAX_CHOICES = 8
 """Each choice is a fan-out of its own, which somebody pays for."""
@@ -37,7 +47,7 @@ _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "verbosity": (),
     "web_search_options": (),
 }
-"""Parameters of OpenAI's API that a panel cannot honour, with the values that ask for nothing; null always does."""
+"""Parameters of OpenAI's API that a panel, or one of its routes, cannot honour, with the values that ask for nothing; null always does."""
 
 _HINTS = frozenset(
     {
@@ -55,7 +65,7 @@ _HINTS = frozenset(
 """For a provider's own books and machines: accepted, given to nobody, so that upstreams learn nothing about who asks, and told in
 `consensus.warnings`."""
 
-_MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name", "tool_calls"})
+_MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name"})
 """What an answer carries beside its text, and what comes back when it is appended to the conversation."""
 
 
@@ -77,10 +87,14 @@ class TextPart(RequestModel):
 class ChatMessage(RequestModel):
     """One turn of the conversation."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
     refusal: str | None = None
     """Of an assistant's turn that stood in an earlier answer."""
+    tool_calls: list[CalledTool] | None = None
+    """Of an assistant's turn."""
+    tool_call_id: str | None = None
+    """Of a tool's turn: the call whose result it is."""
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +105,20 @@ class ChatMessage(RequestModel):
             if data[field]:
                 raise _unsupported(field)
         return {key: value for key, value in data.items() if key not in _MESSAGE_ORNAMENTS}
+
+    @model_validator(mode="after")
+    def _calls_where_they_belong(self) -> Self:
+        if (self.role == "tool") != (self.tool_call_id is not None):
+            raise ValueError("tool_call_id stands in a turn of the role tool, and only there")
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("tool_calls stand in an assistant's turn")
+        return self
+
+    @property
+    def turn(self) -> Message:
+        """As upstreams are told it."""
+        calls = (ToolCall(each.id, each.function.name, each.function.arguments) for each in self.tool_calls or ())
+        return Message(self.role, self.text, tuple(calls), self.tool_call_id)
 
     @property
     def text(self) -> str:
@@ -116,23 +144,20 @@ class ConsensusOptions(RequestModel):
     """Give every upstream's answer with the decision."""
     on_abstention: OnAbstention | None = None
     """`null`, `text` or `error`; not set: as the panel has it."""
+    equivalence: Equivalence | None = None
+    """When two answers mean the same; not set: as the panel has it, and `json` where JSON is asked for and the panel names no other
+    than `semantic`."""
 
 
-class AskedOfPanel(RequestModel):
-    """What chat and completions have in common. A field that is not set is the upstream's own."""
+class Asked(RequestModel):
+    """What all questions to a panel have in common. A field that is not set is the upstream's own."""
+
+    NEUTRAL: ClassVar[Mapping[str, tuple[object, ...]]] = _NEUTRAL
 
     model: Annotated[str, Field(min_length=1)]
     """Name of the panel."""
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
-    """Choices: independent decisions, each over one more answer of every upstream."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """Longest answer of an upstream, in its own tokens."""
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     stream: bool | None = None
     """Send the answer in chunks, once it is decided."""
     stream_options: StreamOptions | None = None
@@ -144,10 +169,11 @@ class AskedOfPanel(RequestModel):
     def _without_what_asks_for_nothing(cls, data: Any) -> Any:  # noqa: ANN401 - whatever was sent
         if not isinstance(data, dict):
             return data
-        for field, neutral in _NEUTRAL.items():
-            if data.get(field) is not None and data[field] not in neutral:
+        refused = cls.NEUTRAL.keys() - cls.model_fields.keys()
+        for field in sorted(refused):
+            if data.get(field) is not None and data[field] not in cls.NEUTRAL[field]:
                 raise _unsupported(field)
-        return {key: value for key, value in data.items() if key not in _NEUTRAL}
+        return {key: value for key, value in data.items() if key not in refused}
 
     @model_validator(mode="wrap")
     @classmethod
@@ -160,8 +186,19 @@ class AskedOfPanel(RequestModel):
 
     @property
     def warnings(self) -> list[str]:
-        """What was sent, does no harm, and has no effect."""
-        return [f"{hint} has no effect: a panel gives it to no upstream" for hint in self._hints]
+        """What was sent, does no harm, and has no effect here."""
+        keywords = unchecked(self.form)
+        return [
+            *(f"{hint} has no effect: a panel gives it to no upstream" for hint in self._hints),
+            *(f"{keyword} is told to upstreams, and answers are not held against it" for keyword in keywords),
+        ]
+
+    def equivalence(self, of_panel: str) -> str:
+        """When two answers mean the same."""
+        if self.consensus.equivalence is not None:
+            return self.consensus.equivalence.value
+        wants_json = self.form is not None and self.form.json is not None and of_panel == Equivalence.SEMANTIC
+        return Equivalence.JSON.value if wants_json else of_panel
 
     @model_validator(mode="after")
     def _options_of_streams_only(self) -> Self:
@@ -169,9 +206,36 @@ class AskedOfPanel(RequestModel):
             raise ValueError("stream_options stands with stream=true only")
         return self
 
+    @property
+    def choices(self) -> int:
+        """Independent decisions that are asked for."""
+        return 1
+
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        """What an answer has to be. Raises UnusableForm."""
+        return None
+
     def question(self) -> Question:
-        """What is put to every upstream."""
+        """What is put to every upstream. Raises UnusableForm."""
         raise NotImplementedError
+
+
+class AskedOfPanel(Asked):
+    """What chat and completions have in common."""
+
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    """Choices: independent decisions, each over one more answer of every upstream."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Longest answer of an upstream, in its own tokens."""
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+
+    @property
+    def choices(self) -> int:
+        return self.n or 1
 
     def _sampling(self) -> dict[str, Any]:
         stop = [self.stop] if isinstance(self.stop, str) else self.stop or []
@@ -192,6 +256,10 @@ class ChatRequest(AskedOfPanel):
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     """The newer name of `max_tokens`."""
+    response_format: ResponseFormat | None = None
+    tools: Tools | None = None
+    tool_choice: ChosenTool = None
+    parallel_tool_calls: bool | None = None
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
@@ -199,10 +267,16 @@ class ChatRequest(AskedOfPanel):
             raise ValueError("max_tokens and max_completion_tokens are two names of one limit; send one of them")
         return self
 
+    @cached_property
+    def form(self) -> AnswerForm | None:
+        return answer_form(
+            self.response_format, self.tools or (), self.tool_choice, parallel_tool_calls=self.parallel_tool_calls
+        )
+
     def question(self) -> Question:
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        messages = tuple(Message(each.role, each.text) for each in self.messages)
-        return Question(messages=messages, **(self._sampling() | {"max_tokens": limit}))
+        messages = tuple(each.turn for each in self.messages)
+        return Question(messages=messages, form=self.form, **(self._sampling() | {"max_tokens": limit}))
 
 
 class CompletionRequest(AskedOfPanel):
@@ -217,8 +291,9 @@ class CompletionRequest(AskedOfPanel):
 
 
 def _unsupported(field: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        UNSUPPORTED,
-        "{field} is not supported: a panel compares whole answers in plain text",
-        {"field": field},
-    )
+    why = f"send {_NEWER[field]}" if field in _NEWER else "a panel compares whole answers in plain text"
+    return PydanticCustomError(UNSUPPORTED, "{field} is not supported: {why}", {"field": field, "why": why})
+
+
+_NEWER: Mapping[str, str] = {"functions": "tools", "function_call": "tools and tool_choice, or tool_calls"}
+"""Names of today for what OpenAI's API calls deprecated."""

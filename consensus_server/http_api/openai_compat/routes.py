@@ -1,13 +1,16 @@
-"""`/v1/chat/completions`, `/v1/completions` and `/v1/models`, where `model` names a panel."""
+"""`/v1/chat/completions`, `/v1/completions`, `/v1/responses` and `/v1/models`, where `model` names a panel."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from client_kit.vocabulary import OnAbstention
@@ -26,14 +29,17 @@ from consensus_server.http_api.openai_compat.answers import (
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
 from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Abstained, EnvelopeRoute, enveloped
+from consensus_server.http_api.openai_compat.forms import UnusableForm
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
-from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
+from consensus_server.http_api.openai_compat.requests import Asked, ChatRequest, CompletionRequest
+from consensus_server.http_api.openai_compat.responses_answers import PanelResponse, events_of, panel_response
+from consensus_server.http_api.openai_compat.responses_requests import ResponsesRequest
 from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
 from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, QuorumMissed
+from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
 
-Completion: TypeAlias = ChatCompletion | TextCompletion
+Completion: TypeAlias = ChatCompletion | TextCompletion | PanelResponse
 
 _MEANINGS = {
     400: "The request cannot be read, or asks for what a panel does not do",
@@ -69,7 +75,7 @@ async def create_chat_completion(
     asked: ChatRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a conversation to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = context.inference.panel(asked.model, caller)
+    panel = await _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> ChatCompletion:
         choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
@@ -83,11 +89,26 @@ async def create_completion(
     asked: CompletionRequest, request: Request, caller: PanelCallerOf, context: Context
 ) -> Response:
     """Put a bare text to the panel that `model` names; the answer is the one that most upstreams mean."""
-    panel = context.inference.panel(asked.model, caller)
+    panel = await _panel(asked, caller, context)
 
     def made(consensus: Consensus) -> TextCompletion:
         choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
+
+    return await _sent(asked, request, context, panel, made)
+
+
+@router.post(routes.RESPONSES, response_model=PanelResponse, responses=_EVENTS)
+async def create_response(
+    asked: ResponsesRequest, request: Request, caller: PanelCallerOf, context: Context
+) -> Response:
+    """The same as a chat, as OpenAI's Responses API has it: text in, text out, and nothing kept between requests."""
+    panel = await _panel(asked, caller, context)
+
+    def made(consensus: Consensus) -> PanelResponse:
+        choice = chat_choice(0, consensus.choices[0], _told(asked, panel))
+        told = describe_consensus(panel, consensus, asked.warnings, answers=asked.consensus.answers)
+        return panel_response(asked, panel.name, choice, usage_of(consensus), told)
 
     return await _sent(asked, request, context, panel, made)
 
@@ -108,10 +129,21 @@ def _model(panel: Panel) -> Model:
     return Model(id=panel.name, created=0, owned_by="panel")
 
 
-async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> Consensus:
+async def _panel(asked: Asked, caller: PanelCaller | None, context: ApiContext) -> Panel:
+    """The panel that `model` names, with the equivalence that the request wants. Raises UnknownPanel and RequestValidationError."""
+    panel = context.inference.panel(asked.model, caller)
+    try:
+        await run_in_threadpool(lambda: asked.form)  # which it keeps; a large schema would hold up everybody
+    except UnusableForm as error:
+        fault = {"type": "value_error", "loc": ("body", *error.where), "msg": str(error)}
+        raise RequestValidationError([fault]) from None
+    return replace(panel, equivalence=asked.equivalence(panel.equivalence))
+
+
+async def _consensus(asked: Asked, context: ApiContext, panel: Panel) -> Consensus:
     started = time.perf_counter()
     try:
-        consensus = await context.inference.answer(panel, asked.question(), asked.n or 1)
+        consensus = await context.inference.answer(panel, asked.question(), asked.choices)
     except QuorumMissed as error:
         _observe_failures(context.metrics, panel, error)
         outcome = "deadline_missed" if error.late else "quorum_missed"
@@ -126,7 +158,7 @@ async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> 
     return consensus
 
 
-def _told(asked: AskedOfPanel, panel: Panel) -> OnAbstention:
+def _told(asked: Asked, panel: Panel) -> OnAbstention:
     return asked.consensus.on_abstention or panel.on_abstention
 
 
@@ -137,7 +169,7 @@ def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumM
             metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
 
 
-def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[str, Any]:
+def _in_common(asked: Asked, panel: Panel, consensus: Consensus) -> dict[str, Any]:
     """The fields that both kinds of completion have."""
     return {
         "created": int(time.time()),
@@ -148,8 +180,19 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
     }
 
 
+def _written(asked: Asked, answer: Completion) -> Iterator[str]:
+    """The events of a stream, as the API has them that was asked."""
+    if isinstance(answer, PanelResponse):
+        return events_of(answer)
+    return chunks(answer, include_usage=asked.stream_options is not None and asked.stream_options.include_usage)
+
+
 async def _sent(
-    asked: AskedOfPanel, request: Request, context: ApiContext, panel: Panel, made: Callable[[Consensus], Completion]
+    asked: Asked,
+    request: Request,
+    context: ApiContext,
+    panel: Panel,
+    made: Callable[[Consensus], Completion],
 ) -> Response:
     """The answer as a whole, or in chunks where the request asks for a stream."""
     work = _consensus(asked, context, panel)
@@ -162,8 +205,7 @@ async def _sent(
     headers = STREAM_HEADERS
     if working.done():  # what failed early has its own status, and what was decided its headers
         headers = STREAM_HEADERS | _decided(made(working.result()).consensus)
-    include_usage = asked.stream_options is not None and asked.stream_options.include_usage
-    events = _events(working, lambda consensus: chunks(made(consensus), include_usage=include_usage), request, silence)
+    events = _events(working, lambda consensus: _written(asked, made(consensus)), request, silence)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 

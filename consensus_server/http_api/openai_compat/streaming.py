@@ -56,7 +56,12 @@ def failed(envelope: str) -> Iterator[str]:
 def _deltas(choice: ChatChoice) -> Iterator[dict[str, Any]]:
     """What the chunks of a chat's choice add: the role, the text or why there is none, and at the end nothing."""
     yield {"delta": {"role": "assistant", "content": "", "refusal": None}}
-    yield from ({"delta": {"content": part}} for part in _parts(choice.message.content or ""))
+    yield from ({"delta": {"content": part}} for part in parts_of(choice.message.content or ""))
+    for place, call in enumerate(choice.message.tool_calls or ()):
+        begun = {"name": call.function.name, "arguments": ""}
+        yield {"delta": {"tool_calls": [{"index": place, "id": call.id, "type": call.type, "function": begun}]}}
+        for part in parts_of(call.function.arguments):
+            yield {"delta": {"tool_calls": [{"index": place, "function": {"arguments": part}}]}}
     if choice.message.refusal is not None:
         yield {"delta": {"refusal": choice.message.refusal}}
     yield {"delta": {}}
@@ -64,7 +69,7 @@ def _deltas(choice: ChatChoice) -> Iterator[dict[str, Any]]:
 
 def _texts(choice: TextChoice) -> Iterator[dict[str, Any]]:
     """What the chunks of a completion's choice add: its text, between two that add nothing."""
-    return ({"text": part} for part in ("", *_parts(choice.text), ""))
+    return ({"text": part} for part in ("", *parts_of(choice.text), ""))
 
 
 def _event(common: dict[str, Any], index: int, content: dict[str, Any], *, finish_reason: str | None = None) -> str:
@@ -72,7 +77,8 @@ def _event(common: dict[str, Any], index: int, content: dict[str, Any], *, finis
     return _data({**common, "choices": [choice]})
 
 
-def _parts(text: str) -> Iterator[str]:
+def parts_of(text: str) -> Iterator[str]:
+    """A text in pieces of at most `CHUNK_CHARS`."""
     for start in range(0, len(text), CHUNK_CHARS):
         yield text[start : start + CHUNK_CHARS]
 

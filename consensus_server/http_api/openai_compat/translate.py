@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from client_kit.vocabulary import WHY_ABSTAINED, Abstention, OnAbstention
-from consensus_server.core.inference import UpstreamRequest
+from consensus_server.core.inference import Reply, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.http_api.openai_compat.answers import (
     AssistantMessage,
+    CalledFunction,
+    CalledTool,
     ChatChoice,
     ChoiceTold,
     ClusterTold,
@@ -18,6 +20,7 @@ from consensus_server.http_api.openai_compat.answers import (
     TokenUsage,
     UpstreamTold,
 )
+from consensus_server.http_api.openai_compat.contested import contested_fields
 from consensus_server.service.inference import Choice, Consensus, Panel
 
 Finish = Literal["stop", "length", "content_filter"]
@@ -26,7 +29,7 @@ Finish = Literal["stop", "length", "content_filter"]
 def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], *, answers: bool) -> ConsensusTold:
     """The extension field. answers: with the text of every upstream."""
     choices = [
-        _describe_choice(index, each, consensus, answers=answers) for index, each in enumerate(consensus.choices)
+        _describe_choice(index, each, panel, consensus, answers=answers) for index, each in enumerate(consensus.choices)
     ]
     first = choices[0]
     return ConsensusTold(
@@ -39,6 +42,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         support=first.support,
         share=first.share,
         contested=first.contested,
+        contested_fields=first.contested_fields,
         choices=choices,
         warnings=warnings,
         timings=TimingsTold(
@@ -54,8 +58,21 @@ def chat_choice(index: int, choice: Choice, told: OnAbstention) -> ChatChoice:
     why = refusal_of(choice)
     if why is not None and told is OnAbstention.TEXT:
         return ChatChoice(index=index, message=AssistantMessage(content=why), finish_reason="stop")
+    if choice.chosen is not None and choice.chosen.tool_calls:
+        return ChatChoice(index=index, message=_calling(choice.chosen), finish_reason="tool_calls")
     message = AssistantMessage(content=choice.label.text, refusal=why)
     return ChatChoice(index=index, message=message, finish_reason=finish_of(choice))
+
+
+def _calling(reply: Reply) -> AssistantMessage:
+    """The calls of one upstream, and what it said beside them, word for word."""
+    return AssistantMessage(
+        content=reply.beside or None,
+        tool_calls=[
+            CalledTool(id=call.id, function=CalledFunction(name=call.name, arguments=call.arguments))
+            for call in reply.tool_calls
+        ],
+    )
 
 
 def text_choice(index: int, choice: Choice, told: OnAbstention) -> TextChoice:
@@ -97,8 +114,10 @@ def describe_upstreams(
     return [_describe_upstream(each, fate_of.get(each.upstream), answers=answers) for each in asked]
 
 
-def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answers: bool) -> ChoiceTold:
+def _describe_choice(index: int, choice: Choice, panel: Panel, consensus: Consensus, *, answers: bool) -> ChoiceTold:
     label, fates = choice.label, choice.fates
+    replies = {each.upstream: each.reply for each in consensus.asked if each.sample == index and each.reply is not None}
+    by_value = panel.equivalence == "json" or any(reply.tool_calls for reply in replies.values())
     return ChoiceTold(
         index=index,
         abstention=label.abstention,
@@ -115,6 +134,7 @@ def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answer
             for place, cluster in enumerate(label.clusters)
         ],
         contested=[_describe_contest(each, label) for each in choice.contests],
+        contested_fields=contested_fields(label.clusters, fates, replies) if by_value else [],
         upstreams=describe_upstreams(
             (each for each in consensus.asked if each.sample == index), fates, answers=answers
         ),
@@ -132,12 +152,13 @@ def _describe_contest(contest: ClusterContest, label: Label) -> ContestTold:
 
 
 def _describe_upstream(asked: UpstreamRequest, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
-    reply = asked.reply
+    reply, failure = asked.said, asked.failure
     return UpstreamTold(
         name=asked.upstream,
         standing=asked.state.value,
         latency_seconds=round(asked.seconds, 6),
-        reason=None if asked.failure is None else asked.failure.failure.value,
+        reason=None if failure is None else failure.failure.value,
+        detail=None if failure is None else failure.detail,
         cluster=None if fate is None else fate.cluster,
         gate=None if fate is None else fate.gate,
         similarity=None if fate is None else fate.similarity,
@@ -145,5 +166,11 @@ def _describe_upstream(asked: UpstreamRequest, fate: AnswerFate | None, *, answe
         finish_reason=None if reply is None else reply.finish_reason,
         prompt_tokens=None if reply is None else reply.prompt_tokens,
         completion_tokens=None if reply is None else reply.completion_tokens,
-        answer=reply.text if reply is not None and answers else None,
+        answer=_in_words(reply) if reply is not None and answers else None,
     )
+
+
+def _in_words(reply: Reply) -> str:
+    """What an upstream answered, its calls as one would write them."""
+    calls = [f"{call.name}({call.arguments})" for call in reply.tool_calls]
+    return "\n".join([reply.beside, *calls]).strip() if calls else reply.text

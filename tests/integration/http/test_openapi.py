@@ -26,7 +26,7 @@ from consensus_server.http_api.openai_compat.envelope import ENVELOPES
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "openapi.json"
 EVERYWHERE = {"400", "401", "403", "404", "409", "413", "422", "429"}
-IN_THE_ENVELOPE = {routes.CHAT_COMPLETIONS, routes.COMPLETIONS, routes.MODELS, routes.MODEL}
+IN_THE_ENVELOPE = {routes.CHAT_COMPLETIONS, routes.COMPLETIONS, routes.RESPONSES, routes.MODELS, routes.MODEL}
 METHODS = {"get", "put", "post", "patch", "delete"}
 
 

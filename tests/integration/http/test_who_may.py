@@ -65,7 +65,7 @@ MAY = {
     ("GET", F + "/appeals"): READERS,
     ("POST", F + "/appeals/{appeal}/resolution"): OPERATORS,
     # Panels are for callers of the panels file; tokens of federations are let in, and see none.
-    **{("POST", path): EVERYBODY for path in ("/v1/chat/completions", "/v1/completions")},
+    **{("POST", path): EVERYBODY for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses")},
     **{("GET", path): EVERYBODY for path in ("/v1/models", "/v1/models/{model}")},
 }
 

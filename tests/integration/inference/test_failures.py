@@ -159,9 +159,10 @@ def test_too_many_requests_are_a_rate_limit_that_says_when_to_come_again(upstrea
 
 
 REFUSED = {
-    "tools": ([{"type": "function", "function": {"name": "f", "parameters": {}}}], "unsupported_parameter", "tools"),
+    "functions": ([{"name": "f", "parameters": {}}], "unsupported_parameter", "functions"),
+    "tools": ([{"type": "web_search"}], "invalid_value", "tools.0.type"),
     "logprobs": (True, "unsupported_parameter", "logprobs"),
-    "response_format": ({"type": "json_object"}, "unsupported_parameter", "response_format"),
+    "response_format": ({"type": "xml"}, "invalid_value", "response_format.type"),
     "reasoning_effort": ("low", "unsupported_parameter", "reasoning_effort"),
     "store": (True, "unsupported_parameter", "store"),
     "temprature": (0.5, "unknown_parameter", "temprature"),
@@ -188,8 +189,12 @@ def test_what_cannot_be_honoured_is_refused_by_name(agreed, body_of, parameter):
 
 MESSAGES = {
     "a picture": ({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}, "invalid_value"),
-    "a tool's answer": ({"role": "tool", "content": "42", "tool_call_id": "1"}, "invalid_value"),
-    "tool calls": ({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, "unsupported_parameter"),
+    "a tool's answer to nobody": ({"role": "tool", "content": "42"}, "invalid_value"),
+    "half a tool call": ({"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}, "invalid_value"),
+    "a function call": (
+        {"role": "assistant", "function_call": {"name": "f", "arguments": ""}},
+        "unsupported_parameter",
+    ),
 }
 
 

@@ -115,3 +115,27 @@ def test_google_asks_for_a_pause_in_the_body():
 def test_an_answer_of_a_proxy_names_it():
     (exchange,) = (each for each in ALL if each.name == "nginx--server-fails")
     assert "from a proxy, nginx/1.27" in read_of(exchange).said
+
+
+def called(finish, *calls):
+    """A reply that calls tools and says nothing."""
+    message = {"role": "assistant", "content": None, "tool_calls": list(calls)}
+    document = {"choices": [{"index": 0, "finish_reason": finish, "message": message}]}
+    return read(200, {}, json.dumps(document).encode())
+
+
+def test_calls_of_tools_are_read_and_say_nothing_by_themselves():
+    calls = [
+        {"id": "a", "type": "function", "function": {"name": "look", "arguments": '{"city": "Paris"}'}},
+        {"function": {"name": "now", "arguments": {"zone": "é"}}},
+        {"function": {"arguments": "{}"}},
+        "none",
+    ]
+    reading = called("tool_calls", *calls)
+    assert [(each.id, each.name, each.arguments) for each in reading.tool_calls] == [
+        ("a", "look", '{"city": "Paris"}'),
+        ("call_1", "now", '{"zone": "é"}'),
+    ]
+    assert (reading.situation, reading.finish_reason) == (Situation.EMPTY, FinishReason.STOP)
+    assert called("length", *calls).finish_reason is FinishReason.LENGTH
+    assert called("stop").tool_calls == ()

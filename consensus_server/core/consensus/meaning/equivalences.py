@@ -13,7 +13,9 @@ from consensus_server.core.consensus.answers.table import Answers, codes, first_
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.code import code_key
 from consensus_server.core.consensus.meaning.final_answers import final_answer
+from consensus_server.core.consensus.meaning.json_values import json_key
 from consensus_server.core.consensus.meaning.linkage import Neighbours, semantic_clusters
+from consensus_server.core.consensus.meaning.tool_calls import is_calls, of_texts
 from consensus_server.core.consensus.meaning.units import Measured
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.words.lexical import folded
@@ -37,7 +39,7 @@ def _code_or_text(text: str) -> Hashable:
 
 
 KEYS: Final[Mapping[str, Callable[[str], Hashable | None]]] = MappingProxyType(
-    {"exact": folded, "final_answer": final_answer, "code": _code_or_text}
+    {"exact": folded, "final_answer": final_answer, "code": _code_or_text, "json": json_key}
 )
 """Equivalences that compare a key of each answer: keys that `units.agree` mean the same; None says nothing that could be compared."""
 
@@ -46,7 +48,7 @@ EQUIVALENCES: Final = (SEMANTIC, *KEYS)
 
 def check_equivalence(name: str) -> None:
     """Raises UnknownEquivalence, which lists the known ones."""
-    if name not in EQUIVALENCES:
+    if of_texts(name) not in EQUIVALENCES:
         raise UnknownEquivalence(name, EQUIVALENCES)
 
 
@@ -96,7 +98,7 @@ Keys = Callable[[Answers, Int64[np.ndarray, " some"], str], KeyClasses]
 """(answers, rows, name of an equivalence) to the classes of those rows."""
 
 
-STATING: Final = ("exact", "final_answer")
+STATING: Final = ("exact", "final_answer", "json")
 """Equivalences whose key is what an answer states. Programs with other keys may do the same: `code` is none of them."""
 
 
@@ -132,21 +134,36 @@ def group(
     silent: answers that say nothing of what their pool asks, whatever they say: each is alone, and may not win. meanings,
     keys: how clusters of embeddings are found and keys read; a bench has them at hand. Raises UnknownEquivalence.
     """
-    names = np.array([instead or each if each == SEMANTIC else each for each in answers.equivalences], dtype=object)
+    names = np.array([_read_by(each, instead) for each in answers.equivalences], dtype=object)
     clusters = np.arange(len(answers.pool))
     speaks = np.ones(len(clusters), dtype=bool) if silent is None else ~silent
     may_win = speaks.copy()
     by_meaning = names == SEMANTIC
     for name in sorted(set(names.tolist())):
         check_equivalence(name)
-        rows = np.flatnonzero((names == name)[answers.pool] & speaks)
-        if name == SEMANTIC:
-            part = answers if len(rows) == len(clusters) else answers.at(rows)
-            clusters[rows] = rows[meanings(part, least_similarity(part, policy), neighbours)]
-            continue
-        found = keys(answers, rows, name)
-        clusters[rows], may_win[rows] = rows[first_members(found.classes)], found.has_key
+        for by, rows in _by_kind(answers, np.flatnonzero((names == name)[answers.pool] & speaks), name):
+            if by == SEMANTIC:
+                part = answers if len(rows) == len(clusters) else answers.at(rows)
+                clusters[rows] = rows[meanings(part, least_similarity(part, policy), neighbours)]
+                continue
+            found = keys(answers, rows, by)
+            clusters[rows], may_win[rows] = rows[first_members(found.classes)], found.has_key
     return Grouping(clusters, may_win, by_meaning & answers.lengths(policy.short_chars).long_pools)
+
+
+def _read_by(name: str, instead: str | None) -> str:
+    """The equivalence of that name, or what a rule takes in place of `semantic`; tool calls are read before either."""
+    return name.replace(SEMANTIC, instead) if instead and of_texts(name) == SEMANTIC else name
+
+
+def _by_kind(
+    answers: Answers, rows: Int64[np.ndarray, " some"], name: str
+) -> list[tuple[str, Int64[np.ndarray, " few"]]]:
+    """Rows with the equivalence by which they are compared: all by one, but for the calls of tools among texts."""
+    if name == of_texts(name):
+        return [(name, rows)]
+    called = np.array([is_calls(answers.texts[row]) for row in rows.tolist()], dtype=bool)
+    return [(by, some) for by, some in (("exact", rows[called]), (of_texts(name), rows[~called])) if len(some)]
 
 
 def least_similarity(answers: Answers, policy: Policy) -> Float64[np.ndarray, " pools"]:

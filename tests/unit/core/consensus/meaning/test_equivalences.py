@@ -14,6 +14,7 @@ from consensus_server.core.consensus.meaning.equivalences import (
     least_similarity,
 )
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
+from consensus_server.core.consensus.meaning.tool_calls import calls_text, or_calls
 from tests.support.policies import plain
 
 POLICY = Policy(distance_short=0.2, distance_long=0.5)
@@ -46,6 +47,7 @@ def alike(make_pool, *texts, equivalence, prompt_id="p"):
         ("exact", {(0, 1), (2,), (3,)}),
         ("final_answer", {(0, 1, 2), (3,)}),
         ("code", {(0, 1), (2,), (3,)}),
+        ("json", {(0, 1), (2,), (3,)}),
     ],
 )
 def test_each_equivalence_compares_what_it_says(make_pool, equivalence, clusters):
@@ -131,10 +133,27 @@ def test_only_long_pools_that_are_compared_by_meaning_count_as_long(make_pool):
     assert least_similarity(answers, POLICY).tolist() == [0.8, 0.5, 0.8, 0.5]
 
 
+@pytest.mark.parametrize(
+    ("texts_by", "instead", "clusters"),
+    [
+        ("semantic", None, {(0, 2), (1,), (3, 4, 5)}),
+        ("semantic", "exact", {(0, 2), (1,), (3, 4), (5,)}),
+        ("final_answer", None, {(0, 2), (1,), (3, 4), (5,)}),
+    ],
+)
+def test_calls_of_tools_are_compared_by_name_and_arguments_and_never_with_texts(make_pool, texts_by, instead, clusters):
+    one, other = calls_text([("f", {"a": 1}), ("g", {})]), calls_text([("f", {"a": 2}), ("g", {})])
+    texts = (one, other, calls_text([("g", {}), ("f", {"a": 1})]), "42", " 42", "Paris")
+    found, winning = grouped([alike(make_pool, *texts, equivalence=or_calls(texts_by))], instead=instead)
+    assert found == [clusters]
+    assert winning == [[True] * 6]
+    assert grouped([alike(make_pool, one, one, equivalence=or_calls(texts_by))])[0] == [{(0, 1)}]
+
+
 def test_an_unknown_equivalence_is_told_with_the_known_ones(make_pool):
     for name in EQUIVALENCES:
         check_equivalence(name)
-    with pytest.raises(UnknownEquivalence, match=r"'vibes'.*code, exact, final_answer, semantic"):
+    with pytest.raises(UnknownEquivalence, match=r"'vibes'.*code, exact, final_answer, json, semantic"):
         check_equivalence("vibes")
     with pytest.raises(UnknownEquivalence):
         grouped([alike(make_pool, "42", equivalence="vibes")])
