@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import Any
 
 from client_kit.certificates import ClientCertificate
 from client_kit.errors import MissingExtra
@@ -9,6 +10,8 @@ from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.core.asking import Adaptive
+from consensus_server.core.budgets import FREE, Price, Tariff
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
 from consensus_server.ports import Clock, Encoder, Store, Upstream
@@ -95,14 +98,52 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
         on_abstention=settings.on_abstention,
+        adaptive=_adaptive(settings),
+        samples=settings.samples,
+        fallback=None if settings.fallback is None else upstreams[settings.fallback],
+        fallback_on_abstention=settings.fallback_on_abstention,
+        tariffs={each: _tariff(file.upstreams[each]) for each in _reached(settings)},
     )
+
+
+def _adaptive(settings: PanelSettings) -> Adaptive | None:
+    if settings.strategy == "all":
+        return None
+    usual = settings.hedge_seconds == "usual"
+    return Adaptive(
+        first=settings.first,
+        lead=settings.lead,
+        order=settings.order,
+        hedge_seconds=None if isinstance(settings.hedge_seconds, str) else settings.hedge_seconds,
+        hedge_late=usual,
+    )
+
+
+def _tariff(settings: UpstreamSettings) -> Tariff:
+    price = settings.price_per_million
+    known = FREE if price is None else Price(prompt=price.prompt, completion=price.completion)
+    return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
+
+
+def _reached(settings: PanelSettings) -> list[str]:
+    """All upstreams that a panel may ask."""
+    return [*settings.upstreams, *([] if settings.fallback is None else [settings.fallback])]
+
+
+_DECIDING = {"quorum", "policy", "equivalence", "refusals"}
+_ASKING = {"strategy", "first", "lead", "order", "samples", "fallback", "fallback_on_abstention"}
+
+
+def _asking(settings: PanelSettings) -> dict[str, Any]:
+    """How it asks, where the file says: a panel that says nothing of it keeps its fingerprint."""
+    return settings.model_dump(mode="json", include=_ASKING, exclude_defaults=True)
 
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
     asked = {
         name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
-        for name in settings.upstreams
+        for name in _reached(settings)
     }
-    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence", "refusals"}), asked]
+    made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings), asked]
     return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"

@@ -94,6 +94,8 @@ class RequestState(StrEnum):
     FAILED = "failed"
     LATE = "late"
     """It had not answered when the panel decided."""
+    NOT_ASKED = "not_asked"
+    """The answer stood without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,9 +103,18 @@ class UpstreamRequest:
     """One request to one upstream."""
 
     upstream: str
+    choice: int = 0
     sample: int
+    """Place among the samples of that upstream for that choice."""
     state: RequestState
     seconds: float
     """From the request to its end, or to the moment when the panel went on without it."""
     reply: Reply | None = None
     failure: UpstreamFailed | None = None
+    called: str = ""
+    """Name of its own among the samples of a panel's only upstream; empty: that of the upstream."""
+
+    @property
+    def voter(self) -> str:
+        """Whose vote it is."""
+        return self.called or self.upstream

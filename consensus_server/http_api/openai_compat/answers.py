@@ -23,7 +23,9 @@ class UpstreamTold(AnswerModel):
     """What became of one upstream's answer."""
 
     name: str
-    standing: Literal["answered", "refused", "failed", "late"]
+    sample: int
+    """Which of its answers to one question."""
+    standing: Literal["answered", "refused", "failed", "late", "not_asked"]
     latency_seconds: float
     reason: str | None = None
     """Why it failed."""
@@ -80,6 +82,8 @@ class ChoiceTold(AnswerModel):
     """Most votes first."""
     contested: list[ContestTold]
     """The strongest difference between every two clusters that contradict one another."""
+    fallback: str | None
+    """Upstream that answers in place of the panel; null: the panel answers, or abstains."""
     upstreams: list[UpstreamTold]
 
 
@@ -105,6 +109,7 @@ class ConsensusTold(AnswerModel):
     support: float
     share: float
     contested: list[ContestTold]
+    fallback: str | None
     choices: list[ChoiceTold]
     timings: TimingsTold
     warnings: list[str]

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import routes
 from client_kit.wire.routes import EVENT_STREAM
+from consensus_server.core.inference import RequestState
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import documented_bearer
 from consensus_server.http_api.metrics import Metrics
@@ -132,7 +133,7 @@ def _told(asked: AskedOfPanel, panel: Panel) -> OnAbstention:
 
 def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
     for each in ended.asked:
-        if each.reply is None:
+        if each.reply is None and each.state is not RequestState.NOT_ASKED:
             reason = each.failure.failure.value if each.failure else each.state.value
             metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
 

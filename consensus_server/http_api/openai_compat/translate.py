@@ -39,6 +39,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         support=first.support,
         share=first.share,
         contested=first.contested,
+        fallback=first.fallback,
         choices=choices,
         warnings=warnings,
         timings=TimingsTold(
@@ -93,8 +94,8 @@ def describe_upstreams(
     asked: Iterable[UpstreamRequest], fates: Iterable[AnswerFate] = (), *, answers: bool = False
 ) -> list[UpstreamTold]:
     """What became of each request, and of the answer it brought."""
-    fate_of = {fate.participant: fate for fate in fates}
-    return [_describe_upstream(each, fate_of.get(each.upstream), answers=answers) for each in asked]
+    fate_of = {(fate.participant, fate.sample): fate for fate in fates}
+    return [_describe_upstream(each, fate_of.get((each.voter, each.sample)), answers=answers) for each in asked]
 
 
 def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answers: bool) -> ChoiceTold:
@@ -108,15 +109,16 @@ def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answer
         share=label.share,
         clusters=[
             ClusterTold(
-                upstreams=sorted(fate.participant for fate in fates if fate.cluster == place),
+                upstreams=sorted({fate.participant for fate in fates if fate.cluster == place}),
                 votes=cluster.votes,
                 share=cluster.share,
             )
             for place, cluster in enumerate(label.clusters)
         ],
         contested=[_describe_contest(each, label) for each in choice.contests],
+        fallback=choice.fallback,
         upstreams=describe_upstreams(
-            (each for each in consensus.asked if each.sample == index), fates, answers=answers
+            (each for each in consensus.asked if each.choice == index), fates, answers=answers
         ),
     )
 
@@ -134,7 +136,8 @@ def _describe_contest(contest: ClusterContest, label: Label) -> ContestTold:
 def _describe_upstream(asked: UpstreamRequest, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
     reply = asked.reply
     return UpstreamTold(
-        name=asked.upstream,
+        name=asked.voter,
+        sample=asked.sample,
         standing=asked.state.value,
         latency_seconds=round(asked.seconds, 6),
         reason=None if asked.failure is None else asked.failure.failure.value,

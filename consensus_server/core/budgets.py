@@ -1,0 +1,65 @@
+"""What requests to upstreams cost: an upper bound before they are made, and what is known afterwards."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from consensus_server.core.inference import Question, RequestState, UpstreamRequest
+
+MESSAGE_TOKENS: Final = 16
+"""Reserved for what a chat template puts around a message."""
+MILLION: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Tokens, and money in the currency of the prices."""
+
+    tokens: int = 0
+    money: float = 0.0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.tokens + other.tokens, self.money + other.money)
+
+    def __sub__(self, other: "Amount") -> "Amount":
+        return Amount(self.tokens - other.tokens, self.money - other.money)
+
+
+NOTHING: Final = Amount()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Money for a million tokens, 0 or more."""
+
+    prompt: float
+    completion: float
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> Amount:
+        money = (self.prompt * prompt_tokens + self.completion * completion_tokens) / MILLION
+        return Amount(prompt_tokens + completion_tokens, money)
+
+
+FREE: Final = Price(prompt=0.0, completion=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """What a request to one upstream may cost."""
+
+    price: Price = FREE
+    reserve_tokens: int = 1024
+    """Of an answer, where the request sets no limit: an estimate, no bound."""
+
+    def at_most(self, question: Question) -> Amount:
+        """What one request is reserved: a token of the prompt has at least one byte."""
+        texts = [message.content for message in question.messages] or [question.text]
+        prompt = sum(len(text.encode()) + MESSAGE_TOKENS for text in texts)
+        return self.price.of(prompt, self.reserve_tokens if question.max_tokens is None else question.max_tokens)
+
+    def spent(self, asked: UpstreamRequest, question: Question) -> Amount:
+        """What came of it: what the upstream counted, and nothing for a failure. Unknown, so as reserved, for one that was given up."""
+        reply = asked.reply
+        if reply is not None and reply.prompt_tokens is not None and reply.completion_tokens is not None:
+            return self.price.of(reply.prompt_tokens, reply.completion_tokens)
+        unknown = reply is not None or asked.state is RequestState.LATE
+        return self.at_most(question) if unknown else NOTHING
