@@ -1,10 +1,9 @@
 """How many upstreams of a panel are asked: all, or as many as it takes until further ones would hardly change the answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import ceil
-
-from consensus_server.core.labels import Label
 
 
 class Order(StrEnum):
@@ -35,22 +34,17 @@ class Adaptive:
     """Instead: the wait is the 95th percentile of the upstream's own latest replies."""
 
 
-def still_needed(label: Label, unheard: int, plan: Adaptive) -> int:
+def still_needed(abstention: str | None, votes: Sequence[float], unheard: int, plan: Adaptive) -> int:
     """How many more must be heard until the decision could stand; 0: it stands.
 
     It stands where it is no abstention, and its meaning leads the next one by `plan.lead` votes, or by more than are left: of
-    one vote each, those could no longer draw level. label: the decision on what was heard. unheard: turns under way or left.
+    one vote each, those could no longer draw level. abstention, votes: of the decision on what was heard, the votes of its
+    meanings from the most on. unheard: turns under way or left.
     """
     if unheard == 0:
         return 0
-    lead = lead_of(label)
+    first, second, *_ = (*votes, 0.0, 0.0)
     enough = min(plan.lead, unheard + 1)
-    if label.abstention is None and lead >= enough:
+    if abstention is None and first - second >= enough:
         return 0
-    return min(unheard, max(1, ceil(enough - lead)))
-
-
-def lead_of(label: Label) -> float:
-    """Votes of the first meaning less those of the second; 0 where there is none."""
-    first, second, *_ = (*(cluster.votes for cluster in label.clusters), 0.0, 0.0)
-    return first - second
+    return min(unheard, max(1, ceil(enough - (first - second))))

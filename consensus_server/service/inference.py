@@ -234,7 +234,8 @@ class Inference:
             if missing > 0:
                 return missing
             decided = await self._in_thread(_decided, encoder, panel, question, tuple(asked), 0.0)
-            return still_needed(decided.choices[0].label, unheard, plan)
+            label = decided.choices[0].label
+            return still_needed(label.abstention, [each.votes for each in label.clusters], unheard, plan)
 
         hedged = self._latencies.late_after if plan.hedge_late else lambda _upstream: plan.hedge_seconds
         return Steps(plan.first, further, hedged)

@@ -5,24 +5,8 @@ from itertools import product
 import pytest
 
 from consensus_server.core.asking import Adaptive, still_needed
-from consensus_server.core.labels import ClusterShare, Label
 
 PLAN = Adaptive(first=4, lead=3.0)
-
-
-def label(*votes, abstention=None):
-    clusters = tuple(ClusterShare(1, float(each), each / sum(votes)) for each in sorted(votes, reverse=True))
-    return Label(
-        prompt_id="answer",
-        text=None,
-        digest=None,
-        abstention=abstention,
-        confidence=0.5,
-        confidence_method="agreement",
-        support=1.0,
-        share=1.0,
-        clusters=clusters,
-    )
 
 
 @pytest.mark.parametrize(
@@ -40,11 +24,11 @@ def label(*votes, abstention=None):
     ],
 )
 def test_it_goes_on_until_the_lead_is_there_or_cannot_be_lost(votes, abstention, unheard, needed):
-    assert still_needed(label(*votes, abstention=abstention), unheard, PLAN) == needed
+    assert still_needed(abstention, [float(each) for each in votes], unheard, PLAN) == needed
 
 
 def test_a_lead_by_more_than_are_left_is_lost_to_no_answer():
     for first, second, unheard in product(range(1, 6), range(6), range(1, 6)):
-        votes = [each for each in (first, second) if each]
-        stands = still_needed(label(*votes), unheard, Adaptive(first=1, lead=99.0)) == 0
+        votes = sorted((float(each) for each in (first, second) if each), reverse=True)
+        stands = still_needed(None, votes, unheard, Adaptive(first=1, lead=99.0)) == 0
         assert stands == (abs(first - second) > unheard)
