@@ -177,6 +177,11 @@ class PanelSettings(PanelModel):
     """The fallback is asked where the panel abstains, too."""
 
     @property
+    def reached(self) -> list[str]:
+        """Names of all upstreams that it may ask."""
+        return [*self.upstreams, *([] if self.fallback is None else [self.fallback])]
+
+    @property
     def turns(self) -> int:
         """How many have a vote."""
         return self.samples if len(self.upstreams) == 1 else len(self.upstreams)
@@ -212,12 +217,31 @@ class PanelSettings(PanelModel):
         return self
 
 
+class BudgetSettings(PanelModel):
+    """What a caller may spend; begun anew with each minute, hour or day of UTC."""
+
+    tokens: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    """Prompt and completion tokens of all upstreams."""
+    money: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """By `price_per_million` of the upstreams."""
+    per: Literal["minute", "hour", "day"] = "day"
+    """How long it has to last."""
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if self.tokens is None and self.money is None:
+            raise ValueError("a budget limits tokens, money or both")
+        return self
+
+
 class CallerSettings(PanelModel):
     """Somebody who may ask panels."""
 
     token_hash: Digest
     """As `consensus-server panel token` prints it. The token itself stands nowhere."""
     panels: list[Annotated[Name, _known("panel")]] | Literal["all"] = "all"
+    budget: BudgetSettings | None = None
+    """Most that its requests may cost; reserved before upstreams are asked."""
 
 
 class PanelsFile(PanelModel):
@@ -240,14 +264,23 @@ class PanelsFile(PanelModel):
 
     @model_validator(mode="after")
     def _priced(self) -> Self:
-        """What asks the cheapest first knows what each costs."""
+        """What asks the cheapest first, or counts money, knows what each costs."""
         for name, panel in self.panels.items():
-            unpriced = [each for each in panel.upstreams if self.upstreams[each].price_per_million is None]
-            if panel.order is Order.CHEAPEST and unpriced:
+            if panel.order is Order.CHEAPEST and (unpriced := self._unpriced([name])):
                 raise ValueError(
-                    f"panel {name} asks the cheapest first, but price_per_million is missing in {', '.join(unpriced)}"
+                    f"panel {name} asks the cheapest first, but price_per_million is missing in {unpriced}"
                 )
+        for name, caller in self.callers.items():
+            counted = caller.budget is not None and caller.budget.money is not None
+            panels = list(self.panels) if caller.panels == "all" else caller.panels
+            if counted and (unpriced := self._unpriced(panels)):
+                raise ValueError(f"caller {name} has a budget in money, but price_per_million is missing in {unpriced}")
         return self
+
+    def _unpriced(self, panels: list[str]) -> str:
+        """Upstreams of these panels without a price."""
+        asked = {each for name in panels for each in self.panels[name].reached}
+        return ", ".join(sorted(each for each in asked if self.upstreams[each].price_per_million is None))
 
     @model_validator(mode="after")
     def _tokens_differ(self) -> Self:

@@ -11,10 +11,18 @@ from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
 from consensus_server.core.asking import Adaptive
-from consensus_server.core.budgets import FREE, Price, Tariff
+from consensus_server.core.budgets import SPANS, Budget, Price, Tariff
 from consensus_server.http_api import translate
-from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
+from consensus_server.panel_settings import (
+    BudgetSettings,
+    PanelSettings,
+    PanelsFile,
+    UpstreamSettings,
+    load_panels,
+    upstream_key,
+)
 from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller
@@ -23,16 +31,23 @@ from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError
 
 
-def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -> Inference:
-    """The panels of the file that the settings name; without one, none. Raises SettingsError."""
+def build_inference(
+    settings: Settings, encoder: Callable[[], Encoder | None], budgets: Budgets | None = None
+) -> Inference:
+    """The panels of the file that the settings name; without one, none. budgets: keeps those of callers. Raises SettingsError."""
     file = PanelsFile() if settings.panels_file is None else load_panels(settings.panels_file)
     upstreams = build_upstreams(file)
     panels = [_panel(name, panel, file, upstreams) for name, panel in file.panels.items()]
     callers = [
-        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
+        PanelCaller(
+            name,
+            caller.token_hash,
+            frozenset(file.panels if caller.panels == "all" else caller.panels),
+            _budget(caller.budget),
+        )
         for name, caller in file.callers.items()
     ]
-    return Inference(panels, callers, encoder)
+    return Inference(panels, callers, encoder, budgets)
 
 
 def upstream_names(settings: Settings) -> frozenset[str]:
@@ -102,8 +117,15 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         samples=settings.samples,
         fallback=None if settings.fallback is None else upstreams[settings.fallback],
         fallback_on_abstention=settings.fallback_on_abstention,
-        tariffs={each: _tariff(file.upstreams[each]) for each in _reached(settings)},
+        tariffs={each: _tariff(file.upstreams[each]) for each in settings.reached},
     )
+
+
+def _budget(settings: BudgetSettings | None) -> Budget | None:
+    if settings is None:
+        return None
+    seconds = next(seconds for seconds, name in SPANS.items() if name == settings.per)
+    return Budget(tokens=settings.tokens, money=settings.money, seconds=seconds)
 
 
 def _adaptive(settings: PanelSettings) -> Adaptive | None:
@@ -121,13 +143,8 @@ def _adaptive(settings: PanelSettings) -> Adaptive | None:
 
 def _tariff(settings: UpstreamSettings) -> Tariff:
     price = settings.price_per_million
-    known = FREE if price is None else Price(prompt=price.prompt, completion=price.completion)
+    known = None if price is None else Price(prompt=price.prompt, completion=price.completion)
     return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
-
-
-def _reached(settings: PanelSettings) -> list[str]:
-    """All upstreams that a panel may ask."""
-    return [*settings.upstreams, *([] if settings.fallback is None else [settings.fallback])]
 
 
 _DECIDING = {"quorum", "policy", "equivalence", "refusals"}
@@ -143,7 +160,7 @@ def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
     asked = {
         name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
-        for name in _reached(settings)
+        for name in settings.reached
     }
     made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings), asked]
     return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"

@@ -14,7 +14,7 @@ from client_kit.generation.openai_compatible import InferenceApi, OpenAICaller
 from client_kit.generation.seeds import answer_seed
 from client_kit.reasoning import strip_reasoning
 from consensus_server.core.federations import AnswerPolicy
-from consensus_server.core.inference import Failure, Question, Reply, UpstreamFailed
+from consensus_server.core.inference import DEPTH_HEADER, Failure, Question, Reply, UpstreamFailed
 
 FAILURES: Mapping[Situation, Failure] = MappingProxyType(
     {
@@ -53,7 +53,8 @@ class OpenAIUpstream:
     async def ask(self, question: Question) -> Reply:
         """Its reply; reasoning blocks are no part of it."""
         try:
-            reply = await self._caller.ask(self._prompt(question), self._options(question))
+            depth = {DEPTH_HEADER: str(question.depth + 1)}
+            reply = await self._caller.ask(self._prompt(question), self._options(question), headers=depth)
         except GenerationError as error:
             raise UpstreamFailed(FAILURES[Situation(error.situation)], str(error)) from error
         text = strip_reasoning(storable(reply.text)).strip()

@@ -1,9 +1,10 @@
 """`consensus-server evaluate-labels --adaptive`: what asking a few upstreams first saves, and what it changes."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from client_kit.command_line import CommandFailed, Exit, print_json, print_table
 from client_kit.wire import Refusals
@@ -16,7 +17,7 @@ from consensus_server.ports import EmbeddingStore, Encoder
 SHOWN = ("file", "order", "calls", "same", "verbatim", "wrongly_answered", "withheld", "quality_of_all", "difference")
 FIRST = 4
 LEAD = 3.0
-_PANEL = {"guards": False, "reliability": False, "abstain": True}
+_PANEL: Mapping[str, Any] = {"guards": False, "reliability": False, "abstain": True}
 """What a panel's policy has where nothing is said."""
 
 

@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+DEPTH_HEADER: Final = "X-Consensus-Depth"
+"""Tells an upstream how many panels a question has passed: panels that are upstreams of one another would ask for ever."""
+DEEPEST: Final = 4
+"""Panels behind one another that answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Question:
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
+    depth: int = 0
+    """Panels that the question has passed on its way here."""
 
     @property
     def last(self) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import content_digest
 from consensus_server.core.asking import Adaptive, still_needed
-from consensus_server.core.budgets import Tariff
+from consensus_server.core.budgets import Budget, Tariff
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
@@ -24,6 +24,8 @@ from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
 from consensus_server.service.asking import EncodingOnce, Latencies, in_order, turns_of
+from consensus_server.service.books import Book
+from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.fan_out import Asking, Steps, Turn, WaitLimits
@@ -44,9 +46,10 @@ class UnknownPanel(LookupError):  # noqa: N818 - reads as a state of the world
 class QuorumMissed(Exception):  # noqa: N818 - reads as what happened
     """Too few upstreams replied in time."""
 
-    def __init__(self, message: str, asked: tuple[UpstreamRequest, ...]) -> None:
+    def __init__(self, message: str, asked: tuple[UpstreamRequest, ...], question: Question) -> None:
         super().__init__(message)
         self.asked = asked
+        self.question = question
 
     @property
     def late(self) -> bool:
@@ -83,8 +86,15 @@ class Panel:
     tariffs: Mapping[str, Tariff] = field(default_factory=dict)
     """By upstream, the fallback too."""
 
-    def tariff(self, upstream: str) -> Tariff:
-        return self.tariffs.get(upstream, Tariff())
+    @property
+    def priced(self) -> bool:
+        """Whether it is known what every upstream costs."""
+        return all(each.name in self.tariffs and self.tariffs[each.name].price is not None for each in self.reached)
+
+    @property
+    def fewest(self) -> int | None:
+        """Turns below which it does not begin; None: all."""
+        return None if self.adaptive is None else self.adaptive.first
 
     @property
     def reached(self) -> tuple[Upstream, ...]:
@@ -99,6 +109,7 @@ class PanelCaller:
     name: str
     token_hash: str
     panels: frozenset[str]
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +136,8 @@ class Consensus:
 
     choices: tuple[Choice, ...]
     asked: tuple[UpstreamRequest, ...]
-    """By upstream and sample."""
+    """By voter, choice and sample, a fallback after the others."""
+    question: Question
     encoder: str
     """Digest of the encoder's identity."""
     waiting_seconds: float
@@ -149,8 +161,10 @@ class Inference:
         panels: Sequence[Panel],
         callers: Sequence[PanelCaller],
         encoder: Callable[[], Encoder | None],
+        budgets: Budgets | None = None,
     ) -> None:
-        """encoder: None while it loads."""
+        """encoder: None while it loads. budgets: keeps those of callers; without it nobody has one."""
+        self._budgets = budgets
         self._panels = {panel.name: panel for panel in panels}
         self._callers = {caller.token_hash: caller for caller in callers}
         self._encoder = encoder
@@ -176,31 +190,51 @@ class Inference:
                 return panel
         raise UnknownPanel(name)
 
-    async def answer(self, panel: Panel, question: Question, choices: int = 1) -> Consensus:
+    async def answer(
+        self,
+        panel: Panel,
+        question: Question,
+        choices: int = 1,
+        *,
+        caller: PanelCaller | None = None,
+        most_tokens: int | None = None,
+    ) -> Consensus:
         """Ask the panel; `choices` independent decisions, each over one reply of every upstream, or as many as it takes.
 
-        A seed is counted up from choice to choice. Raises QuorumMissed where any choice has too few replies and no fallback
-        that answers, and NotReady while the encoder loads.
+        A seed is counted up from choice to choice. caller: whose budget pays. most_tokens: what the request may cost; of an
+        adaptive panel fewer upstreams are asked for it, though no less than the first. Raises QuorumMissed where any choice
+        has too few replies and no fallback that answers, BudgetSpent, and NotReady while the encoder loads.
         """
         loaded = self._encoder()
         if loaded is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
-        encoder = EncodingOnce(loaded)
+        book = Book(panel.tariffs, question)
+        turns = book.within(self._turns(panel, question, choices), most_tokens, panel.fewest)
+        budget = None if caller is None else caller.budget
+        if self._budgets is None or caller is None or budget is None:
+            return await self._answered(panel, question, turns, EncodingOnce(loaded), book)
+        at_most = book.at_most([*turns, *_fallback_turns(panel, question, range(choices))])
+        async with self._budgets.reserved(caller.name, budget, at_most, book.spent):
+            return await self._answered(panel, question, turns, EncodingOnce(loaded), book)
+
+    async def _answered(
+        self, panel: Panel, question: Question, turns: Sequence[Sequence[Turn]], encoder: Encoder, book: Book
+    ) -> Consensus:
         started = time.perf_counter()
-        asked = await self._asked(panel, self._turns(panel, question, choices), self._steps(panel, question, encoder))
-        missed = [k for k in range(choices) if len(_replied(asked, k)) < panel.limits.quorum]
-        asked += await self._asked(panel, _fallback_turns(panel, question, missed))
-        _require_quorum(panel, asked, missed)
+        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder))
+        missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
+        asked += await self._asked(panel, _fallback_turns(panel, question, missed), book)
+        _require_quorum(panel, question, asked, missed)
         decided = partial(self._in_thread, _decided, encoder, panel, question)
         consensus = await decided(asked, time.perf_counter() - started)
         withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
         if panel.fallback is None or not panel.fallback_on_abstention or not withheld:
             return consensus
-        asked += await self._asked(panel, _fallback_turns(panel, question, withheld))
+        asked += await self._asked(panel, _fallback_turns(panel, question, withheld), book)
         return await decided(asked, time.perf_counter() - started)
 
     async def _asked(
-        self, panel: Panel, turns: Sequence[Sequence[Turn]], steps: Steps | None = None
+        self, panel: Panel, turns: Sequence[Sequence[Turn]], book: Book, steps: Steps | None = None
     ) -> tuple[UpstreamRequest, ...]:
         """What became of the requests, by voter, choice and sample."""
         asking = Asking(turns, panel.limits, steps)
@@ -208,6 +242,7 @@ class Inference:
             await asking.run()
         finally:
             asking.cancel()
+            book.enter(asking.told())
         asked = asking.told()
         self._latencies.note(asked)
         return asked
@@ -218,7 +253,7 @@ class Inference:
             upstreams = in_order(
                 upstreams,
                 panel.adaptive.order,
-                prices={name: tariff.price for name, tariff in panel.tariffs.items()},
+                prices={name: each.price for name, each in panel.tariffs.items() if each.price is not None},
                 latencies=self._latencies,
                 reliability=self.reliability(panel, question),
             )
@@ -262,7 +297,9 @@ def _fallback_turns(panel: Panel, question: Question, choices: Sequence[int]) ->
     return [turns_of([panel.fallback], question, choice=k, samples=1)[:1] for k in choices]
 
 
-def _require_quorum(panel: Panel, asked: tuple[UpstreamRequest, ...], missed: Sequence[int]) -> None:
+def _require_quorum(
+    panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], missed: Sequence[int]
+) -> None:
     """Raises QuorumMissed where a choice that missed it has no answer of the fallback either."""
     for choice in missed:
         if _of_fallback(panel, asked, choice) is None:
@@ -273,6 +310,7 @@ def _require_quorum(panel: Panel, asked: tuple[UpstreamRequest, ...], missed: Se
                 f"{len(replied)} of {len(own)} upstreams of the panel {panel.name} answered; it needs "
                 f"{panel.limits.quorum}. {'; '.join(silent)}",
                 asked,
+                question,
             )
 
 
@@ -301,6 +339,7 @@ def _decided(
     return Consensus(
         choices=choices,
         asked=asked,
+        question=question,
         encoder=encoder.identity.digest,
         waiting_seconds=waited,
         encoding_seconds=encoded - started,

@@ -316,7 +316,21 @@ def test_a_bad_file_is_named(tmp_path):
 
 
 def test_what_adaptive_panels_save_and_change_is_measured(judged, tmp_path):
-    options = ["--adaptive", "--panel-size", 5, "--panels", 1, "--prompts", 6, "--encoder", "hashing", "--first", 3, "--lead", 2]
+    options = [
+        "--adaptive",
+        "--panel-size",
+        5,
+        "--panels",
+        1,
+        "--prompts",
+        6,
+        "--encoder",
+        "hashing",
+        "--first",
+        3,
+        "--lead",
+        2,
+    ]
     done = evaluate(judged, *options, "--cache", tmp_path / "cache", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "out" / "adaptive.json").read_text())

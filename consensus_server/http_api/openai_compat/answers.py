@@ -96,6 +96,19 @@ class TimingsTold(AnswerModel):
     deciding_seconds: float
 
 
+class SpendingTold(AnswerModel):
+    """What the answer cost, and what was saved."""
+
+    requests: int
+    """To upstreams, those that failed or came late too."""
+    not_asked: int
+    """Requests that asking everybody would have made."""
+    tokens: int
+    """Prompt and completion tokens; of a reply that nobody counted, and of one that came late, what was reserved for it."""
+    money: float | None
+    """By the prices in the panels file; null where an upstream of the panel has none."""
+
+
 class ConsensusTold(AnswerModel):
     """How the panel came to its answer. The first choice's fields stand on top, where most clients look."""
 
@@ -111,6 +124,7 @@ class ConsensusTold(AnswerModel):
     contested: list[ContestTold]
     fallback: str | None
     choices: list[ChoiceTold]
+    spending: SpendingTold
     timings: TimingsTold
     warnings: list[str]
     """What the request said and has no effect."""

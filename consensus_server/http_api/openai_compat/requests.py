@@ -116,6 +116,8 @@ class ConsensusOptions(RequestModel):
     """Give every upstream's answer with the decision."""
     on_abstention: OnAbstention | None = None
     """`null`, `text` or `error`; not set: as the panel has it."""
+    max_total_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Most that the request may cost, in prompt and completion tokens of all upstreams; an adaptive panel asks fewer for it."""
 
 
 class AskedOfPanel(RequestModel):

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 from uuid import uuid4
 
@@ -26,13 +27,20 @@ from consensus_server.http_api.openai_compat.answers import (
     TextCompletion,
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
+from consensus_server.http_api.openai_compat.depth import depth_of
 from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Abstained, EnvelopeRoute, enveloped
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
 from consensus_server.http_api.openai_compat.requests import AskedOfPanel, ChatRequest, CompletionRequest
 from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
-from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
+from consensus_server.http_api.openai_compat.translate import (
+    chat_choice,
+    describe_consensus,
+    spending_of,
+    text_choice,
+    usage_of,
+)
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, QuorumMissed
+from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
 
 Completion: TypeAlias = ChatCompletion | TextCompletion
 
@@ -76,7 +84,7 @@ async def create_chat_completion(
         choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
-    return await _sent(asked, request, context, panel, made)
+    return await _sent(asked, request, context, panel, caller, made)
 
 
 @router.post(routes.COMPLETIONS, response_model=TextCompletion, responses=_EVENTS)
@@ -90,7 +98,7 @@ async def create_completion(
         choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
-    return await _sent(asked, request, context, panel, made)
+    return await _sent(asked, request, context, panel, caller, made)
 
 
 @router.get(routes.MODELS)
@@ -109,16 +117,24 @@ def _model(panel: Panel) -> Model:
     return Model(id=panel.name, created=0, owned_by="panel")
 
 
-async def _consensus(asked: AskedOfPanel, context: ApiContext, panel: Panel) -> Consensus:
+async def _consensus(
+    asked: AskedOfPanel, context: ApiContext, panel: Panel, caller: PanelCaller | None, depth: int
+) -> Consensus:
     started = time.perf_counter()
     try:
-        consensus = await context.inference.answer(panel, asked.question(), asked.n or 1)
+        consensus = await context.inference.answer(
+            panel,
+            replace(asked.question(), depth=depth),
+            asked.n or 1,
+            caller=caller,
+            most_tokens=asked.consensus.max_total_tokens,
+        )
     except QuorumMissed as error:
-        _observe_failures(context.metrics, panel, error)
+        _observe_requests(context.metrics, panel, error)
         outcome = "deadline_missed" if error.late else "quorum_missed"
         context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
         raise
-    _observe_failures(context.metrics, panel, consensus)
+    _observe_requests(context.metrics, panel, consensus)
     outcome = "abstained" if consensus.choices[0].label.text is None else "answered"
     context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
     context.metrics.panel_encoding.labels(panel.name).observe(consensus.encoding_seconds)
@@ -131,7 +147,13 @@ def _told(asked: AskedOfPanel, panel: Panel) -> OnAbstention:
     return asked.consensus.on_abstention or panel.on_abstention
 
 
-def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
+def _observe_requests(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
+    told = spending_of(panel, ended.asked, ended.question)
+    metrics.panel_requests.labels(panel.name, "made").inc(told.requests)
+    metrics.panel_requests.labels(panel.name, RequestState.NOT_ASKED.value).inc(told.not_asked)
+    metrics.panel_tokens.labels(panel.name).inc(told.tokens)
+    if told.money is not None:
+        metrics.panel_money.labels(panel.name).inc(told.money)
     for each in ended.asked:
         if each.reply is None and each.state is not RequestState.NOT_ASKED:
             reason = each.failure.failure.value if each.failure else each.state.value
@@ -145,15 +167,29 @@ def _in_common(asked: AskedOfPanel, panel: Panel, consensus: Consensus) -> dict[
         "model": panel.name,
         "system_fingerprint": panel.fingerprint,
         "usage": usage_of(consensus),
-        "consensus": describe_consensus(panel, consensus, asked.warnings, answers=asked.consensus.answers),
+        "consensus": describe_consensus(
+            panel, consensus, [*asked.warnings, *_of_samples(asked, panel)], answers=asked.consensus.answers
+        ),
     }
 
 
-async def _sent(
-    asked: AskedOfPanel, request: Request, context: ApiContext, panel: Panel, made: Callable[[Consensus], Completion]
+def _of_samples(asked: AskedOfPanel, panel: Panel) -> list[str]:
+    """Samples at temperature 0 are the same answer several times, and would pass for agreement."""
+    if panel.samples == 1 or asked.temperature != 0:
+        return []
+    return [f"temperature 0 makes the {panel.samples} samples of an upstream alike: their agreement tells nothing"]
+
+
+async def _sent(  # noqa: PLR0917 - what both routes have
+    asked: AskedOfPanel,
+    request: Request,
+    context: ApiContext,
+    panel: Panel,
+    caller: PanelCaller | None,
+    made: Callable[[Consensus], Completion],
 ) -> Response:
     """The answer as a whole, or in chunks where the request asks for a stream."""
-    work = _consensus(asked, context, panel)
+    work = _consensus(asked, context, panel, caller, depth_of(request))
     if not asked.stream:
         answer = made((await while_connected(request, work)).result())
         headers = {"Cache-Control": "no-store", **_decided(answer.consensus)}

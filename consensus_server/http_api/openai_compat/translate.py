@@ -1,10 +1,10 @@
 """From a panel's decision to the fields of an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from client_kit.vocabulary import WHY_ABSTAINED, Abstention, OnAbstention
-from consensus_server.core.inference import UpstreamRequest
+from consensus_server.core.inference import Question, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.http_api.openai_compat.answers import (
     AssistantMessage,
@@ -13,11 +13,13 @@ from consensus_server.http_api.openai_compat.answers import (
     ClusterTold,
     ConsensusTold,
     ContestTold,
+    SpendingTold,
     TextChoice,
     TimingsTold,
     TokenUsage,
     UpstreamTold,
 )
+from consensus_server.service.books import spent
 from consensus_server.service.inference import Choice, Consensus, Panel
 
 Finish = Literal["stop", "length", "content_filter"]
@@ -42,6 +44,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         fallback=first.fallback,
         choices=choices,
         warnings=warnings,
+        spending=spending_of(panel, consensus.asked, consensus.question),
         timings=TimingsTold(
             waiting_seconds=round(consensus.waiting_seconds, 6),
             encoding_seconds=round(consensus.encoding_seconds, 6),
@@ -82,6 +85,18 @@ def finish_of(choice: Choice) -> Finish:
     if choice.chosen is None or choice.chosen.finish_reason == "content_filter":
         return "content_filter"
     return "length" if choice.chosen.finish_reason == "length" else "stop"
+
+
+def spending_of(panel: Panel, asked: Sequence[UpstreamRequest], question: Question) -> SpendingTold:
+    """What the requests cost; of a missed quorum, too."""
+    amount = spent(asked, panel.tariffs, question)
+    left_out = sum(each.state is RequestState.NOT_ASKED for each in asked)
+    return SpendingTold(
+        requests=len(asked) - left_out,
+        not_asked=left_out,
+        tokens=amount.tokens,
+        money=amount.money if panel.priced else None,
+    )
 
 
 def usage_of(consensus: Consensus) -> TokenUsage:

@@ -117,6 +117,16 @@ FAULTS = {
         "strategy: adaptive\n    first: 2\n    order: cheapest",
         r"price_per_million is missing in llama, qwen",
     ),
+    "money without prices": (
+        "panels: [triage]",
+        "budget: {money: 3}",
+        r"caller shop has a budget in money, but price_per_million is missing in llama, qwen",
+    ),
+    "budget of nothing": (
+        "panels: [triage]",
+        "budget: {per: day}",
+        r"line 18: .*a budget limits tokens, money or both",
+    ),
     "no address": ("http://localhost:8001/v1", "localhost", r"line 3: upstreams.llama.base_url"),
     "two keys": ("model: qwen-3", "model: qwen-3\n    api_key_env: K", r"line 6: .*both set; name one"),
     "a token in the open": ("9f86d081884c", "my-own-token", r"line 17: callers.shop.token_hash"),
