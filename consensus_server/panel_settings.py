@@ -25,6 +25,7 @@ from client_kit.settings_files import load_settings, read_secret
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import ConsensusPolicy, Refusals
 from client_kit.wire.limits import Digest, Name
+from consensus_server.core.asking import Order
 from consensus_server.core.consensus.errors import UnknownEquivalence
 from consensus_server.core.consensus.meaning.equivalences import check_equivalence
 from consensus_server.core.consensus.records import Policy
@@ -83,6 +84,15 @@ class PanelModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class PriceSettings(PanelModel):
+    """Money for a million tokens, in a currency of your own."""
+
+    prompt: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Of what is sent."""
+    completion: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Of what comes back."""
+
+
 class UpstreamSettings(PanelModel):
     """An inference API that speaks OpenAI's: a provider, vLLM, Ollama, llama.cpp."""
 
@@ -108,6 +118,10 @@ class UpstreamSettings(PanelModel):
     """Further fields of every request, as the upstream defines them. No secrets."""
     omit: Annotated[tuple[str, ...], Field(exclude_if=lambda value: not value)] = ()
     """Fields that are never sent, because the upstream refuses them: `[seed, top_p]`."""
+    price_per_million: PriceSettings | None = None
+    """What its tokens cost: for budgets in money, and for panels that ask the cheapest first."""
+    reserve_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1_024
+    """Tokens of an answer that a budget reserves where the request sets no `max_tokens`."""
     client_certificate: LocalPath | None = None
     """Shown to the upstream: certificate in PEM. Neither set: CONSENSUS_CLIENT_CERTIFICATE."""
     client_key: LocalPath | None = None
@@ -145,12 +159,78 @@ class PanelSettings(PanelModel):
     refusals: Refusals = Refusals.DROP
     """Drop: a refusal (English) has no vote, ends no wait and is never the answer. Keep: it is an answer like others."""
 
+    strategy: Literal["all", "adaptive"] = "all"
+    """`all` at once, or `adaptive`: `first` of them, and others as long as these might change the answer."""
+    first: Annotated[int, Field(ge=1)] = 4
+    """Adaptive: so many are asked at once; at least the quorum."""
+    lead: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 3.0
+    """Adaptive: nobody else is asked once the leading meaning has so many votes more than the next."""
+    order: Order = Order.LISTED
+    """Adaptive: who is asked first: as `listed`, the `cheapest`, the `fastest` so far, or the most `reliable` on earlier questions."""
+    hedge_seconds: Seconds | Literal["usual"] | None = None
+    """Adaptive: wait for an upstream after which the next one is asked meanwhile; `usual`: what 95 % of its latest replies took."""
+    samples: Annotated[int, Field(ge=1, le=32)] = 1
+    """Answers of each upstream. Several upstreams spread their vote over them; of a single upstream, each answer has one."""
+    fallback: Annotated[Name, _known("upstream")] | None = None
+    """Upstream, none of the panel's, that is asked where the quorum is missed, and whose answer stands then."""
+    fallback_on_abstention: bool = False
+    """The fallback is asked where the panel abstains, too."""
+
+    @property
+    def reached(self) -> list[str]:
+        """Names of all upstreams that it may ask."""
+        return [*self.upstreams, *([] if self.fallback is None else [self.fallback])]
+
+    @property
+    def turns(self) -> int:
+        """How many have a vote."""
+        return self.samples if len(self.upstreams) == 1 else len(self.upstreams)
+
+    @model_validator(mode="after")
+    def _as_the_strategy_has_it(self) -> Self:
+        if self.strategy == "all":
+            if said := self.model_fields_set & {"first", "lead", "order", "hedge_seconds"}:
+                raise ValueError(f"{', '.join(sorted(said))}: for strategy: adaptive only; here all are asked at once")
+            return self
+        if "first" in self.model_fields_set and self.first > self.turns:
+            raise ValueError(f"first is {self.first}, but there are only {self.turns} to ask")
+        if self.quorum > self.first:
+            raise ValueError(
+                f"the quorum is {self.quorum}, but first is {self.first}: nothing could be decided of these"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fallback_apart(self) -> Self:
+        if self.fallback in self.upstreams:
+            raise ValueError(f"the fallback {self.fallback} answers in the panel already; name another upstream")
+        if self.fallback is None and self.fallback_on_abstention:
+            raise ValueError("fallback_on_abstention is set, but there is no fallback")
+        return self
+
     @model_validator(mode="after")
     def _within_reach(self) -> Self:
         if twice := {name for name in self.upstreams if self.upstreams.count(name) > 1}:
             raise ValueError(f"each upstream has one vote; named twice: {', '.join(sorted(twice))}")
-        if self.quorum > len(self.upstreams):
-            raise ValueError(f"the quorum is {self.quorum}, but there are only {len(self.upstreams)} upstreams")
+        if self.quorum > self.turns:
+            raise ValueError(f"the quorum is {self.quorum}, but there are only {self.turns} upstreams")
+        return self
+
+
+class BudgetSettings(PanelModel):
+    """What a caller may spend; begun anew with each minute, hour or day of UTC."""
+
+    tokens: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    """Prompt and completion tokens of all upstreams."""
+    money: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """By `price_per_million` of the upstreams."""
+    per: Literal["minute", "hour", "day"] = "day"
+    """How long it has to last."""
+
+    @model_validator(mode="after")
+    def _of_something(self) -> Self:
+        if self.tokens is None and self.money is None:
+            raise ValueError("a budget limits tokens, money or both")
         return self
 
 
@@ -160,6 +240,8 @@ class CallerSettings(PanelModel):
     token_hash: Digest
     """As `consensus-server panel token` prints it. The token itself stands nowhere."""
     panels: list[Annotated[Name, _known("panel")]] | Literal["all"] = "all"
+    budget: BudgetSettings | None = None
+    """Most that its requests may cost; reserved before upstreams are asked."""
 
 
 class PanelsFile(PanelModel):
@@ -179,6 +261,26 @@ class PanelsFile(PanelModel):
         if isinstance(data, dict) and info.context is not None:
             info.context.update({part: set(data.get(part) or ()) for part in ("upstreams", "panels")})
         return data
+
+    @model_validator(mode="after")
+    def _priced(self) -> Self:
+        """What asks the cheapest first, or counts money, knows what each costs."""
+        for name, panel in self.panels.items():
+            if panel.order is Order.CHEAPEST and (unpriced := self._unpriced([name])):
+                raise ValueError(
+                    f"panel {name} asks the cheapest first, but price_per_million is missing in {unpriced}"
+                )
+        for name, caller in self.callers.items():
+            counted = caller.budget is not None and caller.budget.money is not None
+            panels = list(self.panels) if caller.panels == "all" else caller.panels
+            if counted and (unpriced := self._unpriced(panels)):
+                raise ValueError(f"caller {name} has a budget in money, but price_per_million is missing in {unpriced}")
+        return self
+
+    def _unpriced(self, panels: list[str]) -> str:
+        """Upstreams of these panels without a price."""
+        asked = {each for name in panels for each in self.panels[name].reached}
+        return ", ".join(sorted(each for each in asked if self.upstreams[each].price_per_million is None))
 
     @model_validator(mode="after")
     def _tokens_differ(self) -> Self:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -13,8 +13,11 @@ from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.core.asking import Adaptive
+from consensus_server.core.budgets import SPANS, Budget, Price, Tariff
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import (
+    BudgetSettings,
     PanelSettings,
     PanelsFile,
     UpstreamSettings,
@@ -23,6 +26,7 @@ from consensus_server.panel_settings import (
     upstream_key,
 )
 from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels
@@ -35,8 +39,13 @@ T = TypeVar("T")
 _log = structlog.get_logger("consensus_server.panels")
 
 
-def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -> Inference:
-    """The panels of the file that the settings name, as it is and as it becomes; without one, none. Raises SettingsError."""
+def build_inference(
+    settings: Settings, encoder: Callable[[], Encoder | None], budgets: Budgets | None = None
+) -> Inference:
+    """The panels of the file that the settings name, as it is and as it becomes; without one, none.
+
+    budgets: keeps those of callers. Raises SettingsError.
+    """
     if settings.panels_file is None:
         return Inference(Panels(), encoder)
     watched, upstreams = WatchedPanels(settings.panels_file), _Upstreams()
@@ -44,7 +53,7 @@ def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -
     def panels(file: PanelsFile) -> Panels:
         return _panels(file, upstreams.of(file))
 
-    return Inference(panels(watched.file), encoder, partial(_renewed, watched, panels))
+    return Inference(panels(watched.file), encoder, budgets, renewed=partial(_renewed, watched, panels))
 
 
 def upstream_names(settings: Settings) -> frozenset[str]:
@@ -130,7 +139,12 @@ def _inference_api(name: str, settings: UpstreamSettings) -> InferenceApi:
 
 def _panels(file: PanelsFile, upstreams: Mapping[str, Upstream]) -> Panels:
     callers = (
-        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
+        PanelCaller(
+            name,
+            caller.token_hash,
+            frozenset(file.panels if caller.panels == "all" else caller.panels),
+            _budget(caller.budget),
+        )
         for name, caller in file.callers.items()
     )
     return Panels(tuple(_panel(name, each, file, upstreams) for name, each in file.panels.items()), tuple(callers))
@@ -150,14 +164,54 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
         on_abstention=settings.on_abstention,
+        adaptive=_adaptive(settings),
+        samples=settings.samples,
+        fallback=None if settings.fallback is None else upstreams[settings.fallback],
+        fallback_on_abstention=settings.fallback_on_abstention,
+        tariffs={each: _tariff(file.upstreams[each]) for each in settings.reached},
     )
+
+
+def _budget(settings: BudgetSettings | None) -> Budget | None:
+    if settings is None:
+        return None
+    seconds = next(seconds for seconds, name in SPANS.items() if name == settings.per)
+    return Budget(tokens=settings.tokens, money=settings.money, seconds=seconds)
+
+
+def _adaptive(settings: PanelSettings) -> Adaptive | None:
+    if settings.strategy == "all":
+        return None
+    usual = settings.hedge_seconds == "usual"
+    return Adaptive(
+        first=settings.first,
+        lead=settings.lead,
+        order=settings.order,
+        hedge_seconds=None if isinstance(settings.hedge_seconds, str) else settings.hedge_seconds,
+        hedge_late=usual,
+    )
+
+
+def _tariff(settings: UpstreamSettings) -> Tariff:
+    price = settings.price_per_million
+    known = None if price is None else Price(prompt=price.prompt, completion=price.completion)
+    return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
+
+
+_DECIDING = {"quorum", "policy", "equivalence", "refusals"}
+_ASKING = {"strategy", "first", "lead", "order", "samples", "fallback", "fallback_on_abstention"}
+
+
+def _asking(settings: PanelSettings) -> dict[str, Any]:
+    """How it asks, where the file says: a panel that says nothing of it keeps its fingerprint."""
+    return settings.model_dump(mode="json", include=_ASKING, exclude_defaults=True)
 
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
     asked = {
         name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
-        for name in settings.upstreams
+        for name in settings.reached
     }
-    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence", "refusals"}), asked]
+    made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings), asked]
     return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"

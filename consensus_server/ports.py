@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 
 from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
 from consensus_server.core.appeals import Appeal
+from consensus_server.core.budgets import Amount, Budget
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
@@ -83,6 +84,21 @@ class FeatureStore(Protocol):
 
     def put(self, kind: str, version: str, values: Mapping[str, str]) -> None:
         """Store values. A digest that is held keeps its first value: what was decided can be decided again."""
+        ...
+
+
+class SpendingStore(Protocol):
+    """What callers of panels have spent or reserved of their budgets. Safe to use from many threads and processes."""
+
+    def reserve(self, caller: str, began: int, amount: Amount, budget: Budget) -> Amount | None:
+        """Take the amount from the budget of the span that began then; or take nothing, and say what is spent or reserved.
+
+        Spans that began before are forgotten.
+        """
+        ...
+
+    def settle(self, caller: str, began: int, difference: Amount) -> None:
+        """Count so much more, or less, than was reserved; nothing where the span is over and forgotten."""
         ...
 
 

@@ -27,6 +27,7 @@ from consensus_server.ports import Clock, EmbeddingStore, Encoder
 from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
@@ -245,7 +246,9 @@ def build_api(server: Server, *, health_only: bool = False) -> FastAPI:
         metrics=server.metrics,
         ledger=server.ledger,
         options=_api_options(server.settings),
-        inference=build_inference(server.settings, server.encoder.loaded),
+        inference=build_inference(
+            server.settings, server.encoder.loaded, Budgets(server.store.spendings, server.clock)
+        ),
     )
     return create_app(context, health_only=health_only)
 

@@ -111,6 +111,7 @@ class OpenAICaller:
         prompt: str | Sequence[Message],
         options: Mapping[str, Any] = MappingProxyType({}),
         *,
+        headers: Mapping[str, str] = MappingProxyType({}),
         prompt_id: str | None = None,
         deadline_seconds: float | None = None,
         allow_empty: bool = False,
@@ -120,6 +121,7 @@ class OpenAICaller:
         prompt: a text, or the messages of a chat (api `chat` only).
         options: fields of the request beside model and prompt (`temperature`, `seed`, `stop`, `max_tokens`, ...); those
             of the endpoint's `extra_body` go before them.
+        headers: of the request, beside those that every one has.
         prompt_id: named in errors.
         deadline_seconds: for everything, waiting and retries included; None: as long as the retries take.
         allow_empty: a model that says nothing gives an empty reply, and no EmptyAnswer.
@@ -127,7 +129,7 @@ class OpenAICaller:
         Raises GenerationError, by its kind: EndpointUnreachable, EndpointRefusedKey, UnknownModel, ContextTooLong,
         PromptRefused, EmptyAnswer, UnreadableAnswer. Cancelled, it breaks off its request.
         """
-        request = _Request(_checked(prompt, self.endpoint), self._body(options), prompt_id)
+        request = _Request(_checked(prompt, self.endpoint), self._body(options), prompt_id, headers)
         try:
             async with asyncio.timeout(deadline_seconds):
                 reply = await self._until_answered(request, time.monotonic())
@@ -175,10 +177,12 @@ class OpenAICaller:
     async def _post(self, request: "_Request") -> Any:  # noqa: ANN401  a raw response of `openai`
         model, prompt, body = self.endpoint.model, request.prompt, request.body
         if isinstance(prompt, str):
-            return await self._client.completions.with_raw_response.create(model=model, prompt=prompt, extra_body=body)
+            return await self._client.completions.with_raw_response.create(
+                model=model, prompt=prompt, extra_body=body, extra_headers=request.headers
+            )
         messages: Any = prompt
         return await self._client.chat.completions.with_raw_response.create(
-            model=model, messages=messages, extra_body=body
+            model=model, messages=messages, extra_body=body, extra_headers=request.headers
         )
 
     def _pause(self, reading: Reading, requests: int) -> float | None:
@@ -223,6 +227,7 @@ class _Request:
     body: Mapping[str, Any]
     """Fields beside model and prompt."""
     prompt_id: str | None
+    headers: Mapping[str, str]
 
     def words(self) -> int:
         """Words between white space; no tokenizer in use makes fewer tokens of them."""

@@ -17,7 +17,15 @@ from client_kit.generation.seeds import answer_seed
 from client_kit.reasoning import strip_reasoning
 from consensus_server.core.answer_forms import fitting
 from consensus_server.core.federations import AnswerPolicy
-from consensus_server.core.inference import Failure, Message, Question, Reply, ToolCall, UpstreamFailed
+from consensus_server.core.inference import (
+    DEPTH_HEADER,
+    Failure,
+    Message,
+    Question,
+    Reply,
+    ToolCall,
+    UpstreamFailed,
+)
 
 FAILURES: Mapping[Situation, Failure] = MappingProxyType(
     {
@@ -58,7 +66,10 @@ class OpenAIUpstream:
         form = question.form
         may_call = form is not None and bool(form.tools)
         try:
-            generated = await self._caller.ask(self._prompt(question), self._options(question), allow_empty=may_call)
+            depth = {DEPTH_HEADER: str(question.depth + 1)}
+            generated = await self._caller.ask(
+                self._prompt(question), self._options(question), allow_empty=may_call, headers=depth
+            )
         except GenerationError as error:
             raise UpstreamFailed(FAILURES[Situation(error.situation)], str(error)) from error
         reply = _reply(generated, may_call=may_call)

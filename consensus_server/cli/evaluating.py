@@ -4,12 +4,12 @@ import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -27,6 +27,7 @@ from client_kit.stages import shown
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
+from consensus_server.cli.evaluating_adaptive import FIRST, LEAD, adaptive_rows, check_adaptive, show_adaptive
 from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.comparison_wiring import build_comparisons
@@ -35,7 +36,7 @@ from consensus_server.core.consensus.meaning.equivalences import EQUIVALENCES
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.rules import RULES
 from consensus_server.core.errors import StoreUnavailable
-from consensus_server.evaluation.answer_files import Wanted, read_files
+from consensus_server.evaluation.answer_files import JudgedAnswers, Wanted, read_files
 from consensus_server.evaluation.attacks import ATTACKS, kind_of
 from consensus_server.evaluation.calibration import Calibrated, CalibrationError
 from consensus_server.evaluation.calibration import calibrate as calibrate_on
@@ -46,9 +47,12 @@ from consensus_server.evaluation.facts import mostly_mute, told
 from consensus_server.evaluation.made_questions import write_made_answers
 from consensus_server.evaluation.report import leading, write_calibration, write_reports, write_results
 from consensus_server.evaluation.rows import Finding
-from consensus_server.evaluation.run import Plan, run
+from consensus_server.evaluation.run import Plan, Progress, run
+from consensus_server.ports import EmbeddingStore, Encoder
 from consensus_server.settings import Settings
 from consensus_server.wiring import load_configured_encoder
+
+T = TypeVar("T")
 
 SHOWN = ("rule", "guards", "reliability", "attack", "attackers", "quality", "random", "best_single", "attack_success")
 
@@ -204,6 +208,14 @@ def evaluate_labels(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decide; default: one per processor.", metavar="N")
     ] = None,
+    adaptive: Annotated[
+        bool,
+        typer.Option("--adaptive", help="Instead: what panels save and change that ask a few first; adaptive.json."),
+    ] = False,
+    first: Annotated[int, typer.Option(min=1, help="With --adaptive: so many are asked first.", metavar="N")] = FIRST,
+    lead: Annotated[
+        float, typer.Option(min=0.5, help="With --adaptive: nobody else once the first meaning leads by so many votes.")
+    ] = LEAD,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the labels that each rule would give, on panels drawn from judged answers.
@@ -243,7 +255,14 @@ def evaluate_labels(
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
-    findings = _findings(files, wanted_of_files, plan, settings, cache or cache_folder())
+    measured_with = partial(_measured, files, wanted_of_files, plan, settings, cache or cache_folder())
+    if adaptive:
+        check_adaptive(plan, first)
+        steps = measured_with(partial(adaptive_rows, first, lead))
+        with folder_usable(out, "--out"):
+            show_adaptive(steps, out, as_json=as_json)
+        return
+    findings = measured_with(run)
     rows = [finding.row for finding in findings]
     for file, facts in {row.file: row.facts for row in rows}.items():
         if caution := mostly_mute(facts):
@@ -293,7 +312,15 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
         ) from None
 
 
-def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> list[Finding]:
+def _measured(  # noqa: PLR0917 - what it is measured on
+    files: list[Path],
+    wanted: Wanted,
+    plan: Plan,
+    settings: Settings,
+    cache: Path,
+    measure: Callable[[JudgedAnswers, Plan, Encoder, EmbeddingStore, Progress], Iterable[T]],
+) -> list[T]:
+    """What is found on each file."""
     answers = read_files(files, wanted)
     for each in answers:
         if ignored := not_looked_at(each.name, each.ignored):
@@ -306,7 +333,7 @@ def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings,
         with shown() as progress:
             progress("loading the encoder", 0, 0)
             loaded = load_configured_encoder(settings, store.embeddings)
-            return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
+            return [found for each in answers for found in measure(each, plan, loaded, store.embeddings, progress)]
     except ValueError as error:
         raise CommandFailed(str(error), Exit.FAILED) from None
     finally:

@@ -1,12 +1,18 @@
 """A question to a panel, what an upstream replies, and how it can fail. Frozen records."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from consensus_server.core.answer_schemas import AnswerSchema
+
+DEPTH_HEADER: Final = "X-Consensus-Depth"
+"""Tells an upstream how many panels a question has passed: panels that are upstreams of one another would ask for ever."""
+DEEPEST: Final = 4
+"""Panels behind one another that answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,15 @@ class Question:
     frequency_penalty: float | None = None
     form: AnswerForm | None = None
     """What an answer has to be; None: a text."""
+    depth: int = 0
+    """Panels that the question has passed on its way here."""
+
+    @property
+    def texts(self) -> list[str]:
+        """All that an upstream is given to read: turns with their calls of tools, schemas and tools, or the text to continue."""
+        calls = [call.name + call.arguments for message in self.messages for call in message.tool_calls]
+        form = [] if self.form is None else [json.dumps(field) for field in self.form.fields.values()]
+        return [*(message.content for message in self.messages), *calls, *form] or [self.text]
 
     @property
     def last(self) -> str:
@@ -150,6 +165,8 @@ class RequestState(StrEnum):
     FAILED = "failed"
     LATE = "late"
     """It had not answered when the panel decided."""
+    NOT_ASKED = "not_asked"
+    """The answer stood without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +174,9 @@ class UpstreamRequest:
     """One request to one upstream."""
 
     upstream: str
+    choice: int = 0
     sample: int
+    """Place among the samples of that upstream for that choice."""
     state: RequestState
     seconds: float
     """From the request to its end, or to the moment when the panel went on without it."""
@@ -168,3 +187,11 @@ class UpstreamRequest:
     def said(self) -> Reply | None:
         """Its reply, also one that has no vote because it is not of the form that was asked for."""
         return self.reply if self.failure is None else self.failure.reply
+
+    called: str = ""
+    """Name of its own among the samples of a panel's only upstream; empty: that of the upstream."""
+
+    @property
+    def voter(self) -> str:
+        """Whose vote it is."""
+        return self.called or self.upstream

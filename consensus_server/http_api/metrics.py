@@ -79,6 +79,21 @@ class Metrics:
             buckets=PANEL_BUCKETS,
             registry=self.registry,
         )
+        self.panel_requests = Counter(
+            "consensus_panel_requests",
+            "Requests of panels to upstreams, made and saved (`not_asked`)",
+            ["panel", "outcome"],
+            registry=self.registry,
+        )
+        self.panel_tokens = Counter(
+            "consensus_panel_tokens",
+            "Tokens that panels have spent; estimated where no upstream counted them",
+            ["panel"],
+            registry=self.registry,
+        )
+        self.panel_money = Counter(
+            "consensus_panel_money", "Money that panels with prices have spent", ["panel"], registry=self.registry
+        )
         self.upstream_failures = Counter(
             "consensus_upstream_failures",
             "Requests to upstreams that brought no answer in time, by reason",

@@ -1,9 +1,9 @@
-"""Many upstreams asked at once, under a deadline: who is late or fails is left out, as long as the quorum stands."""
+"""Many upstreams asked at once, or some after others, under a deadline: who is late or fails is left out, as long as the quorum stands."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -12,9 +12,6 @@ from consensus_server.core.inference import Question, RequestState, UpstreamFail
 from consensus_server.ports import Upstream
 
 _log = structlog.get_logger("consensus_server.upstreams")
-
-_Key = tuple[str, int]
-"""(upstream, sample)."""
 
 _cancelled: set[asyncio.Task[UpstreamRequest]] = set()
 """Cancelled requests until they have ended: the event loop itself holds tasks weakly."""
@@ -25,43 +22,254 @@ class WaitLimits:
     """How long a panel waits, and for whom."""
 
     quorum: int
-    """Replies that each sample needs."""
+    """Turns that must bring a reply, for each choice."""
     deadline_seconds: float
     """Longest wait."""
     patience_seconds: float | None = None
-    """Longest wait for the others once the quorum is there; None: until the deadline."""
+    """Longest wait for the others once the quorum is there, counted anew where further ones are asked; None: until the deadline."""
     drop_refusals: bool = False
     """Whether a refusal has a state of its own and is nothing that ends the wait."""
 
 
-async def fan_out(
-    upstreams: Sequence[Upstream], samples: Sequence[Question], limits: WaitLimits
-) -> tuple[UpstreamRequest, ...]:
-    """Ask every upstream every sample, all at the same time; what became of each, by upstream and sample.
+@dataclass(frozen=True, slots=True)
+class ToAsk:
+    """One request that is to be made."""
 
-    Ends when all are through, at the deadline, when patience runs out, or as soon as a sample cannot reach the quorum
-    any more. Requests that are still under way are cancelled; also when the caller is.
-    """
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    tasks: dict[_Key, asyncio.Task[UpstreamRequest]] = {
-        (upstream.name, sample): asyncio.create_task(
-            ask_one(upstream, sample, question, drop_refusals=limits.drop_refusals)
-        )
-        for sample, question in enumerate(samples)
-        for upstream in upstreams
-    }
+    upstream: Upstream
+    question: Question
+    choice: int = 0
+    sample: int = 0
+    called: str = ""
+    """See `UpstreamRequest.called`."""
+
+
+Turn = tuple[ToAsk, ...]
+"""What is asked together and has one vote: an upstream with all of its samples, or one sample where there is one upstream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """How a panel goes on that asks a few first."""
+
+    first: int
+    """Turns of each choice to begin with."""
+    further: Callable[[Sequence[UpstreamRequest], int], Awaitable[int]]
+    """(what the choice has brought, turns not yet through) -> how many of these are needed; 0: the answer stands."""
+    hedge_seconds: Callable[[str], float | None] = lambda _upstream: None
+    """Wait for this upstream after which the next one is asked, too; None: it is waited for."""
+
+
+async def fan_out(
+    choices: Sequence[Sequence[Turn]], limits: WaitLimits, steps: Steps | None = None
+) -> tuple[UpstreamRequest, ...]:
+    """Ask until all are through; what became of each request, see `Asking`."""
+    asking = Asking(choices, limits, steps)
     try:
-        await _wait(tasks, len(upstreams), len(samples), limits, started)
+        await asking.run()
     finally:
-        _cancel(tasks)
-    waited = loop.time() - started
-    return tuple(tasks[key].result() if tasks[key].done() else _late(key, waited) for key in sorted(tasks))
+        asking.cancel()
+    return asking.told()
+
+
+class Asking:
+    """The requests of one question. With `steps` a few turns of each choice first, further ones as they are needed; else all at once."""
+
+    def __init__(self, choices: Sequence[Sequence[Turn]], limits: WaitLimits, steps: Steps | None = None) -> None:
+        self._choices = [_Choice(turns, drop_refusals=limits.drop_refusals) for turns in choices]
+        self._limits = limits
+        self._steps = steps
+
+    async def run(self) -> None:
+        """Ask and wait. Whoever calls this calls `cancel` afterwards, whatever it raises.
+
+        Ends when all are through or nothing more is needed, at the deadline, when patience runs out, or as soon as a choice
+        cannot reach the quorum any more.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.deadline_seconds
+        until = deadline
+        for choice in self._choices:
+            choice.ask(len(choice.left) if self._steps is None else self._steps.first)
+        while pending := [sent for choice in self._choices for sent in choice.pending()]:
+            impatient = min([until, *(at for choice in self._choices for at in self._hedges(choice))])
+            tasks = [sent.task for sent in pending]
+            done, _ = await asyncio.wait(
+                tasks, timeout=max(0.0, impatient - loop.time()), return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done and loop.time() >= until:
+                return
+            if any(choice.out_of_reach(self._limits.quorum) for choice in self._choices):
+                return
+            if await self._go_on():
+                until = deadline
+            if self._limits.patience_seconds is not None and self._quorum_stands():
+                until = min(until, loop.time() + self._limits.patience_seconds)
+
+    def cancel(self) -> None:
+        """End what is under way, without waiting for the ends of connections: the answer does not wait for those that were too slow."""
+        for choice in self._choices:
+            choice.cancel()
+
+    def told(self) -> tuple[UpstreamRequest, ...]:
+        """What became of each request, by upstream, choice and sample; also of those that nobody made."""
+        told = [each for choice in self._choices for each in choice.told()]
+        return tuple(sorted(told, key=lambda each: (each.voter, each.choice, each.sample)))
+
+    def _quorum_stands(self) -> bool:
+        return all(choice.answered() >= self._limits.quorum for choice in self._choices)
+
+    def _hedges(self, choice: "_Choice") -> Iterator[float]:
+        return iter(()) if self._steps is None or not choice.left else choice.hedges(self._steps)
+
+    async def _go_on(self) -> bool:
+        """Ask what is needed; whether anybody was asked."""
+        if self._steps is None:
+            return False
+        asked = [await self._next(choice, self._steps) for choice in self._choices if not choice.stands]
+        return any(asked)
+
+    async def _next(self, choice: "_Choice", steps: Steps) -> int:
+        now = asyncio.get_running_loop().time()
+        wanted = choice.hedge(now, steps)
+        ended = choice.ended()
+        if len(ended) > choice.looked_at and (choice.answered() >= steps.first or not choice.pending()):
+            choice.looked_at = len(ended)
+            needed = await steps.further(ended, choice.unheard())
+            if needed == 0:
+                choice.stand()
+                return 0
+            wanted = max(wanted, needed - choice.under_way())
+        return choice.ask(wanted)
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """A request under way, or through."""
+
+    asked: ToAsk
+    task: asyncio.Task[UpstreamRequest]
+    started: float
+    hedged: bool = False
+    """Whether another one was asked because this one takes long."""
+    given_up: float | None = None
+    """When the panel went on without it."""
+
+    def ended_as(self, state: RequestState) -> bool:
+        return self.through and self.task.result().state is state
+
+    @property
+    def through(self) -> bool:
+        """Whether it ended by itself. A fault of ours is raised by the task's result."""
+        return self.task.done() and not self.task.cancelled()
+
+
+class _Choice:
+    """What one choice has asked, and whom it has left."""
+
+    def __init__(self, turns: Sequence[Turn], *, drop_refusals: bool) -> None:
+        self.left = deque(turns)
+        self.stands = False
+        """Whether nothing more is needed."""
+        self.looked_at = 0
+        """Requests that were through when it was asked last what is needed."""
+        self._turns: list[list[_Sent]] = []
+        self._drop_refusals = drop_refusals
+
+    def ask(self, turns: int) -> int:
+        """Begin so many further turns, as far as there are; how many those are."""
+        begun = min(turns, len(self.left))
+        for _ in range(begun):
+            self._turns.append([self._sent(asked) for asked in self.left.popleft()])
+        return begun
+
+    def _sent(self, asked: ToAsk) -> _Sent:
+        request = asyncio.create_task(_ask(asked, drop_refusals=self._drop_refusals))
+        return _Sent(asked, request, asyncio.get_running_loop().time())
+
+    def pending(self) -> list[_Sent]:
+        return [] if self.stands else [sent for turn in self._turns for sent in turn if not sent.task.done()]
+
+    def hedges(self, steps: Steps) -> Iterator[float]:
+        """When each request under way will have taken so long that another one is asked meanwhile."""
+        return (at for _, at in self._hedged_at(steps))
+
+    def hedge(self, now: float, steps: Steps) -> int:
+        """How many requests have just become that late."""
+        late = [sent for sent, at in self._hedged_at(steps) if now >= at]
+        for sent in late:
+            sent.hedged = True
+        return len(late)
+
+    def _hedged_at(self, steps: Steps) -> Iterator[tuple[_Sent, float]]:
+        for sent in self.pending():
+            seconds = steps.hedge_seconds(sent.asked.upstream.name)
+            if seconds is not None and not sent.hedged:
+                yield sent, sent.started + seconds
+
+    def ended(self) -> list[UpstreamRequest]:
+        """Raises what a fault of ours raised in a request."""
+        return [sent.task.result() for turn in self._turns for sent in turn if sent.through]
+
+    def answered(self) -> int:
+        """Turns with an answer."""
+        return sum(any(sent.ended_as(RequestState.ANSWERED) for sent in turn) for turn in self._turns)
+
+    def under_way(self) -> int:
+        return sum(any(not sent.task.done() for sent in turn) for turn in self._turns)
+
+    def unheard(self) -> int:
+        """Turns that are under way or left."""
+        return self.under_way() + len(self.left)
+
+    def out_of_reach(self, quorum: int) -> bool:
+        """Whether so many turns have failed that the rest is less than the quorum."""
+        failed = sum(all(sent.ended_as(RequestState.FAILED) for sent in turn) for turn in self._turns)
+        return len(self._turns) + len(self.left) - failed < quorum
+
+    def stand(self) -> None:
+        """Nothing more is needed."""
+        self.cancel()
+        self.stands = True
+
+    def cancel(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for sent in self.pending():
+            sent.given_up = now
+            _cancelled.add(sent.task)
+            sent.task.add_done_callback(_cancelled.discard)
+            sent.task.cancel()
+
+    def told(self) -> Iterator[UpstreamRequest]:
+        for turn in self._turns:
+            for sent in turn:
+                seconds = (sent.given_up or sent.started) - sent.started
+                yield sent.task.result() if sent.through else _without(sent.asked, RequestState.LATE, seconds)
+        for left in self.left:
+            for asked in left:
+                yield _without(asked, RequestState.NOT_ASKED, 0.0)
+
+
+def _without(asked: ToAsk, state: RequestState, seconds: float) -> UpstreamRequest:
+    """A request that brought nothing."""
+    return UpstreamRequest(
+        upstream=asked.upstream.name,
+        choice=asked.choice,
+        sample=asked.sample,
+        state=state,
+        seconds=seconds,
+        called=asked.called,
+    )
+
+
+async def _ask(asked: ToAsk, *, drop_refusals: bool) -> UpstreamRequest:
+    told = await ask_one(asked.upstream, asked.sample, asked.question, drop_refusals=drop_refusals)
+    return replace(told, choice=asked.choice, called=asked.called)
 
 
 async def ask_one(
     upstream: Upstream, sample: int, question: Question, *, drop_refusals: bool = False
 ) -> UpstreamRequest:
+    """Ask one upstream once; a failure is told, not raised."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
@@ -75,38 +283,3 @@ async def ask_one(
     seconds = loop.time() - started
     state = RequestState.REFUSED if drop_refusals and is_refusal(reply.text) else RequestState.ANSWERED
     return UpstreamRequest(upstream=upstream.name, sample=sample, state=state, seconds=seconds, reply=reply)
-
-
-async def _wait(
-    tasks: dict[_Key, asyncio.Task[UpstreamRequest]], upstreams: int, samples: int, limits: WaitLimits, started: float
-) -> None:
-    loop = asyncio.get_running_loop()
-    until = started + limits.deadline_seconds
-    pending = set(tasks.values())
-    while pending:
-        done, pending = await asyncio.wait(
-            pending, timeout=max(0.0, until - loop.time()), return_when=asyncio.FIRST_COMPLETED
-        )
-        if not done:
-            return
-        ended = [task.result() for task in tasks.values() if task.done()]
-        failed = Counter(each.sample for each in ended if each.state is RequestState.FAILED)
-        if any(upstreams - count < limits.quorum for count in failed.values()):
-            return
-        answered = Counter(each.sample for each in ended if each.state is RequestState.ANSWERED)
-        if limits.patience_seconds is not None and all(answered[k] >= limits.quorum for k in range(samples)):
-            until = min(until, loop.time() + limits.patience_seconds)
-
-
-def _cancel(tasks: dict[_Key, asyncio.Task[UpstreamRequest]]) -> None:
-    """Without waiting for the ends of connections: the answer does not wait for those that were too slow for it."""
-    for task in tasks.values():
-        if not task.done():
-            _cancelled.add(task)
-            task.add_done_callback(_cancelled.discard)
-            task.cancel()
-
-
-def _late(key: _Key, waited: float) -> UpstreamRequest:
-    upstream, sample = key
-    return UpstreamRequest(upstream=upstream, sample=sample, state=RequestState.LATE, seconds=waited)

@@ -2,14 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import content_digest
+from consensus_server.core.asking import Adaptive, still_needed
+from consensus_server.core.budgets import Budget, Tariff
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.tool_calls import or_calls
@@ -20,10 +25,18 @@ from consensus_server.core.inference import Failure, Question, Reply, RequestSta
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
+from consensus_server.service.asking import EncodingOnce, Latencies, in_order, turns_of
+from consensus_server.service.books import Book
+from consensus_server.service.budgets import Budgets
 from consensus_server.service.connections import Connections
 from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
-from consensus_server.service.fan_out import WaitLimits, fan_out
+from consensus_server.service.fan_out import Asking, Steps, Turn, WaitLimits
+
+T = TypeVar("T")
+
+Replies = Mapping[tuple[str, int], Reply]
+"""Of one choice, by voter and sample."""
 
 ANSWER = "answer"
 """Name of a panel's only prompt, which a round would call by its `prompt_id`."""
@@ -36,14 +49,14 @@ class UnknownPanel(LookupError):  # noqa: N818 - reads as a state of the world
 class QuorumMissed(Exception):  # noqa: N818 - reads as what happened
     """Too few upstreams replied in time."""
 
-    def __init__(self, message: str, asked: tuple[UpstreamRequest, ...]) -> None:
+    def __init__(
+        self, message: str, asked: tuple[UpstreamRequest, ...], question: Question, *, late: bool = False
+    ) -> None:
+        """late: whether time ran out, rather than so many upstreams failing that the others were not waited for."""
         super().__init__(message)
         self.asked = asked
-
-    @property
-    def late(self) -> bool:
-        """Whether time ran out, rather than upstreams failing."""
-        return any(each.state is RequestState.LATE for each in self.asked)
+        self.question = question
+        self.late = late
 
     @property
     def too_long(self) -> bool:
@@ -64,6 +77,31 @@ class Panel:
     fingerprint: str = ""
     """Changes with the panel's configuration."""
     on_abstention: OnAbstention = OnAbstention.NULL
+    adaptive: Adaptive | None = None
+    """None: all are asked at once."""
+    samples: int = 1
+    """Answers of each upstream to one question; see `asking.turns_of`."""
+    fallback: Upstream | None = None
+    """Asked where the quorum is missed."""
+    fallback_on_abstention: bool = False
+    """And where the panel abstains."""
+    tariffs: Mapping[str, Tariff] = field(default_factory=dict)
+    """By upstream, the fallback too."""
+
+    @property
+    def priced(self) -> bool:
+        """Whether it is known what every upstream costs."""
+        return all(each.name in self.tariffs and self.tariffs[each.name].price is not None for each in self.reached)
+
+    @property
+    def fewest(self) -> int | None:
+        """Turns below which it does not begin; None: all."""
+        return None if self.adaptive is None else self.adaptive.first
+
+    @property
+    def reached(self) -> tuple[Upstream, ...]:
+        """All that may be asked, the fallback too."""
+        return (*self.upstreams, *(() if self.fallback is None else (self.fallback,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +111,7 @@ class PanelCaller:
     name: str
     token_hash: str
     panels: frozenset[str]
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +123,8 @@ class Choice:
     chosen: Reply | None
     """None for an abstention."""
     contests: tuple[ClusterContest, ...] = ()
+    fallback: str | None = None
+    """Upstream that answers in place of the panel."""
 
     @property
     def declined(self) -> bool:
@@ -97,7 +138,8 @@ class Consensus:
 
     choices: tuple[Choice, ...]
     asked: tuple[UpstreamRequest, ...]
-    """By upstream and sample."""
+    """By voter, choice and sample, a fallback after the others."""
+    question: Question
     encoder: str
     """Digest of the encoder's identity."""
     waiting_seconds: float
@@ -123,7 +165,7 @@ class Panels:
     @property
     def upstreams(self) -> frozenset[Upstream]:
         """All that any panel asks."""
-        return frozenset(upstream for panel in self.panels for upstream in panel.upstreams)
+        return frozenset(upstream for panel in self.panels for upstream in panel.reached)
 
 
 class Inference:
@@ -133,12 +175,21 @@ class Inference:
         self,
         panels: Panels,
         encoder: Callable[[], Encoder | None],
+        budgets: Budgets | None = None,
+        *,
         renewed: Callable[[], Panels | None] = lambda: None,
     ) -> None:
-        """encoder: None while it loads. renewed: what the panels file says now, where that has changed since the last call."""
-        self._connections = Connections()
+        """encoder: None while it loads. budgets: keeps those of callers; without it nobody has one.
+
+        renewed: what the panels file says now, where that has changed since the last call.
+        """
+        self._budgets = budgets
         self._renewed = renewed
         self._encoder = encoder
+        self._connections = Connections()
+        self._latencies = Latencies()
+        self.reliability: Callable[[Panel, Question], Mapping[str, float]] = lambda _panel, _question: {}
+        """What is remembered of how well upstreams stand on such questions, by upstream; nothing without a memory."""
         self._take(panels)
         # One at a time: arithmetic gains nothing from threads that share the cores, and decisions never queue behind
         # use cases that wait for the database.
@@ -172,22 +223,95 @@ class Inference:
                 return panel
         raise UnknownPanel(name)
 
-    async def answer(self, panel: Panel, question: Question, choices: int = 1) -> Consensus:
-        """Ask the panel; `choices` independent decisions, each over one reply of every upstream.
+    async def answer(
+        self,
+        panel: Panel,
+        question: Question,
+        choices: int = 1,
+        *,
+        caller: PanelCaller | None = None,
+        most_tokens: int | None = None,
+    ) -> Consensus:
+        """Ask the panel; `choices` independent decisions, each over one reply of every upstream, or as many as it takes.
 
-        A seed is counted up from choice to choice. Raises QuorumMissed where any choice has too few replies, and
-        NotReady while the encoder loads.
+        A seed is counted up from choice to choice. caller: whose budget pays. most_tokens: what the request may cost; of an
+        adaptive panel fewer upstreams are asked for it, though no less than the first. Raises QuorumMissed where any choice
+        has too few replies and no fallback that answers, BudgetSpent, and NotReady while the encoder loads.
         """
-        encoder = self._encoder()
-        if encoder is None:
+        loaded = self._encoder()
+        if loaded is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
+        book = Book(panel.tariffs, question)
+        turns = book.within(self._turns(panel, question, choices), most_tokens, panel.fewest)
+        budget = None if caller is None else caller.budget
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._connections.held(panel.reached))
+            if self._budgets is not None and caller is not None and budget is not None:
+                at_most = book.at_most([*turns, *_fallback_turns(panel, question, range(choices))])
+                reserved = self._budgets.reserved(caller.name, budget, at_most, book.spent)
+                await stack.enter_async_context(reserved)
+            return await self._answered(panel, question, turns, EncodingOnce(loaded), book)
+
+    async def _answered(
+        self, panel: Panel, question: Question, turns: Sequence[Sequence[Turn]], encoder: Encoder, book: Book
+    ) -> Consensus:
         started = time.perf_counter()
-        async with self._connections.held(panel.upstreams):
-            asked = await fan_out(panel.upstreams, _samples(question, choices), panel.limits)
-        waited = time.perf_counter() - started
-        _require_quorum(panel, asked, choices)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _decided, encoder, panel, question, asked, waited)
+        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder))
+        missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
+        asked += await self._asked(panel, _fallback_turns(panel, question, missed), book)
+        _require_quorum(panel, question, asked, missed)
+        decided = partial(self._in_thread, _decided, encoder, panel, question)
+        consensus = await decided(asked, time.perf_counter() - started)
+        withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
+        if panel.fallback is None or not panel.fallback_on_abstention or not withheld:
+            return consensus
+        asked += await self._asked(panel, _fallback_turns(panel, question, withheld), book)
+        return await decided(asked, time.perf_counter() - started)
+
+    async def _asked(
+        self, panel: Panel, turns: Sequence[Sequence[Turn]], book: Book, steps: Steps | None = None
+    ) -> tuple[UpstreamRequest, ...]:
+        """What became of the requests, by voter, choice and sample."""
+        asking = Asking(turns, panel.limits, steps)
+        try:
+            await asking.run()
+        finally:
+            asking.cancel()
+            book.enter(asking.told())
+        asked = asking.told()
+        self._latencies.note(asked)
+        return asked
+
+    def _turns(self, panel: Panel, question: Question, choices: int) -> list[list[Turn]]:
+        upstreams: Sequence[Upstream] = panel.upstreams
+        if panel.adaptive is not None:
+            upstreams = in_order(
+                upstreams,
+                panel.adaptive.order,
+                prices={name: each.price for name, each in panel.tariffs.items() if each.price is not None},
+                latencies=self._latencies,
+                reliability=self.reliability(panel, question),
+            )
+        return [turns_of(upstreams, question, choice=k, samples=panel.samples) for k in range(choices)]
+
+    def _steps(self, panel: Panel, question: Question, encoder: Encoder) -> Steps | None:
+        plan = panel.adaptive
+        if plan is None:
+            return None
+
+        async def further(asked: Sequence[UpstreamRequest], unheard: int) -> int:
+            missing = panel.limits.quorum - len({each.voter for each in asked if each.reply is not None})
+            if missing > 0:
+                return missing
+            decided = await self._in_thread(_decided, encoder, panel, question, tuple(asked), 0.0)
+            label = decided.choices[0].label
+            return still_needed(label.abstention, [each.votes for each in label.clusters], unheard, plan)
+
+        hedged = self._latencies.late_after if plan.hedge_late else lambda _upstream: plan.hedge_seconds
+        return Steps(plan.first, further, hedged)
+
+    async def _in_thread(self, work: Callable[..., T], *given: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *given)
 
     async def close(self) -> None:
         """Close the connections to the upstreams."""
@@ -195,27 +319,47 @@ class Inference:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _samples(question: Question, choices: int) -> list[Question]:
-    seed = question.seed
-    return [question if seed is None else replace(question, seed=seed + sample) for sample in range(choices)]
+def _replied(asked: Iterable[UpstreamRequest], choice: int) -> set[str]:
+    """Who did, for a choice; also who declines: then the panel abstains."""
+    return {each.voter for each in asked if each.choice == choice and each.reply is not None}
 
 
-def _require_quorum(panel: Panel, asked: tuple[UpstreamRequest, ...], choices: int) -> None:
-    quorum = panel.limits.quorum
-    for sample in range(choices):
-        own = [each for each in asked if each.sample == sample]
-        replied = sum(each.reply is not None for each in own)  # also where it is a refusal: then the panel abstains
-        if replied < quorum:
+def _fallback_turns(panel: Panel, question: Question, choices: Sequence[int]) -> list[list[Turn]]:
+    """The fallback's turn for each of some choices; none where the panel has none."""
+    if panel.fallback is None:
+        return []
+    return [turns_of([panel.fallback], question, choice=k, samples=1)[:1] for k in choices]
+
+
+def _require_quorum(
+    panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], missed: Sequence[int]
+) -> None:
+    """Raises QuorumMissed where a choice that missed it has no answer of the fallback either."""
+    for choice in missed:
+        if _of_fallback(panel, asked, choice) is None:
+            replied = _replied(asked, choice)
+            own = {each.voter: each for each in asked if each.choice == choice}
+            silent = [_in_words(each) for voter, each in own.items() if voter not in replied]
+            failed = sum(each.state is RequestState.FAILED for each in own.values())
             raise QuorumMissed(
-                f"{replied} of {len(own)} upstreams of the panel {panel.name} answered; it needs {quorum}. "
-                + "; ".join(_in_words(each) for each in own if each.reply is None),
+                f"{len(replied)} of {len(own)} upstreams of the panel {panel.name} answered; it needs "
+                f"{panel.limits.quorum}. {'; '.join(silent)}",
                 asked,
+                question,
+                late=len(own) - failed >= panel.limits.quorum,
             )
+
+
+def _of_fallback(panel: Panel, asked: Iterable[UpstreamRequest], choice: int) -> UpstreamRequest | None:
+    """The answer of the fallback to a choice; None where it was not asked, or has none."""
+    name = None if panel.fallback is None else panel.fallback.name
+    own = (each for each in asked if each.choice == choice and each.upstream == name)
+    return next((each for each in own if each.state is RequestState.ANSWERED), None)
 
 
 def _in_words(asked: UpstreamRequest) -> str:
     """In words fit for whoever may use the panel."""
-    return f"{asked.upstream}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
+    return f"{asked.voter}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
 
 
 def _decided(
@@ -227,19 +371,36 @@ def _decided(
     started = time.perf_counter()
     embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
     encoded = time.perf_counter()
-    samples = sorted({each.sample for each, _ in replies})
     choices = tuple(
-        _choice(panel, question, {each.upstream: reply for each, reply in replies if each.sample == k}, embedded)
-        for k in samples
+        _decided_choice(panel, question, asked, k, embedded) for k in sorted({each.choice for each in asked})
     )
     return Consensus(
         choices=choices,
         asked=asked,
+        question=question,
         encoder=encoder.identity.digest,
         waiting_seconds=waited,
         encoding_seconds=encoded - started,
         deciding_seconds=time.perf_counter() - encoded,
     )
+
+
+def _decided_choice(
+    panel: Panel, question: Question, asked: Sequence[UpstreamRequest], choice: int, embedded: Embedded
+) -> Choice:
+    """What the panel says; of a fallback that answered, what that says."""
+    instead = _of_fallback(panel, asked, choice)
+    if instead is None:
+        own = (each for each in asked if each.choice == choice)
+        return _choice(
+            panel,
+            question,
+            {(each.voter, each.sample): each.reply for each in own if each.reply is not None},
+            embedded,
+        )
+    alone = replace(panel, policy=replace(panel.policy, abstain=False))
+    replies = {(each.voter, each.sample): each.reply for each in (instead,) if each.reply is not None}
+    return replace(_choice(alone, question, replies, embedded), fallback=instead.upstream)
 
 
 def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
@@ -252,10 +413,11 @@ def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
     return Embedded(vectors, openings, {asked: openings[asked]} if prompt else {}, encoder.identity.dimension)
 
 
-def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embedded: Embedded) -> Choice:
+def _choice(panel: Panel, question: Question, replies: Replies, embedded: Embedded) -> Choice:
     """A round of one prompt whose participants are the upstreams. Choices are decided apart: they are no round."""
     answers = tuple(
-        PooledAnswer(ANSWER, name, 0, reply.text, content_digest(reply.text)) for name, reply in replies.items()
+        PooledAnswer(ANSWER, voter, sample, reply.text, content_digest(reply.text))
+        for (voter, sample), reply in replies.items()
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
     pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
@@ -263,25 +425,29 @@ def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embe
     labelled = label_round(material, pools, decided, panel.policy)
     record = labelled.records[0]
     label, fates = _finished(labelled.labels[0], record.fates, replies, embedded.answers)
-    chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
+    chosen = next((replies[_voice(fate)] for fate in fates if fate.chosen), None)
     return Choice(label, fates, chosen, record.contests)
 
 
 def _finished(
-    label: Label, fates: tuple[AnswerFate, ...], replies: Mapping[str, Reply], vectors: Vectors
+    label: Label, fates: tuple[AnswerFate, ...], replies: Replies, vectors: Vectors
 ) -> tuple[Label, tuple[AnswerFate, ...]]:
     """The decision, with a whole text in place of one that was cut, where some upstream meant the same and finished.
 
     A cut reply counts for its meaning as any other. Where all of that meaning are cut, the chosen one stands, and its
     `finish_reason` says so.
     """
-    cut = next((fate for fate in fates if fate.chosen and not replies[fate.participant].finished), None)
-    same = [fate for fate in fates if cut and fate.cluster == cut.cluster and replies[fate.participant].finished]
+    cut = next((fate for fate in fates if fate.chosen and not replies[_voice(fate)].finished), None)
+    same = [fate for fate in fates if cut and fate.cluster == cut.cluster and replies[_voice(fate)].finished]
     if cut is None or cut.cluster is None or not same:
         return label, fates
-    best = max(same, key=lambda fate: (fate.similarity or 0.0, fate.digest, fate.participant))
+    best = max(same, key=lambda fate: (fate.similarity or 0.0, fate.digest, fate.participant, -fate.sample))
     again = tuple(replace(fate, chosen=fate is best, similarity=_cosine(fate, best, vectors)) for fate in fates)
-    return replace(label, text=replies[best.participant].text, digest=best.digest), again
+    return replace(label, text=replies[_voice(best)].text, digest=best.digest), again
+
+
+def _voice(fate: AnswerFate) -> tuple[str, int]:
+    return fate.participant, fate.sample
 
 
 def _cosine(fate: AnswerFate, chosen: AnswerFate, vectors: Vectors) -> float | None:

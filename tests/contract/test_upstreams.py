@@ -1,6 +1,7 @@
 """What every upstream promises (consensus_server.ports.Upstream), over both APIs of an endpoint."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,12 @@ async def test_it_replies_with_text_end_and_tokens(server, api):
     }  # fmt: skip
     assert "max_tokens" not in body
     assert server.keys == [f"Bearer {KEY}"]
+
+
+async def test_it_is_told_how_many_panels_the_question_has_passed(server, api):
+    await asked(server, api)
+    await asked(server, api, replace(ASKED, depth=3))
+    assert server.depths == ["1", "4"]
 
 
 async def test_reasoning_and_what_no_database_holds_are_no_part_of_a_reply(server, api):

@@ -313,3 +313,28 @@ def test_a_bad_file_is_named(tmp_path):
     done = evaluate(tmp_path / "none.jsonl", "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out")
     assert done.exit_code == 4
     assert "none.jsonl" in done.output
+
+
+def test_what_adaptive_panels_save_and_change_is_measured(judged, tmp_path):
+    options = [
+        "--adaptive",
+        "--panel-size",
+        5,
+        "--panels",
+        1,
+        "--prompts",
+        6,
+        "--encoder",
+        "hashing",
+        "--first",
+        3,
+        "--lead",
+        2,
+    ]
+    done = evaluate(judged, *options, "--cache", tmp_path / "cache", "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "adaptive.json").read_text())
+    assert [(row["order"], row["prompts"], row["first"]) for row in rows] == [("listed", 3, 3), ("reliable", 3, 3)]
+    assert all(0.6 <= row["calls"] <= 1 and row["verbatim"] <= row["same"] for row in rows)
+    refused = evaluate(judged, "--adaptive", "--panel-size", 3, "--out", tmp_path / "out")
+    assert "--first 4: a panel has 3 participants" in " ".join(refused.output.split())

@@ -292,3 +292,18 @@ features = Table(
     Column("digest", String(64), primary_key=True, comment="SHA-256 of a text, or of several"),
     Column("value", Text, nullable=False),
 )
+
+spendings = Table(
+    "spendings",
+    metadata,
+    Column("caller", String(64), primary_key=True, comment="name in the panels file"),
+    Column(
+        "began",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        comment="of the time that the budget is for, Unix seconds",
+    ),
+    Column("tokens", BigInteger, nullable=False, comment="spent or reserved"),
+    Column("money", Float, nullable=False, comment="spent or reserved"),
+)

@@ -19,6 +19,7 @@ from consensus_server.backends.store.migrating import is_current, upgrade
 from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
+from consensus_server.backends.store.spendings import SqlSpendingStore
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
 from consensus_server.core.errors import StoreUnavailable
@@ -61,6 +62,11 @@ class SqlStore:
     def features(self) -> SqlFeatureStore:
         """What was found out about texts, in the same database."""
         return SqlFeatureStore(self._engine)
+
+    @cached_property
+    def spendings(self) -> SqlSpendingStore:
+        """What callers of panels have spent, in the same database."""
+        return SqlSpendingStore(self._engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTransaction]:

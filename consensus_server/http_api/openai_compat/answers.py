@@ -23,7 +23,9 @@ class UpstreamTold(AnswerModel):
     """What became of one upstream's answer."""
 
     name: str
-    standing: Literal["answered", "refused", "failed", "late"]
+    sample: int
+    """Which of its answers to one question."""
+    standing: Literal["answered", "refused", "failed", "late", "not_asked"]
     latency_seconds: float
     reason: str | None = None
     """Why it failed."""
@@ -104,6 +106,8 @@ class ChoiceTold(AnswerModel):
     """The strongest difference between every two clusters that contradict one another."""
     contested_fields: list[ContestedField] = []
     """Where JSON or calls of tools are compared: the parts in which the meanings differ, at most 50."""
+    fallback: str | None
+    """Upstream that answers in place of the panel; null: the panel answers, or abstains."""
     upstreams: list[UpstreamTold]
 
 
@@ -114,6 +118,19 @@ class TimingsTold(AnswerModel):
     """For the upstreams."""
     encoding_seconds: float
     deciding_seconds: float
+
+
+class SpendingTold(AnswerModel):
+    """What the answer cost, and what was saved."""
+
+    requests: int
+    """To upstreams, those that failed or came late too."""
+    not_asked: int
+    """Requests that asking everybody would have made."""
+    tokens: int
+    """Prompt and completion tokens; of a reply that nobody counted, and of one that came late, what was reserved for it."""
+    money: float | None
+    """By the prices in the panels file; null where an upstream of the panel has none."""
 
 
 class ConsensusTold(AnswerModel):
@@ -130,7 +147,9 @@ class ConsensusTold(AnswerModel):
     share: float
     contested: list[ContestTold]
     contested_fields: list[ContestedField] = []
+    fallback: str | None
     choices: list[ChoiceTold]
+    spending: SpendingTold
     timings: TimingsTold
     warnings: list[str]
     """What the request said and has no effect."""

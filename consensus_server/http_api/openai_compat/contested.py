@@ -14,15 +14,15 @@ MOST_FIELDS: Final = 50
 
 
 def contested_fields(
-    clusters: Sequence[ClusterShare], fates: Sequence[AnswerFate], replies: Mapping[str, Reply]
+    clusters: Sequence[ClusterShare], fates: Sequence[AnswerFate], replies: Mapping[tuple[str, int], Reply]
 ) -> list[ContestedField]:
     """The smallest parts in which meanings differ, in the order of their paths; meanings without a value are left out.
 
-    fates: of the answers of one choice. replies: by upstream.
+    fates: of the answers of one choice. replies: by voter and sample.
     """
     values: dict[int, Any] = {}
-    for fate in sorted(fates, key=lambda fate: fate.participant):
-        reply = replies.get(fate.participant)
+    for fate in sorted(fates, key=lambda fate: (fate.participant, fate.sample)):
+        reply = replies.get((fate.participant, fate.sample))
         if fate.cluster is None or fate.cluster in values or reply is None:
             continue
         try:

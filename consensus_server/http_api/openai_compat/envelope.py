@@ -21,10 +21,12 @@ from consensus_server.http_api.api_route import BoundedRequest
 from consensus_server.http_api.context import context_of
 from consensus_server.http_api.openai_compat.answers import ErrorEnvelope, ErrorTold
 from consensus_server.http_api.openai_compat.connected import ClientGone
+from consensus_server.http_api.openai_compat.depth import TooDeep
 from consensus_server.http_api.openai_compat.identity import identify_panel_caller
 from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
 from consensus_server.http_api.openai_compat.translate import describe_upstreams, refusal_of
 from consensus_server.http_api.problems import CATALOG, RequestProblem
+from consensus_server.service.budgets import BudgetSpent
 from consensus_server.service.inference import Consensus, QuorumMissed, UnknownPanel
 
 _NO_RETRY = {"x-should-retry": "false"}
@@ -50,6 +52,7 @@ ENVELOPES: dict[str, Kind] = {
     "invalid_value": Kind(400, "invalid_request_error"),
     "unknown_parameter": Kind(400, "invalid_request_error"),
     "unsupported_parameter": Kind(400, "invalid_request_error"),
+    "panels_in_a_circle": Kind(400, "invalid_request_error"),
     "context_length_exceeded": Kind(400, "invalid_request_error"),
     "invalid_api_key": Kind(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
     "unknown_route": Kind(404, "invalid_request_error"),
@@ -59,6 +62,7 @@ ENVELOPES: dict[str, Kind] = {
     "unsupported_encoding": Kind(415, "invalid_request_error"),
     "abstained": Kind(422, "abstention"),
     "rate_limit_exceeded": Kind(429, "rate_limit_error"),
+    "insufficient_quota": Kind(429, "insufficient_quota", _NO_RETRY),
     "internal_error": Kind(500, "server_error", _NO_RETRY),
     "quorum_missed": Kind(502, "upstream_error", _NO_RETRY),
     "not_ready": Kind(503, "server_error"),
@@ -113,7 +117,7 @@ def enveloped(request: Request, error: Exception) -> Response:
     if isinstance(error, UnknownPanel):
         message = f"There is no panel {str(error)[:100]!r} for this token. GET /v1/models lists those that there are."
         return error_response(request, "model_not_found", message, param="model")
-    if isinstance(error, QuorumMissed | Abstained):
+    if isinstance(error, QuorumMissed | Abstained | BudgetSpent | TooDeep):
         return _of_panel(request, error)
     if isinstance(error, RequestProblem):
         return _of_problem(request, error.code, str(error.detail), error.retry_seconds)
@@ -183,7 +187,12 @@ def error_response(
     return Response(body, kind.status, kept, "application/json")
 
 
-def _of_panel(request: Request, error: QuorumMissed | Abstained) -> Response:
+def _of_panel(request: Request, error: QuorumMissed | Abstained | BudgetSpent | TooDeep) -> Response:
+    if isinstance(error, TooDeep):
+        return error_response(request, "panels_in_a_circle", str(error))
+    if isinstance(error, BudgetSpent):
+        retry = {} if error.retry_seconds is None else {"Retry-After": str(error.retry_seconds)}
+        return error_response(request, "insufficient_quota", str(error), param=error.param, headers=retry)
     if isinstance(error, Abstained):
         return error_response(request, "abstained", str(error), asked=error.consensus.asked)
     code = "context_length_exceeded" if error.too_long else "deadline_missed" if error.late else "quorum_missed"

@@ -147,6 +147,8 @@ class ConsensusOptions(RequestModel):
     equivalence: Equivalence | None = None
     """When two answers mean the same; not set: as the panel has it, and `json` where JSON is asked for and the panel names no other
     than `semantic`."""
+    max_total_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Most that the request may cost, in prompt and completion tokens of all upstreams; an adaptive panel asks fewer for it."""
 
 
 class Asked(RequestModel):

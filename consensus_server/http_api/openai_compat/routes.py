@@ -16,6 +16,7 @@ from starlette.responses import Response
 from client_kit.vocabulary import OnAbstention
 from client_kit.wire import routes
 from client_kit.wire.routes import EVENT_STREAM
+from consensus_server.core.inference import RequestState
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import documented_bearer
 from consensus_server.http_api.metrics import Metrics
@@ -28,6 +29,7 @@ from consensus_server.http_api.openai_compat.answers import (
     TextCompletion,
 )
 from consensus_server.http_api.openai_compat.connected import while_connected
+from consensus_server.http_api.openai_compat.depth import depth_of
 from consensus_server.http_api.openai_compat.envelope import ENVELOPES, Abstained, EnvelopeRoute, enveloped
 from consensus_server.http_api.openai_compat.forms import UnusableForm
 from consensus_server.http_api.openai_compat.identity import PanelCallerOf
@@ -35,7 +37,13 @@ from consensus_server.http_api.openai_compat.requests import Asked, ChatRequest,
 from consensus_server.http_api.openai_compat.responses_answers import PanelResponse, events_of, panel_response
 from consensus_server.http_api.openai_compat.responses_requests import ResponsesRequest
 from consensus_server.http_api.openai_compat.streaming import STILL_DECIDING, STREAM_HEADERS, chunks, failed
-from consensus_server.http_api.openai_compat.translate import chat_choice, describe_consensus, text_choice, usage_of
+from consensus_server.http_api.openai_compat.translate import (
+    chat_choice,
+    describe_consensus,
+    spending_of,
+    text_choice,
+    usage_of,
+)
 from consensus_server.http_api.path_parameters import Context
 from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
 
@@ -81,7 +89,7 @@ async def create_chat_completion(
         choices = [chat_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return ChatCompletion(id=f"chatcmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
-    return await _sent(asked, request, context, panel, made)
+    return await _sent(asked, request, context, panel, caller, made)
 
 
 @router.post(routes.COMPLETIONS, response_model=TextCompletion, responses=_EVENTS)
@@ -95,7 +103,7 @@ async def create_completion(
         choices = [text_choice(index, each, _told(asked, panel)) for index, each in enumerate(consensus.choices)]
         return TextCompletion(id=f"cmpl-{uuid4().hex}", choices=choices, **_in_common(asked, panel, consensus))
 
-    return await _sent(asked, request, context, panel, made)
+    return await _sent(asked, request, context, panel, caller, made)
 
 
 @router.post(routes.RESPONSES, response_model=PanelResponse, responses=_EVENTS)
@@ -107,10 +115,11 @@ async def create_response(
 
     def made(consensus: Consensus) -> PanelResponse:
         choice = chat_choice(0, consensus.choices[0], _told(asked, panel))
-        told = describe_consensus(panel, consensus, asked.warnings, answers=asked.consensus.answers)
+        warnings = [*asked.warnings, *_of_samples(asked, panel)]
+        told = describe_consensus(panel, consensus, warnings, answers=asked.consensus.answers)
         return panel_response(asked, panel.name, choice, usage_of(consensus), told)
 
-    return await _sent(asked, request, context, panel, made)
+    return await _sent(asked, request, context, panel, caller, made)
 
 
 @router.get(routes.MODELS)
@@ -140,16 +149,24 @@ async def _panel(asked: Asked, caller: PanelCaller | None, context: ApiContext) 
     return replace(panel, equivalence=asked.equivalence(panel.equivalence))
 
 
-async def _consensus(asked: Asked, context: ApiContext, panel: Panel) -> Consensus:
+async def _consensus(
+    asked: Asked, context: ApiContext, panel: Panel, caller: PanelCaller | None, depth: int
+) -> Consensus:
     started = time.perf_counter()
     try:
-        consensus = await context.inference.answer(panel, asked.question(), asked.choices)
+        consensus = await context.inference.answer(
+            panel,
+            replace(asked.question(), depth=depth),
+            asked.choices,
+            caller=caller,
+            most_tokens=asked.consensus.max_total_tokens,
+        )
     except QuorumMissed as error:
-        _observe_failures(context.metrics, panel, error)
+        _observe_requests(context.metrics, panel, error)
         outcome = "deadline_missed" if error.late else "quorum_missed"
         context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
         raise
-    _observe_failures(context.metrics, panel, consensus)
+    _observe_requests(context.metrics, panel, consensus)
     outcome = "abstained" if consensus.choices[0].label.text is None else "answered"
     context.metrics.panel.labels(panel.name, outcome).observe(time.perf_counter() - started)
     context.metrics.panel_encoding.labels(panel.name).observe(consensus.encoding_seconds)
@@ -162,9 +179,15 @@ def _told(asked: Asked, panel: Panel) -> OnAbstention:
     return asked.consensus.on_abstention or panel.on_abstention
 
 
-def _observe_failures(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
+def _observe_requests(metrics: Metrics, panel: Panel, ended: Consensus | QuorumMissed) -> None:
+    told = spending_of(panel, ended.asked, ended.question)
+    metrics.panel_requests.labels(panel.name, "made").inc(told.requests)
+    metrics.panel_requests.labels(panel.name, RequestState.NOT_ASKED.value).inc(told.not_asked)
+    metrics.panel_tokens.labels(panel.name).inc(told.tokens)
+    if told.money is not None:
+        metrics.panel_money.labels(panel.name).inc(told.money)
     for each in ended.asked:
-        if each.reply is None:
+        if each.reply is None and each.state is not RequestState.NOT_ASKED:
             reason = each.failure.failure.value if each.failure else each.state.value
             metrics.upstream_failures.labels(panel.name, each.upstream, reason).inc()
 
@@ -176,7 +199,9 @@ def _in_common(asked: Asked, panel: Panel, consensus: Consensus) -> dict[str, An
         "model": panel.name,
         "system_fingerprint": panel.fingerprint,
         "usage": usage_of(consensus),
-        "consensus": describe_consensus(panel, consensus, asked.warnings, answers=asked.consensus.answers),
+        "consensus": describe_consensus(
+            panel, consensus, [*asked.warnings, *_of_samples(asked, panel)], answers=asked.consensus.answers
+        ),
     }
 
 
@@ -187,15 +212,23 @@ def _written(asked: Asked, answer: Completion) -> Iterator[str]:
     return chunks(answer, include_usage=asked.stream_options is not None and asked.stream_options.include_usage)
 
 
-async def _sent(
+def _of_samples(asked: Asked, panel: Panel) -> list[str]:
+    """Samples at temperature 0 are the same answer several times, and would pass for agreement."""
+    if panel.samples == 1 or asked.temperature != 0:
+        return []
+    return [f"temperature 0 makes the {panel.samples} samples of an upstream alike: their agreement tells nothing"]
+
+
+async def _sent(  # noqa: PLR0917 - what the routes have
     asked: Asked,
     request: Request,
     context: ApiContext,
     panel: Panel,
+    caller: PanelCaller | None,
     made: Callable[[Consensus], Completion],
 ) -> Response:
     """The answer as a whole, or in chunks where the request asks for a stream."""
-    work = _consensus(asked, context, panel)
+    work = _consensus(asked, context, panel, caller, depth_of(request))
     if not asked.stream:
         answer = made((await while_connected(request, work)).result())
         headers = {"Cache-Control": "no-store", **_decided(answer.consensus)}

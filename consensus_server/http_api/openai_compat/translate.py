@@ -1,10 +1,10 @@
 """From a panel's decision to the fields of an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from client_kit.vocabulary import WHY_ABSTAINED, Abstention, OnAbstention
-from consensus_server.core.inference import Reply, UpstreamRequest
+from consensus_server.core.inference import Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
 from consensus_server.http_api.openai_compat.answers import (
     AssistantMessage,
@@ -15,12 +15,14 @@ from consensus_server.http_api.openai_compat.answers import (
     ClusterTold,
     ConsensusTold,
     ContestTold,
+    SpendingTold,
     TextChoice,
     TimingsTold,
     TokenUsage,
     UpstreamTold,
 )
 from consensus_server.http_api.openai_compat.contested import contested_fields
+from consensus_server.service.books import spent
 from consensus_server.service.inference import Choice, Consensus, Panel
 
 Finish = Literal["stop", "length", "content_filter"]
@@ -43,8 +45,10 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         share=first.share,
         contested=first.contested,
         contested_fields=first.contested_fields,
+        fallback=first.fallback,
         choices=choices,
         warnings=warnings,
+        spending=spending_of(panel, consensus.asked, consensus.question),
         timings=TimingsTold(
             waiting_seconds=round(consensus.waiting_seconds, 6),
             encoding_seconds=round(consensus.encoding_seconds, 6),
@@ -100,6 +104,18 @@ def finish_of(choice: Choice) -> Finish:
     return "length" if choice.chosen.finish_reason == "length" else "stop"
 
 
+def spending_of(panel: Panel, asked: Sequence[UpstreamRequest], question: Question) -> SpendingTold:
+    """What the requests cost; of a missed quorum, too."""
+    amount = spent(asked, panel.tariffs, question)
+    left_out = sum(each.state is RequestState.NOT_ASKED for each in asked)
+    return SpendingTold(
+        requests=len(asked) - left_out,
+        not_asked=left_out,
+        tokens=amount.tokens,
+        money=amount.money if panel.priced else None,
+    )
+
+
 def usage_of(consensus: Consensus) -> TokenUsage:
     """The sum over all that answered."""
     prompt, completion = consensus.tokens()
@@ -110,13 +126,14 @@ def describe_upstreams(
     asked: Iterable[UpstreamRequest], fates: Iterable[AnswerFate] = (), *, answers: bool = False
 ) -> list[UpstreamTold]:
     """What became of each request, and of the answer it brought."""
-    fate_of = {fate.participant: fate for fate in fates}
-    return [_describe_upstream(each, fate_of.get(each.upstream), answers=answers) for each in asked]
+    fate_of = {(fate.participant, fate.sample): fate for fate in fates}
+    return [_describe_upstream(each, fate_of.get((each.voter, each.sample)), answers=answers) for each in asked]
 
 
 def _describe_choice(index: int, choice: Choice, panel: Panel, consensus: Consensus, *, answers: bool) -> ChoiceTold:
     label, fates = choice.label, choice.fates
-    replies = {each.upstream: each.reply for each in consensus.asked if each.sample == index and each.reply is not None}
+    own = [each for each in consensus.asked if each.choice == index]
+    replies = {(each.voter, each.sample): each.reply for each in own if each.reply is not None}
     by_value = panel.equivalence == "json" or any(reply.tool_calls for reply in replies.values())
     return ChoiceTold(
         index=index,
@@ -127,7 +144,7 @@ def _describe_choice(index: int, choice: Choice, panel: Panel, consensus: Consen
         share=label.share,
         clusters=[
             ClusterTold(
-                upstreams=sorted(fate.participant for fate in fates if fate.cluster == place),
+                upstreams=sorted({fate.participant for fate in fates if fate.cluster == place}),
                 votes=cluster.votes,
                 share=cluster.share,
             )
@@ -135,9 +152,8 @@ def _describe_choice(index: int, choice: Choice, panel: Panel, consensus: Consen
         ],
         contested=[_describe_contest(each, label) for each in choice.contests],
         contested_fields=contested_fields(label.clusters, fates, replies) if by_value else [],
-        upstreams=describe_upstreams(
-            (each for each in consensus.asked if each.sample == index), fates, answers=answers
-        ),
+        fallback=choice.fallback,
+        upstreams=describe_upstreams(own, fates, answers=answers),
     )
 
 
@@ -154,7 +170,8 @@ def _describe_contest(contest: ClusterContest, label: Label) -> ContestTold:
 def _describe_upstream(asked: UpstreamRequest, fate: AnswerFate | None, *, answers: bool) -> UpstreamTold:
     reply, failure = asked.said, asked.failure
     return UpstreamTold(
-        name=asked.upstream,
+        name=asked.voter,
+        sample=asked.sample,
         standing=asked.state.value,
         latency_seconds=round(asked.seconds, 6),
         reason=None if failure is None else failure.failure.value,

@@ -349,3 +349,36 @@ def test_every_rule_of_a_round_decides_here_too(upstreams, consensus_server, ask
     answer = ask(server.client())
     assert answer.choices[0].message.content in {PARIS, ALSO_PARIS}
     assert answer.consensus["rule"] == rule
+
+
+def test_a_request_says_what_it_may_cost_and_hears_what_it_cost(agreed, ask, body_of):
+    told = ask(agreed.client()).consensus["spending"]
+    assert told == {"requests": 3, "not_asked": 0, "tokens": 30, "money": None}
+    with pytest.raises(openai.RateLimitError) as error:
+        ask(agreed.client(), extra_body={"consensus": {"max_total_tokens": 0}})
+    told = body_of(error)
+    assert (told["code"], told["type"], told["param"]) == (
+        "insufficient_quota",
+        "insufficient_quota",
+        "consensus.max_total_tokens",
+    )
+    assert error.value.response.headers["x-should-retry"] == "false"
+
+
+def test_panels_that_ask_one_another_in_a_circle_come_to_an_end(agreed, ask, body_of):
+    assert ask(agreed.client(), extra_headers={"X-Consensus-Depth": "4"}).choices[0].message.content == PARIS
+    with pytest.raises(openai.BadRequestError) as error:
+        ask(agreed.client(), extra_headers={"X-Consensus-Depth": "5"})
+    assert body_of(error)["code"] == "panels_in_a_circle"
+
+
+def test_an_adaptive_panel_tells_whom_it_did_not_ask_and_what_that_saved(upstreams, consensus_server, ask):
+    four = upstreams(PARIS, ALSO_PARIS, PARIS, LYON)
+    server = consensus_server(four, strategy="adaptive", first=3, quorum=2)
+    told = ask(server.client()).consensus
+    assert told["spending"] == {"requests": 3, "not_asked": 1, "tokens": 30, "money": None}
+    assert [each["standing"] for each in told["choices"][0]["upstreams"]] == ["answered"] * 3 + ["not_asked"]
+    page = httpx.get(server.url.removesuffix("/v1") + "/metrics").text
+    assert 'consensus_panel_requests_total{outcome="not_asked",panel="capitals"} 1.0' in page
+    assert 'consensus_panel_tokens_total{panel="capitals"} 30.0' in page
+    assert "consensus_upstream_failures_total{" not in page

@@ -44,6 +44,19 @@ def test_a_file_is_read_with_paths_beside_it(tmp_path):
     assert (policy.rule, policy.guards, policy.reliability) == ("hybrid", False, False)
 
 
+def test_how_a_panel_asks_is_in_its_fingerprint_and_what_says_nothing_of_it_keeps_its_own(tmp_path):
+    def panel(changed):
+        text = _without_keys(GOOD.replace("deadline_seconds: 5", changed))
+        settings = load_settings({}, panels_file=write(tmp_path, text))
+        return build_inference(settings, lambda: None).panels(None)[0]
+
+    plain, adaptive = panel("deadline_seconds: 6"), panel("strategy: adaptive\n    hedge_seconds: usual")
+    assert plain.fingerprint == "fp_5b362cc32715"
+    assert plain.adaptive is None
+    assert adaptive.fingerprint != plain.fingerprint
+    assert (adaptive.adaptive.first, adaptive.adaptive.lead, adaptive.adaptive.hedge_late) == (4, 3.0, True)
+
+
 def test_guards_are_on_where_the_file_says_so(tmp_path):
     text = GOOD.replace("{rule: hybrid}", "{rule: hybrid, guards: true}")
     assert load_panels(write(tmp_path, text)).panels["triage"].policy.guards
@@ -77,6 +90,43 @@ FAULTS = {
         r"line 11: .*the quorum is 3, but there are only 2 upstreams",
     ),
     "twice the same": ("[llama, qwen]", "[llama, llama]", r"line 11: .*each upstream has one vote; named twice: llama"),
+    "first out of reach": (
+        "deadline_seconds: 5",
+        "strategy: adaptive\n    first: 3",
+        r"line 11: .*first is 3, but there are only 2 to ask",
+    ),
+    "quorum beyond first": (
+        "deadline_seconds: 5",
+        "strategy: adaptive\n    first: 1",
+        r"line 11: .*the quorum is 2, but first is 1",
+    ),
+    "first without adaptive": (
+        "deadline_seconds: 5",
+        "first: 2",
+        r"line 11: .*first: for strategy: adaptive only",
+    ),
+    "fallback in the panel": (
+        "deadline_seconds: 5",
+        "fallback: qwen",
+        r"line 11: .*the fallback qwen answers in the panel already",
+    ),
+    "fallback unknown": ("deadline_seconds: 5", "fallback: gpt", r"line 13: .*there is no upstream 'gpt'"),
+    "no fallback": ("deadline_seconds: 5", "fallback_on_abstention: true", r"line 11: .*there is no fallback"),
+    "cheapest without prices": (
+        "deadline_seconds: 5",
+        "strategy: adaptive\n    first: 2\n    order: cheapest",
+        r"price_per_million is missing in llama, qwen",
+    ),
+    "money without prices": (
+        "panels: [triage]",
+        "budget: {money: 3}",
+        r"caller shop has a budget in money, but price_per_million is missing in llama, qwen",
+    ),
+    "budget of nothing": (
+        "panels: [triage]",
+        "budget: {per: day}",
+        r"line 18: .*a budget limits tokens, money or both",
+    ),
     "no address": ("http://localhost:8001/v1", "localhost", r"line 3: upstreams.llama.base_url"),
     "two keys": ("model: qwen-3", "model: qwen-3\n    api_key_env: K", r"line 6: .*both set; name one"),
     "a token in the open": ("9f86d081884c", "my-own-token", r"line 17: callers.shop.token_hash"),

@@ -6,7 +6,8 @@ import pytest
 import structlog
 
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamFailed
-from consensus_server.service.fan_out import WaitLimits, fan_out
+from consensus_server.service import fan_out as asking
+from consensus_server.service.fan_out import Steps, ToAsk, WaitLimits
 
 QUESTION = Question(text="?")
 FOR_EVER = 3_600.0
@@ -51,14 +52,20 @@ async def hangs(_):
 
 
 def standings(asked):
-    return {(each.upstream, each.sample): each.state.value for each in asked}
+    return {(each.upstream, each.choice): each.state.value for each in asked}
+
+
+async def fan_out(upstreams, questions, limits, steps=None):
+    """One choice for each of `questions`."""
+    choices = [[(ToAsk(each, question, k),) for each in upstreams] for k, question in enumerate(questions)]
+    return await asking.fan_out(choices, limits, steps)
 
 
 async def test_every_upstream_is_asked_every_sample():
     upstreams = [Scripted("b", says("2")), Scripted("a", says("1"))]
     samples = [Question(text="?", seed=1), Question(text="?", seed=2)]
     asked = await fan_out(upstreams, samples, WaitLimits(quorum=2, deadline_seconds=FOR_EVER))
-    assert [(each.upstream, each.sample) for each in asked] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    assert [(each.upstream, each.choice) for each in asked] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert [each.reply.text for each in asked] == ["1", "1", "2", "2"]
     assert [question.seed for question in upstreams[0].asked] == [1, 2]
 
@@ -167,3 +174,53 @@ async def test_the_log_says_who_gave_no_reply_and_why():
     assert logged == [
         {"event": "no reply", "upstream": "a", "failure": "unreachable", "cause": "gone", "log_level": "warning"}
     ]
+
+
+def needs(*counts):
+    """Further turns that are needed, look by look."""
+    left = iter(counts)
+
+    async def further(_, unheard):
+        return min(unheard, next(left))
+
+    return further
+
+
+async def test_further_ones_are_asked_as_they_are_needed_and_no_others():
+    upstreams = [Scripted(name, says(name)) for name in "abcde"]
+    asked = await fan_out(upstreams, [QUESTION], WaitLimits(quorum=2, deadline_seconds=FOR_EVER), Steps(2, needs(1, 0)))
+    assert [each.state.value for each in asked] == ["answered"] * 3 + ["not_asked"] * 2
+    assert [bool(each.asked) for each in upstreams] == [True] * 3 + [False] * 2
+
+
+async def test_the_next_ones_stand_in_for_those_that_fail():
+    upstreams = [Scripted("a", fails), Scripted("b", says("1")), Scripted("c", says("1"))]
+    limits = WaitLimits(quorum=2, deadline_seconds=FOR_EVER)
+    asked = await fan_out(upstreams, [QUESTION], limits, Steps(2, needs(1, 0)))
+    assert [each.state.value for each in asked] == ["failed", "answered", "answered"]
+
+
+async def test_while_one_is_late_the_next_is_asked_and_who_loses_is_cancelled():
+    slow = Scripted("a", hangs)
+    upstreams = [slow, Scripted("b", says("1")), Scripted("c", says("1")), Scripted("d", says("1"))]
+    limits = WaitLimits(quorum=2, deadline_seconds=FOR_EVER)
+    steps = Steps(2, needs(0), lambda name: 0.01 if name == "a" else None)
+    assert list(standings(await fan_out(upstreams, [QUESTION], limits, steps)).values()) == [
+        "late",
+        "answered",
+        "answered",
+        "not_asked",
+    ]
+    await asyncio.wait_for(slow.cancelled.wait(), 20)
+
+
+async def test_each_choice_asks_as_many_as_it_needs():
+    upstreams = [Scripted(name, says(name)) for name in "abc"]
+
+    async def further(asked, _):
+        return 0 if asked[0].choice == 0 else 1
+
+    limits = WaitLimits(quorum=1, deadline_seconds=FOR_EVER)
+    told = standings(await fan_out(upstreams, [QUESTION] * 2, limits, Steps(1, further)))
+    assert [told[name, 0] for name in "abc"] == ["answered", "not_asked", "not_asked"]
+    assert {told[name, 1] for name in "abc"} == {"answered"}

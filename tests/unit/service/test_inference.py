@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from client_kit.wire import content_digest
 from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.asking import Adaptive
 from consensus_server.core.consensus import RULES
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
@@ -202,7 +203,7 @@ async def test_a_question_under_way_ends_as_it_began_when_the_panels_change():
     old, new = Waits("u0", "before"), Says("u0", "after")
     before, after = (replace(panel("-"), upstreams=(each,)) for each in (old, new))
     said = [Panels((after,))]
-    inference = Inference(Panels((before,)), lambda: ENCODER, lambda: said.pop() if said else None)
+    inference = Inference(Panels((before,)), lambda: ENCODER, renewed=lambda: said.pop() if said else None)
     asking = asyncio.create_task(inference.answer(before, QUESTION))
     await old.begun.wait()
     await inference.renew()
@@ -237,3 +238,58 @@ async def test_where_all_texts_were_cut_the_choice_stands_and_says_so():
         upstream.finish = "length"
     (choice,) = (await answer(chosen)).choices
     assert (choice.label.text, choice.chosen.finish_reason) == (CUT, "length")
+
+
+ADAPTIVE = Adaptive(first=2, lead=2.0)
+
+
+async def test_an_adaptive_panel_asks_on_only_while_the_answer_could_change():
+    agreed = replace(panel("Paris.", "Paris.", "Paris.", "Paris."), adaptive=ADAPTIVE)
+    consensus = await answer(agreed)
+    assert [each.state.value for each in consensus.asked] == ["answered"] * 2 + ["not_asked"] * 2
+    split = replace(panel("Paris.", "Lyon", "Paris.", "Paris.", "Paris."), adaptive=ADAPTIVE)
+    consensus = await answer(split)
+    assert [each.state.value for each in consensus.asked] == ["answered"] * 4 + ["not_asked"]
+    assert (consensus.choices[0].label.text, consensus.tokens()) == ("Paris.", (20, 8))
+
+
+async def test_each_sample_of_a_single_upstream_has_a_vote():
+    chosen = replace(panel("Paris.", quorum=2), samples=3)
+    consensus = await answer(chosen, replace(QUESTION, seed=5))
+    assert [question.seed for question in chosen.upstreams[0].asked] == [5, 6, 7]
+    (choice,) = consensus.choices
+    assert (choice.label.text, choice.label.support) == ("Paris.", 3.0)
+    assert [fate.participant for fate in choice.fates] == ["u0#1", "u0#2", "u0#3"]
+
+
+async def test_samples_of_several_upstreams_share_their_votes():
+    chosen = replace(panel("Paris.", "Paris.", "Lyon"), samples=4)
+    (choice,) = (await answer(chosen)).choices
+    assert [cluster.votes for cluster in choice.label.clusters] == [2.0, 1.0]
+    assert len(choice.fates) == 12
+
+
+@pytest.mark.parametrize(
+    ("texts", "says", "expected"),
+    [
+        (("Paris.", None), "Lyon", ("Lyon", None, "f")),
+        (("Paris.", "Paris."), "Lyon", ("Paris.", None, None)),
+        (("Paris.", "Lyon"), "Lyon", ("Lyon", None, "f")),
+        (("Paris.", "Lyon"), None, (None, "tie", None)),
+    ],
+)
+async def test_a_fallback_answers_where_the_panel_does_not(texts, says, expected):
+    fallback = Says("f", says)
+    chosen = replace(panel(*texts, quorum=2), fallback=fallback, fallback_on_abstention=True)
+    consensus = await answer(chosen)
+    (choice,) = consensus.choices
+    assert (choice.label.text, choice.label.abstention, choice.fallback) == expected
+    assert len(fallback.asked) == (expected[0] != "Paris.")  # paid for once
+
+
+async def test_a_fallback_that_fails_is_told_with_the_others_and_asked_for_no_abstention_unless_the_panel_says_so():
+    with pytest.raises(QuorumMissed, match=r"u1: context_too_long; f: context_too_long$"):
+        await answer(replace(panel("a", None, quorum=2), fallback=Says("f", None)))
+    chosen = replace(panel("Paris.", "Lyon", quorum=2), fallback=Says("f", "Lyon"))
+    (choice,) = (await answer(chosen)).choices
+    assert (choice.label.abstention, chosen.fallback.asked) == ("tie", [])

@@ -1,0 +1,145 @@
+"""A question is paid for once, whatever becomes of it, and never more than it may cost."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from consensus_server.backends.encoders.hashing import HashingEncoder
+from consensus_server.core.asking import Adaptive
+from consensus_server.core.budgets import Amount, Budget, Price, Tariff
+from consensus_server.core.consensus.records import Policy
+from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
+from consensus_server.service.budgets import Budgets, BudgetSpent
+from consensus_server.service.fan_out import WaitLimits
+from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed
+
+QUESTION = Question(messages=(Message("user", "1234"),), max_tokens=80)
+AT_MOST = 4 + 16 + 80
+"""Bytes of the question, what is reserved for a message, and the longest answer."""
+
+
+class Clock:
+    def now(self):
+        return datetime.fromtimestamp(130, UTC)
+
+
+class InMemory:
+    """`ports.SpendingStore` for one test."""
+
+    def __init__(self):
+        self.spent = Amount()
+        self.most = Amount()
+
+    def reserve(self, caller, began, amount, budget):
+        assert (caller, began) == ("shop", 120)
+        if budget.tokens is not None and (self.spent + amount).tokens > budget.tokens:
+            return self.spent
+        self.spent += amount
+        self.most = max(self.most, self.spent, key=lambda each: each.tokens)
+        return None
+
+    def settle(self, caller, began, difference):
+        assert (caller, began) == ("shop", 120)
+        self.spent += difference
+
+
+class Counted:
+    """An upstream that answers with 5 and 2 tokens, fails, or never ends."""
+
+    def __init__(self, name, says="Paris."):
+        self.name = name
+        self.says = says
+        self.busy = asyncio.Event()
+
+    async def ask(self, question):
+        self.busy.set()
+        if self.says is None:
+            raise UpstreamFailed(Failure.UNREACHABLE, "gone")
+        if self.says == "...":
+            await asyncio.Event().wait()
+        return Reply(self.says, "stop", 5, 2)
+
+    async def close(self):
+        """Nothing to close."""
+
+
+def panel(*says, quorum=1, **options):
+    upstreams = tuple(Counted(f"u{place}", each) for place, each in enumerate(says))
+    tariff = Tariff(price=Price(prompt=1_000_000.0, completion=2_000_000.0))
+    return Panel(
+        name="p",
+        upstreams=upstreams,
+        limits=WaitLimits(quorum=quorum, deadline_seconds=3_600),
+        policy=Policy(guards=False, reliability=False, contradictions="none"),
+        tariffs={each.name: tariff for each in upstreams},
+        **options,
+    )
+
+
+def shop(tokens):
+    return PanelCaller("shop", "", frozenset(), Budget(tokens=tokens, money=None, seconds=60))
+
+
+@pytest.fixture
+def store():
+    return InMemory()
+
+
+@pytest.fixture
+def inference(store):
+    return Inference(Panels(), HashingEncoder, Budgets(store, Clock()))
+
+
+async def test_what_was_reserved_is_settled_with_what_the_upstreams_counted(inference, store):
+    consensus = await inference.answer(panel("Paris.", "Paris.", None), QUESTION, caller=shop(3 * AT_MOST))
+    assert store.most == Amount(3 * AT_MOST, 3 * (20 + 160))
+    assert store.spent == Amount(14, 18.0)  # a failure costs nothing
+    assert consensus.choices[0].label.text == "Paris."
+
+
+@pytest.mark.parametrize("tokens", [0, 2 * AT_MOST - 1])
+async def test_more_than_the_whole_budget_is_refused_for_good(inference, store, tokens):
+    with pytest.raises(
+        BudgetSpent, match=rf"may cost {2 * AT_MOST} tokens.*whole budget .* is {tokens} tokens"
+    ) as spent:
+        await inference.answer(panel("Paris.", "Paris."), QUESTION, caller=shop(tokens))
+    assert (spent.value.retry_seconds, store.most) == (None, Amount())
+
+
+async def test_a_budget_that_is_spent_says_when_it_is_whole_again(inference, store):
+    store.spent = Amount(AT_MOST, 0.0)
+    chosen = panel("Paris.")
+    with pytest.raises(BudgetSpent, match=r"whole again in 50 s") as spent:
+        await inference.answer(chosen, QUESTION, caller=shop(AT_MOST))
+    assert spent.value.retry_seconds == 50
+    assert not chosen.upstreams[0].busy.is_set()
+
+
+async def test_a_missed_quorum_costs_what_was_answered(inference, store):
+    with pytest.raises(QuorumMissed):
+        await inference.answer(panel("Paris.", None, quorum=2), QUESTION, caller=shop(1000))
+    assert store.spent.tokens == 7
+
+
+async def test_a_client_that_leaves_pays_once_for_what_was_under_way(inference, store):
+    chosen = panel("Paris.", "...", "Paris.", "Paris.", adaptive=Adaptive(first=2, lead=3.0))
+    asking = asyncio.create_task(inference.answer(chosen, QUESTION, caller=shop(1000)))
+    await chosen.upstreams[1].busy.wait()
+    await asyncio.sleep(0.05)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert store.spent.tokens == 7 + AT_MOST  # answered, given up; the others were not asked
+    assert not chosen.upstreams[2].busy.is_set()
+
+
+async def test_a_limit_of_the_request_leaves_out_those_that_an_adaptive_panel_could_do_without(inference):
+    chosen = panel("Paris.", "Lyon", "Nice", "Rome", adaptive=Adaptive(first=2, lead=2.0))
+    consensus = await inference.answer(chosen, QUESTION, most_tokens=3 * AT_MOST)
+    assert [each.upstream for each in consensus.asked] == ["u0", "u1", "u2"]
+    for few, limited in ((2, chosen), (4, replace(chosen, adaptive=None))):
+        with pytest.raises(BudgetSpent, match=rf"may cost {few * AT_MOST} tokens") as spent:
+            await inference.answer(limited, QUESTION, most_tokens=few * AT_MOST - 1)
+        assert spent.value.param == "consensus.max_total_tokens"
