@@ -90,6 +90,8 @@ class CalledFunction(FormModel):
     name: str
     arguments: str
     """JSON."""
+    parsed_arguments: JsonValue = None
+    """What OpenAI's client adds to a call that it streamed; given to nobody."""
 
 
 class CalledTool(FormModel):
@@ -98,6 +100,8 @@ class CalledTool(FormModel):
     id: str
     type: Literal["function"] = "function"
     function: CalledFunction
+    index: int | None = None
+    """Its place in a stream; given to nobody."""
 
 
 def _of_different_names(tools: list[Tool]) -> list[Tool]:

@@ -65,7 +65,7 @@ _HINTS = frozenset(
 """For a provider's own books and machines: accepted, given to nobody, so that upstreams learn nothing about who asks, and told in
 `consensus.warnings`."""
 
-_MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name"})
+_MESSAGE_ORNAMENTS = frozenset({"annotations", "audio", "function_call", "name", "parsed"})
 """What an answer carries beside its text, and what comes back when it is appended to the conversation."""
 
 
@@ -101,7 +101,7 @@ class ChatMessage(RequestModel):
     def _without_ornaments(cls, data: Any) -> Any:  # noqa: ANN401 - whatever was sent
         if not isinstance(data, dict):
             return data
-        for field in sorted(_MESSAGE_ORNAMENTS & data.keys() - {"name"}):
+        for field in sorted(_MESSAGE_ORNAMENTS & data.keys() - {"name", "parsed"}):
             if data[field]:
                 raise _unsupported(field)
         return {key: value for key, value in data.items() if key not in _MESSAGE_ORNAMENTS}

@@ -61,7 +61,7 @@ def test_a_stream_has_the_events_of_the_api_and_its_helper_puts_them_together(ag
         assert stream.get_final_response().output_text == PARIS
 
 
-def test_a_schema_is_asked_for_and_held_to(agreed):
+def test_a_schema_is_asked_for_and_held_to(agreed, respond):
     class City(BaseModel):
         city: str
 
@@ -71,6 +71,8 @@ def test_a_schema_is_asked_for_and_held_to(agreed):
     assert answer.output_parsed == City(city="Paris")
     assert answer.consensus["choices"][0]["upstreams"][2]["reason"] == "not_json"
     assert agreed.upstreams[0].bodies[0]["response_format"]["json_schema"]["strict"] is True
+    respond([{"role": "user", "content": ASKED}, *answer.output, {"role": "user", "content": "Sure?"}])
+    assert agreed.upstreams[0].bodies[1]["messages"][1]["content"] == answer.output_text
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -124,10 +124,15 @@ def test_other_arguments_are_another_meaning_and_named(saying, ask):
     ]
 
 
-def test_tools_results_go_back_into_the_conversation(agreed, saying):
+@pytest.mark.parametrize("stream", [False, True])
+def test_tools_results_go_back_into_the_conversation(agreed, saying, stream):
     client = saying({"content": None, "tool_calls": [CALL]}, {"content": None, "tool_calls": [CALL]}, PARIS)
     turns = [{"role": "user", "content": "Where is Paris?"}]
-    turns.append(client.chat.completions.create(model="capitals", messages=turns, tools=[LOOK]).choices[0].message)
+    if stream:
+        with client.chat.completions.stream(model="capitals", messages=turns, tools=[LOOK]) as events:
+            turns.append(events.get_final_completion().choices[0].message)
+    else:
+        turns.append(client.chat.completions.create(model="capitals", messages=turns, tools=[LOOK]).choices[0].message)
     turns.append({"role": "tool", "tool_call_id": "call_7", "content": "48.9 N, 2.4 E"})
     for upstream in agreed.upstreams:
         upstream.reset(PARIS)

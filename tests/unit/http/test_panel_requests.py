@@ -27,6 +27,14 @@ def test_nothing_is_told_where_there_is_nothing_to_tell():
     assert ChatRequest.model_validate({"model": "p", "messages": [{"role": "user", "content": "?"}]}).warnings == []
 
 
+@pytest.mark.parametrize(
+    ("field", "newer"), [("functions", "send tools"), ("function_call", "send tools and tool_choice")]
+)
+def test_what_is_deprecated_is_refused_with_the_name_of_today(field, newer):
+    with pytest.raises(ValidationError, match=f"{field} is not supported: {newer}"):
+        ChatRequest.model_validate({"model": "p", "messages": [{"role": "user", "content": "?"}], field: {"name": "f"}})
+
+
 @pytest.mark.parametrize("field", ["tools_", "_hints", "warnings", "top_kk"])
 def test_what_is_misspelt_is_refused(field):
     with pytest.raises(ValidationError, match="extra_forbidden"):

@@ -103,7 +103,7 @@ def spelt(draw, value):
 
 
 @given(data=st.data(), value=VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_no_way_of_writing_changes_a_value(data, value):
     texts = data.draw(st.tuples(spelt(value), spelt(value)))
     assert json_key(texts[0]) == json_key(texts[1])
@@ -112,7 +112,7 @@ def test_no_way_of_writing_changes_a_value(data, value):
 
 
 @given(one=VALUES, other=VALUES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_values_differ_where_their_keys_do(one, other):
     texts = [json.dumps(each, default=float) for each in (one, other)]
     keys = [json_key(text) for text in texts]
