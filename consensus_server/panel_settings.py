@@ -189,8 +189,9 @@ class PanelSettings(PanelModel):
     @model_validator(mode="after")
     def _as_the_strategy_has_it(self) -> Self:
         if self.strategy == "all":
-            if said := self.model_fields_set & {"first", "lead", "order", "hedge_seconds"}:
-                raise ValueError(f"{', '.join(sorted(said))}: for strategy: adaptive only; here all are asked at once")
+            fields = ("first", "hedge_seconds", "lead", "order")
+            if said := [name for name in fields if getattr(self, name) != type(self).model_fields[name].default]:
+                raise ValueError(f"{', '.join(said)}: for strategy: adaptive only; here all are asked at once")
             return self
         if "first" in self.model_fields_set and self.first > self.turns:
             raise ValueError(f"first is {self.first}, but there are only {self.turns} to ask")

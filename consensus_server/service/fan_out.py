@@ -86,10 +86,9 @@ class Asking:
         cannot reach the quorum any more.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.deadline_seconds
-        until = deadline
         for choice in self._choices:
             choice.ask(len(choice.left) if self._steps is None else self._steps.first)
+        until = deadline = loop.time() + self._limits.deadline_seconds
         while pending := [sent for choice in self._choices for sent in choice.pending()]:
             impatient = min([until, *(at for choice in self._choices for at in self._hedges(choice))])
             tasks = [sent.task for sent in pending]
