@@ -38,7 +38,7 @@ class Endpoints:
         """
         require_server_operator(caller)
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             asked = participant_for(tx, home, participant, lock=True)
             _check(endpoint, home, asked, self._upstreams())
             tx.pulls.set_endpoint(asked, endpoint)
@@ -57,7 +57,7 @@ class Endpoints:
         """Ask a participant no more; from now on it submits by itself. Raises as `set` does."""
         require_server_operator(caller)
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             tx.pulls.set_endpoint(participant_for(tx, home, participant, lock=True), None)
 
     def pulls(self, caller: Caller, federation: str, number: int) -> tuple[PullStatus, ...]:

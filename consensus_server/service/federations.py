@@ -11,7 +11,7 @@ from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
 from consensus_server.ports import Clock, Store
-from consensus_server.service.access import Caller, federation_for, require_server_operator
+from consensus_server.service.access import Caller, federation_for, require_server_operator, require_valid
 from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.refusals import with_what_tells_refusals
@@ -44,6 +44,7 @@ class Federations:
         """
         checked = self.check(caller, terms)
         with self._store.writing() as tx:
+            require_valid(tx, caller, lock=True)
             return tx.federations.add(checked, encoder=self._pinned_encoder(), at=self._clock.now())
 
     def check(self, caller: Caller, terms: Terms) -> Terms:

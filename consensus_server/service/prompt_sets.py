@@ -9,7 +9,7 @@ from client_kit.wire.prompt_sets import unlike_wordings
 from consensus_server.core.errors import AlreadyExists, Fault, PromptSetMismatch, UnknownPromptSet
 from consensus_server.core.federations import Manifest, Prompt
 from consensus_server.ports import Store, Transaction
-from consensus_server.service.access import Caller, require_server_operator
+from consensus_server.service.access import Caller, require_server_operator, require_valid
 
 
 class PromptSets:
@@ -27,6 +27,7 @@ class PromptSets:
         verify_prompt_set(manifest, prompts)
         try:
             with self._store.writing() as tx:
+                require_valid(tx, caller, lock=True)
                 tx.prompt_sets.add(manifest, prompts)
         except AlreadyExists:
             return False

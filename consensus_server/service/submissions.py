@@ -235,7 +235,8 @@ def own_participant(tx: Transaction, federation: Federation, caller: Caller, *, 
         raise Forbidden("Only a participant has a submission.")
     participant = participant_for(tx, federation, caller.participant.name, lock=lock)
     if lock:
-        require_valid(tx, federation, caller)  # once more: the lock may have waited for the end of the token
+        # Once more: the lock may have waited for the end of the token.
+        require_valid(tx, caller, federation, lock=True)
     return participant
 
 

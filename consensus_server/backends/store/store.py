@@ -21,6 +21,7 @@ from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
+from consensus_server.backends.store.tokens import SqlInvitations, SqlOperators, SqlTokens
 from consensus_server.core.errors import StoreUnavailable
 
 _LOOK_SECONDS = 1.0
@@ -35,6 +36,9 @@ class SqlTransaction:
         self.prompt_sets = SqlPromptSets(connection)
         self.federations = SqlFederations(connection)
         self.participants = SqlParticipants(connection)
+        self.operators = SqlOperators(connection)
+        self.tokens = SqlTokens(connection)
+        self.invitations = SqlInvitations(connection)
         self.rounds = SqlRounds(connection)
         self.events = SqlEvents(connection)
         self.submissions = SqlSubmissions(connection)

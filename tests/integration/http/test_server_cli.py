@@ -299,3 +299,30 @@ def test_the_card_of_a_round_is_shown_with_what_participants_state(ready, tmp_pa
     shown = ready("round", "card", "clinics", "1").stdout
     assert "Privacy: 1 of 2 state nothing (bert), so no bound holds for all." in shown
     assert "epsilon 3.25 at delta 1e-06" in shown
+
+
+def test_tokens_are_rotated_and_revoked_and_operators_named(ready, tmp_path):
+    for who in (("participant", "anna", "clinics"), ("operator", "alice")):
+        kind, name, *where = who
+        file = tmp_path / f"{name}.token"
+        ready(kind, "add", *where, name, "--token-file", str(file), "--lifetime-days", "90", "--scope", "observe")
+        old = file.read_text()
+        ready(kind, "token", *where, name, "--token-file", str(file), "--grace-hours", "1")
+        assert (file.read_text() != old, file.stat().st_mode & 0o777) == (True, 0o600)
+        items = json.loads(ready(kind, "tokens", *where, name, "--json").stdout)["items"]
+        assert [(each["replaced"], each["scopes"] == ["observe"]) for each in items] == [(True, True), (False, False)]
+        ready(kind, "revoke", *where, name, items[0]["id"])
+        ready(kind, "revoke", *where, name, items[0]["id"], expect=Exit.UNKNOWN)
+        assert items[1]["id"] in ready(kind, "tokens", *where, name).stdout
+    assert "alice" in ready("operator", "list").stdout
+    ready("operator", "remove", "alice")
+    assert json.loads(ready("operator", "list", "--json").stdout) == {"items": []}
+
+
+def test_invitations_are_made_listed_and_withdrawn(ready):
+    code = ready("invitation", "add", "clinics", "--participant", "carl").stdout
+    assert re.fullmatch(r"[A-Za-z0-9_-]{40,}\n", code)
+    (made,) = json.loads(ready("invitation", "list", "clinics", "--json").stdout)["items"]
+    assert (made["participant"], "code" in made) == ("carl", False)
+    ready("invitation", "withdraw", "clinics", made["id"])
+    assert "no invitations" in ready("invitation", "list", "clinics").stdout
