@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 
 from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
 from consensus_server.core.appeals import Appeal
+from consensus_server.core.audit import Act, Head
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
@@ -157,6 +158,9 @@ class Transaction(Protocol):
     def invitations(self) -> "InvitationStore": ...
 
     @property
+    def audit(self) -> "AuditStore": ...
+
+    @property
     def rounds(self) -> "RoundStore": ...
 
     @property
@@ -275,6 +279,22 @@ class TokenStore(Protocol):
 
     def used(self, digest: str, at: datetime) -> None:
         """Note a use; one that is not there is passed over."""
+        ...
+
+
+class AuditStore(Protocol):
+    """Who did what: one chain for the server, which only grows, without gaps and forks."""
+
+    def add(self, act: Act) -> None:
+        """It is chained at the end of the transaction, whatever the number of processes."""
+        ...
+
+    def head(self) -> Head:
+        """The last line."""
+        ...
+
+    def lines(self) -> Iterator[str]:
+        """From the first, without newlines."""
         ...
 
 

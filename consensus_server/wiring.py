@@ -221,14 +221,14 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
     labels = PseudoLabels(store, clock)
     return UseCases(
         access=Access(store, token, clock),
-        prompt_sets=PromptSets(store),
+        prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
         submissions=Submissions(store, clock),
-        endpoints=Endpoints(store, lambda: upstream_names(settings)),
+        endpoints=Endpoints(store, clock, lambda: upstream_names(settings)),
         pseudo_labels=labels,
         parameters=Parameters(store, clock, labels),
         traffic=Traffic(store),

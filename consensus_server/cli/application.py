@@ -30,6 +30,7 @@ class ServerCommands(Commands):
         "prompt-set": Late("consensus_server.cli.prompt_sets"),
         "encoder": Late("consensus_server.cli.encoders"),
         "panel": Late("consensus_server.cli.panels"),
+        "audit": Late("consensus_server.cli.audits"),
         "database": Late("consensus_server.cli.databases"),
     }
 

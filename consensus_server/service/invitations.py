@@ -14,6 +14,7 @@ from consensus_server.core.errors import (
 from consensus_server.core.tokens import Invitation
 from consensus_server.ports import Clock, Store
 from consensus_server.service.access import OPERATORS, Caller, federation_for, new_token, token_hash
+from consensus_server.service.audit import invited, noted, noted_token
 from consensus_server.service.participants import IssuedToken, added
 from consensus_server.service.tokens import ALL_OF_THE_ROLE, TokenWish, granted_to
 
@@ -61,6 +62,7 @@ class Invitations:
         )
         with self._store.writing() as tx:
             tx.invitations.add(federation_for(tx, caller, federation, OPERATORS, lock=True), invitation)
+            noted(tx, caller, "invitation.added", now, federation=federation, after=invited(invitation))
         return IssuedInvitation(invitation, code)
 
     def all(self, caller: Caller, federation: str) -> tuple[Invitation, ...]:
@@ -75,6 +77,8 @@ class Invitations:
             for each in tx.invitations.of(home):
                 if each.id == invitation_id:
                     tx.invitations.remove(each)
+                    now, was = self._clock.now(), invited(each)
+                    noted(tx, caller, "invitation.withdrawn", now, federation=federation, before=was)
                     return
         raise UnknownInvitation(f"Federation {federation} has no invitation {invitation_id}.")
 
@@ -97,6 +101,10 @@ class Invitations:
             name = _name(invitation, participant)
             issued = added(tx, home, name, invitation.role, invitation.grant, at=now)
             tx.invitations.used(invitation, at=now, by=name)
+            joined = f"{home.name}/{name}"
+            noted_token(
+                tx, joined, "invitation.used", now, issued.kept, invitation=invitation.id, role=invitation.role.value
+            )
         return issued
 
 

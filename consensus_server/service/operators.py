@@ -7,6 +7,7 @@ from consensus_server.core.tokens import Operator, Token
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service import tokens
 from consensus_server.service.access import Caller, require_server_operator, require_valid
+from consensus_server.service.audit import noted, noted_token
 from consensus_server.service.tokens import ALL_OF_THE_ROLE, Revocation, TokenWish
 
 
@@ -37,6 +38,7 @@ class Operators:
             require_valid(tx, caller, lock=True)
             operator = tx.operators.add(name, at=now)
             text, kept = tokens.issue(tx, operator, tokens.granted(caller, operator, wish), now)
+            noted_token(tx, caller, "operator.added", now, kept)
         return OperatorToken(operator, text, kept)
 
     def all(self, caller: Caller) -> tuple[Operator, ...]:
@@ -52,6 +54,7 @@ class Operators:
         with self._store.writing() as tx:
             require_valid(tx, caller)
             tx.operators.remove(_operator(tx, name))
+            noted(tx, caller, "operator.removed", self._clock.now(), subject=name)
 
     def renew_token(self, caller: Caller, name: str, wish: TokenWish = ALL_OF_THE_ROLE) -> OperatorToken:
         """A new token; those before it end as `Participants.renew_token` has it, whose errors it raises, and UnknownOperator."""

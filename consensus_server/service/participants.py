@@ -10,6 +10,7 @@ from consensus_server.core.tokens import Grant, Token
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service import tokens
 from consensus_server.service.access import OPERATORS, Caller, federation_for, participant_for, require_right
+from consensus_server.service.audit import noted, noted_token
 from consensus_server.service.settling import last_round, round_for, settle
 from consensus_server.service.tokens import ALL_OF_THE_ROLE, Revocation, TokenWish
 
@@ -41,7 +42,9 @@ class Participants:
         """A new, active participant. Raises UnknownFederation, Forbidden, AlreadyExists, and what `renew_token` raises for `wish`."""
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
-            return added(tx, home, name, role, tokens.granted_to(caller, role, wish), at=self._clock.now())
+            issued = added(tx, home, name, role, tokens.granted_to(caller, role, wish), at=self._clock.now())
+            noted_token(tx, caller, "participant.added", self._clock.now(), issued.kept, role=role.value)
+        return issued
 
     def all(self, caller: Caller, federation: str) -> tuple[Participant, ...]:
         """By name, also those that are not active. Raises UnknownFederation, Forbidden."""
@@ -59,6 +62,8 @@ class Participants:
             last = last_round(tx, home, lock=True)  # before the participant, as a seal does: no deadlock
             participant = participant_for(tx, home, name)
             tx.participants.set_active(participant, active=active)
+            now, was, is_ = self._clock.now(), {"active": participant.active}, {"active": active}
+            noted(tx, caller, "participant.changed", now, federation=home.name, subject=name, before=was, after=is_)
             if last is not None:
                 settle(tx, round_for(tx, home, last.number), self._clock.now())
         return replace(participant, active=active)

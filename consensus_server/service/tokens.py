@@ -10,6 +10,7 @@ from consensus_server.core.federations import Participant
 from consensus_server.core.tokens import SCOPES_OF, SCOPES_OF_THE_SERVER, Grant, Operator, Token
 from consensus_server.ports import Transaction
 from consensus_server.service.access import Caller, new_token, token_hash
+from consensus_server.service.audit import noted_token
 
 MOST_TOKENS = 16
 """Valid ones of one holder: enough for a purpose each and their rotation, and few enough to be looked through."""
@@ -65,9 +66,12 @@ def replace(
     """
     own = own_token(tx, caller, holder)
     grant = granted(caller, holder, wish) if own is None else _granted_again(own, wish)
-    if not wish.keep:
-        end(tx, tx.tokens.of(holder) if own is None else [own], now, wish.grace_seconds)
-    return issue(tx, holder, grant, now)
+    before = () if wish.keep else tx.tokens.of(holder) if own is None else (own,)
+    end(tx, before, now, wish.grace_seconds)
+    text, token = issue(tx, holder, grant, now)
+    ended = {"replaces": [each.id for each in before], "grace_seconds": wish.grace_seconds}
+    noted_token(tx, caller, "token.issued", now, token, **ended)
+    return text, token
 
 
 def own_token(tx: Transaction, caller: Caller, holder: Participant | Operator) -> Token | None:
@@ -102,6 +106,7 @@ def revoke(tx: Transaction, caller: Caller, holder: Participant | Operator, want
     for token in tx.tokens.of(holder):
         if token.id == wanted.token_id:
             end(tx, [token], now, wanted.grace_seconds)
+            noted_token(tx, caller, "token.revoked", now, token, grace_seconds=wanted.grace_seconds)
             return token
     raise UnknownToken(f"{holder.name} has no token {wanted.token_id}.")
 

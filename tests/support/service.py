@@ -75,7 +75,7 @@ class Service:
         self.clock = clock or HandSetClock()
         self.encoder = encoder or HashingEncoder()
         self.access = Access(store, OPERATOR_TOKEN, self.clock)
-        self.prompt_sets = PromptSets(store)
+        self.prompt_sets = PromptSets(store, self.clock)
         self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
         self.operators = Operators(store, self.clock)
@@ -89,7 +89,7 @@ class Service:
         self.rejections = Rejections(store, self.clock)
         self.appeals = Appeals(store, self.clock)
         self.inspection = Inspection(store, store.embeddings, self.clock, {}, comparisons)
-        self.endpoints = Endpoints(store, lambda: {"llama", "qwen"})
+        self.endpoints = Endpoints(store, self.clock, lambda: {"llama", "qwen"})
         self.aggregation = Aggregation(
             store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds, comparisons=comparisons
         )

@@ -152,6 +152,14 @@ invitations = Table(
     Column("used_by", _name(63)),
 )
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="without gaps, from 1"),
+    Column("digest", String(64), nullable=False, comment="of the line and all before it"),
+    Column("line", Text, nullable=False, comment="JSON"),
+)
+
 rounds = Table(
     "rounds",
     metadata,

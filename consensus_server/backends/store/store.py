@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from consensus_server.backends.store import engine as database
+from consensus_server.backends.store.audit import SqlAudit
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
@@ -39,6 +40,7 @@ class SqlTransaction:
         self.operators = SqlOperators(connection)
         self.tokens = SqlTokens(connection)
         self.invitations = SqlInvitations(connection)
+        self.audit = SqlAudit(connection)
         self.rounds = SqlRounds(connection)
         self.events = SqlEvents(connection)
         self.submissions = SqlSubmissions(connection)
@@ -76,7 +78,9 @@ class SqlStore:
     def writing(self) -> Generator[SqlTransaction]:
         """All or nothing."""
         with database.writing(self._engine) as connection:
-            yield SqlTransaction(connection)
+            tx = SqlTransaction(connection)
+            yield tx
+            tx.audit.write()
 
     def check(self) -> str:
         """`ok`, or what is wrong, in words fit for everybody."""

@@ -326,3 +326,22 @@ def test_invitations_are_made_listed_and_withdrawn(ready):
     assert (made["participant"], "code" in made) == ("carl", False)
     ready("invitation", "withdraw", "clinics", made["id"])
     assert "no invitations" in ready("invitation", "list", "clinics").stdout
+
+
+def test_the_audit_record_is_exported_and_a_changed_line_is_found(ready, tmp_path):
+    file = tmp_path / "audit.jsonl"
+    ready("audit", "export", "--out", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert ready("audit", "export").stdout == file.read_text()
+    head = json.loads(ready("audit", "verify", "--json").stdout)
+    kept = ("--kept", head["digest"])
+    assert json.loads(run("audit", "verify", str(file), *kept, "--json").stdout) == head
+    ready("participant", "add", "clinics", "anna")
+    assert head["digest"] not in ready("audit", "verify", *kept).stdout
+    lines = file.read_text().splitlines(keepends=True)
+    for changed, told in (
+        ([lines[0].replace("command line", "somebody else"), *lines[1:]], "line 1: its digest"),
+        (lines[:-1], "cut off the end"),
+    ):
+        file.write_text("".join(changed))
+        assert told in " ".join(run("audit", "verify", str(file), *kept, expect=Exit.FAILED).stderr.split())
