@@ -253,7 +253,9 @@ class OperatorStore(Protocol):
         """By name."""
         ...
 
-    def get(self, name: str) -> Operator | None: ...
+    def get(self, name: str, *, lock: bool = False) -> Operator | None:
+        """lock: until the end of the transaction nobody else gets it locked."""
+        ...
 
     def remove(self, operator: Operator) -> None:
         """Forget an operator, and its tokens."""

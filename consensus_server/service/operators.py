@@ -52,14 +52,15 @@ class Operators:
         """Forget an operator; its tokens end at once. Raises Forbidden, OutOfScope, UnknownOperator."""
         require_server_operator(caller)
         with self._store.writing() as tx:
+            operator = _operator(tx, name, lock=True)
             require_valid(tx, caller)
-            tx.operators.remove(_operator(tx, name))
+            tx.operators.remove(operator)
             noted(tx, caller, "operator.removed", self._clock.now(), subject=name)
 
     def renew_token(self, caller: Caller, name: str, wish: TokenWish = ALL_OF_THE_ROLE) -> OperatorToken:
         """A new token; those before it end as `Participants.renew_token` has it, whose errors it raises, and UnknownOperator."""
         with self._store.writing() as tx:
-            operator = _holder(tx, caller, name)
+            operator = _holder(tx, caller, name, lock=True)
             text, kept = tokens.replace(tx, caller, operator, wish, self._clock.now())
         return OperatorToken(operator, text, kept)
 
@@ -71,20 +72,20 @@ class Operators:
     def revoke_token(self, caller: Caller, name: str, wanted: Revocation) -> None:
         """End one token. Raises Forbidden, OutOfScope, UnknownOperator, UnknownToken."""
         with self._store.writing() as tx:
-            tokens.revoke(tx, caller, _holder(tx, caller, name), wanted, self._clock.now())
+            tokens.revoke(tx, caller, _holder(tx, caller, name, lock=True), wanted, self._clock.now())
 
 
-def _holder(tx: Transaction, caller: Caller, name: str) -> Operator:
-    """The operator, for itself with any token and for other operators of the server."""
+def _holder(tx: Transaction, caller: Caller, name: str, *, lock: bool = False) -> Operator:
+    """The operator, for itself with any token and for other operators of the server. lock: one at a time changes its tokens."""
+    found = tx.operators.get(name, lock=lock)
     require_valid(tx, caller)
-    found = tx.operators.get(name)
     if found is None or tokens.own_token(tx, caller, found) is None:
         require_server_operator(caller)
     return _operator(tx, name)
 
 
-def _operator(tx: Transaction, name: str) -> Operator:
-    operator = tx.operators.get(name)
+def _operator(tx: Transaction, name: str, *, lock: bool = False) -> Operator:
+    operator = tx.operators.get(name, lock=lock)
     if operator is None:
         raise UnknownOperator(f"The server has no operator {name}.")
     return operator

@@ -9,7 +9,7 @@ from consensus_server.core.errors import Fault, Forbidden, OutOfScope, Unauthent
 from consensus_server.core.federations import Participant
 from consensus_server.core.tokens import SCOPES_OF, SCOPES_OF_THE_SERVER, Grant, Operator, Token
 from consensus_server.ports import Transaction
-from consensus_server.service.access import Caller, new_token, token_hash
+from consensus_server.service.access import Caller, new_token, token_hash, valid_token
 from consensus_server.service.audit import noted_token
 
 MOST_TOKENS = 16
@@ -75,9 +75,13 @@ def replace(
 
 
 def own_token(tx: Transaction, caller: Caller, holder: Participant | Operator) -> Token | None:
-    """The calling token, where its holder is this one. Raises Forbidden where another took its place."""
-    token = None if caller.token is None else tx.tokens.find(caller.token)
-    if token is None or token.holder != holder:
+    """The calling token, where its holder is this one. Raises Forbidden where another took its place, and Unauthenticated."""
+    if caller.token is None:
+        return None
+    token = valid_token(
+        tx, caller.token, caller.clock
+    )  # once more: nobody whose token has just ended counts as another
+    if token.holder != holder:
         return None
     if token.replaced:
         raise Forbidden("Another token took the place of this one, which only ends.", remedy="Use the newer token.")

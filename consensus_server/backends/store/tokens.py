@@ -32,8 +32,9 @@ class SqlOperators:
     def all(self) -> tuple[Operator, ...]:
         return tuple(Operator(*row) for row in self._connection.execute(select(operators).order_by(operators.c.name)))
 
-    def get(self, name: str) -> Operator | None:
-        row = self._connection.execute(select(operators).where(operators.c.name == name)).one_or_none()
+    def get(self, name: str, *, lock: bool = False) -> Operator | None:
+        query = select(operators).where(operators.c.name == name)
+        row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else Operator(*row)
 
     def remove(self, operator: Operator) -> None:

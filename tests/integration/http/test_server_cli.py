@@ -328,7 +328,7 @@ def test_invitations_are_made_listed_and_withdrawn(ready):
     assert "no invitations" in ready("invitation", "list", "clinics").stdout
 
 
-def test_the_audit_record_is_exported_and_a_changed_line_is_found(ready, tmp_path):
+def test_the_audit_record_is_exported_and_a_changed_line_is_found(run, ready, tmp_path):
     file = tmp_path / "audit.jsonl"
     ready("audit", "export", "--out", str(file))
     assert file.stat().st_mode & 0o777 == 0o600
