@@ -4,6 +4,7 @@ YAML, named by `CONSENSUS_PANELS_FILE`. Errors name the line. It holds no secret
 variable or file, callers by the hash of their token.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -160,6 +161,8 @@ class CallerSettings(PanelModel):
     token_hash: Digest
     """As `consensus-server panel token` prints it. The token itself stands nowhere."""
     panels: list[Annotated[Name, _known("panel")]] | Literal["all"] = "all"
+    expires: date | None = None
+    """The first day, in UTC, on which the token holds no more; left out: it holds until it is taken out of the file."""
 
 
 class PanelsFile(PanelModel):

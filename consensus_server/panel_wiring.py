@@ -26,7 +26,12 @@ def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -
     upstreams = build_upstreams(file)
     panels = [_panel(name, panel, file, upstreams) for name, panel in file.panels.items()]
     callers = [
-        PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
+        PanelCaller(
+            name,
+            caller.token_hash,
+            frozenset(file.panels if caller.panels == "all" else caller.panels),
+            caller.expires,
+        )
         for name, caller in file.callers.items()
     ]
     return Inference(panels, callers, encoder)

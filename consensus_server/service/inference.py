@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import NotReady
+from consensus_server.core.errors import NotReady, TokenExpired
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
@@ -71,6 +72,8 @@ class PanelCaller:
     name: str
     token_hash: str
     panels: frozenset[str]
+    expires: date | None = None
+    """The first day, in UTC, on which the token holds no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +132,11 @@ class Inference:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
     def caller(self, token: str) -> PanelCaller | None:
-        """Whose token for panels this is; None where it is none."""
-        return self._callers.get(token_hash(token))
+        """Whose token for panels this is; None where it is none. Raises TokenExpired."""
+        found = self._callers.get(token_hash(token))
+        if found is not None and found.expires is not None and datetime.now(UTC).date() >= found.expires:
+            raise TokenExpired(f"The token of {found.name} held until {found.expires}.")
+        return found
 
     def panels(self, caller: PanelCaller | None) -> tuple[Panel, ...]:
         """Those that the caller may use, by name. None: the server's operator, who may use all."""
