@@ -13,14 +13,14 @@
     + ProblemError                the server says what is wrong (RFC 9457), by code
       - MalformedRequest          InvalidJson  InvalidUtf8  BrokenEncoding  TruncatedBody  EmptyBody
                                   AmbiguousLength  MethodNotAllowed  UnsupportedEncoding
-      - Unauthenticated
-      - Forbidden
+      - Unauthenticated           TokenExpired
+      - Forbidden                 OutOfScope
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
                                   NoParameters
-                                  UnknownAppeal
+                                  UnknownAppeal  UnknownOperator  UnknownToken  UnknownInvitation
       - Conflict                  AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch  RoundNotOpen
                                   RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
-                                  NothingToAppeal  VectorsMissing
+                                  NothingToAppeal  VectorsMissing  InvitationUsed  InvitationExpired
       - BodyTooLarge
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
                                   PromptSetMismatch  UnknownRule  ParametersRefused  TrainingRightsMissing
@@ -205,8 +205,16 @@ class Unauthenticated(ProblemError):
     """No token, or one that the server does not know."""
 
 
+class TokenExpired(Unauthenticated):
+    """The token's time is over."""
+
+
 class Forbidden(ProblemError):
     """The token's role does not allow this."""
+
+
+class OutOfScope(Forbidden):
+    """The role would allow this, and the token was not issued for it."""
 
 
 class NotFound(ProblemError):
@@ -239,6 +247,18 @@ class NoParameters(NotFound):
 
 class UnknownAppeal(NotFound):
     """The federation has no appeal of this number."""
+
+
+class UnknownOperator(NotFound):
+    """The server has no operator of this name."""
+
+
+class UnknownToken(NotFound):
+    """Its holder has no token of this id."""
+
+
+class UnknownInvitation(NotFound):
+    """No invitation has this code or id, or it is to another federation."""
 
 
 class Conflict(ProblemError):
@@ -287,6 +307,14 @@ class NothingToAppeal(Conflict):
 
 class VectorsMissing(Conflict):
     """The round cannot be decided again as asked: vectors that it would need were never stored."""
+
+
+class InvitationUsed(Conflict):
+    """Somebody joined with this invitation already."""
+
+
+class InvitationExpired(Conflict):
+    """The invitation's time is over."""
 
 
 class BodyTooLarge(ProblemError):

@@ -71,11 +71,23 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         participant="Check --token-file or CONSENSUS_TOKEN (in a settings file token_file or token_env), or ask the operator for a new token.",
         operator="Issue a new one: consensus-server participant token FEDERATION PARTICIPANT.",
     ),
+    ProblemCode.TOKEN_EXPIRED: Remedy(
+        http="Ask the operator for a new token; before it expires, POST to .../participants/{you}/token gives the next one.",
+        python="Ask the operator for a new token; before it expires, client.new_token() gives the next one.",
+        participant="Ask the operator for a new token; before it expires, consensus token rotate gives the next one.",
+        operator="Issue a new one: consensus-server participant token FEDERATION PARTICIPANT.",
+    ),
     ProblemCode.FORBIDDEN: Remedy(
         http="Use a token that has the role named in the detail, or ask the operator.",
         python="Use a token that has the role named here, or ask the operator.",
         participant="Use a token that has the role named here, or ask the operator.",
         operator="Take a participant of the role named here: consensus-server participant list FEDERATION shows them.",
+    ),
+    ProblemCode.OUT_OF_SCOPE: Remedy(
+        http="Use a token that has a scope named in the detail, or ask the operator for one.",
+        python="Use a token that has a scope named here, or ask the operator for one.",
+        participant="Use a token that has a scope named here, or ask the operator for one.",
+        operator="Issue one that has it: consensus-server participant token FEDERATION PARTICIPANT --scope SCOPE.",
     ),
     ProblemCode.UNKNOWN_ROUTE: _alike(
         f"Check the server's address. If it is right: {_NEWER[:1].lower()}{_NEWER[1:]}",
@@ -92,6 +104,24 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         python="List the participants of the federation, or add this one.",
         participant="Check the participant's name, or ask the operator who takes part.",
         operator="See who takes part: consensus-server participant list FEDERATION; `participant add` adds one.",
+    ),
+    ProblemCode.UNKNOWN_OPERATOR: Remedy(
+        http="List the operators of the server, or add this one.",
+        python="List the operators of the server, or add this one.",
+        participant="Check the operator's name.",
+        operator="See which there are: consensus-server operator list; `operator add` adds one.",
+    ),
+    ProblemCode.UNKNOWN_TOKEN: Remedy(
+        http="List the tokens: each has its id.",
+        python="List the tokens: client.tokens() has the id of each.",
+        participant="See yours: consensus token list.",
+        operator="See which there are: consensus-server participant tokens FEDERATION PARTICIPANT, or operator tokens OPERATOR.",
+    ),
+    ProblemCode.UNKNOWN_INVITATION: Remedy(
+        http="Copy the code again, whole; if it stays, ask the operator for another invitation.",
+        python="Copy the code again, whole; if it stays, ask the operator for another invitation.",
+        participant="Copy the code again, whole; if it stays, ask the operator for another invitation.",
+        operator="See which there are: consensus-server invitation list FEDERATION.",
     ),
     ProblemCode.UNKNOWN_PROMPT_SET: Remedy(
         http="List the prompt sets, or add this one first: consensus-server prompt-set add.",
@@ -173,6 +203,18 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
     ),
     ProblemCode.VECTORS_MISSING: _alike(
         "Choose a policy that needs only the vectors that the round stored: guards off, if the round was decided without them."
+    ),
+    ProblemCode.INVITATION_USED: Remedy(
+        http="If it was not you, tell the operator at once; if you lost the token, ask the operator for a new one.",
+        python="If it was not you, tell the operator at once; if you lost the token, ask the operator for a new one.",
+        participant="If it was not you, tell the operator at once; if you lost the token, ask the operator for a new one.",
+        operator="See who joined with it: consensus-server invitation list FEDERATION.",
+    ),
+    ProblemCode.INVITATION_EXPIRED: Remedy(
+        http="Ask the operator for another invitation.",
+        python="Ask the operator for another invitation.",
+        participant="Ask the operator for another invitation.",
+        operator="Make another: consensus-server invitation add FEDERATION.",
     ),
     ProblemCode.BODY_TOO_LARGE: Remedy(
         http="Send the rows in several smaller requests; together they make one submission.",

@@ -1,6 +1,7 @@
 """How both command lines show rounds to people: state, card, why a label is what it is, and the map of a pool."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -43,6 +44,20 @@ def milder_policy(counts: wire.RoundCounts, federation: str, number: int, option
         "No prompt got a label. What another policy would have given: consensus-server round what-if "
         f"{federation} {number} --set {change}{options}"
     )
+
+
+def show_token_table(items: Sequence[wire.Token]) -> None:
+    """What each token is for, until when, and when it was last used."""
+    rows = [
+        (each.id, " ".join(each.scopes), _day(each.created_at), _day(each.expires_at), _day(each.last_used_at),
+         "replaced" if each.replaced else "")
+        for each in items
+    ]  # fmt: skip
+    print_table(("token", "scopes", "created", "expires", "last used", ""), rows, empty="There are no tokens.")
+
+
+def _day(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
 def show_round(found: wire.Round) -> None:

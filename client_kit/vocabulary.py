@@ -20,6 +20,21 @@ class Role(StrEnum):
     """Reads rounds, cards and events."""
 
 
+class Scope(StrEnum):
+    """What one token may be used for, within the role of who holds it. The first three let it observe too."""
+
+    SUBMIT = "submit"
+    """Send and seal answers and parameters, appeal."""
+    LABELS = "labels"
+    """Read what came of a round: pseudo-labels, maps, rejections, reliability, traffic."""
+    OPERATE = "operate"
+    """Run federations: rounds, participants and their tokens, appeals."""
+    OBSERVE = "observe"
+    """Read terms, prompts, rounds, cards and events."""
+    PANELS = "panels"
+    """Ask every panel. For operators of the server: other callers stand in the panels file."""
+
+
 class RoundState(StrEnum):
     """draft -> open -> closed -> aggregating -> published, or failed."""
 
@@ -179,11 +194,16 @@ class ProblemCode(StrEnum):
     AMBIGUOUS_LENGTH = "ambiguous_length"
     # 401, 403
     UNAUTHENTICATED = "unauthenticated"
+    TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code
     FORBIDDEN = "forbidden"
+    OUT_OF_SCOPE = "out_of_scope"
     # 404
     UNKNOWN_ROUTE = "unknown_route"
     UNKNOWN_FEDERATION = "unknown_federation"
     UNKNOWN_PARTICIPANT = "unknown_participant"
+    UNKNOWN_OPERATOR = "unknown_operator"
+    UNKNOWN_TOKEN = "unknown_token"  # noqa: S105 - a code
+    UNKNOWN_INVITATION = "unknown_invitation"
     UNKNOWN_PROMPT_SET = "unknown_prompt_set"
     UNKNOWN_ROUND = "unknown_round"
     NO_PARAMETERS = "no_parameters"
@@ -203,6 +223,8 @@ class ProblemCode(StrEnum):
     INVALID_TRANSITION = "invalid_transition"
     NOTHING_TO_APPEAL = "nothing_to_appeal"
     VECTORS_MISSING = "vectors_missing"
+    INVITATION_USED = "invitation_used"
+    INVITATION_EXPIRED = "invitation_expired"
     # 413
     BODY_TOO_LARGE = "body_too_large"
     # 422

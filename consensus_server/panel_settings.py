@@ -4,6 +4,7 @@ YAML, named by `CONSENSUS_PANELS_FILE`. Errors name the line. It holds no secret
 variable or file, callers by the hash of their token.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -243,6 +244,8 @@ class CallerSettings(PanelModel):
     panels: list[Annotated[Name, _known("panel")]] | Literal["all"] = "all"
     budget: BudgetSettings | None = None
     """Most that its requests may cost; reserved before upstreams are asked."""
+    expires: date | None = None
+    """The first day, in UTC, on which the token holds no more; left out: it holds until it is taken out of the file."""
 
 
 class PanelsFile(PanelModel):

@@ -144,6 +144,7 @@ def _panels(file: PanelsFile, upstreams: Mapping[str, Upstream]) -> Panels:
             caller.token_hash,
             frozenset(file.panels if caller.panels == "all" else caller.panels),
             _budget(caller.budget),
+            caller.expires,
         )
         for name, caller in file.callers.items()
     )

@@ -11,6 +11,7 @@ from jaxtyping import Float32, Int64
 
 from client_kit.vocabulary import AppealOutcome, EventKind, Role, RoundState
 from consensus_server.core.appeals import Appeal
+from consensus_server.core.audit import Act, Head
 from consensus_server.core.budgets import Amount, Budget
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.encoders import EncoderIdentity
@@ -21,6 +22,7 @@ from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, AnswerKey, Event, Round
+from consensus_server.core.tokens import Invitation, Operator, Token
 
 
 class Encoder(Protocol):
@@ -163,6 +165,18 @@ class Transaction(Protocol):
     def participants(self) -> "ParticipantStore": ...
 
     @property
+    def operators(self) -> "OperatorStore": ...
+
+    @property
+    def tokens(self) -> "TokenStore": ...
+
+    @property
+    def invitations(self) -> "InvitationStore": ...
+
+    @property
+    def audit(self) -> "AuditStore": ...
+
+    @property
     def rounds(self) -> "RoundStore": ...
 
     @property
@@ -229,10 +243,10 @@ class FederationStore(Protocol):
 
 
 class ParticipantStore(Protocol):
-    """Participants and the hashes of their tokens."""
+    """Participants. Their tokens are in `TokenStore`."""
 
     def add(self, federation: Federation, name: str, role: Role, *, token_hash: str, at: datetime) -> Participant:
-        """Active. Raises AlreadyExists when the federation has one of this name."""
+        """Active. token_hash: kept beside, and of no effect. Raises AlreadyExists when the federation has one of this name."""
         ...
 
     def of(self, federation: Federation) -> tuple[Participant, ...]:
@@ -241,13 +255,83 @@ class ParticipantStore(Protocol):
 
     def get(self, federation: Federation, name: str, *, lock: bool = False) -> Participant | None: ...
 
-    def by_token(self, token_hash: str) -> Participant | None: ...
-
     def set_active(self, participant: Participant, *, active: bool) -> None: ...
 
-    def set_token(self, participant: Participant, token_hash: str) -> None:
-        """The old token ends."""
+
+class OperatorStore(Protocol):
+    """Operators of the server, by name."""
+
+    def add(self, name: str, *, at: datetime) -> Operator:
+        """Raises AlreadyExists when the name is taken."""
         ...
+
+    def all(self) -> tuple[Operator, ...]:
+        """By name."""
+        ...
+
+    def get(self, name: str, *, lock: bool = False) -> Operator | None:
+        """lock: until the end of the transaction nobody else gets it locked."""
+        ...
+
+    def remove(self, operator: Operator) -> None:
+        """Forget an operator, and its tokens."""
+        ...
+
+
+class TokenStore(Protocol):
+    """Hashes of tokens, and what each is for."""
+
+    def add(self, token: Token) -> None: ...
+
+    def find(self, digest: str, *, lock: bool = False) -> Token | None:
+        """By SHA-256 of the token, also after its expiry. lock: until the end of the transaction nobody ends it."""
+        ...
+
+    def of(self, holder: Participant | Operator) -> tuple[Token, ...]:
+        """Oldest first, also those that have expired."""
+        ...
+
+    def end(self, token: Token, *, at: datetime | None = None) -> bool:
+        """Let it end at a moment, if it does not end before; None: forget it. False where it is not there any more."""
+        ...
+
+    def used(self, digest: str, at: datetime) -> None:
+        """Note a use; one that is not there is passed over."""
+        ...
+
+
+class AuditStore(Protocol):
+    """Who did what: one chain for the server, which only grows, without gaps and forks."""
+
+    def add(self, act: Act) -> None:
+        """It is chained at the end of the transaction, whatever the number of processes."""
+        ...
+
+    def head(self) -> Head:
+        """The last line."""
+        ...
+
+    def lines(self) -> Iterator[str]:
+        """From the first, without newlines."""
+        ...
+
+
+class InvitationStore(Protocol):
+    """Invitations by the hash of their code."""
+
+    def add(self, federation: Federation, invitation: Invitation) -> None: ...
+
+    def find(self, digest: str) -> Invitation | None:
+        """By SHA-256 of the code, also one that was used or has expired."""
+        ...
+
+    def of(self, federation: Federation) -> tuple[Invitation, ...]:
+        """Oldest first, also those that were used or have expired."""
+        ...
+
+    def used(self, invitation: Invitation, *, at: datetime, by: str) -> None: ...
+
+    def remove(self, invitation: Invitation) -> None: ...
 
 
 class RoundStore(Protocol):

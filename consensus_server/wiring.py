@@ -32,6 +32,8 @@ from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
+from consensus_server.service.invitations import Invitations
+from consensus_server.service.operators import Operators
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
@@ -219,13 +221,15 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
 ) -> UseCases:
     labels = PseudoLabels(store, clock)
     return UseCases(
-        access=Access(store, token),
-        prompt_sets=PromptSets(store),
+        access=Access(store, token, clock),
+        prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
+        operators=Operators(store, clock),
+        invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
         submissions=Submissions(store, clock),
-        endpoints=Endpoints(store, lambda: upstream_names(settings)),
+        endpoints=Endpoints(store, clock, lambda: upstream_names(settings)),
         pseudo_labels=labels,
         parameters=Parameters(store, clock, labels),
         traffic=Traffic(store),

@@ -37,6 +37,8 @@ class KitCommands(Commands):
         "submit": Late("client_kit.cli.submit", "submit"),
         "withdraw": Late("client_kit.cli.submit", "withdraw"),
         "labels": Late("client_kit.cli.labels", "labels"),
+        "redeem": Late("client_kit.cli.redeem", "redeem"),
+        "token": Late("client_kit.cli.tokens"),
         "status": Late("client_kit.cli.looking", "status"),
         "rounds": Late("client_kit.cli.looking", "rounds"),
         "card": Late("client_kit.cli.looking", "card"),

@@ -18,6 +18,9 @@ from client_kit.proxies import environment_explained, http_options
 
 T = TypeVar("T")
 
+ALL_ENDS = wire.TokenWish()
+ANYBODY = wire.InvitationCreate()
+
 
 class ConsensusClient:
     """A consensus server, as one participant, observer or operator sees it.
@@ -132,9 +135,67 @@ class ConsensusClient:
         body = wire.ParticipantUpdate(active=active)
         return self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
 
-    def new_token(self, participant: str) -> wire.ParticipantToken:
-        """A new token for a participant; its old one ends. Operators only."""
-        return self._run(self._operations.here(lambda name: calls.new_token(name, participant)))
+    def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
+        """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.
+
+        An operator replaces every token of the participant, a participant the one that it calls with.
+        """
+        return self._run(self._operations.whose(participant, lambda name, who: calls.new_token(name, who, wish)))
+
+    def tokens(self, participant: str | None = None) -> list[wire.Token]:
+        """The tokens of a participant, by default of whose token this is; nothing of them can be used."""
+        return self._run(self._operations.whose(participant, calls.tokens)).items
+
+    def revoke_token(self, token: str, participant: str | None = None, *, grace_seconds: float = 0.0) -> None:
+        """End a token by its id, at once or after a while; by default one of whose token this is."""
+        self._run(
+            self._operations.whose(participant, lambda name, who: calls.revoke_token(name, who, token, grace_seconds))
+        )
+
+    def invite(self, invitation: wire.InvitationCreate = ANYBODY) -> wire.InvitationCode:
+        """Invite somebody to the federation; the code is shown this once. Operators only."""
+        return self._run(self._operations.here(lambda name: calls.invite(name, invitation)))
+
+    def invitations(self) -> list[wire.Invitation]:
+        """Invitations to the federation, with who joined with each. Operators only."""
+        return self._run(self._operations.here(calls.invitations)).items
+
+    def withdraw_invitation(self, invitation: str) -> None:
+        """Let nobody join with an invitation, named by its id. Operators only."""
+        self._run(self._operations.here(lambda name: calls.withdraw_invitation(name, invitation)))
+
+    def redeem(
+        self, code: str, *, participant: str | None = None, federation: str | None = None
+    ) -> wire.ParticipantToken:
+        """Join with an invitation; needs no token. federation: the one that is expected."""
+        body = wire.Redemption(code=code, participant=participant, federation=federation)
+        return self._run(self._operations.send(calls.redeem(body)))
+
+    # Operators of the server
+
+    def add_operator(self, operator: wire.OperatorCreate) -> wire.OperatorToken:
+        """Add an operator of the server; its token is shown this once. Operators of the server only."""
+        return self._run(self._operations.send(calls.add_operator(operator)))
+
+    def operators(self) -> list[wire.Operator]:
+        """Operators of the server that have names. Operators of the server only."""
+        return self._run(self._operations.send(calls.operators())).items
+
+    def remove_operator(self, operator: str) -> None:
+        """Forget an operator of the server; its tokens end at once. Operators of the server only."""
+        self._run(self._operations.send(calls.remove_operator(operator)))
+
+    def new_operator_token(self, operator: str, wish: wire.TokenWish = ALL_ENDS) -> wire.OperatorToken:
+        """A new token for an operator of the server; the old ones end, as `wish` says. Operators of the server only."""
+        return self._run(self._operations.send(calls.new_operator_token(operator, wish)))
+
+    def operator_tokens(self, operator: str) -> list[wire.Token]:
+        """The tokens of an operator of the server; nothing of them can be used. Operators of the server only."""
+        return self._run(self._operations.send(calls.operator_tokens(operator))).items
+
+    def revoke_operator_token(self, operator: str, token: str, *, grace_seconds: float = 0.0) -> None:
+        """End a token of an operator by its id, at once or after a while. Operators of the server only."""
+        self._run(self._operations.send(calls.revoke_operator_token(operator, token, grace_seconds)))
 
     # Pull mode
 

@@ -129,9 +129,67 @@ def update_participant(federation: str, participant: str, update: wire.Participa
     return _with_body("PATCH", where, wire.Participant, update)
 
 
-def new_token(federation: str, participant: str) -> Call[wire.ParticipantToken]:
-    """May be repeated: the token of a lost answer is of no use to anybody, and the next one ends it."""
-    return _post(routes.TOKEN, wire.ParticipantToken, federation=federation, participant=participant)
+def new_token(federation: str, participant: str, wish: wire.TokenWish) -> Call[wire.ParticipantToken]:
+    """May be repeated where it replaces all: the token of a lost answer is of no use to anybody, and the next one ends it."""
+    again = not (wish.keep or wish.grace_seconds)
+    where = {"federation": federation, "participant": participant}
+    return _post(routes.TOKEN, wire.ParticipantToken, wish, idempotent=again, **where)
+
+
+def tokens(federation: str, participant: str) -> Call[wire.TokenList]:
+    return _get(routes.TOKENS, wire.TokenList, federation=federation, participant=participant)
+
+
+def revoke_token(federation: str, participant: str, token: str, grace_seconds: float) -> Call[None]:
+    where = path(routes.ONE_TOKEN, federation=federation, participant=participant, token=token)
+    return Call("DELETE", where, lambda _: None, params={"grace_seconds": grace_seconds})
+
+
+def invite(federation: str, create: wire.InvitationCreate) -> Call[wire.InvitationCode]:
+    """Not repeated after a lost answer: that would make two invitations."""
+    return _post(routes.INVITATIONS, wire.InvitationCode, create, idempotent=False, federation=federation)
+
+
+def invitations(federation: str) -> Call[wire.InvitationList]:
+    return _get(routes.INVITATIONS, wire.InvitationList, federation=federation)
+
+
+def withdraw_invitation(federation: str, invitation: str) -> Call[None]:
+    return Call("DELETE", path(routes.INVITATION, federation=federation, invitation=invitation), lambda _: None)
+
+
+def redeem(redemption: wire.Redemption) -> Call[wire.ParticipantToken]:
+    """Not repeated after a lost answer: the invitation may be used."""
+    return _post(routes.REDEEM, wire.ParticipantToken, redemption, idempotent=False)
+
+
+# Operators of the server
+
+
+def add_operator(create: wire.OperatorCreate) -> Call[wire.OperatorToken]:
+    return _post(routes.OPERATORS, wire.OperatorToken, create, idempotent=False)
+
+
+def operators() -> Call[wire.OperatorList]:
+    return _get(routes.OPERATORS, wire.OperatorList)
+
+
+def remove_operator(operator: str) -> Call[None]:
+    return Call("DELETE", path(routes.OPERATOR, operator=operator), lambda _: None)
+
+
+def new_operator_token(operator: str, wish: wire.TokenWish) -> Call[wire.OperatorToken]:
+    again = not (wish.keep or wish.grace_seconds)
+    return _post(routes.OPERATOR_TOKEN, wire.OperatorToken, wish, idempotent=again, operator=operator)
+
+
+def operator_tokens(operator: str) -> Call[wire.TokenList]:
+    return _get(routes.OPERATOR_TOKENS, wire.TokenList, operator=operator)
+
+
+def revoke_operator_token(operator: str, token: str, grace_seconds: float) -> Call[None]:
+    where = path(routes.ONE_OPERATOR_TOKEN, operator=operator, token=token)
+    return Call("DELETE", where, lambda _: None, params={"grace_seconds": grace_seconds})
 
 
 # Pull mode

@@ -15,6 +15,7 @@ from client_kit.client import calls
 from client_kit.client.events import EventFeed
 from client_kit.client.submitting import Answers, Batches, Ledger, Submission, counted
 from client_kit.errors import (
+    ConfigurationError,
     DigestMismatch,
     NoFederationNamed,
     NotReady,
@@ -72,6 +73,15 @@ class Operations:
         """One call in the client's federation."""
         name = yield from self.name()
         return (yield from self.send(call(name)))
+
+    def whose(self, participant: str | None, call: Callable[[str, str], Call[T]]) -> Steps[T]:
+        """One call about a participant of the client's federation, by default about whose token this is."""
+        if participant is None:
+            participant = (yield from self.send(calls.identity())).participant
+        if participant is None:
+            raise ConfigurationError("this token is of an operator of the server, which is no participant; name one")
+        name, chosen = (yield from self.name()), participant
+        return (yield from self.send(call(name, chosen)))
 
     def prompts(self, digest: str | None) -> Steps[list[wire.Prompt]]:
         """The prompts of a set, by default the federation's. Raises DigestMismatch."""

@@ -94,3 +94,15 @@ from client_kit.wire.submissions import SealReceipt as SealReceipt
 from client_kit.wire.submissions import SubmissionReceipt as SubmissionReceipt
 from client_kit.wire.submissions import Usage as Usage
 from client_kit.wire.submissions import Withdrawal as Withdrawal
+from client_kit.wire.tokens import Invitation as Invitation
+from client_kit.wire.tokens import InvitationCode as InvitationCode
+from client_kit.wire.tokens import InvitationCreate as InvitationCreate
+from client_kit.wire.tokens import InvitationList as InvitationList
+from client_kit.wire.tokens import Operator as Operator
+from client_kit.wire.tokens import OperatorCreate as OperatorCreate
+from client_kit.wire.tokens import OperatorList as OperatorList
+from client_kit.wire.tokens import OperatorToken as OperatorToken
+from client_kit.wire.tokens import Redemption as Redemption
+from client_kit.wire.tokens import Token as Token
+from client_kit.wire.tokens import TokenList as TokenList
+from client_kit.wire.tokens import TokenWish as TokenWish

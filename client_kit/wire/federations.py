@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from client_kit.vocabulary import DecideBy, Role, SecondHand
+from client_kit.vocabulary import DecideBy, Role, Scope, SecondHand
 from client_kit.wire.base import Request, WireModel
-from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Name, Unit
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Lifetime, Name, Scopes, Unit
 from client_kit.wire.parameters import ParameterPlan
 
 
@@ -200,6 +200,10 @@ class ParticipantCreate(Request):
 
     participant: Name
     role: Role = Role.PARTICIPANT
+    scopes: Scopes | None = None
+    """Of its token; left out: every one of the role."""
+    lifetime_seconds: Lifetime | None = None
+    """Of its token; left out: until it is revoked."""
 
 
 class Participant(WireModel):
@@ -217,6 +221,10 @@ class ParticipantToken(WireModel):
     participant: Participant
     token: str
     """Shown this once; the server keeps a hash."""
+    scopes: list[Scope] = Field(default_factory=list)
+    """What it is for; none from a server of before."""
+    expires_at: datetime | None = None
+    """None: it holds until it is revoked."""
 
 
 class ParticipantUpdate(Request):
@@ -235,6 +243,10 @@ class Identity(WireModel):
     """Whose token this is."""
 
     federation: Name | None
-    """None for the server's own operator token, which is valid for every federation."""
+    """None for operators of the server, whose tokens are valid for every federation."""
     participant: Name | None
     role: Role
+    scopes: list[Scope] = Field(default_factory=list)
+    """What the token is for; none from a server of before."""
+    expires_at: datetime | None = None
+    """When the token ends; None: when it is revoked."""

@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from client_kit.vocabulary import Scope
+
 MAX_ANSWER_CHARS = 100_000
 """Longest answer that any federation can admit, in characters; a federation may set less."""
 
@@ -88,6 +90,14 @@ NUL_FREE = AfterValidator(_without_nul)
 
 Unit = Annotated[float, Field(ge=0, le=1)]
 """A share, a probability."""
+
+YEAR_SECONDS = 366 * 24 * 3600.0
+
+Scopes = Annotated[list[Scope], Field(min_length=1)]
+"""What a token may be used for."""
+
+Lifetime = Annotated[float, Field(ge=1, le=10 * YEAR_SECONDS, allow_inf_nan=False)]
+"""Of a token, in seconds."""
 
 Text = Annotated[str, NUL_FREE]
 """Text that every supported database can store."""

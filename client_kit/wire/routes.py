@@ -11,7 +11,19 @@
     POST   {f}/participants                                    operator -> ParticipantToken
     GET    {f}/participants                                    operator
     PATCH  {f}/participants/{p}                                operator; active: true | false
-    POST   {f}/participants/{p}/token                          operator; a new token, the old one ends
+    POST   {f}/participants/{p}/token                          operator, or its holder; TokenWish; a new token, the old ones end
+    GET    {f}/participants/{p}/tokens                         operator, or their holder -> TokenList
+    DELETE {f}/participants/{p}/tokens/{token}                 operator, or its holder; the token ends
+    POST   {f}/invitations                                     operator; InvitationCreate -> InvitationCode
+    GET    {f}/invitations                                     operator
+    DELETE {f}/invitations/{invitation}                        operator
+    POST   /v1/invitations/redeem                              whoever has a code; no token; Redemption -> ParticipantToken
+    POST   /v1/operators                                       operator of the server; OperatorCreate -> OperatorToken
+    GET    /v1/operators                                       operator of the server
+    DELETE /v1/operators/{operator}                            operator of the server; its tokens end
+    POST   /v1/operators/{operator}/token                      operator of the server; TokenWish; a new token, the old ones end
+    GET    /v1/operators/{operator}/tokens                     operator of the server -> TokenList
+    DELETE /v1/operators/{operator}/tokens/{token}             operator of the server; the token ends
     PUT    {f}/participants/{p}/endpoint                       operator of the server; the server asks it from now on
     GET    {f}/participants/{p}/endpoint                       operator
     DELETE {f}/participants/{p}/endpoint                       operator of the server; it submits by itself again
@@ -66,6 +78,16 @@ FEDERATION = "/v1/federations/{federation}"
 PARTICIPANTS = FEDERATION + "/participants"
 PARTICIPANT = PARTICIPANTS + "/{participant}"
 TOKEN = PARTICIPANT + "/token"
+TOKENS = PARTICIPANT + "/tokens"
+ONE_TOKEN = TOKENS + "/{token}"
+INVITATIONS = FEDERATION + "/invitations"
+INVITATION = INVITATIONS + "/{invitation}"
+REDEEM = "/v1/invitations/redeem"
+OPERATORS = "/v1/operators"
+OPERATOR = OPERATORS + "/{operator}"
+OPERATOR_TOKEN = OPERATOR + "/token"
+OPERATOR_TOKENS = OPERATOR + "/tokens"
+ONE_OPERATOR_TOKEN = OPERATOR_TOKENS + "/{token}"
 ENDPOINT = PARTICIPANT + "/endpoint"
 ROUNDS = FEDERATION + "/rounds"
 ROUND = ROUNDS + "/{number}"

@@ -23,11 +23,14 @@ class ServerCommands(Commands):
         "evaluate-contradictions": Late("consensus_server.cli.contradictions", "evaluate"),
         "federation": Late("consensus_server.cli.federations"),
         "participant": Late("consensus_server.cli.participants"),
+        "invitation": Late("consensus_server.cli.invitations"),
+        "operator": Late("consensus_server.cli.operators"),
         "round": Late("consensus_server.cli.rounds", also=_ABOUT_ROUNDS),
         "appeal": Late("consensus_server.cli.standings"),
         "prompt-set": Late("consensus_server.cli.prompt_sets"),
         "encoder": Late("consensus_server.cli.encoders"),
         "panel": Late("consensus_server.cli.panels"),
+        "audit": Late("consensus_server.cli.audits"),
         "database": Late("consensus_server.cli.databases"),
     }
 

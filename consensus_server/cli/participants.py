@@ -1,12 +1,5 @@
 """`consensus-server participant`: who takes part, and with which token."""
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from errno import EISDIR
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,13 +7,26 @@ from pydantic import ValidationError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
+from client_kit.token_files import Place, place_for, require_new
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import checked_name, on_server
+from consensus_server.cli.tokens import (
+    GraceOption,
+    KeepOption,
+    LifetimeOption,
+    ScopeOption,
+    TokenFileOption,
+    TokenIdArgument,
+    say_revoked,
+    show_tokens,
+    token_wish,
+)
 from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
 from consensus_server.service.participants import IssuedToken
+from consensus_server.service.tokens import Revocation
 from consensus_server.wiring import Server
 
 app = typer.Typer(help="Add participants and issue their tokens.", no_args_is_help=True)
@@ -31,14 +37,6 @@ _ASKED = wire.Endpoint(upstream="example")
 ParticipantArgument = Annotated[str, typer.Argument(help="Name of the participant.", metavar="PARTICIPANT")]
 
 
-TokenFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file", help="File for the token, which only you can read; by default standard output.", metavar="FILE"
-    ),
-]
-
-
 @app.command(epilog="Example: consensus-server participant add clinics anna --token-file anna.token")
 @on_server
 def add(
@@ -47,20 +45,18 @@ def add(
     participant: ParticipantArgument,
     *,
     role: Annotated[wire.Role, typer.Option(help="What its token allows.")] = wire.Role.PARTICIPANT,
+    scope: ScopeOption = None,
+    lifetime_days: LifetimeOption = None,
     token_file: TokenFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add a participant. Its token goes to standard output or into a new file, this once."""
     checked_name(participant)
-    if token_file is not None and token_file.exists():
-        raise CommandFailed(
-            f"{token_file} exists, and may hold a token that is in use.",
-            Exit.BAD_FILE,
-            remedy="Name a new file. For a new token of a participant that is there: consensus-server participant token",
-        )
+    require_new(token_file, "For a new token of a participant that is there: consensus-server participant token")
     try:
-        with _place_for(token_file) as place:
-            issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role)
+        with place_for(token_file) as place:
+            wish = token_wish(scope, lifetime_days)
+            issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role, wish)
             _hand_out(issued, place, as_json=as_json)
     except AlreadyExists as error:
         raise CommandFailed(
@@ -79,53 +75,47 @@ def token(
     federation: NameArgument,
     participant: ParticipantArgument,
     *,
+    scope: ScopeOption = None,
+    lifetime_days: LifetimeOption = None,
+    grace_hours: GraceOption = 0.0,
+    keep: KeepOption = False,
     token_file: TokenFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Issue a new token, on standard output or in place of a file's content; the old one ends at once."""
-    with _place_for(token_file) as place:
-        issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant)
+    """Issue a new token, on standard output or in place of a file's content; the old ones end at once, or after a grace."""
+    wish = token_wish(scope, lifetime_days, grace_hours, keep=keep)
+    with place_for(token_file) as place:
+        issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant, wish)
         _hand_out(issued, place, as_json=as_json)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a token is going, made before the token is: one that cannot be written would be lost, and the old one with it."""
-
-    file: Path
-    made: Path
-    """A new file beside it that only its owner can read."""
-
-    def take(self, token: str) -> None:
-        self.made.write_text(token + "\n", encoding="utf-8")
-        self.made.replace(self.file)
+@app.command(epilog="Example: consensus-server participant tokens clinics anna")
+@on_server
+def tokens(
+    server: Server, federation: NameArgument, participant: ParticipantArgument, *, as_json: JsonOption = False
+) -> None:
+    """The tokens of a participant: what each is for, until when, and when it was last used."""
+    show_tokens(server.use_cases.participants.tokens(SERVER_OPERATOR, federation, participant), as_json=as_json)
 
 
-@contextmanager
-def _place_for(file: Path | None) -> Iterator[_Place | None]:
-    """Raises CommandFailed where nothing can be written."""
-    if file is None:
-        yield None
-        return
-    try:
-        if file.is_dir():
-            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
-        handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-    except OSError as error:
-        raise CommandFailed(
-            f"{file} cannot be written: {error.strerror}. No token was issued.",
-            Exit.BAD_FILE,
-            remedy="Name another file.",
-        ) from error
-    os.close(handle)
-    made = Path(name)
-    try:
-        yield _Place(file, made)
-    finally:
-        made.unlink(missing_ok=True)
+@app.command(epilog="Example: consensus-server participant revoke clinics anna 3f1c0a52b7de")
+@on_server
+def revoke(
+    server: Server,
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    token_id: TokenIdArgument,
+    *,
+    grace_hours: GraceOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """End one token, at once or after a grace."""
+    wanted = Revocation(token_id, grace_hours * 3600)
+    server.use_cases.participants.revoke_token(SERVER_OPERATOR, federation, participant, wanted)
+    say_revoked(token_id, grace_hours, as_json=as_json)
 
 
-def _hand_out(issued: IssuedToken, place: _Place | None, *, as_json: bool) -> None:
+def _hand_out(issued: IssuedToken, place: Place | None, *, as_json: bool) -> None:
     if place is None:
         _print_token(issued, as_json=as_json)
         return
@@ -140,7 +130,7 @@ def _hand_out(issued: IssuedToken, place: _Place | None, *, as_json: bool) -> No
 def _print_token(issued: IssuedToken, *, as_json: bool) -> None:
     participant = translate.participant(issued.participant)
     if as_json:
-        print_json(wire.ParticipantToken(participant=participant, token=issued.token))
+        print_json(translate.participant_token(issued))
         return
     note(f"Token of {participant.participant} ({participant.role}); it cannot be shown again:")
     print_value(issued.token)

@@ -2,16 +2,18 @@
 
 * DomainError                     fit to be shown: `detail` and `faults` hold nothing that the caller may not see
   x Unauthenticated               no token, or one that nobody holds
+    + TokenExpired                its time is over
   x Forbidden                     the role does not allow it
+    + OutOfScope                  the role does, and the token was not issued for it
   x NotReady                      the encoder is still loading, or a model cannot be asked
     + StoreUnavailable            the database is away, full or locked: the same request may succeed later
   x NotFound
     + UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound  NoParameters
-    + UnknownAppeal
+    + UnknownAppeal  UnknownOperator  UnknownToken  UnknownInvitation
   x Conflict                      the request contradicts what is held
     + AlreadyExists  AnswerConflict  SubmissionSealed  SealMismatch
     + RoundNotOpen  RoundNotPublished  RoundFailed  RoundInProgress  InvalidTransition
-    + NothingToAppeal  VectorsMissing
+    + NothingToAppeal  VectorsMissing  InvitationUsed  InvitationExpired
   x RefusedContent                well formed, and not acceptable
     + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
     + ParametersRefused  TrainingRightsMissing
@@ -68,8 +70,16 @@ class Unauthenticated(DomainError):
     """No token, or one that nobody active holds."""
 
 
+class TokenExpired(Unauthenticated):
+    """The token was valid until a moment that has passed."""
+
+
 class Forbidden(DomainError):
     """The caller's role does not allow this."""
+
+
+class OutOfScope(Forbidden):
+    """The caller's role allows this, and the token was not issued for it."""
 
 
 class NotReady(DomainError):
@@ -111,6 +121,18 @@ class NoParameters(NotFound):
 
 class UnknownAppeal(NotFound):
     """The federation has no appeal of this number, or it is not the caller's."""
+
+
+class UnknownOperator(NotFound):
+    """The server has no operator of this name."""
+
+
+class UnknownToken(NotFound):
+    """Its holder has no token of this id."""
+
+
+class UnknownInvitation(NotFound):
+    """No invitation has this code or id, or it is to another federation than was named."""
 
 
 class Conflict(DomainError):
@@ -159,6 +181,14 @@ class NothingToAppeal(Conflict):
 
 class VectorsMissing(Conflict):
     """A round cannot be decided again as asked: vectors that it would need were never stored."""
+
+
+class InvitationUsed(Conflict):
+    """Somebody joined with this invitation already."""
+
+
+class InvitationExpired(Conflict):
+    """The invitation was valid until a moment that has passed."""
 
 
 class RefusedContent(DomainError):

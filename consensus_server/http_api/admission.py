@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import Request
 
 from client_kit.vocabulary import Role
-from consensus_server.service.access import Caller, require_role, require_server_operator, unknown_federation
+from consensus_server.service.access import Caller, require_right, require_server_operator, unknown_federation
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -23,23 +23,28 @@ class Admits:
 
     roles: frozenset[Role]
     server_only: bool = False
-    """Only the server's own operator's; those may be large."""
+    """Only those of operators of the server; those may be large."""
+    any_scope: bool = False
+    """Of a token that may be for anything: it is about the token itself."""
 
     def check(self, request: Request, caller: Caller) -> None:
-        """Raises UnknownFederation for a federation that is not the caller's, and Forbidden."""
+        """Raises UnknownFederation for a federation that is not the caller's, Forbidden and OutOfScope."""
         name = request.path_params.get("federation")
         if name is not None and caller.federation not in {None, name}:
             raise unknown_federation(caller, name)
         if self.server_only:
             require_server_operator(caller)
-        require_role(caller, self.roles)
+        if not self.any_scope:
+            require_right(caller, self.roles)
 
 
-def admits(roles: frozenset[Role], *, server_only: bool = False) -> Callable[[Endpoint], Endpoint]:
+def admits(
+    roles: frozenset[Role], *, server_only: bool = False, any_scope: bool = False
+) -> Callable[[Endpoint], Endpoint]:
     """Says whose bodies a route reads. Stands below the decorator of the router."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
-        setattr(endpoint, _ATTRIBUTE, Admits(roles, server_only))
+        setattr(endpoint, _ATTRIBUTE, Admits(roles, server_only, any_scope))
         return endpoint
 
     return mark

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from consensus_server.http_api.admission import Admits, admission_of
 from consensus_server.http_api.bodies import BodyLimits, parse_json, parse_message, read_body
 from consensus_server.http_api.context import ApiOptions, context_of
-from consensus_server.http_api.identity import documented_bearer, identify
+from consensus_server.http_api.identity import admit_stranger, documented_bearer, identify
 from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.openapi import problem_responses
 from consensus_server.service.access import MEMBERS
@@ -56,6 +56,22 @@ class ApiRoute(APIRoute):
         """How much of a body is read: of one message little, unless the operator of the server sends it."""
         large = self.body_field is None or self._admits().server_only
         return options.body_limits if large else options.message_limits
+
+
+class OpenRoute(APIRoute):
+    """A route for who has no token yet: charged to its address, and its body read within the bounds of one message."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        serve = super().get_route_handler()
+        kind: Any = None if self.body_field is None else self.body_field.field_info.annotation
+        message = TypeAdapter(kind)
+
+        async def handle(request: Request) -> Response:
+            context = context_of(request)
+            admit_stranger(request, context)
+            return await serve(BoundedRequest(request, context.options.message_limits, message))
+
+        return handle
 
 
 class BoundedRequest(Request):

@@ -17,7 +17,9 @@ from consensus_server.http_api import (
     federations,
     health,
     inspection,
+    invitations,
     openai_compat,
+    operators,
     parameters,
     participants,
     prompt_sets,
@@ -33,7 +35,7 @@ from consensus_server.http_api.memory import MemoryMiddleware
 from consensus_server.http_api.openapi import describe
 from consensus_server.http_api.problems import install_problems
 from consensus_server.http_api.request_log import RequestLogMiddleware
-from consensus_server.http_api.traffic import TrafficLedger, TrafficMiddleware
+from consensus_server.http_api.traffic import TrafficMiddleware
 from consensus_server.service.inference import Inference
 
 DESCRIPTION = "Answers to public prompts in, pseudo-labels with confidence out. Errors are problem details (RFC 9457)."
@@ -49,7 +51,7 @@ _log = structlog.get_logger("consensus_server.http")
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _RESOURCES = (
-    federations, prompt_sets, participants, pull_mode, rounds, submissions, pseudo_labels, parameters, standings, inspection, events,
+    federations, prompt_sets, participants, operators, invitations, pull_mode, rounds, submissions, pseudo_labels, parameters, standings, inspection, events,
     openai_compat,
 )  # fmt: skip
 
@@ -68,6 +70,8 @@ def create_app(context: ApiContext, *, health_only: bool = False) -> FastAPI:
     app.state.context = context
     for module in (health,) if health_only else (health, *_RESOURCES):
         app.include_router(module.router)
+    if not health_only:
+        app.include_router(invitations.open_router)
     install_problems(app, openai_compat.not_here)
     describe(app)
     if origins := context.options.cors_origins:
@@ -90,7 +94,7 @@ def create_app(context: ApiContext, *, health_only: bool = False) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context: ApiContext = app.state.context
     anyio.to_thread.current_default_thread_limiter().total_tokens = context.options.threads
-    flusher = asyncio.create_task(_flush_for_ever(context.ledger, context.options.traffic_seconds))
+    flusher = asyncio.create_task(_flush_for_ever(context, context.options.traffic_seconds))
     renewer = asyncio.create_task(_renew_for_ever(context.inference))
     try:
         yield
@@ -99,7 +103,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         flusher.cancel()
         renewer.cancel()
         await context.inference.close()
-        await run_in_threadpool(_flush, context.ledger)
+        await run_in_threadpool(_flush, context)
 
 
 async def _renew_for_ever(inference: Inference) -> None:
@@ -111,15 +115,16 @@ async def _renew_for_ever(inference: Inference) -> None:
             _log.exception("the panels file could not be looked at")
 
 
-async def _flush_for_ever(ledger: TrafficLedger, interval_seconds: float) -> None:
+async def _flush_for_ever(context: ApiContext, interval_seconds: float) -> None:
     while True:
         await asyncio.sleep(interval_seconds)
-        await run_in_threadpool(_flush, ledger)
+        await run_in_threadpool(_flush, context)
 
 
-def _flush(ledger: TrafficLedger) -> None:
+def _flush(context: ApiContext) -> None:
     """A database that is away for a while costs no counts; they are kept for the next time."""
     try:
-        ledger.flush()
+        context.ledger.flush()
+        context.use_cases.access.record_uses()
     except Exception:  # noqa: BLE001 - whatever it is, the server goes on
         _log.exception("traffic could not be recorded; it is kept and tried again")

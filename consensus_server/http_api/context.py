@@ -20,6 +20,8 @@ from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inference import Inference
 from consensus_server.service.inspection import Inspection
+from consensus_server.service.invitations import Invitations
+from consensus_server.service.operators import Operators
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets
@@ -48,6 +50,8 @@ class UseCases:
     prompt_sets: PromptSets
     federations: Federations
     participants: Participants
+    operators: Operators
+    invitations: Invitations
     rounds: Rounds
     submissions: Submissions
     endpoints: Endpoints

@@ -2,17 +2,19 @@
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.core.tokens import SCOPES_OF, SCOPES_OF_THE_SERVER
 from consensus_server.http_api import translate
 from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.path_parameters import FederationName, Service
-from consensus_server.service.access import OPERATORS
+from consensus_server.service.access import MEMBERS, OPERATORS
 
 router = api_router("federations")
 
 
 @router.get(routes.IDENTITY)
+@admits(MEMBERS, any_scope=True)
 def get_identity(caller: CallerOf) -> wire.Identity:
     """Whose token this is."""
     participant = caller.participant
@@ -20,6 +22,8 @@ def get_identity(caller: CallerOf) -> wire.Identity:
         federation=participant.federation if participant else None,
         participant=participant.name if participant else None,
         role=caller.role,
+        scopes=sorted(caller.scopes & (SCOPES_OF[caller.role] if participant else SCOPES_OF_THE_SERVER)),
+        expires_at=caller.expires_at,
     )
 
 

@@ -46,10 +46,20 @@ async def charged(request: Request, context: ApiContext, whose: Callable[[str], 
         caller = await whose(token)
     except Unauthenticated:
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
-        spend(context, f"address:{request.client.host if request.client else 'unknown'}")
+        spend(context, _address_of(request))
         raise
     held_by(request.scope).enter(key)
     return caller
+
+
+def admit_stranger(request: Request, context: ApiContext) -> None:
+    """Charge a request that needs no token to its address, and take a place for it. Raises RequestProblem rate_limited."""
+    spend(context, _address_of(request))
+    held_by(request.scope).enter(_address_of(request))
+
+
+def _address_of(request: Request) -> str:
+    return f"address:{request.client.host if request.client else 'unknown'}"
 
 
 def _token_given(request: Request) -> str:

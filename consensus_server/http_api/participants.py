@@ -1,6 +1,8 @@
-"""Participants and their tokens. For operators."""
+"""Participants and their tokens."""
 
-from fastapi import Response
+from typing import Annotated, TypeVar
+
+from fastapi import Body, Response
 
 from client_kit import wire
 from client_kit.wire import routes
@@ -8,11 +10,13 @@ from consensus_server.http_api import translate
 from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
-from consensus_server.http_api.path_parameters import FederationName, ParticipantName, Service
-from consensus_server.service.access import OPERATORS
-from consensus_server.service.participants import IssuedToken
+from consensus_server.http_api.path_parameters import FederationName, GraceSeconds, ParticipantName, Service, TokenId
+from consensus_server.service.access import MEMBERS, OPERATORS
+from consensus_server.service.tokens import Revocation
 
 router = api_router("participants")
+
+Issued = TypeVar("Issued", bound=wire.WireModel)
 
 
 @router.post(routes.PARTICIPANTS, status_code=201)
@@ -21,7 +25,9 @@ def add_participant(
     federation: FederationName, create: wire.ParticipantCreate, response: Response, caller: CallerOf, service: Service
 ) -> wire.ParticipantToken:
     """Add a participant. Its token is shown this once."""
-    return _shown_once(response, service.participants.add(caller, federation, create.participant, create.role))
+    wish = translate.first_token_wish(create)
+    issued = service.participants.add(caller, federation, create.participant, create.role, wish)
+    return shown_once(response, translate.participant_token(issued))
 
 
 @router.get(routes.PARTICIPANTS)
@@ -46,14 +52,50 @@ def update_participant(
 
 
 @router.post(routes.TOKEN)
-@admits(OPERATORS)
+@admits(MEMBERS, any_scope=True)
 def renew_token(
-    federation: FederationName, participant: ParticipantName, response: Response, caller: CallerOf, service: Service
+    *,
+    federation: FederationName,
+    participant: ParticipantName,
+    wish: Annotated[wire.TokenWish, Body()] = wire.TokenWish(),  # noqa: B008 - frozen
+    response: Response,
+    caller: CallerOf,
+    service: Service,
 ) -> wire.ParticipantToken:
-    """A new token; the old one ends at once."""
-    return _shown_once(response, service.participants.renew_token(caller, federation, participant))
+    """A new token; the old ones end, at once or after the grace that is asked for. For operators, and for the participant itself.
+
+    An operator replaces every token of the participant, a participant the one that it calls with.
+    """
+    issued = service.participants.renew_token(caller, federation, participant, translate.token_wish(wish))
+    return shown_once(response, translate.participant_token(issued))
 
 
-def _shown_once(response: Response, issued: IssuedToken) -> wire.ParticipantToken:
+@router.get(routes.TOKENS)
+@admits(MEMBERS, any_scope=True)
+def list_tokens(
+    federation: FederationName, participant: ParticipantName, caller: CallerOf, service: Service
+) -> wire.TokenList:
+    """The tokens of a participant, without what could be used of them. For operators, and for the participant itself."""
+    found = service.participants.tokens(caller, federation, participant)
+    return wire.TokenList(items=[translate.token(each) for each in found])
+
+
+@router.delete(routes.ONE_TOKEN, status_code=204)
+@admits(MEMBERS, any_scope=True)
+def revoke_token(
+    *,
+    federation: FederationName,
+    participant: ParticipantName,
+    token: TokenId,
+    caller: CallerOf,
+    service: Service,
+    grace_seconds: GraceSeconds = 0.0,
+) -> None:
+    """End one token, at once or after the grace that is asked for. For operators, and for the participant itself."""
+    service.participants.revoke_token(caller, federation, participant, Revocation(token, grace_seconds))
+
+
+def shown_once(response: Response, issued: Issued) -> Issued:
+    """What holds a secret, kept out of every cache."""
     response.headers["Cache-Control"] = "no-store"
-    return wire.ParticipantToken(participant=translate.participant(issued.participant), token=issued.token)
+    return issued

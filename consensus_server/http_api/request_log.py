@@ -80,13 +80,25 @@ class RequestLogMiddleware:
         if kept_back is not None:
             more = {"not_logged": kept_back} if kept_back else {}
             # A status of 0: the caller went away before there was an answer.
-            _log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4), **more)
+            who = caller_named(scope)
+            _log.info(
+                "request", method=method, route=route, status=status, seconds=round(seconds, 4), caller=who, **more
+            )
 
 
 def method_of(scope: Scope) -> str:
     """The method, or OTHER: whoever invents methods makes no new labels of metrics."""
     method: str = scope["method"]
     return method if method in _METHODS else "OTHER"
+
+
+def caller_named(scope: Scope) -> str | None:
+    """Who sent the request, as the audit record has it; None for strangers."""
+    state = scope.get("state", {})
+    if (caller := state.get("caller")) is not None:
+        return str(caller.title)
+    asker = state.get("panel_caller")
+    return None if asker is None or not asker.name else f"panels/{asker.name}"
 
 
 def request_id_of(scope: Scope) -> str:

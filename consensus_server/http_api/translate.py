@@ -13,10 +13,14 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.federations import Federation, Participant, Terms
 from consensus_server.core.labels import AnswerFate, Explanation, Rejection
 from consensus_server.core.rounds import Answer, Event, Round
+from consensus_server.core.tokens import Operator, Token
 from consensus_server.service.access import Caller
 from consensus_server.service.cache_savings import round_for_reader
 from consensus_server.service.federations import rule_of_today
+from consensus_server.service.operators import OperatorToken
+from consensus_server.service.participants import IssuedToken
 from consensus_server.service.rejections import reason_of
+from consensus_server.service.tokens import TokenWish
 
 Message = TypeVar("Message", bound=BaseModel)
 Record = TypeVar("Record")
@@ -81,6 +85,43 @@ def participant(record: Participant) -> wire.Participant:
     return wire.Participant(
         participant=record.name, role=record.role, active=record.active, created_at=record.created_at
     )
+
+
+def token_wish(given: wire.TokenWish) -> TokenWish:
+    return to_core(TokenWish, given)
+
+
+def first_token_wish(given: wire.ParticipantCreate | wire.OperatorCreate | wire.InvitationCreate) -> TokenWish:
+    scopes = None if given.scopes is None else frozenset(given.scopes)
+    return TokenWish(scopes=scopes, lifetime_seconds=given.lifetime_seconds)
+
+
+def token(record: Token) -> wire.Token:
+    return wire.Token(
+        id=record.id,
+        scopes=sorted(record.scopes),
+        created_at=record.created_at,
+        expires_at=record.expires_at,
+        last_used_at=record.last_used_at,
+        replaced=record.replaced,
+    )
+
+
+def participant_token(issued: IssuedToken) -> wire.ParticipantToken:
+    return wire.ParticipantToken(
+        participant=participant(issued.participant),
+        token=issued.token,
+        scopes=sorted(issued.kept.scopes),
+        expires_at=issued.kept.expires_at,
+    )
+
+
+def operator(record: Operator) -> wire.Operator:
+    return wire.Operator(operator=record.name, created_at=record.created_at)
+
+
+def operator_token(issued: OperatorToken) -> wire.OperatorToken:
+    return wire.OperatorToken(operator=operator(issued.operator), token=issued.token, kept=token(issued.kept))
 
 
 def explanation(record: Explanation) -> wire.PromptExplanation:

@@ -8,6 +8,7 @@ from consensus_server.core.federations import Participant
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, PARTICIPANTS, READERS_OF_LABELS, Caller, federation_for
+from consensus_server.service.audit import noted
 from consensus_server.service.published import fates_of, may_see, published_round
 from consensus_server.service.settling import MAX_NUMBER
 
@@ -35,7 +36,11 @@ class Appeals:
                 raise NothingToAppeal(f"The gate {gate} rejected no answer of {participant.name} in round {number}.")
         with self._store.writing() as tx:
             federation_for(tx, caller, federation, PARTICIPANTS, lock=True)
-            return tx.appeals.add(round_, participant, gate, text, self._clock.now())
+            now = self._clock.now()
+            made = tx.appeals.add(round_, participant, gate, text, now)
+            told = {"round": number, "gate": gate}
+            noted(tx, caller, "appeal.made", now, federation=federation, subject=f"appeal {made.number}", after=told)
+        return made
 
     def all(self, caller: Caller, federation: str) -> tuple[Appeal, ...]:
         """By number: all for operators, their own for participants. Raises UnknownFederation, Forbidden for observers."""
@@ -51,9 +56,13 @@ class Appeals:
         """
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
-            if not 0 < number <= MAX_NUMBER or tx.appeals.get(home, number) is None:
+            appeal = tx.appeals.get(home, number) if 0 < number <= MAX_NUMBER else None
+            if appeal is None:
                 raise UnknownAppeal(f"Federation {federation} has no appeal {number}.")
-            tx.appeals.resolve(home, number, outcome, note, self._clock.now())
+            now, was, is_ = self._clock.now(), {"outcome": appeal.outcome}, {"outcome": outcome}
+            tx.appeals.resolve(home, number, outcome, note, now)
+            subject = f"appeal {number}"
+            noted(tx, caller, "appeal.resolved", now, federation=federation, subject=subject, before=was, after=is_)
             resolved = tx.appeals.get(home, number)
         if resolved is None:
             raise LookupError(f"appeal {number} of {federation} is gone")

@@ -1,12 +1,13 @@
 """Which participants the server itself asks, and how far it is with each."""
 
 from collections.abc import Callable, Collection
+from dataclasses import asdict
 
 from client_kit.vocabulary import Role
 from consensus_server.core.errors import Fault, UnknownParticipant, ValidationFailed
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.pulling import Endpoint, PullStatus
-from consensus_server.ports import Store
+from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import (
     MEMBERS,
     OPERATORS,
@@ -15,6 +16,7 @@ from consensus_server.service.access import (
     participant_for,
     require_server_operator,
 )
+from consensus_server.service.audit import noted
 from consensus_server.service.settling import round_for
 from consensus_server.service.submissions import require_training_rights
 
@@ -25,9 +27,10 @@ class Endpoints:
     The server's operator alone may name one: asking spends the server's keys.
     """
 
-    def __init__(self, store: Store, upstreams: Callable[[], Collection[str]]) -> None:
+    def __init__(self, store: Store, clock: Clock, upstreams: Callable[[], Collection[str]]) -> None:
         """upstreams: names of those in the panels file."""
         self._store = store
+        self._clock = clock
         self._upstreams = upstreams
 
     def set(self, caller: Caller, federation: str, participant: str, endpoint: Endpoint) -> Endpoint:
@@ -38,10 +41,10 @@ class Endpoints:
         """
         require_server_operator(caller)
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             asked = participant_for(tx, home, participant, lock=True)
             _check(endpoint, home, asked, self._upstreams())
-            tx.pulls.set_endpoint(asked, endpoint)
+            self._set(tx, caller, home, asked, endpoint)
         return endpoint
 
     def get(self, caller: Caller, federation: str, participant: str) -> Endpoint:
@@ -57,8 +60,24 @@ class Endpoints:
         """Ask a participant no more; from now on it submits by itself. Raises as `set` does."""
         require_server_operator(caller)
         with self._store.writing() as tx:
-            home = federation_for(tx, caller, federation, OPERATORS)
-            tx.pulls.set_endpoint(participant_for(tx, home, participant, lock=True), None)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            self._set(tx, caller, home, participant_for(tx, home, participant, lock=True), None)
+
+    def _set(
+        self, tx: Transaction, caller: Caller, home: Federation, asked: Participant, endpoint: Endpoint | None
+    ) -> None:
+        was, is_ = ({} if each is None else asdict(each) for each in (tx.pulls.endpoint(asked), endpoint))
+        tx.pulls.set_endpoint(asked, endpoint)
+        noted(
+            tx,
+            caller,
+            "endpoint.set",
+            self._clock.now(),
+            federation=home.name,
+            subject=asked.name,
+            before=was,
+            after=is_,
+        )
 
     def pulls(self, caller: Caller, federation: str, number: int) -> tuple[PullStatus, ...]:
         """How far the server is with each participant that it asks in a round. Raises UnknownFederation, UnknownRound."""

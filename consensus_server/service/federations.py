@@ -1,7 +1,7 @@
 """Federations: agreed on once, never changed."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from consensus_server.core import consensus
 from consensus_server.core.consensus.records import Policy
@@ -11,7 +11,8 @@ from consensus_server.core.federations import Federation, Terms
 from consensus_server.core.lifecycle import check_round_seconds
 from consensus_server.core.parameters import check_plan
 from consensus_server.ports import Clock, Store
-from consensus_server.service.access import Caller, federation_for, require_server_operator
+from consensus_server.service.access import Caller, federation_for, require_server_operator, require_valid
+from consensus_server.service.audit import noted
 from consensus_server.service.contradictions import BY_WORDS, Comparisons, pinned
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.refusals import with_what_tells_refusals
@@ -44,7 +45,12 @@ class Federations:
         """
         checked = self.check(caller, terms)
         with self._store.writing() as tx:
-            return tx.federations.add(checked, encoder=self._pinned_encoder(), at=self._clock.now())
+            require_valid(tx, caller, lock=True)
+            now = self._clock.now()
+            federation = tx.federations.add(checked, encoder=self._pinned_encoder(), at=now)
+            told = asdict(checked) | {"encoder": federation.encoder}
+            noted(tx, caller, "federation.created", now, federation=federation.name, after=told)
+            return federation
 
     def check(self, caller: Caller, terms: Terms) -> Terms:
         """The terms as a new federation would keep them. Raises what `create` raises, but for NotReady: no encoder is needed."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.tool_calls import or_calls
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import NotReady
+from consensus_server.core.errors import NotReady, TokenExpired
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
@@ -112,6 +113,8 @@ class PanelCaller:
     token_hash: str
     panels: frozenset[str]
     budget: Budget | None = None
+    expires: date | None = None
+    """The first day, in UTC, on which the token holds no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,11 @@ class Inference:
             await self._connections.retire(gone)
 
     def caller(self, token: str) -> PanelCaller | None:
-        """Whose token for panels this is; None where it is none."""
-        return self._callers.get(token_hash(token))
+        """Whose token for panels this is; None where it is none. Raises TokenExpired."""
+        found = self._callers.get(token_hash(token))
+        if found is not None and found.expires is not None and datetime.now(UTC).date() >= found.expires:
+            raise TokenExpired(f"The token of {found.name} held until {found.expires}.")
+        return found
 
     def panels(self, caller: PanelCaller | None) -> tuple[Panel, ...]:
         """Those that the caller may use, by name. None: the server's operator, who may use all."""

@@ -8,15 +8,17 @@ from client_kit.wire.digests import rows_digest
 from client_kit.wire.prompt_sets import unlike_wordings
 from consensus_server.core.errors import AlreadyExists, Fault, PromptSetMismatch, UnknownPromptSet
 from consensus_server.core.federations import Manifest, Prompt
-from consensus_server.ports import Store, Transaction
-from consensus_server.service.access import Caller, require_server_operator
+from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.service.access import Caller, require_server_operator, require_valid
+from consensus_server.service.audit import noted
 
 
 class PromptSets:
     """Prompt sets of the server. Everybody with a token may read them."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     def add(self, caller: Caller, manifest: Manifest, prompts: Sequence[Prompt]) -> bool:
         """Keep a prompt set; False when its digest was held already, and nothing changed.
@@ -27,7 +29,10 @@ class PromptSets:
         verify_prompt_set(manifest, prompts)
         try:
             with self._store.writing() as tx:
+                require_valid(tx, caller, lock=True)
                 tx.prompt_sets.add(manifest, prompts)
+                told = {"name": manifest.name, "version": manifest.version, "prompts": manifest.prompt_count}
+                noted(tx, caller, "prompt_set.added", self._clock.now(), subject=manifest.digest, after=told)
         except AlreadyExists:
             return False
         return True

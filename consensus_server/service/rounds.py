@@ -52,8 +52,8 @@ class Rounds:
             _require_decidable(home, changed)
             _require_last_is_over(tx, home, now)
             seconds = home.terms.round_seconds if round_seconds is None else round_seconds
-            created = record(tx, tx.rounds.add(home, round_seconds=seconds), now)
-            return _open(tx, created, now) if open_now else created
+            created = record(tx, tx.rounds.add(home, round_seconds=seconds), now, caller)
+            return _open(tx, created, now, caller) if open_now else created
 
     def all(self, caller: Caller, federation: str) -> tuple[Round, ...]:
         """Oldest first. Raises UnknownFederation."""
@@ -80,7 +80,7 @@ class Rounds:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
             _require_decidable(home, changed)
             round_ = round_for(tx, home, number, lock=True)
-            return _open(tx, round_, self._clock.now())
+            return _open(tx, round_, self._clock.now(), caller)
 
     def close(self, caller: Caller, federation: str, number: int) -> Round:
         """Take no more answers and aggregate, even without the quorum; or aggregate a failed round again.
@@ -97,8 +97,8 @@ class Rounds:
             if round_.state is RoundState.FAILED:
                 _require_decidable(home, changed)
                 _require_repeatable(tx, home, round_)
-                return end(tx, round_, Ending(RoundState.CLOSED), now)
-            return end(tx, round_, ending_by_operator(round_.attendance), now)
+                return end(tx, round_, Ending(RoundState.CLOSED), now, caller)
+            return end(tx, round_, ending_by_operator(round_.attendance), now, caller)
 
     def events_after(self, caller: Caller, federation: str, number: int, event_id: int = 0) -> tuple[Event, ...]:
         """What happened to a round after the event with this id (0: from the start). Raises UnknownFederation, UnknownRound."""
@@ -128,10 +128,10 @@ class Rounds:
         return contradictions_changed(home, self._comparisons)
 
 
-def _open(tx: Transaction, round_: Round, now: datetime) -> Round:
+def _open(tx: Transaction, round_: Round, now: datetime, by: Caller) -> Round:
     check_transition(round_.state, RoundState.OPEN)
     deadline = deadline_of(now, round_.round_seconds)
-    return record(tx, replace(round_, state=RoundState.OPEN, opened_at=now, deadline=deadline), now)
+    return record(tx, replace(round_, state=RoundState.OPEN, opened_at=now, deadline=deadline), now, by)
 
 
 def _require_last_is_over(tx: Transaction, federation: Federation, now: datetime) -> None:

@@ -10,6 +10,7 @@ from consensus_server.core.lifecycle import Ending, check_transition, ending_of_
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, Caller, federation_for
+from consensus_server.service.audit import SERVER, noted_round
 
 MAX_NUMBER = 2**31 - 1
 """Beyond this a database has no number for a round."""
@@ -57,17 +58,18 @@ def last_round(tx: Transaction, federation: Federation, *, lock: bool = False) -
     return round_for(tx, federation, rounds[-1].number, lock=lock) if rounds else None
 
 
-def end(tx: Transaction, round_: Round, ending: Ending, now: datetime) -> Round:
-    """Take no more answers. A round that is closed again after a failure keeps its first `closed_at`."""
+def end(tx: Transaction, round_: Round, ending: Ending, now: datetime, by: Caller | str = SERVER) -> Round:
+    """Take no more answers. by: who ends it, for the audit record. A round that is closed again after a failure keeps its first `closed_at`."""
     check_transition(round_.state, ending.state)
     ended = replace(round_, state=ending.state, failure=ending.failure, closed_at=round_.closed_at or now)
-    return record(tx, ended, now)
+    return record(tx, ended, now, by)
 
 
-def record(tx: Transaction, round_: Round, now: datetime) -> Round:
-    """Save a locked round in its new state, with the event that says so."""
+def record(tx: Transaction, round_: Round, now: datetime, by: Caller | str = SERVER) -> Round:
+    """Save a locked round in its new state, with the event that says so. by: who did it, for the audit record."""
     saved = tx.rounds.save(round_)
     tx.events.add(saved, _EVENTS[saved.state], now)
+    noted_round(tx, by, saved, now)
     return saved
 
 

@@ -29,6 +29,7 @@ from consensus_server.core.rounds import (
 )
 from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
 from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for, require_valid
+from consensus_server.service.audit import noted
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import current_round, round_for, settle
 
@@ -99,6 +100,10 @@ class Submissions:
             held = tx.submissions.held(round_, participant)
             tx.submissions.remove(round_, participant, held)
             tx.parameters.remove(round_, participant)
+            now, told = self._clock.now(), {"answers": len(held)}
+            noted(
+                tx, caller, "submission.withdrawn", now, federation=federation, subject=f"round {number}", before=told
+            )
         return len(held)
 
     def held(self, caller: Caller, federation: str, number: int) -> HeldSubmission:
@@ -235,7 +240,8 @@ def own_participant(tx: Transaction, federation: Federation, caller: Caller, *, 
         raise Forbidden("Only a participant has a submission.")
     participant = participant_for(tx, federation, caller.participant.name, lock=lock)
     if lock:
-        require_valid(tx, federation, caller)  # once more: the lock may have waited for the end of the token
+        # Once more: the lock may have waited for the end of the token.
+        require_valid(tx, caller, federation, lock=True)
     return participant
 
 

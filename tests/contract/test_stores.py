@@ -28,10 +28,12 @@ from consensus_server.core.lifecycle import Attendance, RoundFailure
 from consensus_server.core.privacy import PrivacyStatement, privacy_card
 from consensus_server.core.reliability import Reliability, Spread
 from consensus_server.core.rounds import Answer
+from consensus_server.core.tokens import SCOPES_OF, Grant, Invitation, Token
 from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
 from tests.support.databases import DATABASES, empty_engine
 from tests.support.service import make_manifest
 
+HOUR = timedelta(hours=1)
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=60)
 
@@ -166,13 +168,11 @@ def test_federations_come_back_as_they_went_in(store, federation):
     assert read(store, lambda tx: tx.federations.all()) == (other, federation)
 
 
-def test_participants_are_found_by_name_and_by_token(store, federation, north):
+def test_participants_are_found_by_name(store, federation, north):
     other = write(store, lambda tx: tx.federations.add(replace(TERMS, name="banks"), encoder="f" * 64, at=NOW))
     assert (north.federation, north.role, north.active, north.created_at) == ("clinics", Role.PARTICIPANT, True, NOW)
     assert read(store, lambda tx: tx.participants.get(federation, "north")) == north
     assert read(store, lambda tx: tx.participants.get(other, "north")) is None
-    assert read(store, lambda tx: tx.participants.by_token("hash of north")) == north
-    assert read(store, lambda tx: tx.participants.by_token("hash")) is None
     with pytest.raises(AlreadyExists):
         join(store, federation, "north")
 
@@ -180,10 +180,41 @@ def test_participants_are_found_by_name_and_by_token(store, federation, north):
 def test_participants_change_alone(store, federation, north):
     south = join(store, federation, "South")
     write(store, lambda tx: tx.participants.set_active(north, active=False))
-    write(store, lambda tx: tx.participants.set_token(north, "another"))
     assert read(store, lambda tx: tx.participants.of(federation)) == (south, replace(north, active=False))
-    assert read(store, lambda tx: tx.participants.by_token("hash of north")) is None
-    assert read(store, lambda tx: tx.participants.by_token("another")).name == "north"
+
+
+def test_tokens_end_at_once_or_after_a_while_and_never_later_than_they_would(store, north):
+    holder = write(store, lambda tx: tx.operators.add("alice", at=NOW))
+    made = [
+        Token(digest=digit * 64, holder=who, scopes=SCOPES_OF[Role.PARTICIPANT], created_at=NOW, expires_at=end)
+        for digit, who, end in (("a", north, None), ("b", north, NOW + HOUR), ("c", holder, None))
+    ]
+    for token in made:
+        write(store, lambda tx, token=token: tx.tokens.add(token))
+    assert read(store, lambda tx: [tx.tokens.find(token.digest) for token in made]) == made
+    assert read(store, lambda tx: (tx.tokens.of(north), tx.tokens.of(holder))) == (tuple(made[:2]), (made[2],))
+    assert all(write(store, lambda tx, token=token: tx.tokens.end(token, at=NOW + 2 * HOUR)) for token in made[:2])
+    ends = read(store, lambda tx: [(each.expires_at, each.replaced) for each in tx.tokens.of(north)])
+    assert ends == [(NOW + 2 * HOUR, True), (NOW + HOUR, True)]
+    write(store, lambda tx: tx.tokens.used("a" * 64, LATER))
+    assert read(store, lambda tx: tx.tokens.find("a" * 64)).last_used_at == LATER
+    assert [write(store, lambda tx: tx.tokens.end(made[0])) for _ in range(2)] == [True, False]
+    assert read(store, lambda tx: tx.tokens.find("a" * 64)) is None
+    write(store, lambda tx: tx.operators.remove(holder))
+    assert read(store, lambda tx: (tx.tokens.find("c" * 64), tx.operators.all())) == (None, ())
+
+
+def test_invitations_come_back_as_they_went_in_and_remember_who_joined(store, federation):
+    made = Invitation(
+        digest="1" * 64, federation="clinics", role=Role.OBSERVER, participant="press", created_at=NOW, expires_at=LATER,
+        grant=Grant(scopes=SCOPES_OF[Role.OBSERVER], lifetime_seconds=1 / 3),
+    )  # fmt: skip
+    write(store, lambda tx: tx.invitations.add(federation, made))
+    assert read(store, lambda tx: (tx.invitations.find("1" * 64), tx.invitations.of(federation))) == (made, (made,))
+    write(store, lambda tx: tx.invitations.used(made, at=LATER, by="press"))
+    assert read(store, lambda tx: tx.invitations.find("1" * 64)) == replace(made, used_at=LATER, used_by="press")
+    write(store, lambda tx: tx.invitations.remove(made))
+    assert read(store, lambda tx: tx.invitations.find("1" * 64)) is None
 
 
 def test_rounds_are_numbered_from_one_within_their_federation(store, federation, round_):

@@ -14,6 +14,8 @@ from consensus_server.service.contradictions import BY_WORDS
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
+from consensus_server.service.invitations import Invitations
+from consensus_server.service.operators import Operators
 from consensus_server.service.parameters import Parameters
 from consensus_server.service.participants import Participants
 from consensus_server.service.prompt_sets import PromptSets, prompts_digest
@@ -72,10 +74,12 @@ class Service:
         self.store = store
         self.clock = clock or HandSetClock()
         self.encoder = encoder or HashingEncoder()
-        self.access = Access(store, OPERATOR_TOKEN)
-        self.prompt_sets = PromptSets(store)
+        self.access = Access(store, OPERATOR_TOKEN, self.clock)
+        self.prompt_sets = PromptSets(store, self.clock)
         self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
+        self.operators = Operators(store, self.clock)
+        self.invitations = Invitations(store, self.clock)
         self.rounds = Rounds(store, self.clock, comparisons)
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
@@ -85,7 +89,7 @@ class Service:
         self.rejections = Rejections(store, self.clock)
         self.appeals = Appeals(store, self.clock)
         self.inspection = Inspection(store, store.embeddings, self.clock, {}, comparisons)
-        self.endpoints = Endpoints(store, lambda: {"llama", "qwen"})
+        self.endpoints = Endpoints(store, self.clock, lambda: {"llama", "qwen"})
         self.aggregation = Aggregation(
             store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds, comparisons=comparisons
         )

@@ -1,6 +1,6 @@
 """Prompt sets, federations and participants in SQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -121,34 +121,26 @@ class SqlParticipants:
 
     def of(self, federation: Federation) -> tuple[Participant, ...]:
         query = _participants().where(participants.c.federation_id == federation.id).order_by(participants.c.name)
-        return tuple(_participant(row) for row in self._connection.execute(query).mappings())
+        return tuple(participant_in(row) for row in self._connection.execute(query).mappings())
 
     def get(self, federation: Federation, name: str, *, lock: bool = False) -> Participant | None:
         query = _participants().where(participants.c.federation_id == federation.id, participants.c.name == name)
         return self._one(query.with_for_update(of=participants, key_share=True) if lock else query)
 
-    def by_token(self, token_hash: str) -> Participant | None:
-        return self._one(_participants().where(participants.c.token_hash == token_hash))
-
     def set_active(self, participant: Participant, *, active: bool) -> None:
-        self._change(participant, active=active)
-
-    def set_token(self, participant: Participant, token_hash: str) -> None:
-        self._change(participant, token_hash=token_hash)
+        self._connection.execute(update(participants).where(participants.c.id == participant.id).values(active=active))
 
     def _one(self, query: Select[Any]) -> Participant | None:
         row = self._connection.execute(query).mappings().one_or_none()
-        return None if row is None else _participant(row)
-
-    def _change(self, participant: Participant, **values: object) -> None:
-        self._connection.execute(update(participants).where(participants.c.id == participant.id).values(**values))
+        return None if row is None else participant_in(row)
 
 
 def _participants() -> Select[Any]:
     return select(participants, federations.c.name.label("federation")).join(federations)
 
 
-def _participant(row: RowMapping) -> Participant:
+def participant_in(row: Mapping[Any, Any]) -> Participant:
+    """The participant of a row that has the columns of its table, and `federation` for the name of its federation."""
     return Participant(
         id=row["id"],
         federation=row["federation"],

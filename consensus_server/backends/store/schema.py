@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Dialect
@@ -107,9 +108,56 @@ participants = Table(
     Column("name", _name(63), nullable=False),
     Column("role", String(16), nullable=False),
     Column("active", Boolean, nullable=False),
-    Column("token_hash", String(64), nullable=False, unique=True, comment="SHA-256"),
+    Column(
+        "token_hash", String(64), nullable=False, unique=True, comment="SHA-256"
+    ),  # of before 0013; nothing reads it
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("federation_id", "name"),
+)
+
+operators = Table(
+    "operators",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", _name(63), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("digest", String(64), primary_key=True, comment="SHA-256"),
+    Column("participant_id", ForeignKey("participants.id"), index=True),
+    Column("operator_id", ForeignKey("operators.id")),
+    Column("scopes", String(64), nullable=False, comment="with spaces between"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime, comment="roughly"),
+    Column("replaced", Boolean, nullable=False, server_default=false(), comment="another took its place"),
+    CheckConstraint("(participant_id IS NULL) <> (operator_id IS NULL)", name="holder"),
+)
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("digest", String(64), primary_key=True, comment="SHA-256"),
+    Column("federation_id", ForeignKey("federations.id"), nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("participant", _name(63), comment="with which name to join"),
+    Column("scopes", String(64), nullable=False, comment="with spaces between"),
+    Column("lifetime_seconds", Float, comment="of the token"),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    Column("used_by", _name(63)),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False, comment="without gaps, from 1"),
+    Column("digest", String(64), nullable=False, comment="of the line and all before it"),
+    Column("line", Text, nullable=False, comment="JSON"),
 )
 
 rounds = Table(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from consensus_server.backends.store import engine as database
+from consensus_server.backends.store.audit import SqlAudit
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
 from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
@@ -22,6 +23,7 @@ from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
 from consensus_server.backends.store.spendings import SqlSpendingStore
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
+from consensus_server.backends.store.tokens import SqlInvitations, SqlOperators, SqlTokens
 from consensus_server.core.errors import StoreUnavailable
 
 _LOOK_SECONDS = 1.0
@@ -36,6 +38,10 @@ class SqlTransaction:
         self.prompt_sets = SqlPromptSets(connection)
         self.federations = SqlFederations(connection)
         self.participants = SqlParticipants(connection)
+        self.operators = SqlOperators(connection)
+        self.tokens = SqlTokens(connection)
+        self.invitations = SqlInvitations(connection)
+        self.audit = SqlAudit(connection)
         self.rounds = SqlRounds(connection)
         self.events = SqlEvents(connection)
         self.submissions = SqlSubmissions(connection)
@@ -78,7 +84,9 @@ class SqlStore:
     def writing(self) -> Generator[SqlTransaction]:
         """All or nothing."""
         with database.writing(self._engine) as connection:
-            yield SqlTransaction(connection)
+            tx = SqlTransaction(connection)
+            yield tx
+            tx.audit.write()
 
     def check(self) -> str:
         """`ok`, or what is wrong, in words fit for everybody."""

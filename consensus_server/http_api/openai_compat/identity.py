@@ -8,8 +8,10 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
+from client_kit.vocabulary import Scope
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import charged
+from consensus_server.service.access import require_scope
 from consensus_server.service.inference import PanelCaller
 
 
@@ -25,7 +27,10 @@ async def _caller(context: ApiContext, token: str) -> PanelCaller | None:
     access = context.use_cases.access
     if access.is_server_operator(token):
         return None
-    await run_in_threadpool(access.identify, token)  # of a federation, or of nobody
+    caller = await run_in_threadpool(access.identify, token)  # of a federation, of a named operator, or of nobody
+    if caller.participant is None:
+        require_scope(caller, frozenset({Scope.PANELS}))
+        return None
     return PanelCaller(name="", token_hash="", panels=frozenset())
 
 

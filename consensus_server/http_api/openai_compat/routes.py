@@ -52,6 +52,7 @@ Completion: TypeAlias = ChatCompletion | TextCompletion | PanelResponse
 _MEANINGS = {
     400: "The request cannot be read, or asks for what a panel does not do",
     401: "No valid token",
+    403: "The token was not issued for panels",
     404: "No such panel for this token",
     405: "This path takes another method",
     413: "The body is too large",

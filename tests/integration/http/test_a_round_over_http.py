@@ -81,6 +81,8 @@ def test_a_token_knows_whose_it_is(arena):
         "federation": arena.name,
         "participant": "anna",
         "role": "participant",
+        "scopes": ["labels", "observe", "submit"],
+        "expires_at": None,
     }
     assert arena.operator.get("/v1/identity").json() == {"federation": None, "participant": None, "role": "operator"}
 

@@ -116,7 +116,7 @@ def test_metrics_count_by_route_and_name_nobody(start_server, new_arena, answer_
     assert "anna" not in page
 
 
-def test_the_log_has_one_line_per_request_and_no_names(arena, answer_rows):
+def test_the_log_has_one_line_per_request_with_its_caller_and_no_other_names(arena, answer_rows):
     with structlog.testing.capture_logs() as lines:
         response = arena.submit("anna", answer_rows())
         deadline = time.monotonic() + 10  # the line is written after the answer has gone out
@@ -125,6 +125,7 @@ def test_the_log_has_one_line_per_request_and_no_names(arena, answer_rows):
     (line,) = [line for line in lines if line["event"] == "request"]
     assert line["route"] == "/v1/federations/{federation}/rounds/{number}/submissions"
     assert (line["method"], line["status"]) == ("PUT", 200)
+    assert line.pop("caller") == f"{arena.name}/anna"
     written = json.dumps(lines, default=str)
     assert arena.tokens["anna"] not in written
     assert arena.name not in written

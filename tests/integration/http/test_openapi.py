@@ -137,6 +137,9 @@ def test_openapi_tells_the_truth_of_what_exists(described, live, make_published)
         "prompt_id": "p1",
         "appeal": 1,
         "model": "none",
+        "token": "0" * 12,
+        "invitation": "0" * 12,
+        "operator": "none",
     }
 
     def check(case):

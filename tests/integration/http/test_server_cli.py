@@ -299,3 +299,49 @@ def test_the_card_of_a_round_is_shown_with_what_participants_state(ready, tmp_pa
     shown = ready("round", "card", "clinics", "1").stdout
     assert "Privacy: 1 of 2 state nothing (bert), so no bound holds for all." in shown
     assert "epsilon 3.25 at delta 1e-06" in shown
+
+
+def test_tokens_are_rotated_and_revoked_and_operators_named(ready, tmp_path):
+    for who in (("participant", "anna", "clinics"), ("operator", "alice")):
+        kind, name, *where = who
+        file = tmp_path / f"{name}.token"
+        ready(kind, "add", *where, name, "--token-file", str(file), "--lifetime-days", "90", "--scope", "observe")
+        old = file.read_text()
+        ready(kind, "token", *where, name, "--token-file", str(file), "--grace-hours", "1")
+        assert (file.read_text() != old, file.stat().st_mode & 0o777) == (True, 0o600)
+        items = json.loads(ready(kind, "tokens", *where, name, "--json").stdout)["items"]
+        assert [(each["replaced"], each["scopes"] == ["observe"]) for each in items] == [(True, True), (False, False)]
+        ready(kind, "revoke", *where, name, items[0]["id"])
+        ready(kind, "revoke", *where, name, items[0]["id"], expect=Exit.UNKNOWN)
+        assert items[1]["id"] in ready(kind, "tokens", *where, name).stdout
+    assert "alice" in ready("operator", "list").stdout
+    ready("operator", "remove", "alice")
+    assert json.loads(ready("operator", "list", "--json").stdout) == {"items": []}
+
+
+def test_invitations_are_made_listed_and_withdrawn(ready):
+    code = ready("invitation", "add", "clinics", "--participant", "carl").stdout
+    assert re.fullmatch(r"[A-Za-z0-9_-]{40,}\n", code)
+    (made,) = json.loads(ready("invitation", "list", "clinics", "--json").stdout)["items"]
+    assert (made["participant"], "code" in made) == ("carl", False)
+    ready("invitation", "withdraw", "clinics", made["id"])
+    assert "no invitations" in ready("invitation", "list", "clinics").stdout
+
+
+def test_the_audit_record_is_exported_and_a_changed_line_is_found(run, ready, tmp_path):
+    file = tmp_path / "audit.jsonl"
+    ready("audit", "export", "--out", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert ready("audit", "export").stdout == file.read_text()
+    head = json.loads(ready("audit", "verify", "--json").stdout)
+    kept = ("--kept", head["digest"])
+    assert json.loads(run("audit", "verify", str(file), *kept, "--json").stdout) == head
+    ready("participant", "add", "clinics", "anna")
+    assert head["digest"] not in ready("audit", "verify", *kept).stdout
+    lines = file.read_text().splitlines(keepends=True)
+    for changed, told in (
+        ([lines[0].replace("command line", "somebody else"), *lines[1:]], "line 1: its digest"),
+        (lines[:-1], "cut off the end"),
+    ):
+        file.write_text("".join(changed))
+        assert told in " ".join(run("audit", "verify", str(file), *kept, expect=Exit.FAILED).stderr.split())

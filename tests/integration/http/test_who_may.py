@@ -4,10 +4,22 @@ from itertools import product
 
 import pytest
 
+from consensus_server.service.access import token_hash
+
 OWN = frozenset({"server", "operator", "participant", "idle", "observer"})
 """Those who belong to the federation: `idle` sealed nothing, where only contributors may read."""
 FOREIGN = frozenset({"foreign participant", "foreign operator"})
-ENDED = frozenset({"nobody", "rotated", "inactive"})
+ENDED = frozenset({"nobody", "rotated", "inactive", "expired"})
+NARROW = {
+    "submitter": ("participant", {"submit"}),
+    "label reader": ("participant", {"labels"}),
+    "onlooker": ("participant", {"observe"}),
+    "runner": ("operator", {"operate"}),
+    "reading operator": ("operator", {"labels"}),
+    "asker": ("server", {"panels"}),
+    "named operator": ("server", {"operate", "labels", "observe", "panels"}),
+}
+"""Callers whose tokens have fewer scopes than their role: role, scopes."""
 OPERATORS = frozenset({"server", "operator"})
 SITES = frozenset({"participant", "idle"})
 READERS = OPERATORS | SITES
@@ -15,6 +27,10 @@ CONTRIBUTORS = OPERATORS | {"participant"}
 SERVER = frozenset({"server"})
 EVERYBODY = OWN | FOREIGN
 NO_TOKEN = EVERYBODY | ENDED
+
+ANY_SCOPE = frozenset({"/v1/identity"})
+WITH_PANELS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{model}"})
+"""Tokens of federations are let in and see none, whatever their scopes."""
 
 F, R = "/v1/federations/{federation}", "/v1/federations/{federation}/rounds/{number}"
 P = F + "/participants/{participant}"
@@ -36,7 +52,19 @@ MAY = {
     ("POST", F + "/participants"): OPERATORS,
     ("GET", F + "/participants"): OPERATORS,
     ("PATCH", P): OPERATORS,
-    ("POST", P + "/token"): OPERATORS,
+    ("POST", P + "/token"): OPERATORS,  # and its holder, who is `extra` here: see test_identity_over_http.py
+    ("GET", P + "/tokens"): OPERATORS,
+    ("DELETE", P + "/tokens/{token}"): OPERATORS,
+    ("POST", F + "/invitations"): OPERATORS,
+    ("GET", F + "/invitations"): OPERATORS,
+    ("DELETE", F + "/invitations/{invitation}"): OPERATORS,
+    ("POST", "/v1/invitations/redeem"): NO_TOKEN,
+    ("POST", "/v1/operators"): SERVER,
+    ("GET", "/v1/operators"): SERVER,
+    ("DELETE", "/v1/operators/{operator}"): SERVER,
+    ("POST", "/v1/operators/{operator}/token"): SERVER,
+    ("GET", "/v1/operators/{operator}/tokens"): SERVER,
+    ("DELETE", "/v1/operators/{operator}/tokens/{token}"): SERVER,
     ("PUT", P + "/endpoint"): SERVER,
     ("GET", P + "/endpoint"): OPERATORS,
     ("DELETE", P + "/endpoint"): SERVER,
@@ -93,7 +121,10 @@ def callers(live, new_arena, answer_rows):
         "rotated": arena.tokens["rotated"],
         "inactive": arena.tokens["inactive"],
         "nobody": None,
+        "expired": arena.operator.post(f"{arena.path}/participants/idle/token", json={"keep": True}).json()["token"],
     }
+    tokens |= {name: narrow(live, arena, *NARROW[name]) for name in NARROW}
+    expire(live, tokens["expired"])
     for each in ("anna", "bert"):
         arena.submit(each, answer_rows())
         arena.seal(each)
@@ -102,6 +133,23 @@ def callers(live, new_arena, answer_rows):
     arena.operator.post(f"{arena.path}/participants/rotated/token")
     arena.operator.patch(f"{arena.path}/participants/inactive", json={"active": False})
     return arena, {name: live.client(token) for name, token in tokens.items()}
+
+
+def narrow(live, arena, role, scopes):
+    """A token of `anna`, of the operator `boss` or of a named operator of the server, that has these scopes alone."""
+    wish = {"scopes": sorted(scopes), "keep": True}
+    if role == "server":
+        added = {"operator": f"op-{arena.name}-{len(scopes)}", "scopes": sorted(scopes)}
+        return arena.operator.post("/v1/operators", json=added).json()["token"]
+    name = {"participant": "anna", "operator": "boss"}[role]
+    return arena.operator.post(f"{arena.path}/participants/{name}/token", json=wish).json()["token"]
+
+
+def expire(live, token):
+    """Nobody waits for it: its end is set to a moment that has passed."""
+    with live.server.store.writing() as tx:
+        found = tx.tokens.find(token_hash(token))
+        tx.tokens.end(found, at=found.created_at)
 
 
 def asked(client, arena, method, path):
@@ -114,6 +162,9 @@ def asked(client, arena, method, path):
         prompt_id="p1",
         appeal=1,
         model="m",
+        token="0" * 12,
+        invitation="0" * 12,
+        operator="nobody",
     )
     body = {"content": b"{}"} if method in {"POST", "PUT", "PATCH"} else {}
     return client.request(method, filled, headers={"last-event-id": "1000"}, **body)
@@ -126,7 +177,25 @@ def outcome(response):
     return status if refused else "in"
 
 
+def scopes_for(method, path):
+    """Which of the scopes a route needs: told by who may call it at all."""
+    may = MAY[method, path]
+    if path in WITH_PANELS or path in ANY_SCOPE:
+        return {"panels"}
+    if may in {SITES, OPERATORS, SERVER}:
+        return {"submit"} if may == SITES else {"operate"}
+    return {"labels"} if may in {READERS, CONTRIBUTORS} else {"observe", "submit", "labels", "operate"}
+
+
 def expected(caller, method, path):
+    if caller in NARROW and MAY[method, path] != NO_TOKEN:
+        role, scopes = NARROW[caller]
+        anywhere = path in ANY_SCOPE or (path in WITH_PANELS and role != "server")
+        if role in MAY[method, path]:
+            return "in" if anywhere or scopes & scopes_for(method, path) else 403
+        caller = role
+    elif caller in NARROW:
+        return "in"
     if caller in MAY[method, path]:
         return "in"
     if caller in ENDED:

@@ -9,8 +9,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import MetaData, event, insert, inspect, select, text
 
+from client_kit.vocabulary import Role
 from consensus_server.backends.store import DatabaseUrlError, SqlStore, make_engine, open_store, upgrade
 from consensus_server.backends.store.schema import metadata
+from consensus_server.core.tokens import SCOPES_OF
 from tests.support.databases import DATABASES, bare_engine, empty_engine, sqlite_engine
 
 
@@ -135,6 +137,33 @@ def test_cards_of_published_rounds_stay_as_they_were_published(bare, revision):
         "cut-otherwise": "hdbscan"
     }
     assert read["plain"].timings.total_seconds == 0.1 + 0.2
+
+
+def test_tokens_of_before_go_on_for_all_that_their_role_allows(bare):
+    upgrade(bare, "0011")
+    found_at(bare, "0011")
+    tables = MetaData()
+    tables.reflect(bare)
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    with bare.begin() as connection:
+        for key, role in enumerate(Role, 1):
+            row = {
+                "id": key,
+                "federation_id": 1,
+                "name": role.value,
+                "role": role.value,
+                "active": role is not Role.OBSERVER,
+            }
+            connection.execute(
+                insert(tables.tables["participants"]), row | {"token_hash": f"{key}" * 64, "created_at": at}
+            )
+    upgrade(bare)
+    with SqlStore(bare).reading() as tx:
+        tokens = [tx.tokens.find(f"{key}" * 64) for key in range(1, 4)]
+    assert [(each.holder.name, each.holder.active, each.scopes) for each in tokens] == [
+        (role.value, role is not Role.OBSERVER, SCOPES_OF[role]) for role in Role
+    ]
+    assert {(each.expires_at, each.last_used_at, each.replaced) for each in tokens} == {(None, None, False)}
 
 
 def test_processes_that_start_at_the_same_time_migrate_once(tmp_path):

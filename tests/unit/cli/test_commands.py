@@ -37,6 +37,7 @@ COMMANDS = (
     "federate",
     "demo",
     "replay",
+    "redeem",
     "doctor",
     "schema",
 )
@@ -56,6 +57,8 @@ def test_every_command_explains_itself_with_an_example():
     assert all(command in consensus("--help").output for command in COMMANDS)
     for command in COMMANDS[1:]:
         assert "Example: consensus" in " ".join(consensus(command, "--help").output.split())
+    for command in ("list", "rotate", "revoke"):
+        assert "Example: consensus token" in " ".join(consensus("token", command, "--help").output.split())
     for command in ("list", "show", "fetch", "validate", "overlap", "build"):
         assert "Example: consensus prompts" in " ".join(consensus("prompts", command, "--help").output.split())
 

@@ -8,6 +8,7 @@ from consensus_server.core.errors import (
     UnknownFederation,
     UnknownParticipant,
 )
+from consensus_server.service.tokens import Revocation
 from tests.support.service import OPERATOR, OPERATOR_TOKEN
 
 
@@ -98,7 +99,10 @@ def test_only_operators_run_a_federation(service, role):
         lambda: service.participants.all(caller, "clinics"),
         lambda: service.participants.add(caller, "clinics", "south"),
         lambda: service.participants.set_active(caller, "clinics", "north", active=False),
-        lambda: service.participants.renew_token(caller, "clinics", "north"),
+        lambda: service.participants.renew_token(caller, "clinics", "south"),
+        lambda: service.participants.tokens(caller, "clinics", "south"),
+        lambda: service.participants.revoke_token(caller, "clinics", "south", Revocation("0" * 12)),
+        lambda: service.invitations.add(caller, "clinics"),
         lambda: service.rounds.create(caller, "clinics"),
         lambda: service.rounds.open(caller, "clinics", 1),
         lambda: service.rounds.close(caller, "clinics", 1),

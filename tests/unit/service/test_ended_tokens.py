@@ -3,10 +3,13 @@
 import pytest
 
 from client_kit.vocabulary import AppealOutcome, Role
-from consensus_server.core.errors import DomainError, Forbidden, Unauthenticated
+from consensus_server.core.errors import DomainError, Forbidden, TokenExpired, Unauthenticated
+from consensus_server.core.federations import Terms
 from consensus_server.core.pulling import Endpoint
 from consensus_server.core.rounds import Answer
-from tests.support.service import OPERATOR
+from consensus_server.service.prompt_sets import prompts_digest
+from consensus_server.service.tokens import Revocation, TokenWish
+from tests.support.service import OPERATOR, make_manifest, make_prompts
 
 ANSWERS = [Answer(prompt_id="p-0", sample=0, text="Yes.", finish_reason="stop")]
 EMPTY = {"count": 0, "digest": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}
@@ -23,6 +26,7 @@ OF_PARTICIPANTS = {
     "traffic": lambda s, who: s.traffic.of_round(who, "clinics", 1),
     "rounds": lambda s, who: s.rounds.all(who, "clinics"),
     "events": lambda s, who: s.rounds.events_after(who, "clinics", 1),
+    "rotate": lambda s, who: s.participants.renew_token(who, "clinics", "north"),
     "waiting": lambda s, who: s.access.check(who),
 }
 OF_OPERATORS = {
@@ -33,6 +37,8 @@ OF_OPERATORS = {
     "open": lambda s, who: s.rounds.open(who, "clinics", 1),
     "close": lambda s, who: s.rounds.close(who, "clinics", 1),
     "resolve": lambda s, who: s.appeals.resolve(who, "clinics", 1, AppealOutcome.UPHELD, ""),
+    "tokens": lambda s, who: s.participants.tokens(who, "clinics", "north"),
+    "invite": lambda s, who: s.invitations.add(who, "clinics"),
     "endpoint": lambda s, who: s.endpoints.get(who, "clinics", "north"),
 }
 
@@ -51,7 +57,18 @@ def inactive(service, name):
     service.participants.set_active(OPERATOR, "clinics", name, active=False)
 
 
-@pytest.mark.parametrize("ended", [renewed, inactive])
+def revoked(service, name):
+    (token,) = service.participants.tokens(OPERATOR, "clinics", name)
+    service.participants.revoke_token(OPERATOR, "clinics", name, Revocation(token.id))
+
+
+def expired(service, name):
+    """At the end of a grace: the clock goes on."""
+    service.participants.renew_token(OPERATOR, "clinics", name, TokenWish(grace_seconds=60))
+    service.clock.advance(60)
+
+
+@pytest.mark.parametrize("ended", [renewed, inactive, revoked, expired])
 def test_nothing_is_done_or_told_after_the_end_of_the_token(service, ended):
     service.found(sites=["south"])
     north = service.join("north")
@@ -61,7 +78,7 @@ def test_nothing_is_done_or_told_after_the_end_of_the_token(service, ended):
     ended(service, "boss")
     for caller, calls in ((north, OF_PARTICIPANTS), (boss, OF_OPERATORS)):
         for name, call in calls.items():
-            assert refused(call, service, caller) is Unauthenticated, name
+            assert refused(call, service, caller) is (TokenExpired if ended is expired else Unauthenticated), name
     assert service.state() == "open"
 
 
@@ -125,3 +142,28 @@ def test_an_endpoint_that_is_asked_while_its_participant_is_set_to_inactive_keep
     inactive(service, "north")
     with pytest.raises(Unauthenticated):
         service.store_answers(asked, {"p-1": "Yes."})
+
+
+@pytest.mark.parametrize("end", ["remove", "revoke", "expiry"])
+def test_a_named_operator_of_the_server_does_nothing_after_the_end_of_its_token(service, end):
+    service.found(sites=["north"])
+    issued = service.operators.add(OPERATOR, "alice", TokenWish(lifetime_seconds=60))
+    alice = service.access.identify(issued.token)
+    if end == "remove":
+        service.operators.remove(OPERATOR, "alice")
+    elif end == "revoke":
+        service.operators.revoke_token(OPERATOR, "alice", Revocation(issued.kept.id))
+    else:
+        service.clock.advance(60)
+    found = [make_prompts(2)]
+    for call in (
+        lambda: service.prompt_sets.add(alice, make_manifest(found[0]), found[0]),
+        lambda: service.federations.create(alice, Terms(name="new", prompt_set=prompts_digest(make_prompts(3)))),
+        lambda: service.endpoints.set(alice, "clinics", "north", Endpoint(upstream="llama")),
+        lambda: service.operators.add(alice, "mallory"),
+        lambda: service.operators.renew_token(alice, "alice"),
+        lambda: service.operators.all(alice),
+        lambda: service.rounds.create(alice, "clinics"),
+        lambda: service.access.check(alice),
+    ):
+        assert refused(call) is (TokenExpired if end == "expiry" else Unauthenticated)

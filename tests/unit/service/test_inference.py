@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +14,7 @@ from consensus_server.core.asking import Adaptive
 from consensus_server.core.consensus import RULES
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.records import Policy
-from consensus_server.core.errors import NotReady
+from consensus_server.core.errors import NotReady, TokenExpired
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
 from consensus_server.http_api.openai_compat.translate import refusal_of
@@ -293,3 +294,14 @@ async def test_a_fallback_that_fails_is_told_with_the_others_and_asked_for_no_ab
     chosen = replace(panel("Paris.", "Lyon", quorum=2), fallback=Says("f", "Lyon"))
     (choice,) = (await answer(chosen)).choices
     assert (choice.label.abstention, chosen.fallback.asked) == ("tie", [])
+
+
+@pytest.mark.parametrize(("expires", "holds"), [(None, True), (date(2999, 1, 1), True), (date(2020, 1, 1), False)])
+async def test_a_caller_of_panels_is_known_until_the_day_that_the_file_names(expires, holds):
+    inference = Inference([], [PanelCaller("shop", token_hash("secret"), frozenset(), expires)], lambda: None)
+    if holds:
+        assert inference.caller("secret").name == "shop"
+    else:
+        with pytest.raises(TokenExpired, match="shop held until 2020-01-01"):
+            inference.caller("secret")
+    await inference.close()

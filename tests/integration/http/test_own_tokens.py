@@ -1,0 +1,81 @@
+"""The kit's side of tokens: a participant gets its token itself and replaces it, and clients have a method for each route."""
+
+import json
+from contextlib import ExitStack
+
+import pytest
+from typer.testing import CliRunner
+
+from client_kit.cli import app
+from client_kit.client import ConsensusClient
+from client_kit.command_line import Exit
+from client_kit.errors import ConfigurationError, InvitationUsed, OutOfScope, Unauthenticated
+from client_kit.vocabulary import Scope
+from client_kit.wire import InvitationCreate, OperatorCreate, TokenWish
+
+
+@pytest.fixture
+def client(live):
+    """Makes clients, and closes them."""
+    with ExitStack() as made:
+        yield lambda *token, **options: made.enter_context(ConsensusClient(live.url, *token, **options))
+
+
+@pytest.fixture
+def consensus(live):
+    def run(*arguments, expect=0, given=None):
+        options = ["--server", live.url]
+        result = CliRunner().invoke(app, [*map(str, arguments), *options], input=given)
+        assert result.exit_code == expect, result.output
+        return result
+
+    return run
+
+
+def test_an_invitation_becomes_a_token_in_a_file_of_its_own(live, arena, client, consensus, tmp_path):
+    operator = client(live.operator_token, federation=arena.name)
+    code = operator.invite(InvitationCreate(participant="carl")).code
+    file = tmp_path / "carl.token"
+    told = consensus("redeem", "--token-file", file, given=code + "\n").output
+    assert (file.stat().st_mode & 0o777, code in told, file.read_text().strip() in told) == (0o600, False, False)
+    status = json.loads(consensus("status", "--token-file", file, "--json").stdout)
+    assert status["identity"]["participant"] == "carl"
+    consensus("redeem", "--token-file", file, given=code, expect=Exit.BAD_FILE)  # it may be in use
+    consensus("redeem", "--token-file", tmp_path / "other", given=code, expect=Exit.FAILED)
+    consensus("redeem", "--token-file", tmp_path / "other", given="", expect=Exit.USAGE)
+    assert [each.name for each in tmp_path.iterdir()] == ["carl.token"]
+    with pytest.raises(InvitationUsed, match="tell the operator"):
+        client().redeem(code)
+
+
+def test_a_token_is_rotated_in_its_file_and_the_old_one_ends(arena, consensus, tmp_path):
+    file = tmp_path / "anna.token"
+    file.write_text(arena.tokens["anna"])
+    consensus("token", "rotate", "--token-file", file, "--grace-hours", "1")
+    assert (file.stat().st_mode & 0o777, file.read_text() != arena.tokens["anna"]) == (0o600, True)
+    old, new = json.loads(consensus("token", "list", "--token-file", file, "--json").stdout)["items"]
+    assert (old["replaced"], old["expires_at"] is None, new["replaced"]) == (True, False, False)
+    assert arena.as_("anna").get("/v1/identity").status_code == 200
+    consensus("token", "revoke", old["id"], "--token-file", file)
+    assert arena.as_("anna").get("/v1/identity").status_code == 401
+
+
+def test_clients_have_a_method_for_each_route(live, arena, client):
+    operator = client(live.operator_token, federation=arena.name)
+    made = operator.invite()
+    operator.withdraw_invitation(made.invitation.id)
+    assert operator.invitations() == []
+    name = f"op-{arena.name}"
+    issued = operator.add_operator(OperatorCreate(operator=name, scopes=[Scope.OBSERVE]))
+    assert name in [each.operator for each in operator.operators()]
+    named = client(issued.token, federation=arena.name)
+    second = named.new_operator_token(name, TokenWish(keep=True))
+    assert [each.id for each in named.operator_tokens(name)] == [issued.kept.id, second.kept.id]
+    named.revoke_operator_token(name, second.kept.id)
+    with pytest.raises(OutOfScope, match="operate"):
+        named.participants()
+    with pytest.raises(ConfigurationError, match="no participant"):
+        named.tokens()
+    operator.remove_operator(name)
+    with pytest.raises(Unauthenticated):
+        named.identity()
