@@ -298,7 +298,9 @@ async def test_a_fallback_that_fails_is_told_with_the_others_and_asked_for_no_ab
 
 @pytest.mark.parametrize(("expires", "holds"), [(None, True), (date(2999, 1, 1), True), (date(2020, 1, 1), False)])
 async def test_a_caller_of_panels_is_known_until_the_day_that_the_file_names(expires, holds):
-    inference = Inference(Panels((), (PanelCaller("shop", token_hash("secret"), frozenset(), expires),)), lambda: None)
+    inference = Inference(
+        Panels((), (PanelCaller("shop", token_hash("secret"), frozenset(), expires=expires),)), lambda: None
+    )
     if holds:
         assert inference.caller("secret").name == "shop"
     else:
