@@ -9,19 +9,26 @@ from client_kit.generation.openai_compatible import InferenceApi
 from client_kit.wire import Refusals
 from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
+from consensus_server.core.consensus.rules import rule_named
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import PanelSettings, PanelsFile, UpstreamSettings, load_panels, upstream_key
-from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.ports import Clock, Encoder, PanelMemoryStore, Store, Upstream
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller
+from consensus_server.service.panel_memory import MemoryTerms, PanelMemory
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError
 
 
-def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -> Inference:
-    """The panels of the file that the settings name; without one, none. Raises SettingsError."""
+def build_inference(
+    settings: Settings, encoder: Callable[[], Encoder | None], memories: PanelMemoryStore | None = None
+) -> Inference:
+    """The panels of the file that the settings name; without one, none. Raises SettingsError.
+
+    memories: what panels remember is kept there; None: no panel has a memory.
+    """
     file = PanelsFile() if settings.panels_file is None else load_panels(settings.panels_file)
     upstreams = build_upstreams(file)
     panels = [_panel(name, panel, file, upstreams) for name, panel in file.panels.items()]
@@ -29,7 +36,7 @@ def build_inference(settings: Settings, encoder: Callable[[], Encoder | None]) -
         PanelCaller(name, caller.token_hash, frozenset(file.panels if caller.panels == "all" else caller.panels))
         for name, caller in file.callers.items()
     ]
-    return Inference(panels, callers, encoder)
+    return Inference(panels, callers, encoder, None if memories is None else PanelMemory(memories))
 
 
 def upstream_names(settings: Settings) -> frozenset[str]:
@@ -95,14 +102,32 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         equivalence=settings.equivalence,
         fingerprint=_fingerprint(settings, file),
         on_abstention=settings.on_abstention,
+        memory=memory_terms(settings, file),
     )
+
+
+def memory_terms(settings: PanelSettings, file: PanelsFile) -> MemoryTerms | None:
+    """How a panel remembers; None where it does not, or where its rule trusts nobody."""
+    if settings.memory is None or not rule_named(settings.policy.rule).round_wide:
+        return None
+    versions = {name: _digest(_asked_for(file.upstreams[name])) for name in settings.upstreams}
+    return MemoryTerms(half_life_questions=settings.memory.half_life_questions, versions=versions)
+
+
+def _asked_for(upstream: UpstreamSettings) -> dict[str, object]:
+    """What an answer of an upstream depends on."""
+    return upstream.model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
+
+
+def _digest(content: object) -> str:
+    return sha256(canonical_json(content).encode()).hexdigest()
 
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
-    asked = {
-        name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
-        for name in settings.upstreams
-    }
-    made_of = [settings.model_dump(mode="json", include={"quorum", "policy", "equivalence", "refusals"}), asked]
-    return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"
+    asked = {name: _asked_for(file.upstreams[name]) for name in settings.upstreams}
+    made_of = [
+        settings.model_dump(mode="json", include={"quorum", "policy", "equivalence", "refusals", "memory"}),
+        asked,
+    ]
+    return f"fp_{_digest(made_of)[:12]}"

@@ -86,6 +86,11 @@ class EncoderSlot:
         """None while it loads, and where that failed."""
         return self._encoder.identity if self._encoder else self._identified
 
+    def known_digest(self) -> str | None:
+        """Of the identity, as far as it is known without loading."""
+        identity = self.identity() or self._known()
+        return None if identity is None else identity.digest
+
     def state(self) -> EncoderState:
         """For readiness."""
         encoder = self._encoder
@@ -245,7 +250,7 @@ def build_api(server: Server, *, health_only: bool = False) -> FastAPI:
         metrics=server.metrics,
         ledger=server.ledger,
         options=_api_options(server.settings),
-        inference=build_inference(server.settings, server.encoder.loaded),
+        inference=build_inference(server.settings, server.encoder.loaded, server.store.panel_memories),
     )
     return create_app(context, health_only=health_only)
 

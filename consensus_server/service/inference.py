@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,16 +12,19 @@ from client_kit.vocabulary import OnAbstention
 from client_kit.wire import content_digest
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import Policy, Pool
+from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.errors import NotReady
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
+from consensus_server.core.panel_memory import earlier_questions, reliability_among
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
 from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits, fan_out
+from consensus_server.service.panel_memory import MemoryTerms, PanelMemory, Recalled, within_reason
 
 ANSWER = "answer"
 """Name of a panel's only prompt, which a round would call by its `prompt_id`."""
@@ -62,6 +65,8 @@ class Panel:
     fingerprint: str = ""
     """Changes with the panel's configuration."""
     on_abstention: OnAbstention = OnAbstention.NULL
+    memory: MemoryTerms | None = None
+    """None: each question is decided as the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,8 @@ class Choice:
     chosen: Reply | None
     """None for an abstention."""
     contests: tuple[ClusterContest, ...] = ()
+    reliabilities: Mapping[str, float] = field(default_factory=dict)
+    """How far each upstream was trusted, -1..1, by what the panel remembers of it; nobody where there is no memory."""
 
     @property
     def declined(self) -> bool:
@@ -101,6 +108,8 @@ class Consensus:
     waiting_seconds: float
     encoding_seconds: float
     deciding_seconds: float
+    recalled: Recalled | None = None
+    """What the panel knew of its upstreams; None where it has no memory."""
 
     def tokens(self) -> tuple[int, int]:
         """Prompt and completion tokens of all replies, as far as upstreams counted them."""
@@ -119,11 +128,13 @@ class Inference:
         panels: Sequence[Panel],
         callers: Sequence[PanelCaller],
         encoder: Callable[[], Encoder | None],
+        memory: PanelMemory | None = None,
     ) -> None:
-        """encoder: None while it loads."""
+        """encoder: None while it loads. memory: of panels that have one; without it they have none."""
         self._panels = {panel.name: panel for panel in panels}
         self._callers = {caller.token_hash: caller for caller in callers}
         self._encoder = encoder
+        self._memory = memory
         # One at a time: arithmetic gains nothing from threads that share the cores, and decisions never queue behind
         # use cases that wait for the database.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
@@ -152,18 +163,37 @@ class Inference:
         encoder = self._encoder()
         if encoder is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
+        reading = self._recall(panel, encoder)
         started = time.perf_counter()
         asked = await fan_out(panel.upstreams, _samples(question, choices), panel.limits)
         waited = time.perf_counter() - started
         _require_quorum(panel, asked, choices)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _decided, encoder, panel, question, asked, waited)
+        recalled = None if reading is None else await within_reason(reading)
+        consensus, pools = await loop.run_in_executor(
+            self._thread, _decided, encoder, panel, question, asked, waited, recalled
+        )
+        self._remember(panel, consensus.encoder, pools)
+        return consensus
+
+    def _recall(self, panel: Panel, encoder: Encoder) -> "asyncio.Future[Recalled] | None":
+        if self._memory is None or panel.memory is None:
+            return None
+        return self._memory.recall(panel.name, panel.memory, encoder.identity.digest)
+
+    def _remember(self, panel: Panel, encoder: str, pools: Sequence[Pool]) -> None:
+        if self._memory is not None and panel.memory is not None:
+            self._memory.remember(
+                panel.name, panel.memory, encoder, pools, panel.policy, drop_refusals=panel.limits.drop_refusals
+            )
 
     async def close(self) -> None:
         """Close the connections to the upstreams."""
         upstreams = {id(upstream): upstream for panel in self._panels.values() for upstream in panel.upstreams}
         await asyncio.gather(*(upstream.close() for upstream in upstreams.values()))
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._memory is not None:
+            await self._memory.close()
 
 
 def _samples(question: Question, choices: int) -> list[Question]:
@@ -189,26 +219,36 @@ def _in_words(asked: UpstreamRequest) -> str:
     return f"{asked.upstream}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
 
 
-def _decided(
-    encoder: Encoder, panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], waited: float
-) -> Consensus:
+def _decided(  # noqa: PLR0917 - of `run_in_executor`, which takes no names
+    encoder: Encoder,
+    panel: Panel,
+    question: Question,
+    asked: tuple[UpstreamRequest, ...],
+    waited: float,
+    recalled: Recalled | None,
+) -> tuple[Consensus, list[Pool]]:
+    """The panel's answer, and the pool of each choice."""
     replies = [(each, each.reply) for each in asked if each.reply is not None]
     started = time.perf_counter()
     embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
     encoded = time.perf_counter()
     samples = sorted({each.sample for each, _ in replies})
-    choices = tuple(
-        _choice(panel, question, {each.upstream: reply for each, reply in replies if each.sample == k}, embedded)
+    decided = [
+        _choice(
+            panel, question, {each.upstream: reply for each, reply in replies if each.sample == k}, embedded, recalled
+        )
         for k in samples
-    )
-    return Consensus(
-        choices=choices,
+    ]
+    consensus = Consensus(
+        choices=tuple(choice for choice, _ in decided),
         asked=asked,
         encoder=encoder.identity.digest,
         waiting_seconds=waited,
         encoding_seconds=encoded - started,
         deciding_seconds=time.perf_counter() - encoded,
+        recalled=recalled,
     )
+    return consensus, [pool for _, pools in decided for pool in pools]
 
 
 def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
@@ -221,19 +261,31 @@ def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
     return Embedded(vectors, openings, {asked: openings[asked]} if prompt else {}, encoder.identity.dimension)
 
 
-def _choice(panel: Panel, question: Question, replies: Mapping[str, Reply], embedded: Embedded) -> Choice:
+def _choice(
+    panel: Panel, question: Question, replies: Mapping[str, Reply], embedded: Embedded, recalled: Recalled | None
+) -> tuple[Choice, list[Pool]]:
     """A round of one prompt whose participants are the upstreams. Choices are decided apart: they are no round."""
     answers = tuple(
         PooledAnswer(ANSWER, name, 0, reply.text, content_digest(reply.text)) for name, reply in replies.items()
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
-    pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
-    decided = decide_round(pools, panel.policy, drop_refusals=panel.limits.drop_refusals)
-    labelled = label_round(material, pools, decided, panel.policy)
+    policy = panel.policy if recalled is None else replace(panel.policy, reliability=True)
+    earlier = EarlierRounds() if recalled is None else earlier_questions(recalled.of_upstreams)
+    pools = list(with_findings(build_pools(material, embedded, policy), policy))
+    decided = decide_round(pools, policy, earlier=earlier, drop_refusals=panel.limits.drop_refusals)
+    labelled = label_round(material, pools, decided, policy)
     record = labelled.records[0]
     label, fates = _finished(labelled.labels[0], record.fates, replies, embedded.answers)
     chosen = next((replies[fate.participant] for fate in fates if fate.chosen), None)
-    return Choice(label, fates, chosen, record.contests)
+    return Choice(label, fates, chosen, record.contests, _reliabilities(recalled, fates)), pools
+
+
+def _reliabilities(recalled: Recalled | None, fates: Sequence[AnswerFate]) -> dict[str, float]:
+    """By upstream, as the decision over these answers had them."""
+    admitted = sum(fate.admitted for fate in fates)
+    return (
+        {} if recalled is None else {each.upstream: reliability_among(each, admitted) for each in recalled.of_upstreams}
+    )
 
 
 def _finished(

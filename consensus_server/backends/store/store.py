@@ -16,6 +16,7 @@ from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
+from consensus_server.backends.store.panel_memories import SqlPanelMemories
 from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
@@ -61,6 +62,11 @@ class SqlStore:
     def features(self) -> SqlFeatureStore:
         """What was found out about texts, in the same database."""
         return SqlFeatureStore(self._engine)
+
+    @cached_property
+    def panel_memories(self) -> SqlPanelMemories:
+        """What panels remember, in the same database."""
+        return SqlPanelMemories(self._engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTransaction]:

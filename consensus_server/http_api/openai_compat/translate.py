@@ -13,12 +13,14 @@ from consensus_server.http_api.openai_compat.answers import (
     ClusterTold,
     ConsensusTold,
     ContestTold,
+    MemoryTold,
     TextChoice,
     TimingsTold,
     TokenUsage,
     UpstreamTold,
 )
 from consensus_server.service.inference import Choice, Consensus, Panel
+from consensus_server.service.panel_memory import Recalled
 
 Finish = Literal["stop", "length", "content_filter"]
 
@@ -40,6 +42,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         share=first.share,
         contested=first.contested,
         choices=choices,
+        memory=None if consensus.recalled is None else _describe_memory(consensus.recalled),
         warnings=warnings,
         timings=TimingsTold(
             waiting_seconds=round(consensus.waiting_seconds, 6),
@@ -118,6 +121,14 @@ def _describe_choice(index: int, choice: Choice, consensus: Consensus, *, answer
         upstreams=describe_upstreams(
             (each for each in consensus.asked if each.sample == index), fates, answers=answers
         ),
+        reliabilities=dict(choice.reliabilities),
+    )
+
+
+def _describe_memory(recalled: Recalled) -> MemoryTold:
+    return MemoryTold(
+        upstreams=len(recalled.of_upstreams),
+        unused="unavailable" if recalled.unavailable else "another_encoder" if recalled.another_encoder else None,
     )
 
 
