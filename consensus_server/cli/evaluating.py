@@ -27,6 +27,7 @@ from client_kit.stages import shown
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
+from consensus_server.cli.learning import Measuring, learning_on, show_learning
 from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.comparison_wiring import build_comparisons
@@ -185,6 +186,13 @@ def evaluate_labels(
         typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that should get a label."),
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
+    panel_memory: Annotated[
+        bool,
+        typer.Option(
+            "--panel-memory",
+            help="Instead: panels that learn. Each prompt is a question, decided alone with what is remembered of those before.",
+        ),
+    ] = False,
     prompts: Annotated[
         int | None,
         typer.Option(min=1, help="So many prompts of each file, drawn by --seed; default: all.", metavar="N"),
@@ -243,6 +251,10 @@ def evaluate_labels(
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
+    if panel_memory:
+        with _measuring(files, wanted_of_files, plan, settings, cache or cache_folder()) as material:
+            show_learning([learning_on(each, plan, material) for each in material.answers], out, as_json=as_json)
+        return
     findings = _findings(files, wanted_of_files, plan, settings, cache or cache_folder())
     rows = [finding.row for finding in findings]
     for file, facts in {row.file: row.facts for row in rows}.items():
@@ -293,7 +305,11 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
         ) from None
 
 
-def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> list[Finding]:
+@contextmanager
+def _measuring(
+    files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path
+) -> Generator[Measuring]:
+    """What measures files. Raises CommandFailed."""
     answers = read_files(files, wanted)
     for each in answers:
         if ignored := not_looked_at(each.name, each.ignored):
@@ -302,15 +318,25 @@ def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings,
         cache.mkdir(parents=True, exist_ok=True)
         store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
     try:
-        plan = replace(plan, comparisons=build_comparisons(settings, store.features, plan.told_by))
+        comparisons = build_comparisons(settings, store.features, plan.told_by)
         with shown() as progress:
             progress("loading the encoder", 0, 0)
             loaded = load_configured_encoder(settings, store.embeddings)
-            return [finding for each in answers for finding in run(each, plan, loaded, store.embeddings, progress)]
+            yield Measuring(answers, loaded, store.embeddings, comparisons, progress)
     except ValueError as error:
         raise CommandFailed(str(error), Exit.FAILED) from None
     finally:
         store.close()
+
+
+def _findings(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> list[Finding]:
+    with _measuring(files, wanted, plan, settings, cache) as material:
+        plan = replace(plan, comparisons=material.comparisons)
+        return [
+            finding
+            for each in material.answers
+            for finding in run(each, plan, material.encoder, material.store, material.progress)
+        ]
 
 
 def _calibrate(  # noqa: PLR0917 - the options of the command

@@ -7,7 +7,6 @@ import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from consensus_server.cli.operating import on_server
-from consensus_server.cli.panels import app
 from consensus_server.core.panel_memory import UpstreamMemory, reliability_among
 from consensus_server.panel_settings import PanelsFile, load_panels
 from consensus_server.panel_wiring import memory_terms
@@ -20,8 +19,12 @@ PanelsFileOption = Annotated[
 ]
 
 
-@app.command(epilog="Example: consensus-server panel standing triage --data-dir /srv/consensus")
-@on_server
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog="Example: consensus-server panel standing triage --data-dir /srv/consensus")(on_server(standing))
+    app.command(epilog="Example: consensus-server panel forget triage --data-dir /srv/consensus")(on_server(forget))
+
+
 def standing(
     server: Server, panel: PanelArgument, *, panels_file: PanelsFileOption = None, as_json: JsonOption = False
 ) -> None:
@@ -41,8 +44,6 @@ def standing(
     print_table(("upstream", "questions", "mean z", "reliability", "counts"), cells, empty="Nothing is remembered yet.")
 
 
-@app.command(epilog="Example: consensus-server panel forget triage --data-dir /srv/consensus")
-@on_server
 def forget(server: Server, panel: PanelArgument, *, as_json: JsonOption = False) -> None:
     """Delete all that a panel remembers. A server that runs begins anew with its next question."""
     rows = server.store.panel_memories.forget(panel)

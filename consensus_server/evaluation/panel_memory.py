@@ -78,7 +78,7 @@ def measure_learning(  # noqa: PLR0917 - what is run on a file
         worth = bank.worth[rows][:, members]
         for table, slots in zip((with_memory, without), found, strict=True):
             table[number, rows] = bank.worth[rows, members[slots[rows]]]
-        best[number, rows] = worth[:, int(np.nanargmax(np.nanmean(worth, axis=0)))]
+        best[number, rows] = _best_column(worth)
     return Learning(
         file=file,
         panel_size=size,
@@ -89,6 +89,12 @@ def measure_learning(  # noqa: PLR0917 - what is run on a file
         over_none=_gain(with_memory - without, seed),
         over_best=_gain(with_memory - best, seed),
     )
+
+
+def _best_column(worth: Float64[np.ndarray, "judged size"]) -> Float64[np.ndarray, " judged"]:
+    """The column of the highest mean over what is known in it."""
+    means = [figures.mean(column) for column in worth.T]
+    return worth[:, int(np.argmax([-1.0 if mean is None else mean for mean in means]))]
 
 
 def _gain(gains: Worth, seed: int) -> Gain:
@@ -134,9 +140,7 @@ class _Panel:
 
     def _picked(self, answers: Answers, row: Int64[np.ndarray, " answers"], verdict: Verdict) -> int:
         instead = rule_named(self._policy.rule).equivalence
-        grouping = group(
-            answers, self._policy, BlockedNeighbours(), instead=instead, keys=self._bank.keys_of(row)
-        )
+        grouping = group(answers, self._policy, BlockedNeighbours(), instead=instead, keys=self._bank.keys_of(row))
         found = pick(answers, grouping, verdict.votes, verdict.standing, self._policy)
         return int(answers.places[found.picks][0])
 
