@@ -27,7 +27,7 @@ from client_kit.stages import shown
 from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
-from consensus_server.cli.learning import Measuring, learning_on, show_learning
+from consensus_server.cli.learning import Measuring, learning_on, refuse_for_learning, show_learning
 from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.comparison_wiring import build_comparisons
@@ -248,6 +248,8 @@ def evaluate_labels(
         workers=workers or os.cpu_count() or 1,
     )
     _check_wishes(files, measured.policy, risk, coverage, calibrate=calibrate)
+    if panel_memory:
+        refuse_for_learning({"--rules": rules, "--attacks": attacks, "--against": against, "--calibrate": calibrate})
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
@@ -306,9 +308,7 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
 
 
 @contextmanager
-def _measuring(
-    files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path
-) -> Generator[Measuring]:
+def _measuring(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> Generator[Measuring]:
     """What measures files. Raises CommandFailed."""
     answers = read_files(files, wanted)
     for each in answers:

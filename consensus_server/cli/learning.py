@@ -1,11 +1,12 @@
 """`consensus-server evaluate-labels --panel-memory`: what panels gain by what they remember."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from client_kit.command_line import print_json, print_table, say
+from client_kit.command_line import CommandFailed, Exit, print_json, print_table, say
 from client_kit.wire import Refusals
 from consensus_server.evaluation.answer_files import JudgedAnswers
 from consensus_server.evaluation.bank import make_bank
@@ -27,6 +28,16 @@ class Measuring:
     store: EmbeddingStore
     comparisons: Comparisons
     progress: Progress
+
+
+def refuse_for_learning(given: Mapping[str, object]) -> None:
+    """Refuse options that would be ignored. Raises CommandFailed."""
+    if ignored := [name for name, value in given.items() if value]:
+        raise CommandFailed(
+            f"--panel-memory measures one policy, and not by {', '.join(ignored)}.",
+            Exit.USAGE,
+            remedy="Name another rule with --set rule=NAME.",
+        )
 
 
 def learning_on(answers: JudgedAnswers, plan: Plan, material: Measuring) -> Learning:

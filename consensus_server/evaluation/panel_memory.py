@@ -14,7 +14,7 @@ from jaxtyping import Float64, Int64
 
 from consensus_server.core.consensus.answers.table import Answers
 from consensus_server.core.consensus.decide import pick
-from consensus_server.core.consensus.meaning.equivalences import group
+from consensus_server.core.consensus.meaning.equivalences import Grouping, group
 from consensus_server.core.consensus.meaning.linkage import BlockedNeighbours
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.consensus.round.earlier import EarlierRounds
@@ -133,16 +133,17 @@ class _Panel:
         known = earlier_questions(self._memory.values()).of(answers.names)
         plain = judge(measures, replace(trusting, reliability=False), EarlierRounds().of(answers.names))
         learned = judge(measures, trusting, known)
-        picked = [self._picked(answers, row, verdict) for verdict in (learned, plain)]
+        grouping = self._grouping(answers, row)
+        picked = [
+            pick(answers, grouping, verdict.votes, verdict.standing, self._policy) for verdict in (learned, plain)
+        ]
         if len(usable) >= LEAST_ANSWERS:
             self._remember(answers, plain)
-        return picked
+        return [int(answers.places[each.picks][0]) for each in picked]
 
-    def _picked(self, answers: Answers, row: Int64[np.ndarray, " answers"], verdict: Verdict) -> int:
+    def _grouping(self, answers: Answers, row: Int64[np.ndarray, " answers"]) -> Grouping:
         instead = rule_named(self._policy.rule).equivalence
-        grouping = group(answers, self._policy, BlockedNeighbours(), instead=instead, keys=self._bank.keys_of(row))
-        found = pick(answers, grouping, verdict.votes, verdict.standing, self._policy)
-        return int(answers.places[found.picks][0])
+        return group(answers, self._policy, BlockedNeighbours(), instead=instead, keys=self._bank.keys_of(row))
 
     def _remember(self, answers: Answers, plain: Verdict) -> None:
         for participant, z in zip(answers.participant.tolist(), plain.standing.z.tolist(), strict=True):

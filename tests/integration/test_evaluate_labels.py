@@ -313,3 +313,14 @@ def test_a_bad_file_is_named(tmp_path):
     done = evaluate(tmp_path / "none.jsonl", "--encoder", "hashing", "--cache", tmp_path, "--out", tmp_path / "out")
     assert done.exit_code == 4
     assert "none.jsonl" in done.output
+
+
+def test_panels_that_learn_are_measured_and_other_measures_are_refused(judged, tmp_path):
+    out = tmp_path / "out"
+    options = ("--panel-memory", "--panels", 3, "--panel-size", 4, "--encoder", "hashing", "--contradictions", "none")
+    assert "less the best upstream" in evaluate(judged, "--out", out, "--cache", tmp_path, *options).stdout
+    [row] = json.loads((out / "panel-memory.json").read_text())["rows"]
+    assert (row["panel_size"], row["judged"], row["quality"] <= 1) == (4, 6, True)
+    refused = evaluate(judged, "--out", out, "--cache", tmp_path, *options, "--rules", "medoid", "--calibrate")
+    told = " ".join(refused.output.replace("│", " ").split())
+    assert (refused.exit_code, "not by --rules, --calibrate" in told) == (2, True)
