@@ -1,13 +1,14 @@
 """What a panel adds to the slowest of its upstreams, against asking the same upstreams with the bare `openai` client.
 
-    python benchmarks/inference.py [--upstreams 5] [--delay 0.2] [--questions 60] [--words 12 50 200 800]
+    python benchmarks/inference.py [--upstreams 5] [--delay 0.2] [--questions 60] [--words 12 50 200 800] [--remembered 100000]
 
 Upstreams, consensus server and client are processes of their own, on loopback. An upstream answers after a fixed time,
 each a little later than the one before, the last after `--delay` seconds. For each length of answer the client asks, by turns, the
 panel and the upstreams themselves (all at once, with one `AsyncOpenAI`, waiting for the last). `added` is the median
 difference of the pairs; `server_cpu_ms` is the server's processor time for one question; the server tells how much of it was the encoding of the answers, which the median of 15 ms wanted
 leaves out. The rest of what is added is the deciding, `asking_ms` (the server's wait for the upstreams beyond the bare
-client's) and `request_ms` (everything else: the way to the server and back, reading and writing).
+client's) and `request_ms` (everything else: the way to the server and back, reading and writing). `--remembered`: questions that
+the panel remembers when it begins; 0: it has no memory.
 """
 
 import argparse
@@ -27,8 +28,12 @@ from pathlib import Path
 import openai
 import yaml
 
-from consensus_server.backends.encoders import SentenceTransformerEncoder
+from consensus_server.backends.encoders import SentenceTransformerEncoder, load_encoder
 from consensus_server.backends.encoders.weights import DEFAULT_ENCODER
+from consensus_server.backends.store import open_store
+from consensus_server.core.panel_memory import UpstreamMemory, fading
+from consensus_server.panel_settings import load_panels
+from consensus_server.panel_wiring import memory_terms
 
 TOKEN = "the-benchmark-asks-as-operator"  # noqa: S105 - of a server that lives as long as this script
 READY_SECONDS = 180
@@ -49,7 +54,7 @@ def main() -> None:
     urls = receiver.recv()
     tokens = _token_counts(answers)
     with tempfile.TemporaryDirectory() as folder:
-        server, url = _start_server(Path(folder), urls, options.encoder)
+        server, url = _start_server(Path(folder), urls, options.encoder, options.remembered)
         try:
             for words in options.words:
                 before = _cpu_seconds(server.pid)
@@ -128,13 +133,15 @@ def _token_counts(answers: dict[int, list[str]]) -> dict[int, int]:
     }
 
 
-def _start_server(folder: Path, urls: list[str], encoder: str) -> tuple[subprocess.Popen[bytes], str]:
+def _start_server(folder: Path, urls: list[str], encoder: str, remembered: int) -> tuple[subprocess.Popen[bytes], str]:
     names = [f"u{place}" for place in range(len(urls))]
     content = {
         "upstreams": {name: {"base_url": url, "model": "any"} for name, url in zip(names, urls, strict=True)},
-        "panels": {"panel": {"upstreams": names, "quorum": len(names)}},
+        "panels": {"panel": {"upstreams": names, "quorum": len(names)} | ({} if remembered else {"memory": None})},
     }
     (folder / "panels.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    if remembered:
+        _remember(folder, encoder, remembered)
     ready = folder / "ready.json"
     command = [sys.executable, "-c", "from consensus_server.cli import main; main()", "serve", "--no-worker"]
     command += ["--data-dir", str(folder / "data"), "--port", "0", "--log-level", "warning", "--encoder", encoder]
@@ -148,6 +155,29 @@ def _start_server(folder: Path, urls: list[str], encoder: str) -> tuple[subproce
         time.sleep(0.2)
     server.kill()
     raise SystemExit("the consensus server did not become ready")
+
+
+def _remember(folder: Path, encoder: str, questions: int) -> None:
+    """Let the panel know its upstreams before the server starts, each better than the one before."""
+    content = load_panels(folder / "panels.yaml")
+    terms = memory_terms(content.panels["panel"], content)
+    (folder / "data").mkdir()
+    store = open_store(f"sqlite:///{folder / 'data' / 'consensus.sqlite3'}")
+    identity = load_encoder(encoder).identity.digest
+    weight = 1 / (1 - fading(terms.half_life_questions))  # to which it grows
+    rows = [
+        UpstreamMemory(
+            upstream=name,
+            version=version,
+            encoder=identity,
+            total=weight * (place - 2) / 4,
+            weight=weight,
+            questions=questions,
+        )
+        for place, (name, version) in enumerate(terms.versions.items())
+    ]
+    store.panel_memories.add("panel", rows, fading=1.0)
+    store.close()
 
 
 def _answers_already(url: str) -> bool:
@@ -206,6 +236,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--upstreams", type=int, default=5)
     parser.add_argument("--delay", type=float, default=0.2, help="seconds of the slowest upstream")
     parser.add_argument("--encoder", default=DEFAULT_ENCODER, help="hashing: the server without an encoder's work")
+    parser.add_argument(
+        "--remembered", type=int, default=100_000, help="questions of the panel's memory; 0: it has none"
+    )
     parser.add_argument("--questions", type=int, default=60, help="pairs for each length")
     parser.add_argument("--words", type=int, nargs="+", default=[12, 50, 200, 800], help="words in one answer")
     return parser.parse_args()

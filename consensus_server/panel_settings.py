@@ -136,6 +136,13 @@ class UpstreamSettings(PanelModel):
         return self
 
 
+class MemorySettings(PanelModel):
+    """How a panel learns from its questions which upstreams to trust."""
+
+    half_life_questions: Annotated[float, Field(ge=20, le=1_000_000, allow_inf_nan=False)] = 500.0
+    """Questions of an upstream after which one counts half."""
+
+
 class PanelSettings(PanelModel):
     """Upstreams that answer together, and how their answers become one."""
 
@@ -159,6 +166,9 @@ class PanelSettings(PanelModel):
     `error` of status 422."""
     refusals: Refusals = Refusals.DROP
     """Drop: a refusal (English) has no vote, ends no wait and is never the answer. Keep: it is an answer like others."""
+    memory: MemorySettings | None = MemorySettings()
+    """How the panel learns from its questions which upstreams to trust; null: it does not. It keeps two sums for each upstream, and
+    nothing of a question or an answer. Rules that trust nobody, such as `cluster_medoid`, learn nothing."""
 
     strategy: Literal["all", "adaptive"] = "all"
     """`all` at once, or `adaptive`: `first` of them, and others as long as these might change the answer."""

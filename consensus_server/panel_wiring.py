@@ -15,6 +15,7 @@ from client_kit.wire.digests import canonical_json
 from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of_answer
 from consensus_server.core.asking import Adaptive
 from consensus_server.core.budgets import SPANS, Budget, Price, Tariff
+from consensus_server.core.consensus.rules import rule_named
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import (
     BudgetSettings,
@@ -25,11 +26,12 @@ from consensus_server.panel_settings import (
     load_panels,
     upstream_key,
 )
-from consensus_server.ports import Clock, Encoder, Store, Upstream
+from consensus_server.ports import Clock, Encoder, PanelMemoryStore, Store, Upstream
 from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels
+from consensus_server.service.panel_memory import MemoryTerms, PanelMemory
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError
@@ -40,11 +42,14 @@ _log = structlog.get_logger("consensus_server.panels")
 
 
 def build_inference(
-    settings: Settings, encoder: Callable[[], Encoder | None], budgets: Budgets | None = None
+    settings: Settings,
+    encoder: Callable[[], Encoder | None],
+    budgets: Budgets | None = None,
+    memories: PanelMemoryStore | None = None,
 ) -> Inference:
     """The panels of the file that the settings name, as it is and as it becomes; without one, none.
 
-    budgets: keeps those of callers. Raises SettingsError.
+    budgets: keeps those of callers. memories: keeps what panels remember; None: no panel has a memory. Raises SettingsError.
     """
     if settings.panels_file is None:
         return Inference(Panels(), encoder)
@@ -53,7 +58,8 @@ def build_inference(
     def panels(file: PanelsFile) -> Panels:
         return _panels(file, upstreams.of(file))
 
-    return Inference(panels(watched.file), encoder, budgets, renewed=partial(_renewed, watched, panels))
+    memory = None if memories is None else PanelMemory(memories)
+    return Inference(panels(watched.file), encoder, budgets, memory, renewed=partial(_renewed, watched, panels))
 
 
 def upstream_names(settings: Settings) -> frozenset[str]:
@@ -170,7 +176,25 @@ def _panel(name: str, settings: PanelSettings, file: PanelsFile, upstreams: Mapp
         fallback=None if settings.fallback is None else upstreams[settings.fallback],
         fallback_on_abstention=settings.fallback_on_abstention,
         tariffs={each: _tariff(file.upstreams[each]) for each in settings.reached},
+        memory=memory_terms(settings, file),
     )
+
+
+def memory_terms(settings: PanelSettings, file: PanelsFile) -> MemoryTerms | None:
+    """How a panel remembers; None where it does not, where there is nobody to compare, and where its rule trusts nobody."""
+    if settings.memory is None or len(settings.upstreams) == 1 or not rule_named(settings.policy.rule).round_wide:
+        return None
+    versions = {name: _digest(_asked_for(file.upstreams[name])) for name in settings.upstreams}
+    return MemoryTerms(half_life_questions=settings.memory.half_life_questions, versions=versions)
+
+
+def _asked_for(upstream: UpstreamSettings) -> dict[str, object]:
+    """What an answer of an upstream depends on."""
+    return upstream.model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
+
+
+def _digest(content: object) -> str:
+    return sha256(canonical_json(content).encode()).hexdigest()
 
 
 def _budget(settings: BudgetSettings | None) -> Budget | None:
@@ -199,7 +223,7 @@ def _tariff(settings: UpstreamSettings) -> Tariff:
     return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
 
 
-_DECIDING = {"quorum", "policy", "equivalence", "refusals"}
+_DECIDING = {"quorum", "policy", "equivalence", "refusals", "memory"}
 _ASKING = {"strategy", "first", "lead", "order", "samples", "fallback", "fallback_on_abstention"}
 
 
@@ -210,9 +234,6 @@ def _asking(settings: PanelSettings) -> dict[str, Any]:
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
-    asked = {
-        name: file.upstreams[name].model_dump(mode="json", include={"base_url", "model", "api", "extra_body", "omit"})
-        for name in settings.reached
-    }
+    asked = {name: _asked_for(file.upstreams[name]) for name in settings.reached}
     made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings), asked]
-    return f"fp_{sha256(canonical_json(made_of).encode()).hexdigest()[:12]}"
+    return f"fp_{_digest(made_of)[:12]}"

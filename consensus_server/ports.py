@@ -18,6 +18,7 @@ from consensus_server.core.encoders import EncoderIdentity
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
 from consensus_server.core.inference import Question, Reply
 from consensus_server.core.labels import AnswerFate, ClusterContest, ParticipantTraffic, RoundCard
+from consensus_server.core.panel_memory import UpstreamMemory
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
@@ -101,6 +102,25 @@ class SpendingStore(Protocol):
 
     def settle(self, caller: str, began: int, difference: Amount) -> None:
         """Count so much more, or less, than was reserved; nothing where the span is over and forgotten."""
+        ...
+
+
+class PanelMemoryStore(Protocol):
+    """How the upstreams of panels stood on past questions; nothing of any question or answer. It raises StoreUnavailable."""
+
+    def of(self, panel: str) -> tuple[UpstreamMemory, ...]:
+        """All that is remembered, by upstream, version and encoder; of an unknown panel nothing."""
+        ...
+
+    def add(self, panel: str, stood: Sequence[UpstreamMemory], *, fading: float) -> None:
+        """Add one question's `total`, `weight` and `questions` to what is remembered of each, once that has faded.
+
+        fading: what is left of the former `total` and `weight`, 0..1. Atomic: of two servers neither loses what the other adds.
+        """
+        ...
+
+    def forget(self, panel: str) -> int:
+        """Delete all that is remembered of a panel; how many rows that was."""
         ...
 
 

@@ -89,6 +89,11 @@ class EncoderSlot:
         """None while it loads, and where that failed."""
         return self._encoder.identity if self._encoder else self._identified
 
+    def known_digest(self) -> str | None:
+        """Of the identity, as far as it is known without loading."""
+        identity = self.identity() or self._known()
+        return None if identity is None else identity.digest
+
     def state(self) -> EncoderState:
         """For readiness."""
         encoder = self._encoder
@@ -251,7 +256,10 @@ def build_api(server: Server, *, health_only: bool = False) -> FastAPI:
         ledger=server.ledger,
         options=_api_options(server.settings),
         inference=build_inference(
-            server.settings, server.encoder.loaded, Budgets(server.store.spendings, server.clock)
+            server.settings,
+            server.encoder.loaded,
+            Budgets(server.store.spendings, server.clock),
+            server.store.panel_memories,
         ),
     )
     return create_app(context, health_only=health_only)

@@ -29,7 +29,7 @@ class ServerCommands(Commands):
         "appeal": Late("consensus_server.cli.standings"),
         "prompt-set": Late("consensus_server.cli.prompt_sets"),
         "encoder": Late("consensus_server.cli.encoders"),
-        "panel": Late("consensus_server.cli.panels"),
+        "panel": Late("consensus_server.cli.panels", also=("consensus_server.cli.panel_memories",)),
         "audit": Late("consensus_server.cli.audits"),
         "database": Late("consensus_server.cli.databases"),
     }

@@ -28,6 +28,7 @@ from client_kit.wire import Refusals
 from consensus_server.backends.encoders import DEFAULT_ENCODER
 from consensus_server.backends.store import open_store
 from consensus_server.cli.evaluating_adaptive import FIRST, LEAD, adaptive_rows, check_adaptive, show_adaptive
+from consensus_server.cli.learning import Measuring, learning_on, refuse_for_learning, show_learning
 from consensus_server.cli.measured_policies import measured_policies
 from consensus_server.cli.operating import settings_from
 from consensus_server.comparison_wiring import build_comparisons
@@ -189,6 +190,13 @@ def evaluate_labels(
         typer.Option(min=0, max=1, help="Instead of --risk: share of prompts that should get a label."),
     ] = None,
     abstention: Annotated[bool, typer.Option("--abstention", help="Let the policy abstain; coverage falls.")] = False,
+    panel_memory: Annotated[
+        bool,
+        typer.Option(
+            "--panel-memory",
+            help="Instead: panels that learn. Each prompt is a question, decided alone with what is remembered of those before.",
+        ),
+    ] = False,
     prompts: Annotated[
         int | None,
         typer.Option(min=1, help="So many prompts of each file, drawn by --seed; default: all.", metavar="N"),
@@ -252,6 +260,8 @@ def evaluate_labels(
         workers=workers or os.cpu_count() or 1,
     )
     _check_wishes(files, measured.policy, risk, coverage, calibrate=calibrate)
+    if panel_memory:
+        refuse_for_learning({"--rules": rules, "--attacks": attacks, "--against": against, "--calibrate": calibrate})
     with folder_usable(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     wanted_of_files = Wanted(prompts, seed, _scale(scale), panel_size if drop_incomplete else None)
@@ -261,6 +271,10 @@ def evaluate_labels(
         steps = measured_with(partial(adaptive_rows, first, lead))
         with folder_usable(out, "--out"):
             show_adaptive(steps, out, as_json=as_json)
+        return
+    if panel_memory:
+        with _measuring(files, wanted_of_files, plan, settings, cache or cache_folder()) as material:
+            show_learning([learning_on(each, plan, material) for each in material.answers], out, as_json=as_json)
         return
     findings = measured_with(run)
     rows = [finding.row for finding in findings]
@@ -312,6 +326,28 @@ def folder_usable(folder: Path, option: str) -> Generator[None]:
         ) from None
 
 
+@contextmanager
+def _measuring(files: list[Path], wanted: Wanted, plan: Plan, settings: Settings, cache: Path) -> Generator[Measuring]:
+    """What measures files. Raises CommandFailed."""
+    answers = read_files(files, wanted)
+    for each in answers:
+        if ignored := not_looked_at(each.name, each.ignored):
+            note(ignored)
+    with folder_usable(cache, "--cache"):
+        cache.mkdir(parents=True, exist_ok=True)
+        store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
+    try:
+        comparisons = build_comparisons(settings, store.features, plan.told_by)
+        with shown() as progress:
+            progress("loading the encoder", 0, 0)
+            loaded = load_configured_encoder(settings, store.embeddings)
+            yield Measuring(answers, loaded, store.embeddings, comparisons, progress)
+    except ValueError as error:
+        raise CommandFailed(str(error), Exit.FAILED) from None
+    finally:
+        store.close()
+
+
 def _measured(  # noqa: PLR0917 - what it is measured on
     files: list[Path],
     wanted: Wanted,
@@ -321,23 +357,13 @@ def _measured(  # noqa: PLR0917 - what it is measured on
     measure: Callable[[JudgedAnswers, Plan, Encoder, EmbeddingStore, Progress], Iterable[T]],
 ) -> list[T]:
     """What is found on each file."""
-    answers = read_files(files, wanted)
-    for each in answers:
-        if ignored := not_looked_at(each.name, each.ignored):
-            note(ignored)
-    with folder_usable(cache, "--cache"):
-        cache.mkdir(parents=True, exist_ok=True)
-        store = open_store(f"sqlite:///{(cache / 'embeddings.sqlite').resolve()}")
-    try:
-        plan = replace(plan, comparisons=build_comparisons(settings, store.features, plan.told_by))
-        with shown() as progress:
-            progress("loading the encoder", 0, 0)
-            loaded = load_configured_encoder(settings, store.embeddings)
-            return [found for each in answers for found in measure(each, plan, loaded, store.embeddings, progress)]
-    except ValueError as error:
-        raise CommandFailed(str(error), Exit.FAILED) from None
-    finally:
-        store.close()
+    with _measuring(files, wanted, plan, settings, cache) as material:
+        plan = replace(plan, comparisons=material.comparisons)
+        return [
+            found
+            for each in material.answers
+            for found in measure(each, plan, material.encoder, material.store, material.progress)
+        ]
 
 
 def _calibrate(  # noqa: PLR0917 - the options of the command

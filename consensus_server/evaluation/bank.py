@@ -16,6 +16,7 @@ from consensus_server.core.consensus.answers.table import Answers, codes
 from consensus_server.core.consensus.meaning.equivalences import KEYS, KeyClasses, Keys, classes_of, statements
 from consensus_server.core.consensus.records import SEMANTIC, Policy
 from consensus_server.core.consensus.round.measures import (
+    GateMeasures,
     Measures,
     measure,
     measure_for_gates,
@@ -101,29 +102,21 @@ class Bank:
         return keys
 
     def measures(
-        self, answers: Answers, row: Int64[np.ndarray, " answers"], policy: Policy
+        self, answers: Answers, row: Int64[np.ndarray, " answers"], policy: Policy, *, gates: bool = True
     ) -> tuple[Measures, Int64[np.ndarray, " usable"]]:
-        """Measures of the usable answers of a panel, for gates too, and which of the panel's answers these are.
+        """Measures of the usable answers of a panel, and which of the panel's answers these are.
 
-        answers, row: as `rows` gives them.
+        answers, row: as `rows` gives them. gates: whether what gates read is measured, too.
         """
         usable = np.flatnonzero(self.usable[row])
         some, at = answers.at(usable), row[usable]
         pairs = Pairs(some.pool)
         table = at[pairs.left] // len(self.names), at[pairs.left] % len(self.names), at[pairs.right] % len(self.names)
-        for_gates = measure_for_gates(
-            answers,
-            usable,
-            printable=self.printable[at],
-            relevance=self.relevance[at],
-            neighbours=self.neighbours.of(at),
-            units=self.units.of(row),
-        )
         measures = measure(
             some,
             pairs,
             policy,
-            for_gates=for_gates,
+            for_gates=self._for_gates(answers, row, usable) if gates else None,
             words=self.words.of(at),
             wording=self.wording[at],
             stated=statements(some, self.keys_of(at)),
@@ -131,6 +124,19 @@ class Bank:
             opening_cosine=self.opening_cosine[table],
         )
         return measures, usable
+
+    def _for_gates(
+        self, answers: Answers, row: Int64[np.ndarray, " answers"], usable: Int64[np.ndarray, " usable"]
+    ) -> GateMeasures:
+        at = row[usable]
+        return measure_for_gates(
+            answers,
+            usable,
+            printable=self.printable[at],
+            relevance=self.relevance[at],
+            neighbours=self.neighbours.of(at),
+            units=self.units.of(row),
+        )
 
 
 def make_bank(  # noqa: PLR0917 - what it is made of

@@ -19,11 +19,13 @@ from consensus_server.core.budgets import Budget, Tariff
 from consensus_server.core.consensus.answers.gates import REFUSAL
 from consensus_server.core.consensus.decide import decide_round
 from consensus_server.core.consensus.meaning.tool_calls import or_calls
-from consensus_server.core.consensus.records import Policy
+from consensus_server.core.consensus.records import Policy, Pool
+from consensus_server.core.consensus.round.earlier import EarlierRounds
 from consensus_server.core.errors import NotReady, TokenExpired
 from consensus_server.core.federations import Prompt
 from consensus_server.core.inference import Failure, Question, Reply, RequestState, UpstreamRequest
 from consensus_server.core.labels import AnswerFate, ClusterContest, Label
+from consensus_server.core.panel_memory import earlier_questions, reliability_among
 from consensus_server.ports import Encoder, PooledAnswer, Upstream
 from consensus_server.service.access import token_hash
 from consensus_server.service.asking import EncodingOnce, Latencies, in_order, turns_of
@@ -33,6 +35,7 @@ from consensus_server.service.connections import Connections
 from consensus_server.service.contradictions import with_findings
 from consensus_server.service.deciding import Embedded, Material, Vectors, build_pools, label_round
 from consensus_server.service.fan_out import Asking, Steps, Turn, WaitLimits
+from consensus_server.service.panel_memory import MemoryTerms, PanelMemory, Recalled, within_reason
 
 T = TypeVar("T")
 
@@ -88,6 +91,8 @@ class Panel:
     """And where the panel abstains."""
     tariffs: Mapping[str, Tariff] = field(default_factory=dict)
     """By upstream, the fallback too."""
+    memory: MemoryTerms | None = None
+    """None: each question is decided as the first."""
 
     @property
     def priced(self) -> bool:
@@ -128,6 +133,8 @@ class Choice:
     contests: tuple[ClusterContest, ...] = ()
     fallback: str | None = None
     """Upstream that answers in place of the panel."""
+    reliabilities: Mapping[str, float] = field(default_factory=dict)
+    """How far each upstream was trusted, -1..1, by what the panel remembers of it; nobody where there is no memory."""
 
     @property
     def declined(self) -> bool:
@@ -148,6 +155,8 @@ class Consensus:
     waiting_seconds: float
     encoding_seconds: float
     deciding_seconds: float
+    recalled: Recalled | None = None
+    """What the panel knew of its upstreams; None where it has no memory."""
 
     def tokens(self) -> tuple[int, int]:
         """Prompt and completion tokens of all that was said, as far as upstreams counted them."""
@@ -179,20 +188,20 @@ class Inference:
         panels: Panels,
         encoder: Callable[[], Encoder | None],
         budgets: Budgets | None = None,
+        memory: PanelMemory | None = None,
         *,
         renewed: Callable[[], Panels | None] = lambda: None,
     ) -> None:
         """encoder: None while it loads. budgets: keeps those of callers; without it nobody has one.
 
-        renewed: what the panels file says now, where that has changed since the last call.
+        memory: of panels that have one; without it they have none. renewed: what the panels file says now, where that has changed since the last call.
         """
         self._budgets = budgets
         self._renewed = renewed
         self._encoder = encoder
         self._connections = Connections()
         self._latencies = Latencies()
-        self.reliability: Callable[[Panel, Question], Mapping[str, float]] = lambda _panel, _question: {}
-        """What is remembered of how well upstreams stand on such questions, by upstream; nothing without a memory."""
+        self._memory = memory
         self._take(panels)
         # One at a time: arithmetic gains nothing from threads that share the cores, and decisions never queue behind
         # use cases that wait for the database.
@@ -248,7 +257,9 @@ class Inference:
         if loaded is None:
             raise NotReady("The encoder is still loading; /readyz says when it is ready.")
         book = Book(panel.tariffs, question)
-        turns = book.within(self._turns(panel, question, choices), most_tokens, panel.fewest)
+        reading = self._recall(panel, loaded)
+        first = None if reading is None or panel.adaptive is None else await within_reason(reading)
+        turns = book.within(self._turns(panel, question, choices, first), most_tokens, panel.fewest)
         budget = None if caller is None else caller.budget
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._connections.held(panel.reached))
@@ -256,23 +267,43 @@ class Inference:
                 at_most = book.at_most([*turns, *_fallback_turns(panel, question, range(choices))])
                 reserved = self._budgets.reserved(caller.name, budget, at_most, book.spent)
                 await stack.enter_async_context(reserved)
-            return await self._answered(panel, question, turns, EncodingOnce(loaded), book)
+            return await self._answered(panel, question, turns, EncodingOnce(loaded), book, reading)
 
-    async def _answered(
-        self, panel: Panel, question: Question, turns: Sequence[Sequence[Turn]], encoder: Encoder, book: Book
+    def _recall(self, panel: Panel, encoder: Encoder) -> "asyncio.Future[Recalled] | None":
+        if self._memory is None or panel.memory is None:
+            return None
+        return self._memory.recall(panel.name, panel.memory, encoder.identity.digest)
+
+    async def _answered(  # noqa: PLR0917 - one question
+        self,
+        panel: Panel,
+        question: Question,
+        turns: Sequence[Sequence[Turn]],
+        encoder: Encoder,
+        book: Book,
+        reading: "asyncio.Future[Recalled] | None",
     ) -> Consensus:
         started = time.perf_counter()
-        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder))
+        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder, reading))
         missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
         asked += await self._asked(panel, _fallback_turns(panel, question, missed), book)
         _require_quorum(panel, question, asked, missed)
-        decided = partial(self._in_thread, _decided, encoder, panel, question)
-        consensus = await decided(asked, time.perf_counter() - started)
+        recalled = None if reading is None else await within_reason(reading)
+        decided = partial(self._in_thread, _decided, encoder, panel, question, recalled)
+        consensus, pools = await decided(asked, time.perf_counter() - started)
+        self._remember(panel, consensus.encoder, pools)
         withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
         if panel.fallback is None or not panel.fallback_on_abstention or not withheld:
             return consensus
         asked += await self._asked(panel, _fallback_turns(panel, question, withheld), book)
-        return await decided(asked, time.perf_counter() - started)
+        consensus, _ = await decided(asked, time.perf_counter() - started)
+        return consensus
+
+    def _remember(self, panel: Panel, encoder: str, pools: Sequence[Pool]) -> None:
+        if self._memory is not None and panel.memory is not None:
+            self._memory.remember(
+                panel.name, panel.memory, encoder, pools, panel.policy, drop_refusals=panel.limits.drop_refusals
+            )
 
     async def _asked(
         self, panel: Panel, turns: Sequence[Sequence[Turn]], book: Book, steps: Steps | None = None
@@ -288,7 +319,7 @@ class Inference:
         self._latencies.note(asked)
         return asked
 
-    def _turns(self, panel: Panel, question: Question, choices: int) -> list[list[Turn]]:
+    def _turns(self, panel: Panel, question: Question, choices: int, recalled: Recalled | None) -> list[list[Turn]]:
         upstreams: Sequence[Upstream] = panel.upstreams
         if panel.adaptive is not None:
             upstreams = in_order(
@@ -296,11 +327,13 @@ class Inference:
                 panel.adaptive.order,
                 prices={name: each.price for name, each in panel.tariffs.items() if each.price is not None},
                 latencies=self._latencies,
-                reliability=self.reliability(panel, question),
+                reliability={} if recalled is None else _trusted(recalled, len(upstreams)),
             )
         return [turns_of(upstreams, question, choice=k, samples=panel.samples) for k in range(choices)]
 
-    def _steps(self, panel: Panel, question: Question, encoder: Encoder) -> Steps | None:
+    def _steps(
+        self, panel: Panel, question: Question, encoder: Encoder, reading: "asyncio.Future[Recalled] | None"
+    ) -> Steps | None:
         plan = panel.adaptive
         if plan is None:
             return None
@@ -309,7 +342,8 @@ class Inference:
             missing = panel.limits.quorum - len({each.voter for each in asked if each.reply is not None})
             if missing > 0:
                 return missing
-            decided = await self._in_thread(_decided, encoder, panel, question, tuple(asked), 0.0)
+            recalled = None if reading is None else await within_reason(reading)
+            decided, _ = await self._in_thread(_decided, encoder, panel, question, recalled, tuple(asked), 0.0)
             label = decided.choices[0].label
             return still_needed(label.abstention, [each.votes for each in label.clusters], unheard, plan)
 
@@ -323,6 +357,8 @@ class Inference:
         """Close the connections to the upstreams."""
         await asyncio.gather(*(upstream.close() for upstream in self._said.upstreams))
         self._thread.shutdown(wait=False, cancel_futures=True)
+        if self._memory is not None:
+            await self._memory.close()
 
 
 def _replied(asked: Iterable[UpstreamRequest], choice: int) -> set[str]:
@@ -368,45 +404,55 @@ def _in_words(asked: UpstreamRequest) -> str:
     return f"{asked.voter}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
 
 
-def _decided(
-    encoder: Encoder, panel: Panel, question: Question, asked: tuple[UpstreamRequest, ...], waited: float
-) -> Consensus:
+def _decided(  # noqa: PLR0917 - of `run_in_executor`, which takes no names
+    encoder: Encoder,
+    panel: Panel,
+    question: Question,
+    recalled: Recalled | None,
+    asked: tuple[UpstreamRequest, ...],
+    waited: float,
+) -> tuple[Consensus, list[Pool]]:
+    """The panel's answer, and the pools that the panel itself decided."""
     replies = [(each, each.reply) for each in asked if each.reply is not None]
     if any(reply.tool_calls for _, reply in replies):
         panel = replace(panel, equivalence=or_calls(panel.equivalence))
     started = time.perf_counter()
     embedded = _embedded(encoder, [reply.text for _, reply in replies], question.last if panel.policy.guards else "")
     encoded = time.perf_counter()
-    choices = tuple(
-        _decided_choice(panel, question, asked, k, embedded) for k in sorted({each.choice for each in asked})
-    )
-    return Consensus(
-        choices=choices,
+    decided = [
+        _decided_choice(panel, question, asked, k, embedded, recalled) for k in sorted({each.choice for each in asked})
+    ]
+    consensus = Consensus(
+        choices=tuple(choice for choice, _ in decided),
         asked=asked,
         question=question,
         encoder=encoder.identity.digest,
         waiting_seconds=waited,
         encoding_seconds=encoded - started,
         deciding_seconds=time.perf_counter() - encoded,
+        recalled=recalled,
     )
+    return consensus, [pool for _, pools in decided for pool in pools]
 
 
-def _decided_choice(
-    panel: Panel, question: Question, asked: Sequence[UpstreamRequest], choice: int, embedded: Embedded
-) -> Choice:
-    """What the panel says; of a fallback that answered, what that says."""
+def _decided_choice(  # noqa: PLR0917 - one choice of a question
+    panel: Panel,
+    question: Question,
+    asked: Sequence[UpstreamRequest],
+    choice: int,
+    embedded: Embedded,
+    recalled: Recalled | None,
+) -> tuple[Choice, list[Pool]]:
+    """What the panel says, and its pool; of a fallback that answered, what that says."""
     instead = _of_fallback(panel, asked, choice)
     if instead is None:
         own = (each for each in asked if each.choice == choice)
-        return _choice(
-            panel,
-            question,
-            {(each.voter, each.sample): each.reply for each in own if each.reply is not None},
-            embedded,
-        )
+        replies = {(each.voter, each.sample): each.reply for each in own if each.reply is not None}
+        return _choice(panel, question, replies, embedded, recalled)
     alone = replace(panel, policy=replace(panel.policy, abstain=False))
     replies = {(each.voter, each.sample): each.reply for each in (instead,) if each.reply is not None}
-    return replace(_choice(alone, question, replies, embedded), fallback=instead.upstream)
+    said, _ = _choice(alone, question, replies, embedded, None)
+    return replace(said, fallback=instead.upstream), []
 
 
 def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
@@ -419,20 +465,30 @@ def _embedded(encoder: Encoder, texts: Sequence[str], prompt: str) -> Embedded:
     return Embedded(vectors, openings, {asked: openings[asked]} if prompt else {}, encoder.identity.dimension)
 
 
-def _choice(panel: Panel, question: Question, replies: Replies, embedded: Embedded) -> Choice:
+def _choice(
+    panel: Panel, question: Question, replies: Replies, embedded: Embedded, recalled: Recalled | None
+) -> tuple[Choice, list[Pool]]:
     """A round of one prompt whose participants are the upstreams. Choices are decided apart: they are no round."""
     answers = tuple(
         PooledAnswer(ANSWER, voter, sample, reply.text, content_digest(reply.text))
         for (voter, sample), reply in replies.items()
     )
     material = Material((Prompt(ANSWER, question.last),), panel.equivalence, answers, len(replies))
-    pools = list(with_findings(build_pools(material, embedded, panel.policy), panel.policy))
-    decided = decide_round(pools, panel.policy, drop_refusals=panel.limits.drop_refusals)
-    labelled = label_round(material, pools, decided, panel.policy)
+    policy = panel.policy if recalled is None else replace(panel.policy, reliability=True)
+    earlier = EarlierRounds() if recalled is None else earlier_questions(recalled.of_upstreams)
+    pools = list(with_findings(build_pools(material, embedded, policy), policy))
+    decided = decide_round(pools, policy, earlier=earlier, drop_refusals=panel.limits.drop_refusals)
+    labelled = label_round(material, pools, decided, policy)
     record = labelled.records[0]
     label, fates = _finished(labelled.labels[0], record.fates, replies, embedded.answers)
     chosen = next((replies[_voice(fate)] for fate in fates if fate.chosen), None)
-    return Choice(label, fates, chosen, record.contests)
+    trusted = {} if recalled is None else _trusted(recalled, len({fate.participant for fate in fates if fate.admitted}))
+    return Choice(label, fates, chosen, record.contests, reliabilities=trusted), pools
+
+
+def _trusted(recalled: Recalled, admitted: int) -> dict[str, float]:
+    """By upstream, as a decision over so many answers has them."""
+    return {each.upstream: reliability_among(each, admitted) for each in recalled.of_upstreams}
 
 
 def _finished(

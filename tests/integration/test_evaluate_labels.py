@@ -338,3 +338,14 @@ def test_what_adaptive_panels_save_and_change_is_measured(judged, tmp_path):
     assert all(0.6 <= row["calls"] <= 1 and row["verbatim"] <= row["same"] for row in rows)
     refused = evaluate(judged, "--adaptive", "--panel-size", 3, "--out", tmp_path / "out")
     assert "--first 4: a panel has 3 participants" in " ".join(refused.output.split())
+
+
+def test_panels_that_learn_are_measured_and_other_measures_are_refused(judged, tmp_path):
+    out = tmp_path / "out"
+    options = ("--panel-memory", "--panels", 3, "--panel-size", 4, "--encoder", "hashing", "--contradictions", "none")
+    assert "less the best upstream" in evaluate(judged, "--out", out, "--cache", tmp_path, *options).stdout
+    [row] = json.loads((out / "panel-memory.json").read_text())["rows"]
+    assert (row["panel_size"], row["judged"], row["quality"] <= 1) == (4, 6, True)
+    refused = evaluate(judged, "--out", out, "--cache", tmp_path, *options, "--rules", "medoid", "--calibrate")
+    told = " ".join(refused.output.replace("│", " ").split())
+    assert (refused.exit_code, "not by --rules, --calibrate" in told) == (2, True)

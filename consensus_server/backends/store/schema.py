@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Double,
     Float,
     ForeignKey,
     Index,
@@ -354,4 +355,16 @@ spendings = Table(
     ),
     Column("tokens", BigInteger, nullable=False, comment="spent or reserved"),
     Column("money", Float, nullable=False, comment="spent or reserved"),
+)
+
+panel_memories = Table(
+    "panel_memories",
+    metadata,
+    Column("panel", String(63), primary_key=True),
+    Column("upstream", String(63), primary_key=True),
+    Column("version", String(64), primary_key=True, comment="digest of what the upstream is asked for"),
+    Column("encoder", String(64), primary_key=True, comment="digest of its identity"),
+    Column("total", Double, nullable=False, comment="of its z on past questions, faded"),
+    Column("weight", Double, nullable=False, comment="of those questions, faded"),
+    Column("questions", BigInteger, nullable=False),
 )

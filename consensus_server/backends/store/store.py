@@ -17,6 +17,7 @@ from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
 from consensus_server.backends.store.migrating import is_current, upgrade
+from consensus_server.backends.store.panel_memories import SqlPanelMemories
 from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
@@ -73,6 +74,11 @@ class SqlStore:
     def spendings(self) -> SqlSpendingStore:
         """What callers of panels have spent, in the same database."""
         return SqlSpendingStore(self._engine)
+
+    @cached_property
+    def panel_memories(self) -> SqlPanelMemories:
+        """What panels remember, in the same database."""
+        return SqlPanelMemories(self._engine)
 
     @contextmanager
     def reading(self) -> Generator[SqlTransaction]:

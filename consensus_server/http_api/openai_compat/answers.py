@@ -109,6 +109,17 @@ class ChoiceTold(AnswerModel):
     fallback: str | None
     """Upstream that answers in place of the panel; null: the panel answers, or abstains."""
     upstreams: list[UpstreamTold]
+    reliabilities: dict[str, float]
+    """How far each upstream was trusted, -1..1, by what the panel remembers of it; empty without a memory."""
+
+
+class MemoryTold(AnswerModel):
+    """What the panel remembered when the question began."""
+
+    upstreams: int
+    """Of how many upstreams it knew how they stood on past questions."""
+    unused: Literal["another_encoder", "unavailable"] | None
+    """Why it decided without a memory: all of it is by another encoder, or the database did not answer in time."""
 
 
 class TimingsTold(AnswerModel):
@@ -150,6 +161,8 @@ class ConsensusTold(AnswerModel):
     fallback: str | None
     choices: list[ChoiceTold]
     spending: SpendingTold
+    memory: MemoryTold | None
+    """Null where the panel has none."""
     timings: TimingsTold
     warnings: list[str]
     """What the request said and has no effect."""

@@ -15,6 +15,7 @@ from consensus_server.http_api.openai_compat.answers import (
     ClusterTold,
     ConsensusTold,
     ContestTold,
+    MemoryTold,
     SpendingTold,
     TextChoice,
     TimingsTold,
@@ -24,6 +25,7 @@ from consensus_server.http_api.openai_compat.answers import (
 from consensus_server.http_api.openai_compat.contested import contested_fields
 from consensus_server.service.books import spent
 from consensus_server.service.inference import Choice, Consensus, Panel
+from consensus_server.service.panel_memory import Recalled
 
 Finish = Literal["stop", "length", "content_filter"]
 
@@ -47,6 +49,7 @@ def describe_consensus(panel: Panel, consensus: Consensus, warnings: list[str], 
         contested_fields=first.contested_fields,
         fallback=first.fallback,
         choices=choices,
+        memory=None if consensus.recalled is None else _describe_memory(consensus.recalled),
         warnings=warnings,
         spending=spending_of(panel, consensus.asked, consensus.question),
         timings=TimingsTold(
@@ -154,6 +157,14 @@ def _describe_choice(index: int, choice: Choice, panel: Panel, consensus: Consen
         contested_fields=contested_fields(label.clusters, fates, replies) if by_value else [],
         fallback=choice.fallback,
         upstreams=describe_upstreams(own, fates, answers=answers),
+        reliabilities=dict(choice.reliabilities),
+    )
+
+
+def _describe_memory(recalled: Recalled) -> MemoryTold:
+    return MemoryTold(
+        upstreams=len(recalled.of_upstreams),
+        unused="unavailable" if recalled.unavailable else "another_encoder" if recalled.another_encoder else None,
     )
 
 

@@ -32,6 +32,9 @@ class EarlierRounds:
     """By participant; who is not in it is a newcomer and starts in the middle of the pool."""
     exempt: frozenset[tuple[str, str]] = frozenset()
     """(participant, gate): answers that this gate must not reject, since an appeal was upheld."""
+    in_full: bool = False
+    """Whether reputations count with all their prompts. In a round they do not, since the round itself shows more than its past;
+    a single question shows nothing (`core.panel_memory`)."""
 
     def of(self, names: Sequence[str]) -> "Known":
         """What is known of the participants of a round, as columns in the order of `names`."""
@@ -44,6 +47,7 @@ class EarlierRounds:
                 gate: np.array([(name, gate) in self.exempt for name in names])
                 for gate in sorted({gate for _, gate in self.exempt})
             },
+            in_full=self.in_full,
         )
 
 
@@ -57,6 +61,8 @@ class Known:
     """Behind the reputation; 0 for a newcomer."""
     exempt: Mapping[str, Bool[np.ndarray, " participants"]]
     """By gate; a gate from which nobody is exempt is left out."""
+    in_full: bool = False
+    """Whether reputations count with all their prompts."""
 
     def exempt_from(self, gate: str, participant: Int64[np.ndarray, " answers"]) -> Bool[np.ndarray, " answers"]:
         """Which answers the gate must let pass."""

@@ -120,7 +120,8 @@ def reliabilities(
 
     here = telling(measures, votes)
     told = np.where(others > 0.5, elsewhere(here), here)  # noqa: PLR2004 - whole prompts; a reputation counts in a round of one, too
-    return shrunk(elsewhere(z), prompts, known.mean[participant], known.prompts[participant], told)
+    carried = known.mean[participant], known.prompts[participant]
+    return shrunk(elsewhere(z), prompts, *carried, told, in_full=known.in_full)
 
 
 def telling(measures: Measures, votes: Float64[np.ndarray, " answers"]) -> Float64[np.ndarray, " answers"]:
@@ -139,13 +140,16 @@ def shrunk(
     reputation: Float64[np.ndarray, " n"],
     behind: Float64[np.ndarray, " n"],
     told: Float64[np.ndarray, " n"],
+    *,
+    in_full: bool = False,
 ) -> Float64[np.ndarray, " n"]:
     """told x (n mean + c reputation) / (n + c + 20), the fraction within -1..1: what `n` prompts show, and what is carried on.
 
-    c = min(prompts behind the reputation, 20, n): a reputation never counts more than what the round itself shows. `mean`,
-    `reputation`: mean z, in standard deviations of a pool. told: mean of `telling` over the prompts, 0..1.
+    c = min(prompts behind the reputation, 20, n): a reputation never counts more than what the round itself shows; all
+    prompts behind it where it counts `in_full`. `mean`, `reputation`: mean z, in standard deviations of a pool. told: mean of
+    `telling` over the prompts, 0..1.
     """
-    carried = np.minimum(np.minimum(behind, REPUTATION_PROMPTS), prompts)
+    carried = behind if in_full else np.minimum(np.minimum(behind, REPUTATION_PROMPTS), prompts)
     value = (mean * prompts + reputation * carried) / (prompts + carried + SHRINK)
     bounded: Float64[np.ndarray, " n"] = told * np.clip(value, -MOST_RELIABILITY, MOST_RELIABILITY)
     return bounded
@@ -185,7 +189,8 @@ def participant_standings(
         return settled(total / np.maximum(prompts, 1))
 
     mean = over_prompts(z)
-    reliability = shrunk(mean, prompts, known.mean, known.prompts, over_prompts(telling(measures, votes)))
+    told = over_prompts(telling(measures, votes))
+    reliability = shrunk(mean, prompts, known.mean, known.prompts, told, in_full=known.in_full)
     columns = zip(names, mean, prompts, known.mean, known.prompts, settled(reliability), strict=True)
     return tuple(
         ParticipantStanding(
