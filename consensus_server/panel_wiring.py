@@ -223,13 +223,14 @@ def _tariff(settings: UpstreamSettings) -> Tariff:
     return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
 
 
-_DECIDING = {"quorum", "policy", "equivalence", "refusals", "memory"}
+_DECIDING = {"quorum", "policy", "equivalence", "refusals"}
 _ASKING = {"strategy", "first", "lead", "order", "samples", "fallback", "fallback_on_abstention"}
 
 
 def _asking(settings: PanelSettings) -> dict[str, Any]:
-    """How it asks, where the file says: a panel that says nothing of it keeps its fingerprint."""
-    return settings.model_dump(mode="json", include=_ASKING, exclude_defaults=True)
+    """How it asks, where the file says, and remembers: a panel that does neither keeps the fingerprint that it had before it could."""
+    memory = settings.model_dump(mode="json", include={"memory"}, exclude_none=True)
+    return settings.model_dump(mode="json", include=_ASKING, exclude_defaults=True) | memory
 
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:

@@ -50,9 +50,10 @@ def test_how_a_panel_asks_is_in_its_fingerprint_and_what_says_nothing_of_it_keep
         settings = load_settings({}, panels_file=write(tmp_path, text))
         return build_inference(settings, lambda: None).panels(None)[0]
 
-    plain, adaptive = panel("deadline_seconds: 6"), panel("strategy: adaptive\n    hedge_seconds: usual")
+    plain, adaptive = panel("memory: null"), panel("memory: null\n    strategy: adaptive\n    hedge_seconds: usual")
     assert plain.fingerprint == "fp_5b362cc32715"
-    assert plain.adaptive is None
+    assert (plain.adaptive, plain.memory) == (None, None)
+    assert panel("deadline_seconds: 6").fingerprint != plain.fingerprint
     assert adaptive.fingerprint != plain.fingerprint
     assert (adaptive.adaptive.first, adaptive.adaptive.lead, adaptive.adaptive.hedge_late) == (4, 3.0, True)
 

@@ -14,7 +14,7 @@ from consensus_server.core.panel_memory import UpstreamMemory
 from consensus_server.http_api.openai_compat.translate import describe_consensus
 from consensus_server.service import panel_memory
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel
+from consensus_server.service.inference import Inference, Panel, Panels
 from consensus_server.service.panel_memory import MemoryTerms, PanelMemory, recalled
 from tests.support.databases import sqlite_engine
 
@@ -59,7 +59,7 @@ def panel(memory=TERMS, texts=TEXTS, **policy):
 
 
 async def ask(chosen, store, times=1, choices=1):
-    inference = Inference([chosen], [], HashingEncoder, None if store is None else PanelMemory(store))
+    inference = Inference(Panels((chosen,)), HashingEncoder, None, None if store is None else PanelMemory(store))
     try:
         return [await inference.answer(chosen, QUESTION, choices) for _ in range(times)]
     finally:
