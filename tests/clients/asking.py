@@ -126,18 +126,6 @@ class LiteLLM(OpenAI):
     def asynchronous(self):
         return asyncio.run(self.litellm.acompletion(**self._options("agreed", {}))).choices[0].message.content
 
-    def abstention(self):
-        message = self.ask("torn").choices[0].message
-        return [message.content, bool(self._refusal(message))]
-
-    def json_schema_abstention(self):
-        message = self.ask("torn-records", response_format=AS_CITY).choices[0].message
-        return [message.content, bool(self._refusal(message))]
-
-    @staticmethod
-    def _refusal(message):
-        return getattr(message, "refusal", None) or (message.provider_specific_fields or {}).get("refusal")
-
     def wrong_key(self):
         return self.ask(api_key="somebody")
 
