@@ -84,7 +84,13 @@ def test_a_token_knows_whose_it_is(arena):
         "scopes": ["labels", "observe", "submit"],
         "expires_at": None,
     }
-    assert arena.operator.get("/v1/identity").json() == {"federation": None, "participant": None, "role": "operator"}
+    assert arena.operator.get("/v1/identity").json() == {
+        "federation": None,
+        "participant": None,
+        "role": "operator",
+        "scopes": ["labels", "observe", "operate", "panels"],
+        "expires_at": None,
+    }
 
 
 def test_a_new_token_ends_the_old_one_and_is_not_cached(arena):
