@@ -29,7 +29,9 @@ EVERYBODY = OWN | FOREIGN
 NO_TOKEN = EVERYBODY | ENDED
 
 ANY_SCOPE = frozenset({"/v1/identity"})
-WITH_PANELS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/models", "/v1/models/{model}"})
+WITH_PANELS = frozenset(
+    {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/models/{model}"}
+)
 """Tokens of federations are let in and see none, whatever their scopes."""
 
 F, R = "/v1/federations/{federation}", "/v1/federations/{federation}/rounds/{number}"
