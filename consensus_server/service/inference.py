@@ -286,7 +286,7 @@ class Inference:
         started = time.perf_counter()
         asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder, reading))
         missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
-        asked += await self._asked(panel, _fallback_turns(panel, question, missed), book)
+        asked += await self._told_by_fallback(panel, question, missed, book)
         _require_quorum(panel, question, asked, missed)
         recalled = None if reading is None else await within_reason(reading)
         decided = partial(self._in_thread, _decided, encoder, panel, question, recalled)
@@ -295,7 +295,7 @@ class Inference:
         withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
         if panel.fallback is None or not panel.fallback_on_abstention or not withheld:
             return consensus
-        asked += await self._asked(panel, _fallback_turns(panel, question, withheld), book)
+        asked += await self._told_by_fallback(panel, question, withheld, book)
         consensus, _ = await decided(asked, time.perf_counter() - started)
         return consensus
 
@@ -304,6 +304,13 @@ class Inference:
             self._memory.remember(
                 panel.name, panel.memory, encoder, pools, panel.policy, drop_refusals=panel.limits.drop_refusals
             )
+
+    async def _told_by_fallback(
+        self, panel: Panel, question: Question, choices: Sequence[int], book: Book
+    ) -> tuple[UpstreamRequest, ...]:
+        """What became of its requests. No choice waits for less because another one has its answer, or has none."""
+        alone = replace(panel, limits=replace(panel.limits, quorum=0, patience_seconds=None))
+        return await self._asked(alone, _fallback_turns(panel, question, choices), book)
 
     async def _asked(
         self, panel: Panel, turns: Sequence[Sequence[Turn]], book: Book, steps: Steps | None = None
