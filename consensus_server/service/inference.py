@@ -259,12 +259,13 @@ class Inference:
         book = Book(panel.tariffs, question)
         reading = self._recall(panel, loaded)
         first = None if reading is None or panel.adaptive is None else await within_reason(reading)
-        turns = book.within(self._turns(panel, question, choices, first), most_tokens, panel.fewest)
+        besides = _fallback_turns(panel, question, range(choices))
+        turns = book.within(self._turns(panel, question, choices, first), most_tokens, panel.fewest, besides)
         budget = None if caller is None else caller.budget
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._connections.held(panel.reached))
             if self._budgets is not None and caller is not None and budget is not None:
-                at_most = book.at_most([*turns, *_fallback_turns(panel, question, range(choices))])
+                at_most = book.at_most([*turns, *besides])
                 reserved = self._budgets.reserved(caller.name, budget, at_most, book.spent)
                 await stack.enter_async_context(reserved)
             return await self._answered(panel, question, turns, EncodingOnce(loaded), book, reading)
