@@ -103,7 +103,8 @@ def _walk(schema: Any, root: Any, through: tuple[str, ...], level: int) -> Itera
         return
     if level > MOST_NESTED:
         raise UnusableSchema(f"it is nested more than {MOST_NESTED} deep, references followed")
-    if refused := sorted(_REFUSED & schema.keys()) or (["$id"] if level and "$id" in schema else []):
+    bases = [word for word in _bases(root) if level and word in schema]
+    if refused := sorted(_REFUSED & schema.keys()) or bases:
         raise UnusableSchema(f"{refused[0]} is not supported")
     yield schema
     for inner in _inside(schema):
@@ -112,6 +113,12 @@ def _walk(schema: Any, root: Any, through: tuple[str, ...], level: int) -> Itera
         if reference in through:
             raise UnusableSchema(f"{str(reference)[:100]!r} refers to itself; schemas in a circle are not supported")
         yield from _walk(_referred(reference, root), root, (*through, reference), level + 1)
+
+
+def _bases(root: Mapping[str, Any]) -> list[str]:
+    """Keywords that give a schema an address of its own, from which references inside it count: in old drafts another one."""
+    old = any(draft in str(root.get("$schema")) for draft in ("draft-03", "draft-04"))
+    return ["$id", *(["id"] if old else [])]
 
 
 def _inside(schema: Mapping[str, Any]) -> Iterator[Any]:

@@ -35,19 +35,23 @@ class Book:
         )
 
     def within(
-        self, choices: Sequence[Sequence[Turn]], most_tokens: int | None, fewest: int | None
+        self,
+        choices: Sequence[Sequence[Turn]],
+        most_tokens: int | None,
+        fewest: int | None,
+        besides: Sequence[Sequence[Turn]] = (),
     ) -> list[Sequence[Turn]]:
         """The turns of each choice, the last ones left out as far as these many tokens demand.
 
-        fewest: turns that a choice keeps; None: all. Raises BudgetSpent where those cost more.
+        fewest: turns that a choice keeps; None: all. besides: turns that may come on top, as of a fallback. Raises BudgetSpent where those cost more.
         """
         turns = len(choices[0])
         for keep in range(turns, min(turns, fewest or turns) - 1, -1):
             kept = [choice[:keep] for choice in choices]
-            if most_tokens is None or self.at_most(kept).tokens <= most_tokens:
+            if most_tokens is None or self.at_most([*kept, *besides]).tokens <= most_tokens:
                 return kept
         raise BudgetSpent(
-            f"The request may cost {self.at_most(kept).tokens} tokens of all upstreams together, and {MOST_TOKENS} allows "
+            f"The request may cost {self.at_most([*kept, *besides]).tokens} tokens of all upstreams together, and {MOST_TOKENS} allows "
             f"{most_tokens}. Raise it, or lower max_tokens, n, or the question.",
             param=MOST_TOKENS,
         )

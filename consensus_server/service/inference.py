@@ -259,12 +259,13 @@ class Inference:
         book = Book(panel.tariffs, question)
         reading = self._recall(panel, loaded)
         first = None if reading is None or panel.adaptive is None else await within_reason(reading)
-        turns = book.within(self._turns(panel, question, choices, first), most_tokens, panel.fewest)
+        besides = _fallback_turns(panel, question, range(choices))
+        turns = book.within(self._turns(panel, question, choices, first), most_tokens, panel.fewest, besides)
         budget = None if caller is None else caller.budget
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._connections.held(panel.reached))
             if self._budgets is not None and caller is not None and budget is not None:
-                at_most = book.at_most([*turns, *_fallback_turns(panel, question, range(choices))])
+                at_most = book.at_most([*turns, *besides])
                 reserved = self._budgets.reserved(caller.name, budget, at_most, book.spent)
                 await stack.enter_async_context(reserved)
             return await self._answered(panel, question, turns, EncodingOnce(loaded), book, reading)
@@ -286,7 +287,7 @@ class Inference:
         started = time.perf_counter()
         asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder, reading))
         missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
-        asked += await self._asked(panel, _fallback_turns(panel, question, missed), book)
+        asked += await self._told_by_fallback(panel, question, missed, book)
         _require_quorum(panel, question, asked, missed)
         recalled = None if reading is None else await within_reason(reading)
         decided = partial(self._in_thread, _decided, encoder, panel, question, recalled)
@@ -295,7 +296,7 @@ class Inference:
         withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
         if panel.fallback is None or not panel.fallback_on_abstention or not withheld:
             return consensus
-        asked += await self._asked(panel, _fallback_turns(panel, question, withheld), book)
+        asked += await self._told_by_fallback(panel, question, withheld, book)
         consensus, _ = await decided(asked, time.perf_counter() - started)
         return consensus
 
@@ -304,6 +305,13 @@ class Inference:
             self._memory.remember(
                 panel.name, panel.memory, encoder, pools, panel.policy, drop_refusals=panel.limits.drop_refusals
             )
+
+    async def _told_by_fallback(
+        self, panel: Panel, question: Question, choices: Sequence[int], book: Book
+    ) -> tuple[UpstreamRequest, ...]:
+        """What became of its requests. No choice waits for less because another one has its answer, or has none."""
+        alone = replace(panel, limits=replace(panel.limits, quorum=0, patience_seconds=None))
+        return await self._asked(alone, _fallback_turns(panel, question, choices), book)
 
     async def _asked(
         self, panel: Panel, turns: Sequence[Sequence[Turn]], book: Book, steps: Steps | None = None

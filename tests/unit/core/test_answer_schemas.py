@@ -75,6 +75,14 @@ REFUSED = {
     "nothing": ({"$ref": "#/$defs/gone"}, "refers to nothing"),
     "no reference": ({"$ref": 7}, "is no place"),
     "another base": ({"items": {"$id": "https://example.org/", "$ref": "#/x"}}, r"\$id is not supported"),
+    "another base in an older draft": (
+        {
+            "$schema": "http://json-schema.org/draft-04/schema#",
+            "items": {"id": "https://example.org/", "allOf": [{"$ref": "#/x"}]},
+            "x": {},
+        },
+        "id is not supported",
+    ),
     "patterns of names": ({"patternProperties": {"(a+)+$": {}}}, "patternProperties is not supported"),
     "a type of none": ({"type": "strin"}, r"no JSON schema: \$.type"),
     "no schema": ({"properties": []}, "no JSON schema"),

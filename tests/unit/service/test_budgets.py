@@ -143,3 +143,11 @@ async def test_a_limit_of_the_request_leaves_out_those_that_an_adaptive_panel_co
         with pytest.raises(BudgetSpent, match=rf"may cost {few * AT_MOST} tokens") as spent:
             await inference.answer(limited, QUESTION, most_tokens=few * AT_MOST - 1)
         assert spent.value.param == "consensus.max_total_tokens"
+
+
+async def test_a_limit_of_the_request_holds_for_the_fallback_too(inference):
+    chosen = panel("Paris.", None, quorum=2, fallback=Counted("f"))
+    with pytest.raises(BudgetSpent, match=rf"may cost {3 * AT_MOST} tokens"):
+        await inference.answer(chosen, QUESTION, most_tokens=3 * AT_MOST - 1)
+    consensus = await inference.answer(chosen, QUESTION, most_tokens=3 * AT_MOST)
+    assert consensus.choices[0].fallback == "f"

@@ -288,6 +288,22 @@ async def test_a_fallback_answers_where_the_panel_does_not(texts, says, expected
     assert len(fallback.asked) == (expected[0] != "Paris.")  # paid for once
 
 
+class SaysLater(Says):
+    """Its second answer takes longer than its first."""
+
+    async def ask(self, question):
+        reply = await super().ask(question)
+        await asyncio.sleep(0.02 * len(self.asked))
+        return reply
+
+
+@pytest.mark.parametrize("texts", [("Paris.", None), ("Paris.", "Lyon")])
+async def test_a_fallback_answers_every_choice_that_needs_it(texts):
+    chosen = replace(panel(*texts, quorum=2), fallback=SaysLater("f", "Lyon"), fallback_on_abstention=True)
+    consensus = await answer(chosen, choices=3)
+    assert [(each.label.text, each.fallback) for each in consensus.choices] == [("Lyon", "f")] * 3
+
+
 async def test_a_fallback_that_fails_is_told_with_the_others_and_asked_for_no_abstention_unless_the_panel_says_so():
     with pytest.raises(QuorumMissed, match=r"u1: context_too_long; f: context_too_long$"):
         await answer(replace(panel("a", None, quorum=2), fallback=Says("f", None)))

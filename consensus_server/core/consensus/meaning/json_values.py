@@ -20,8 +20,9 @@ MOST_DEPTH: Final = 100
 MOST_DIGITS: Final = 1_000
 """Of a number as it is written, and greatest size of its exponent: exact arithmetic on it would take long."""
 
-_FENCED: Final = re.compile(r"```[ \t]*(?:json)?[ \t]*\n(.*)\n[ \t]*```", re.DOTALL | re.IGNORECASE)
-_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_FENCED: Final = re.compile(r"```[ \t]*(?:json[ \t]*)?\n(.*)\n[ \t]*```", re.DOTALL | re.IGNORECASE)
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+"""One that never ends, too: else the search would begin anew at each quotation mark in it, and take the square of its length."""
 _WHITE: Final = " \t\r\n"
 
 

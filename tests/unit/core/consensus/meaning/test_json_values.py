@@ -1,6 +1,7 @@
 """JSON values: one key for all ways of writing one, none for a text that is no JSON."""
 
 import json
+import time
 from fractions import Fraction
 
 import pytest
@@ -120,6 +121,13 @@ def test_values_differ_where_their_keys_do(one, other):
         found = list(differences([parsed(text) for text in texts]))
         assert bool(found) == (keys[0] != keys[1])
         assert len({at for at, _ in found}) == len(found)
+
+
+@pytest.mark.parametrize("text", ["```" + " " * 99_000 + "x", '"' + '\\"' * 49_000, '["' + '\\"' * 49_000])
+def test_no_answer_takes_long_to_be_found_no_json(text):
+    began = time.monotonic()
+    assert json_key(text) is None
+    assert time.monotonic() - began < 1
 
 
 def test_each_part_that_differs_is_named_with_what_every_value_has_there():
