@@ -16,7 +16,7 @@ from consensus_server.ports import Clock, Store
 from consensus_server.service.access import OPERATORS, Caller, federation_for, new_token, token_hash
 from consensus_server.service.audit import invited, noted, noted_token
 from consensus_server.service.participants import IssuedToken, added
-from consensus_server.service.tokens import ALL_OF_THE_ROLE, TokenWish, granted_to
+from consensus_server.service.tokens import ALL_OF_THE_ROLE, TokenWish, granted_to, require_may_issue
 
 DEFAULT_SECONDS = 7 * 24 * 3600.0
 
@@ -61,7 +61,9 @@ class Invitations:
             expires_at=now + timedelta(seconds=valid_seconds),
         )
         with self._store.writing() as tx:
-            tx.invitations.add(federation_for(tx, caller, federation, OPERATORS, lock=True), invitation)
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            require_may_issue(tx, caller)
+            tx.invitations.add(home, invitation)
             noted(tx, caller, "invitation.added", now, federation=federation, after=invited(invitation))
         return IssuedInvitation(invitation, code)
 

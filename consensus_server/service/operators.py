@@ -36,6 +36,7 @@ class Operators:
         now = self._clock.now()
         with self._store.writing() as tx:
             require_valid(tx, caller, lock=True)
+            tokens.require_may_issue(tx, caller)
             operator = tx.operators.add(name, at=now)
             text, kept = tokens.issue(tx, operator, tokens.granted(caller, operator, wish), now)
             noted_token(tx, caller, "operator.added", now, kept)

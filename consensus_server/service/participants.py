@@ -42,6 +42,7 @@ class Participants:
         """A new, active participant. Raises UnknownFederation, Forbidden, AlreadyExists, and what `renew_token` raises for `wish`."""
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            tokens.require_may_issue(tx, caller)
             issued = added(tx, home, name, role, tokens.granted_to(caller, role, wish), at=self._clock.now())
             noted_token(tx, caller, "participant.added", self._clock.now(), issued.kept, role=role.value)
         return issued

@@ -81,11 +81,19 @@ def own_token(tx: Transaction, caller: Caller, holder: Participant | Operator) -
     token = valid_token(
         tx, caller.token, caller.clock
     )  # once more: nobody whose token has just ended counts as another
-    if token.holder != holder:
-        return None
+    _require_in_place(token)
+    return token if token.holder == holder else None
+
+
+def require_may_issue(tx: Transaction, caller: Caller) -> None:
+    """Raise Forbidden where another token took the place of the caller's: whoever stole it cannot outlive its grace."""
+    if caller.token is not None:
+        _require_in_place(valid_token(tx, caller.token, caller.clock))
+
+
+def _require_in_place(token: Token) -> None:
     if token.replaced:
         raise Forbidden("Another token took the place of this one, which only ends.", remedy="Use the newer token.")
-    return token
 
 
 def end(tx: Transaction, tokens: Collection[Token], now: datetime, grace_seconds: float = 0.0) -> None:

@@ -32,7 +32,9 @@ def contested_fields(
     places = sorted(values)
     votes = [clusters[place].votes for place in places]
     found = list(differences([values[place] for place in places])) if len(places) > 1 else []
-    return [ContestedField(path=path, values=_sides(each, places, votes)) for path, each in found[:MOST_FIELDS]]
+    return [
+        ContestedField(path=_sendable(path), values=_sides(each, places, votes)) for path, each in found[:MOST_FIELDS]
+    ]
 
 
 def _value(reply: Reply) -> Any:  # noqa: ANN401 - whatever JSON holds
@@ -59,8 +61,17 @@ def _sides(values: Sequence[Any], places: Sequence[int], votes: Sequence[float])
 
 
 def _told(value: Any) -> Any:  # noqa: ANN401 - from a value as `parsed` gives it to one that JSON has
+    if isinstance(value, str):
+        return _sendable(value)
     if isinstance(value, dict):
-        return {name: _told(each) for name, each in value.items()}
+        return {_sendable(name): _told(each) for name, each in value.items()}
     if isinstance(value, list):
         return [_told(each) for each in value]
-    return float(value) if isinstance(value, Fraction) else value
+    if isinstance(value, Fraction):  # of a number as large as this, no float has a fraction, or there is none
+        return float(value) if abs(value) < 2**53 else round(value)
+    return value
+
+
+def _sendable(text: str) -> str:
+    """The text without halves of surrogate pairs, which no answer can hold."""
+    return text.encode("utf-8", "ignore").decode()

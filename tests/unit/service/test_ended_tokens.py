@@ -167,3 +167,19 @@ def test_a_named_operator_of_the_server_does_nothing_after_the_end_of_its_token(
         lambda: service.access.check(alice),
     ):
         assert refused(call) is (TokenExpired if end == "expiry" else Unauthenticated)
+
+
+def test_whoever_stole_a_token_that_was_replaced_does_not_outlive_its_grace(service):
+    service.found(sites=["north"])
+    stolen = service.access.identify(service.operators.add(OPERATOR, "alice").token)
+    service.operators.add(OPERATOR, "bob")
+    service.operators.renew_token(OPERATOR, "alice", TokenWish(grace_seconds=60))
+    for call in (
+        lambda: service.operators.add(stolen, "mallory"),
+        lambda: service.operators.renew_token(stolen, "bob"),
+        lambda: service.participants.add(stolen, "clinics", "mallory", Role.OPERATOR),
+        lambda: service.participants.renew_token(stolen, "clinics", "north"),
+        lambda: service.invitations.add(stolen, "clinics", role=Role.OPERATOR),
+    ):
+        assert refused(call) is Forbidden
+    assert service.participants.all(stolen, "clinics")
