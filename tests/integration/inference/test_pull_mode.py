@@ -38,7 +38,7 @@ def server_process(folder, log):
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-c", "from consensus_server.cli import main; main()", "serve", "--encoder", "hashing"]
-    command += ["--data-dir", str(folder / "data"), "--port", "0", "--lease-seconds", "2", "--ready-file", str(ready)]
+    command += ["--data-dir", str(folder / "data"), "--port", "0", "--lease-seconds", "5", "--ready-file", str(ready)]
     command += ["--panels-file", str(folder / "panels.yaml"), "--log-level", "debug"]
     environment = {**os.environ, "CONSENSUS_OPERATOR_TOKEN": OPERATOR_TOKEN, "LLAMA_KEY": SECRET}
     with log.open("ab") as output:
