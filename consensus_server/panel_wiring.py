@@ -1,6 +1,6 @@
 """From the panels file to panels that answer, and to the asking of participants."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -56,7 +56,7 @@ def build_inference(
     watched, upstreams = WatchedPanels(settings.panels_file), _Upstreams()
 
     def panels(file: PanelsFile) -> Panels:
-        return _panels(file, upstreams.of(file))
+        return _panels(file, upstreams.of(file, {name for panel in file.panels.values() for name in panel.reached}))
 
     memory = None if memories is None else PanelMemory(memories)
     return Inference(panels(watched.file), encoder, budgets, memory, renewed=partial(_renewed, watched, panels))
@@ -76,8 +76,8 @@ def build_pulling(settings: Settings, store: Store, clock: Clock, submissions: S
         store,
         clock,
         submissions,
-        upstreams.of(watched.file),
-        renewed=partial(_renewed, watched, upstreams.of),
+        upstreams.of(watched.file, watched.file.upstreams),
+        renewed=partial(_renewed, watched, lambda file: upstreams.of(file, file.upstreams)),
         clean=cleaned,
         seed=seed_of_answer,
         lease_seconds=settings.lease_seconds,
@@ -103,15 +103,17 @@ class _Upstreams:
     def __init__(self) -> None:
         self._built: dict[str, tuple[tuple[UpstreamSettings, str | None], Upstream]] = {}
 
-    def of(self, file: PanelsFile) -> dict[str, Upstream]:
-        """For one event loop. Raises SettingsError for a key that is not there."""
+    def of(self, file: PanelsFile, names: Collection[str]) -> dict[str, Upstream]:
+        """Those of these names, for one event loop; what is left out is forgotten, since whoever asked it closes it.
+
+        Raises SettingsError for a key that is not there, whoever is asked.
+        """
         made_of = {name: (each, upstream_key(name, each)) for name, each in file.upstreams.items()}
-        kept = {name: built for name, built in self._built.items() if made_of.get(name) == built[0]}
-        new = build_upstreams(
-            file.model_copy(update={"upstreams": {n: u for n, u in file.upstreams.items() if n not in kept}})
-        )
+        kept = {name: built for name, built in self._built.items() if name in names and made_of.get(name) == built[0]}
+        missing = {name: each for name, each in file.upstreams.items() if name in names and name not in kept}
+        new = build_upstreams(file.model_copy(update={"upstreams": missing}))
         self._built = kept | {name: (made_of[name], upstream) for name, upstream in new.items()}
-        return {name: self._built[name][1] for name in file.upstreams}
+        return {name: upstream for name, (_, upstream) in self._built.items()}
 
 
 def build_upstreams(file: PanelsFile) -> dict[str, Upstream]:

@@ -234,3 +234,18 @@ async def test_an_upstream_that_a_change_leaves_alone_goes_on_as_it_is(tmp_path,
     assert after["llama"] is before["llama"]
     assert after["qwen"] is not before["qwen"]
     await inference.close()
+
+
+async def test_an_upstream_that_no_panel_asked_for_a_while_is_connected_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("LLAMA_KEY", "k")
+    text = _without_keys(GOOD)
+    path = write(tmp_path, text)
+    inference = build_inference(load_settings({}, panels_file=path), lambda: None)
+    before = {each.name: each for each in inference.panels(None)[0].upstreams}
+    for changed in (text.replace("[llama, qwen]", "[llama]\n    quorum: 1"), text + "\n"):
+        assert changed != text
+        path.write_text(changed, encoding="utf-8")
+        await inference.renew()
+    after = {each.name: each for each in inference.panels(None)[0].upstreams}
+    assert (after["llama"] is before["llama"], after["qwen"] is before["qwen"]) == (True, False)
+    await inference.close()
