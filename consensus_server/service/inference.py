@@ -268,7 +268,7 @@ class Inference:
                 at_most = book.at_most([*turns, *besides])
                 reserved = self._budgets.reserved(caller.name, budget, at_most, book.spent)
                 await stack.enter_async_context(reserved)
-            return await self._answered(panel, question, turns, EncodingOnce(loaded), book, reading)
+            return await self._answered(panel, question, turns, EncodingOnce(loaded), book, reading, first)
 
     def _recall(self, panel: Panel, encoder: Encoder) -> "asyncio.Future[Recalled] | None":
         if self._memory is None or panel.memory is None:
@@ -283,13 +283,15 @@ class Inference:
         encoder: Encoder,
         book: Book,
         reading: "asyncio.Future[Recalled] | None",
+        first: Recalled | None,
     ) -> Consensus:
+        """first: what was read before anybody was asked, by a panel whose order depends on it."""
         started = time.perf_counter()
-        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder, reading))
+        asked = await self._asked(panel, turns, book, self._steps(panel, question, encoder, first))
         missed = [k for k in range(len(turns)) if len(_replied(asked, k)) < panel.limits.quorum]
         asked += await self._told_by_fallback(panel, question, missed, book)
         _require_quorum(panel, question, asked, missed)
-        recalled = None if reading is None else await within_reason(reading)
+        recalled = await within_reason(reading) if first is None and reading is not None else first
         decided = partial(self._in_thread, _decided, encoder, panel, question, recalled)
         consensus, pools = await decided(asked, time.perf_counter() - started)
         self._remember(panel, consensus.encoder, pools)
@@ -322,8 +324,8 @@ class Inference:
             await asking.run()
         finally:
             asking.cancel()
-            book.enter(asking.told())
-        asked = asking.told()
+            asked = asking.told()
+            book.enter(asked)
         self._latencies.note(asked)
         return asked
 
@@ -339,9 +341,7 @@ class Inference:
             )
         return [turns_of(upstreams, question, choice=k, samples=panel.samples) for k in range(choices)]
 
-    def _steps(
-        self, panel: Panel, question: Question, encoder: Encoder, reading: "asyncio.Future[Recalled] | None"
-    ) -> Steps | None:
+    def _steps(self, panel: Panel, question: Question, encoder: Encoder, recalled: Recalled | None) -> Steps | None:
         plan = panel.adaptive
         if plan is None:
             return None
@@ -350,7 +350,6 @@ class Inference:
             missing = panel.limits.quorum - len({each.voter for each in asked if each.reply is not None})
             if missing > 0:
                 return missing
-            recalled = None if reading is None else await within_reason(reading)
             decided, _ = await self._in_thread(_decided, encoder, panel, question, recalled, tuple(asked), 0.0)
             label = decided.choices[0].label
             return still_needed(label.abstention, [each.votes for each in label.clusters], unheard, plan)
@@ -378,7 +377,7 @@ def _fallback_turns(panel: Panel, question: Question, choices: Sequence[int]) ->
     """The fallback's turn for each of some choices; none where the panel has none."""
     if panel.fallback is None:
         return []
-    return [turns_of([panel.fallback], question, choice=k, samples=1)[:1] for k in choices]
+    return [turns_of([panel.fallback], question, choice=k, samples=1) for k in choices]
 
 
 def _require_quorum(
