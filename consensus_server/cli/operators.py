@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
-from client_kit.command_line import JsonOption, note, print_json, print_table, print_value, say
-from client_kit.token_files import Place, place_for, require_new
+from client_kit.command_line import JsonOption, print_json, print_table, say
+from client_kit.token_files import place_for, require_new
 from consensus_server.cli.operating import checked_name, on_server
 from consensus_server.cli.tokens import (
     GraceOption,
@@ -15,14 +15,14 @@ from consensus_server.cli.tokens import (
     ScopeOption,
     TokenFileOption,
     TokenIdArgument,
+    hand_out,
+    revocation,
     say_revoked,
     show_tokens,
     token_wish,
 )
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
-from consensus_server.service.operators import OperatorToken
-from consensus_server.service.tokens import Revocation
 from consensus_server.wiring import Server
 
 app = typer.Typer(help="Name operators of the server and issue their tokens.", no_args_is_help=True)
@@ -46,7 +46,7 @@ def add(
     require_new(token_file, "For a new token of an operator that is there: consensus-server operator token")
     with place_for(token_file) as place:
         issued = server.use_cases.operators.add(SERVER_OPERATOR, operator, token_wish(scope, lifetime_days))
-        _hand_out(issued, place, as_json=as_json)
+        hand_out("operator", translate.operator_token(issued), place, as_json=as_json)
 
 
 @app.command("list", epilog="Example: consensus-server operator list")
@@ -77,7 +77,8 @@ def token(
     """Issue a new token, on standard output or in place of a file's content; the old ones end at once, or after a grace."""
     wish = token_wish(scope, lifetime_days, grace_hours, keep=keep)
     with place_for(token_file) as place:
-        _hand_out(server.use_cases.operators.renew_token(SERVER_OPERATOR, operator, wish), place, as_json=as_json)
+        issued = server.use_cases.operators.renew_token(SERVER_OPERATOR, operator, wish)
+        hand_out("operator", translate.operator_token(issued), place, as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server operator tokens alice")
@@ -98,8 +99,7 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End one token, at once or after a grace."""
-    wanted = Revocation(token_id, grace_hours * 3600)
-    server.use_cases.operators.revoke_token(SERVER_OPERATOR, operator, wanted)
+    server.use_cases.operators.revoke_token(SERVER_OPERATOR, operator, revocation(token_id, grace_hours))
     say_revoked(token_id, grace_hours, as_json=as_json)
 
 
@@ -112,16 +112,3 @@ def remove(server: Server, operator: OperatorArgument, *, as_json: JsonOption = 
         print_json({"removed": operator})
     else:
         say(f"{operator} is no operator of the server any more.")
-
-
-def _hand_out(issued: OperatorToken, place: Place | None, *, as_json: bool) -> None:
-    name = issued.operator.name
-    if place is not None:
-        place.take(issued.token)
-    if as_json:
-        print_json({"operator": name, "token_file": str(place.file)} if place else translate.operator_token(issued))
-    elif place is not None:
-        say(f"The token of {name} is in {place.file}; it cannot be shown again.")
-    else:
-        note(f"Token of {name}; it cannot be shown again:")
-        print_value(issued.token)

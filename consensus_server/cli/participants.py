@@ -6,8 +6,8 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json, print_table, print_value, say
-from client_kit.token_files import Place, place_for, require_new
+from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.token_files import place_for, require_new
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import checked_name, on_server
 from consensus_server.cli.tokens import (
@@ -17,6 +17,8 @@ from consensus_server.cli.tokens import (
     ScopeOption,
     TokenFileOption,
     TokenIdArgument,
+    hand_out,
+    revocation,
     say_revoked,
     show_tokens,
     token_wish,
@@ -25,8 +27,6 @@ from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
-from consensus_server.service.participants import IssuedToken
-from consensus_server.service.tokens import Revocation
 from consensus_server.wiring import Server
 
 app = typer.Typer(help="Add participants and issue their tokens.", no_args_is_help=True)
@@ -57,7 +57,9 @@ def add(
         with place_for(token_file) as place:
             wish = token_wish(scope, lifetime_days)
             issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role, wish)
-            _hand_out(issued, place, as_json=as_json)
+            hand_out(
+                "participant", translate.participant_token(issued), place, role=issued.participant.role, as_json=as_json
+            )
     except AlreadyExists as error:
         raise CommandFailed(
             error.detail,
@@ -86,7 +88,9 @@ def token(
     wish = token_wish(scope, lifetime_days, grace_hours, keep=keep)
     with place_for(token_file) as place:
         issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant, wish)
-        _hand_out(issued, place, as_json=as_json)
+        hand_out(
+            "participant", translate.participant_token(issued), place, role=issued.participant.role, as_json=as_json
+        )
 
 
 @app.command(epilog="Example: consensus-server participant tokens clinics anna")
@@ -110,30 +114,10 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """End one token, at once or after a grace."""
-    wanted = Revocation(token_id, grace_hours * 3600)
-    server.use_cases.participants.revoke_token(SERVER_OPERATOR, federation, participant, wanted)
+    server.use_cases.participants.revoke_token(
+        SERVER_OPERATOR, federation, participant, revocation(token_id, grace_hours)
+    )
     say_revoked(token_id, grace_hours, as_json=as_json)
-
-
-def _hand_out(issued: IssuedToken, place: Place | None, *, as_json: bool) -> None:
-    if place is None:
-        _print_token(issued, as_json=as_json)
-        return
-    file = place.file
-    place.take(issued.token)
-    if as_json:
-        print_json({"participant": issued.participant.name, "token_file": str(file)})
-    else:
-        say(f"The token of {issued.participant.name} is in {file}; it cannot be shown again.")
-
-
-def _print_token(issued: IssuedToken, *, as_json: bool) -> None:
-    participant = translate.participant(issued.participant)
-    if as_json:
-        print_json(translate.participant_token(issued))
-        return
-    note(f"Token of {participant.participant} ({participant.role}); it cannot be shown again:")
-    print_value(issued.token)
 
 
 @app.command(epilog="Example: consensus-server participant pull clinics anna --upstream llama --max-tokens 512")

@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
-from client_kit.command_line import print_json, say
+from client_kit.command_line import note, print_json, print_value, say
 from client_kit.showing import show_token_table
-from client_kit.vocabulary import Scope
+from client_kit.token_files import Place
+from client_kit.vocabulary import Role, Scope
 from consensus_server.core.tokens import Token
 from consensus_server.http_api import translate
-from consensus_server.service.tokens import TokenWish
+from consensus_server.service.tokens import Revocation, TokenWish
 
 DAY_SECONDS = 24 * 3600.0
 HOUR_SECONDS = 3600.0
@@ -46,6 +47,32 @@ def token_wish(
         grace_seconds=grace_hours * HOUR_SECONDS,
         keep=keep,
     )
+
+
+def hand_out(
+    kind: str,
+    shown: wire.ParticipantToken | wire.OperatorToken,
+    place: Place | None,
+    *,
+    role: Role | None = None,
+    as_json: bool,
+) -> None:
+    """Give a new token into its file or to standard output, this once. kind: `participant` or `operator`."""
+    name = str(getattr(shown, kind))
+    if place is not None:
+        place.take(shown.token)
+    if as_json:
+        print_json(shown if place is None else {kind: name, "token_file": str(place.file)})
+    elif place is not None:
+        say(f"The token of {name} is in {place.file}; it cannot be shown again.")
+    else:
+        note(f"Token of {name}{f' ({role})' if role else ''}; it cannot be shown again:")
+        print_value(shown.token)
+
+
+def revocation(token_id: str, grace_hours: float) -> Revocation:
+    """What the arguments ask to end."""
+    return Revocation(token_id, grace_hours * HOUR_SECONDS)
 
 
 def show_tokens(found: Sequence[Token], *, as_json: bool) -> None:
