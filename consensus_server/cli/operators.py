@@ -46,7 +46,7 @@ def add(
     require_new(token_file, "For a new token of an operator that is there: consensus-server operator token")
     with place_for(token_file) as place:
         issued = server.use_cases.operators.add(SERVER_OPERATOR, operator, token_wish(scope, lifetime_days))
-        hand_out("operator", translate.operator_token(issued), place, as_json=as_json)
+        hand_out("operator", issued.operator.name, translate.operator_token(issued), place, as_json=as_json)
 
 
 @app.command("list", epilog="Example: consensus-server operator list")
@@ -78,7 +78,7 @@ def token(
     wish = token_wish(scope, lifetime_days, grace_hours, keep=keep)
     with place_for(token_file) as place:
         issued = server.use_cases.operators.renew_token(SERVER_OPERATOR, operator, wish)
-        hand_out("operator", translate.operator_token(issued), place, as_json=as_json)
+        hand_out("operator", issued.operator.name, translate.operator_token(issued), place, as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server operator tokens alice")

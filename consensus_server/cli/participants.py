@@ -58,7 +58,12 @@ def add(
             wish = token_wish(scope, lifetime_days)
             issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role, wish)
             hand_out(
-                "participant", translate.participant_token(issued), place, role=issued.participant.role, as_json=as_json
+                "participant",
+                issued.participant.name,
+                translate.participant_token(issued),
+                place,
+                role=issued.participant.role,
+                as_json=as_json,
             )
     except AlreadyExists as error:
         raise CommandFailed(
@@ -89,7 +94,12 @@ def token(
     with place_for(token_file) as place:
         issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant, wish)
         hand_out(
-            "participant", translate.participant_token(issued), place, role=issued.participant.role, as_json=as_json
+            "participant",
+            issued.participant.name,
+            translate.participant_token(issued),
+            place,
+            role=issued.participant.role,
+            as_json=as_json,
         )
 
 

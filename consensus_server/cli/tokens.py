@@ -51,6 +51,7 @@ def token_wish(
 
 def hand_out(
     kind: str,
+    name: str,
     shown: wire.ParticipantToken | wire.OperatorToken,
     place: Place | None,
     *,
@@ -58,7 +59,6 @@ def hand_out(
     as_json: bool,
 ) -> None:
     """Give a new token into its file or to standard output, this once. kind: `participant` or `operator`."""
-    name = str(getattr(shown, kind))
     if place is not None:
         place.take(shown.token)
     if as_json:
