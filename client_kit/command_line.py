@@ -144,6 +144,10 @@ class Commands(TyperGroup):
             self._listing = False
 
     @staticmethod
+    def begin() -> None:
+        """What the program does before any of its commands; its errors are told like theirs."""
+
+    @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:
         """The failure that an error of the program's own means; None for a bug, which keeps its traceback."""
         raise NotImplementedError
@@ -159,6 +163,7 @@ class Commands(TyperGroup):
         for line in () if ctx.meta["as_json"] else unknown_variables(os.environ):
             note(line)
         with self._failures_explained(as_json=ctx.meta["as_json"]), _log_held_back(ctx.meta["as_json"]):
+            self.begin()
             return super().invoke(ctx)
 
     @contextmanager

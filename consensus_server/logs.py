@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from contextlib import suppress
 from typing import Any, TextIO
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
+from client_kit import tracing
 from consensus_server.http_api.bounded_log import Allowance, BoundedLog
 
 
@@ -26,11 +28,19 @@ class _Forgiving:
             self._stream.flush()
 
 
+def _with_trace(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The trace that the line belongs to, where traces are wanted."""
+    if (found := tracing.trace_id()) is not None:
+        event["trace_id"] = found
+    return event
+
+
 def configure_logging(level: str) -> None:
     """From our own code and from the libraries. A library's line that cannot be written is lost too, without a word."""
     logging.raiseExceptions = False
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _with_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         # Tracebacks without the values of variables: those can be answers, tokens and passwords of databases.

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import typer
 
+from client_kit import tracing
 from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, Exit, program_options
 from client_kit.errors import (
     ConfigurationError,
@@ -57,6 +58,11 @@ class KitCommands(Commands):
         "doctor": Late("client_kit.cli.doctor", "doctor"),
         "schema": Late("client_kit.cli.schema", "schema"),
     }
+
+    @staticmethod
+    def begin() -> None:
+        """Draw traces, where the environment asks for them."""
+        tracing.configure("consensus")
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:

@@ -10,7 +10,7 @@ import httpx
 from client_kit import wire
 from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
-from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options
+from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options, traced
 from client_kit.client.events import EventFeed
 from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
@@ -457,11 +457,14 @@ class AsyncConsensusClient:
             return result
 
     async def _exchange(self, call: Call[Any]) -> Outcome:
-        request = self._http.build_request(call.method, call.path, **request_options(call, self._timeout_seconds))
-        try:
-            response = await self._http.send(request, stream=True)
-            if not (call.streamed and response.is_success):
-                await response.aread()
-        except httpx.RequestError as error:
-            return error
+        with traced(call) as drawn:
+            request = self._http.build_request(call.method, call.path, **request_options(call, self._timeout_seconds))
+            try:
+                response = await self._http.send(request, stream=True)
+                if not (call.streamed and response.is_success):
+                    await response.aread()
+            except httpx.RequestError as error:
+                drawn.fail(type(error).__name__)
+                return error
+            drawn.tell({"http.response.status_code": response.status_code})
         return response

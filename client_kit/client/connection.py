@@ -1,11 +1,13 @@
 """What both clients need before the first request: a checked address, headers, time-outs."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
+from client_kit import tracing
 from client_kit._transport import Call
 from client_kit._version import __version__
 from client_kit.errors import ConfigurationError
@@ -39,7 +41,12 @@ def request_options(call: Call[Any], timeout_seconds: float) -> dict[str, Any]:
     timeout = httpx.Timeout(timeout_seconds, read=timeout_seconds + call.wait_seconds)
     return {
         "params": dict(call.params) or None,
-        "headers": dict(call.headers),
+        "headers": dict(call.headers) | tracing.outgoing(),
         "content": call.content,
         "timeout": timeout,
     }
+
+
+def traced(call: Call[Any]) -> AbstractContextManager[tracing.Drawn]:
+    """Draws one request, its answer included."""
+    return tracing.span(call.method, {"http.request.method": call.method, "url.path": call.path}, kind="client")

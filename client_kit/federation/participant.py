@@ -28,6 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from client_kit import tracing
 from client_kit.client import ConsensusClient
 from client_kit.errors import (
     ConfigurationError,
@@ -158,8 +159,9 @@ class Participant:
         self._train(stage)
 
     def _train(self, stage: int) -> None:
-        self._learning.train(stage, self._prompts)
-        self._evaluate(stage)
+        with self._traced("train", stage):
+            self._learning.train(stage, self._prompts)
+            self._evaluate(stage)
 
     def _evaluate(self, stage: int) -> None:
         """Once after training `stage`, unless the model has been trained further since: it cannot speak for that stage."""
@@ -180,7 +182,8 @@ class Participant:
             return
         self._hand_in(number)
         try:
-            self._fetch(number)
+            with self._traced("wait for labels", number):
+                self._fetch(number)
         except (RoundFailed, Forbidden) as error:
             self._journal.append("missed", round=number, reason=error.detail)
             self._tell(Step.MISSED, number, detail=f"pseudo-labels: {error.detail}")
@@ -199,16 +202,18 @@ class Participant:
         """Answer, submit and seal; or seal alone, where the answers of an earlier round stand."""
         source = self._answered_in(number)
         if source == number:
-            self._answer(number)
+            with self._traced("answer", number):
+                self._answer(number)
         self._watch(number)
         self._tell(Step.WAITING, number, detail="for the round to be opened")
         self._client.wait_for(
             number, RoundState.OPEN, self._patience_seconds, self._waiting(number, "the round to be opened")
         )
-        if source == number:
-            self._submit(number)
-        else:
-            self._carry(number, source)
+        with self._traced("submit", number):
+            if source == number:
+                self._submit(number)
+            else:
+                self._carry(number, source)
 
     def _answered_in(self, number: int) -> int:
         """The round in which the answers to round `number` were, or are to be, generated: an earlier one where they stand."""
@@ -372,6 +377,12 @@ class Participant:
                 self._tell(Step.WAITING, number, detail=detail)
 
         return observe
+
+    def _traced(self, step: str, number: int) -> AbstractContextManager[object]:
+        """Draws a step as a part of the round; what is trained after the last round belongs to the one that comes no more."""
+        name = self._federation.federation
+        trace = tracing.RoundTrace.of(name, self._federation.created_at, number)
+        return tracing.span(step, tracing.about_round(name, number, self._name), under=trace)
 
     def _computing(self, stage: int) -> AbstractContextManager[object]:
         return self._site.compute(lambda: self._tell(Step.QUEUED, stage))

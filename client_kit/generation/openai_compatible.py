@@ -8,12 +8,14 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
+from client_kit import tracing
 from client_kit._transport import RetryPolicy
 from client_kit.certificates import ClientCertificate
 from client_kit.errors import ConfigurationError, GenerationError, MissingExtra
@@ -130,14 +132,33 @@ class OpenAICaller:
         PromptRefused, EmptyAnswer, UnreadableAnswer. Cancelled, it breaks off its request.
         """
         request = _Request(_checked(prompt, self.endpoint), self._body(options), prompt_id, headers)
-        try:
-            async with asyncio.timeout(deadline_seconds):
-                reply = await self._until_answered(request, time.monotonic())
-        except TimeoutError as error:
-            raise self._explained(Reading(situation=Situation.TIMED_OUT), request) from error
-        if not (allow_empty or reply.text.strip()):
-            raise self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
+        with self._traced(request) as drawn:
+            try:
+                async with asyncio.timeout(deadline_seconds):
+                    reply = await self._until_answered(request, time.monotonic())
+            except TimeoutError as error:
+                raise self._explained(Reading(situation=Situation.TIMED_OUT), request) from error
+            drawn.tell(
+                {
+                    "gen_ai.usage.input_tokens": reply.prompt_tokens,
+                    "gen_ai.usage.output_tokens": reply.completion_tokens,
+                    "semantic_consensus.requests": reply.requests,
+                }
+            )
+            if not (allow_empty or reply.text.strip()):
+                raise self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
         return reply
+
+    def _traced(self, request: "_Request") -> AbstractContextManager[tracing.Drawn]:
+        # Nothing of it goes to the endpoint: whose questions belong together is none of a provider's business.
+        operation = "chat" if self.endpoint.api == "chat" else "text_completion"
+        facts = {
+            "gen_ai.operation.name": operation,
+            "gen_ai.request.model": self.endpoint.model,
+            "server.address": urlsplit(self._where).hostname,
+            "semantic_consensus.prompt": request.prompt_id,
+        }
+        return tracing.span(f"{operation} {self.endpoint.model}", facts, kind="client")
 
     def _body(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Fields beside model and prompt, without those that the endpoint is to be spared."""

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import typer
 
+from client_kit import tracing
 from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, program_options
 from client_kit.late_commands import Late
 
@@ -33,6 +34,11 @@ class ServerCommands(Commands):
         "audit": Late("consensus_server.cli.audits"),
         "database": Late("consensus_server.cli.databases"),
     }
+
+    @staticmethod
+    def begin() -> None:
+        """Draw traces, where the environment asks for them."""
+        tracing.configure("consensus-server")
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit
-from client_kit.errors import FaultyFile
+from client_kit.errors import ConfigurationError, FaultyFile, MissingExtra
 from client_kit.remedies import Surface, remedy_for
 from consensus_server.backends.encoders import EncoderError
 from consensus_server.core.errors import ComparisonFailed, DomainError, StoreUnavailable
@@ -82,7 +82,7 @@ def failure_of(error: Exception) -> CommandFailed | None:
     """What the service and its backends raise, as a failure of the command; None for anything else."""
     if isinstance(error, FaultyFile):
         return CommandFailed(str(error), Exit.BAD_FILE)
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError | ConfigurationError | MissingExtra):
         return CommandFailed(str(error), Exit.USAGE)
     if isinstance(error, SQLAlchemyError | StoreUnavailable):
         return _unusable(error)

@@ -8,6 +8,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from client_kit import tracing
 from client_kit.wire import ProblemCode
 from consensus_server.http_api.bounded_log import Allowance
 from consensus_server.http_api.metrics import Metrics
@@ -19,6 +20,9 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 _OF_STRANGERS = frozenset({401, 404, 405, 429})
 """Statuses that anybody can have in any number: of their lines so many are written, and the others counted."""
+
+_OF_THE_SERVER = 500
+"""From here on statuses tell of faults of the server."""
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("consensus_server.http")
@@ -38,8 +42,10 @@ class RequestLogMiddleware:
             return
         request_id = request_id_of(scope)
         scope.setdefault("state", {})["request_id"] = request_id
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._serve(scope, receive, send, request_id)
+        with tracing.span("request", kind="server", headers=Headers(scope=scope)) as drawn:
+            with structlog.contextvars.bound_contextvars(request_id=request_id):
+                status = await self._serve(scope, receive, send, request_id)
+            self._draw(drawn, scope, status)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         names = {name for name, _ in scope["headers"]}
@@ -50,7 +56,8 @@ class RequestLogMiddleware:
         else:
             await self._app(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        """The status that was sent; 0: the caller went away before there was one."""
         started = time.perf_counter()
         status = 0
 
@@ -71,6 +78,22 @@ class RequestLogMiddleware:
             await problem_response(scope, ProblemCode.INTERNAL, detail)(scope, receive, send_named)
         finally:
             self._report(scope, status, time.perf_counter() - started)
+        return status
+
+    @staticmethod
+    def _draw(drawn: tracing.Drawn, scope: Scope, status: int) -> None:
+        method, route = method_of(scope), route_of(scope)
+        drawn.name(f"{method} {route}")
+        drawn.tell(
+            {
+                "http.request.method": method,
+                "http.route": route,
+                "http.response.status_code": status or None,
+                "enduser.id": caller_named(scope),
+            }
+        )
+        if status >= _OF_THE_SERVER:
+            drawn.fail(str(status))
 
     def _report(self, scope: Scope, status: int, seconds: float) -> None:
         method, route = method_of(scope), route_of(scope)

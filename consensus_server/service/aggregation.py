@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import structlog
 
+from client_kit import tracing
 from client_kit.vocabulary import AggregationStep, EventKind, RoundState
 from consensus_server.core.alarms import alarms
 from consensus_server.core.consensus.constants import deciding_constants
@@ -175,42 +176,47 @@ class Aggregation:
         fails as well; the round is claimable again once the lease has expired.
         """
         started = time.perf_counter()
-        log = _log.bind(federation=claim.federation.name, round=claim.round.number)
-        try:
-            result = self._attempt(claim, stop or threading.Event())
-        except LeaseLost:
-            result = Result.LOST
-        seconds = time.perf_counter() - started
-        log.info("aggregation ended", result=result.value, seconds=round(seconds, 3))
-        return Aggregated(claim.federation.name, claim.round.number, result, seconds)
+        federation, number = claim.federation.name, claim.round.number
+        about = tracing.about_round(federation, number)
+        with (
+            structlog.contextvars.bound_contextvars(federation=federation, round=number),
+            tracing.span("aggregate", about, under=_trace_of(claim)) as drawn,
+        ):
+            try:
+                result = self._attempt(claim, stop or threading.Event())
+            except LeaseLost:
+                result = Result.LOST
+            seconds = time.perf_counter() - started
+            drawn.tell({"semantic_consensus.result": result.value})
+            _log.info("aggregation ended", result=result.value, seconds=round(seconds, 3))
+        return Aggregated(federation, number, result, seconds)
 
     def _attempt(self, claim: Claim, stop: threading.Event) -> Result:
         """Raises LeaseLost."""
         try:
             with self._heartbeat(claim, stop) as heartbeat:
                 decided = self._decide(claim.federation, claim.round, self._reporter(claim, heartbeat))
-            self._publish(claim, decided)
+            with tracing.span("publish"):
+                self._publish(claim, decided)
         except LeaseLost:
             raise
         except (AggregationStopped, StoreUnavailable) as error:
-            _log.info(
-                "the round is given back", federation=claim.federation.name, round=claim.round.number, cause=repr(error)
-            )
+            _log.info("the round is given back", cause=repr(error))
             self._give_back_when_it_can_be(claim, stop)
             return Result.STOPPED
         except AggregationRefused as error:
             self._fail(claim, str(error), error.code)
             return Result.FAILED
         except EncodingFailed as error:
-            _log.error("no vectors", federation=claim.federation.name, round=claim.round.number, cause=str(error))
+            _log.error("no vectors", cause=str(error))
             self._fail(claim, *_public_failure(error))
             return Result.FAILED
         except ComparisonFailed as error:
-            _log.error("no verdicts", federation=claim.federation.name, round=claim.round.number, cause=str(error))
+            _log.error("no verdicts", cause=str(error))
             self._fail(claim, _UNCOMPARED, CONTRADICTIONS_UNAVAILABLE)
             return Result.FAILED
         except Exception as error:  # noqa: BLE001 - whatever it is, the round must not hang
-            _log.exception("aggregation failed", federation=claim.federation.name, round=claim.round.number)
+            _log.exception("aggregation failed")
             self._fail(
                 claim, f"The aggregation met an unexpected error ({type(error).__name__}); the server's log has it."
             )
@@ -229,24 +235,27 @@ class Aggregation:
             exempt = frozenset(tx.appeals.exemptions(federation))
             held = read_held(tx, federation, round_, policy, exempt)
         material = material_of(held, policy, self._comparisons)
-        embedded = self._embed(material.texts(), report)
-        prompts = self._embed(material.prompt_texts() if policy.guards else {}, report)
+        with tracing.span("encode") as drawn:
+            embedded = self._embed(material.texts(), report)
+            prompts = self._embed(material.prompt_texts() if policy.guards else {}, report)
+            drawn.tell({"semantic_consensus.encoded": embedded.encoded, "semantic_consensus.reused": embedded.reused})
         encoded = time.perf_counter()
-        pools = build_pools(
-            material,
-            Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
-            policy,
-        )
-        pools = _compared(pools, policy, self._comparisons, report)
-        decided = decide_round(
-            pools,
-            policy,
-            self._neighbours,
-            material.earlier,
-            drop_refusals=federation.terms.refusals_told_by is not None,
-            progress=partial(report, AggregationStep.DECIDING),
-        )
-        labelled = label_round(material, pools, decided, policy)
+        with tracing.span("decide"):
+            pools = build_pools(
+                material,
+                Embedded(embedded.vectors, embedded.openings, prompts.openings, self._encoder.identity.dimension),
+                policy,
+            )
+            pools = _compared(pools, policy, self._comparisons, report)
+            decided = decide_round(
+                pools,
+                policy,
+                self._neighbours,
+                material.earlier,
+                drop_refusals=federation.terms.refusals_told_by is not None,
+                progress=partial(report, AggregationStep.DECIDING),
+            )
+            labelled = label_round(material, pools, decided, policy)
         files, card = self._aggregate_parameters(federation, round_)
         with self._store.reading() as tx:
             heard = echoes(tx, federation, round_, labelled.records)
@@ -300,16 +309,13 @@ class Aggregation:
             )
         _log.info(
             "labels by support",
-            federation=claim.federation.name,
-            round=round_.number,
             support=[[row.support, row.labels, round(row.mean_confidence, 3)] for row in card.support],
             abstentions=dict(card.counts.abstentions),
         )
         for alarm in card.alarms:
-            _log.warning(
-                "alarm", federation=claim.federation.name, round=round_.number, kind=alarm.kind, detail=alarm.detail
-            )
+            _log.warning("alarm", kind=alarm.kind, detail=alarm.detail)
         self._on_published(card)
+        _draw(claim, card.published_at)
 
     def _card(
         self, tx: Transaction, federation: Federation, round_: Round, decided: _Decided, now: datetime
@@ -345,6 +351,7 @@ class Aggregation:
             round_ = self._held(tx, claim, now)
             failure = RoundFailure(code, detail)
             record(tx, replace(round_, state=RoundState.FAILED, failure=failure), now)
+        _draw(claim, now, failure=code)
 
     def _give_back(self, claim: Claim) -> None:
         with self._store.writing() as tx:
@@ -404,6 +411,17 @@ class Aggregation:
 
     def _lease_end(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._lease_seconds)
+
+
+def _trace_of(claim: Claim) -> tracing.RoundTrace:
+    return tracing.RoundTrace.of(claim.federation.name, claim.federation.created_at, claim.round.number)
+
+
+def _draw(claim: Claim, ended: datetime, failure: str | None = None) -> None:
+    """The span that everything of the round lies under, from its opening."""
+    facts = {**tracing.about_round(claim.federation.name, claim.round.number), "semantic_consensus.failure": failure}
+    began = claim.round.opened_at or ended
+    tracing.draw_round(_trace_of(claim), f"round {claim.round.number}", began, ended, facts)
 
 
 _UNCOMPARED = (

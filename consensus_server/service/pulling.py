@@ -9,12 +9,14 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 
 import structlog
 
+from client_kit import tracing
 from client_kit.vocabulary import PullState, Role
 from consensus_server.core.errors import DomainError, LeaseLost, StoreUnavailable, Unauthenticated
 from consensus_server.core.federations import AnswerPolicy, Federation, Participant, Prompt
@@ -161,7 +163,8 @@ class Pulling:
             await asyncio.to_thread(self._pause, job, claim.pull, "the worker's panels file has no such upstream")
             return
         async with self._connections.held([upstream]):
-            await self._ask_until_over(job, upstream)
+            with _traced(job):
+                await self._ask_until_over(job, upstream)
 
     async def _ask_until_over(self, job: Job, upstream: Upstream) -> None:
         claim = job.claim
@@ -323,6 +326,12 @@ class Pulling:
         pairs = [(prompt, sample) for prompt in prompts for sample in range(claim.endpoint.samples)]
         todo = _todo(pairs, held, claim.pull, claim.endpoint)
         return Job(claim, federation, round_, Caller(Role.PARTICIPANT, participant), participant, todo, tokens)
+
+
+def _traced(job: Job) -> AbstractContextManager[tracing.Drawn]:
+    name, number = job.federation.name, job.round.number
+    about = tracing.about_round(name, number, job.participant.name)
+    return tracing.span("pull", about, under=tracing.RoundTrace.of(name, job.federation.created_at, number))
 
 
 def _refused(job: Job) -> str | None:
