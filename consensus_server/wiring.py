@@ -313,7 +313,7 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         neighbours=FaissNeighbours(),
         comparisons=server.comparisons,
         before_publishing=server.ledger.flush,
-        on_published=server.metrics.count_labels,
+        on_published=server.metrics.count_round,
     )
     return AggregationWorker(
         aggregation,

@@ -14,6 +14,11 @@ ECHO_FROM: Final = 0.5
 ECHO_OF: Final = 20
 """Answers that could have moved: of fewer the share says little."""
 
+HEARSAY: Final = "hearsay"
+GROWTH: Final = "growth"
+ECHO: Final = "echo"
+KINDS: Final = (HEARSAY, GROWTH, ECHO)
+
 
 def alarms(counts: Counts, echoes: Sequence[Echo], before: RoundCard | None) -> tuple[Alarm, ...]:
     """before: the card of the round before; None where there is none."""
@@ -23,7 +28,7 @@ def alarms(counts: Counts, echoes: Sequence[Echo], before: RoundCard | None) -> 
 def _hearsay(counts: Counts) -> Iterator[Alarm]:
     if counts.labels and counts.hearsay / counts.labels > HEARSAY_FROM:
         yield Alarm(
-            "hearsay",
+            HEARSAY,
             f"{counts.hearsay} of {counts.labels} labels are hearsay: no two participants stand behind them with first-hand "
             "answers. Let models answer that were taught no label (witness: true), or decide by evidence",
         )
@@ -35,7 +40,7 @@ def _growth(counts: Counts, before: RoundCard | None) -> Iterator[Alarm]:
     grown = counts.labels - before.counts.labels
     if grown > 0 and counts.labels - counts.hearsay <= before.counts.labels - before.counts.hearsay:
         yield Alarm(
-            "growth", f"there are {grown} labels more than in round {before.number}, and none more that is first-hand"
+            GROWTH, f"there are {grown} labels more than in round {before.number}, and none more that is first-hand"
         )
 
 
@@ -44,7 +49,7 @@ def _echoes(echoes: Sequence[Echo]) -> Iterator[Alarm]:
     if loud:
         who = "1 participant answers" if loud == 1 else f"{loud} participants answer"
         yield Alarm(
-            "echo",
+            ECHO,
             f"{who} mostly as the labels say where the first answers said otherwise, by models that were taught none, so it is stated. "
             "Such a model had not finished learning when it first answered, or it was taught labels: the operator's card tells whose",
         )

@@ -11,11 +11,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from client_kit.vocabulary import Abstention
+from consensus_server.core.alarms import KINDS as ALARMS
 from consensus_server.core.errors import StoreUnavailable
-from consensus_server.core.labels import RoundCard
+from consensus_server.core.labels import Label, RoundCard
+from consensus_server.service.aggregation import Result
 
 PANEL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Seconds: from a cached answer to a reasoning model behind a queue."""
+
+TENTHS = tuple(tenth / 10 for tenth in range(1, 11))
+
+EVIDENCE_BUCKETS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16)
+"""Participants: from what nobody is sure of to what many are."""
 
 AGGREGATION_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """Seconds: from a handful of prompts to a large set on a slow machine."""
@@ -51,6 +59,36 @@ class Metrics:
             "Seconds of aggregation by outcome",
             ["outcome"],
             buckets=AGGREGATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.encoding = Histogram(
+            "consensus_encoding_seconds",
+            "Seconds of the aggregation of published rounds that encoding took",
+            buckets=AGGREGATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.deciding = Histogram(
+            "consensus_deciding_seconds",
+            "Seconds of the aggregation of published rounds that deciding took",
+            buckets=AGGREGATION_BUCKETS,
+            registry=self.registry,
+        )
+        self.confidence = Histogram(
+            "consensus_label_confidence",
+            "Confidence of pseudo-labels published",
+            buckets=TENTHS,
+            registry=self.registry,
+        )
+        self.evidence = Histogram(
+            "consensus_label_evidence",
+            "Evidence, in participants, behind pseudo-labels published, where evidence decides",
+            buckets=EVIDENCE_BUCKETS,
+            registry=self.registry,
+        )
+        self.abstentions = Counter(
+            "consensus_abstentions",
+            "Prompts of published rounds without a pseudo-label, by reason",
+            ["reason"],
             registry=self.registry,
         )
         self.labels = Counter(
@@ -100,19 +138,41 @@ class Metrics:
             ["panel", "upstream", "reason"],
             registry=self.registry,
         )
+        self._begin_at_nought()
+
+    def _begin_at_nought(self) -> None:
+        """Monitoring sees a counter rise only from a value that it has seen before."""
+        for result in Result:
+            self.aggregation.labels(result.value)
+        for reason in Abstention:
+            self.abstentions.labels(reason.value)
+        for kind in ALARMS:
+            self.alarms.labels(kind)
 
     def count_bytes(self, received: int, sent: int) -> None:
         """Bytes of participants that have just crossed the wire."""
         self.traffic.labels("received").inc(received)
         self.traffic.labels("sent").inc(sent)
 
-    def count_labels(self, card: RoundCard) -> None:
-        """What a round that was published gave."""
+    def count_round(self, card: RoundCard, labels: Iterable[Label]) -> None:
+        """What a round that was published took and gave."""
+        self.encoding.observe(card.timings.encoding_seconds)
+        self.deciding.observe(card.timings.deciding_seconds)
+        for reason, count in card.counts.abstentions.items():
+            self.abstentions.labels(reason).inc(count)
+        for label in labels:
+            self._count_label(label)
         for grade, count in (card.counts.grades or {"none": card.counts.labels}).items():
             self.labels.labels(grade).inc(count)
         self.hearsay.inc(card.counts.hearsay)
         for alarm in card.alarms:
             self.alarms.labels(alarm.kind).inc()
+
+    def _count_label(self, label: Label) -> None:
+        if label.abstention is None:
+            self.confidence.observe(label.confidence)
+            if label.evidence is not None:
+                self.evidence.observe(label.evidence)
 
     def watch_rounds(self, count: Callable[[], Mapping[str, int]]) -> None:
         """Show the number of rounds by state, asked for at every scrape."""

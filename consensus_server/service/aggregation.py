@@ -28,7 +28,7 @@ from consensus_server.core.errors import (
     StoreUnavailable,
 )
 from consensus_server.core.federations import Federation
-from consensus_server.core.labels import Counts, Echo, Exemption, ParameterCard, RoundCard, Timings
+from consensus_server.core.labels import Counts, Echo, Exemption, Label, ParameterCard, RoundCard, Timings
 from consensus_server.core.lifecycle import (
     AGGREGATION_FAILED,
     CLUSTERER_RETIRED,
@@ -132,12 +132,12 @@ class Aggregation:
         neighbours: NeighbourIndex | None = None,
         comparisons: Comparisons = BY_WORDS,
         before_publishing: Callable[[], None] = lambda: None,
-        on_published: Callable[[RoundCard], None] = lambda _: None,
+        on_published: Callable[[RoundCard, Sequence[Label]], None] = lambda *_: None,
     ) -> None:
         """lease_seconds: silence after which another worker may claim. neighbours: for very large pools.
 
         before_publishing: brings what the round card reports, such as counted bytes, into the store. on_published: is told
-        each card once its round is published. For metrics.
+        the card and the labels of each round once it is published. For metrics.
         """
         self._store = store
         self._embeddings = embeddings
@@ -314,7 +314,7 @@ class Aggregation:
         )
         for alarm in card.alarms:
             _log.warning("alarm", kind=alarm.kind, detail=alarm.detail)
-        self._on_published(card)
+        self._on_published(card, decided.labelled.labels)
         _draw(claim, card.published_at)
 
     def _card(

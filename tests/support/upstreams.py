@@ -37,6 +37,7 @@ class UpstreamServer:
     usage: dict | None = field(default_factory=lambda: {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10})
     url: str = ""
     bodies: list[dict] = field(default_factory=list)
+    headers: list[dict] = field(default_factory=list)
     depths: list[str] = field(default_factory=list)
     """Panels that each question says to have passed."""
     keys: list[str] = field(default_factory=list)
@@ -62,6 +63,7 @@ async def serve_one(server, reader, writer):
             path, headers, body = request
             server.keys.append(headers.get("authorization", ""))
             server.bodies.append(body)
+            server.headers.append(headers)
             server.depths.append(headers.get("x-consensus-depth", ""))
             await _answer(server, reader, writer, path)
     except (ConnectionError, asyncio.IncompleteReadError):

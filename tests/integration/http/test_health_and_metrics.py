@@ -109,6 +109,11 @@ def test_metrics_count_by_route_and_name_nobody(start_server, new_arena, answer_
     assert "consensus_answers_total 10.0" in page
     assert 'consensus_labels_total{grade="corroborated"} 5.0' in page
     assert "consensus_hearsay_labels_total 0.0" in page
+    assert "consensus_label_confidence_count 5.0" in page
+    assert "consensus_label_evidence_count 5.0" in page
+    assert "consensus_encoding_seconds_count 1.0" in page
+    assert "consensus_deciding_seconds_count 1.0" in page
+    assert 'consensus_abstentions_total{reason="tie"} 0.0' in page
     assert "consensus_encoder_ready 1.0" in page
     sent = re.search(r'consensus_traffic_bytes_total\{direction="received"\} ([0-9.e+]+)', page)
     assert float(sent.group(1)) > 1_000
