@@ -80,7 +80,9 @@ def test_pages_that_alerts_name_exist():
             assert anchor in {re.sub(r"[^a-z -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (of Prometheus) is not installed")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (of Prometheus) is not installed"
+)
 
 
 def promtool(*arguments):
@@ -162,6 +164,8 @@ def test_each_alert_rings_when_it_should_and_none_where_all_is_well(tmp_path):
     tests = [firing(alert, given) for alert, given in RINGING.items()] + [firing(alert, WELL) for alert in RINGING]
     file = tmp_path / "tests.yml"
     file.write_text(
-        yaml.safe_dump({"rule_files": [str(DEPLOY / "prometheus" / "alerts.yml")], "evaluation_interval": "15s", "tests": tests})
+        yaml.safe_dump(
+            {"rule_files": [str(DEPLOY / "prometheus" / "alerts.yml")], "evaluation_interval": "15s", "tests": tests}
+        )
     )
     promtool("test", "rules", file)
