@@ -13,7 +13,7 @@
     + ProblemError                the server says what is wrong (RFC 9457), by code
       - MalformedRequest          InvalidJson  InvalidUtf8  BrokenEncoding  TruncatedBody  EmptyBody
                                   AmbiguousLength  MethodNotAllowed  UnsupportedEncoding
-      - Unauthenticated           TokenExpired
+      - Unauthenticated           TokenExpired  WrongCertificate
       - Forbidden                 OutOfScope
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
                                   NoParameters
@@ -207,6 +207,10 @@ class Unauthenticated(ProblemError):
 
 class TokenExpired(Unauthenticated):
     """The token's time is over."""
+
+
+class WrongCertificate(Unauthenticated):
+    """The participant is bound to client certificates, and the request showed none of them."""
 
 
 class Forbidden(ProblemError):

@@ -277,6 +277,10 @@ class ParticipantStore(Protocol):
 
     def set_active(self, participant: Participant, *, active: bool) -> None: ...
 
+    def set_certificates(self, participant: Participant, fingerprints: Collection[str]) -> None:
+        """Bind the participant to these certificates alone; none: to no certificate."""
+        ...
+
 
 class OperatorStore(Protocol):
     """Operators of the server, by name."""

@@ -6,8 +6,9 @@ Lists of everything with its default: `consensus-server serve --help`, and `docs
 import os
 import secrets
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -50,6 +51,16 @@ class Settings(BaseModel):
     """Address to listen on; 0.0.0.0 for all, behind something that speaks TLS."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """0 takes a free port; `--ready-file` says which."""
+    tls_certificate: Path | None = None
+    """Certificate of the server in PEM, with those that lead to its authority; empty: plain HTTP."""
+    tls_key: Path | None = None
+    """Its private key, without a password; empty: it stands in the certificate's file."""
+    tls_client_ca: Path | None = None
+    """Certificates, in PEM, of the authorities whose client certificates are accepted; empty: none is asked for."""
+    tls_client: Literal["optional", "required"] = "optional"
+    """required: connections without a client certificate are refused, those of probes too."""
+    trusted_proxies: str = ""
+    """Addresses and ranges of proxies that say for whom they ask (`X-Forwarded-For`, `Client-Cert`), with commas between."""
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
     """Name or folder of the encoder; `openai:MODEL` behind an endpoint; `hashing`, a stand-in that knows no meaning."""
     encoder_threads: Annotated[int, Field(ge=0)] = 0
@@ -129,6 +140,18 @@ class Settings(BaseModel):
                 address.scheme not in {"http", "https"} or f"{address.scheme}://{address.netloc}" != origin
             ):
                 raise ValueError(f"{origin} is no origin; write scheme and host alone, as in https://app.example.org")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in names_in(value):
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(
+                    f"{each} is no address and no range; write them as in 10.0.0.5 or 10.0.0.0/8"
+                ) from None
         return value
 
     @field_validator("encoder_url")

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import structlog
 from fastapi import FastAPI
@@ -276,6 +277,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         memory_bytes=settings.request_memory_bytes,
         requests_at_once=settings.requests_at_once,
         cors_origins=names_in(settings.cors_origins),
+        trusted_proxies=tuple(map(ip_network, names_in(settings.trusted_proxies))),
         requests_per_second=settings.requests_per_second,
         request_burst=settings.request_burst,
         poll_seconds=settings.poll_seconds,

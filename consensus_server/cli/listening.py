@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from client_kit.command_line import CommandFailed, Exit
 from consensus_server.cli.connections import guarded
+from consensus_server.cli.tls import LOOK_SECONDS, ServerTls
 
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""
@@ -59,11 +60,11 @@ def _cannot_listen(host: str, port: int, error: OSError) -> CommandFailed:
     return CommandFailed(f"Cannot listen on {host}: {error.strerror}.", Exit.NO_PORT, remedy="Check --host.")
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The address under which this machine reaches the server."""
     host, port = listener.getsockname()[:2]
     host = _ANY_ADDRESS.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def write_ready_file(path: Path, url: str) -> None:
@@ -106,10 +107,24 @@ class ConsensusServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def config_for(app: FastAPI, *, connections: int = 1000, head_seconds: float = 20.0) -> uvicorn.Config:
-    """How uvicorn serves the API. connections: most at the same time. head_seconds: longest time to the end of a request's head."""
+def config_for(
+    app: FastAPI,
+    *,
+    connections: int = 1000,
+    head_seconds: float = 20.0,
+    tls: ServerTls | None = None,
+    proxies: tuple[str, ...] = (),
+) -> uvicorn.Config:
+    """How uvicorn serves the API. connections: most at the same time. head_seconds: longest time to the end of a request's head.
+
+    proxies: addresses and ranges that may say for whom they ask.
+    """
     return uvicorn.Config(
         app,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
+        callback_notify=None if tls is None else tls.renew,
+        timeout_notify=LOOK_SECONDS,
+        forwarded_allow_ips=list(proxies) or None,
         http=guarded(connections, head_seconds),  # HTTP/1.1 on h11, what traffic is counted for
         ws="none",
         lifespan="on",

@@ -4,7 +4,7 @@ import hmac
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -16,6 +16,7 @@ from consensus_server.core.errors import (
     Unauthenticated,
     UnknownFederation,
     UnknownParticipant,
+    WrongCertificate,
 )
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.tokens import Token
@@ -57,6 +58,8 @@ class Caller:
     """Of an operator of the server."""
     expires_at: datetime | None = None
     """When the token ends, as it was when the caller was identified."""
+    certificate: str | None = None
+    """SHA-256 of the client certificate that the request was sent with."""
     clock: Clock | None = field(default=None, compare=False, repr=False)
     """Tells whether the token has expired since."""
 
@@ -95,18 +98,20 @@ class Access:
         """Whether this is the operator's token of the settings; asks nothing of the database."""
         return hmac.compare_digest(token_hash(token), self._operator_hash)
 
-    def identify(self, token: str) -> Caller:
-        """Whose token this is.
+    def identify(self, token: str, certificate: str | None = None) -> Caller:
+        """Whose token this is. certificate: SHA-256 of the client certificate that came with it.
 
-        Raises Unauthenticated for one that is unknown, revoked, or of an inactive participant, and TokenExpired.
+        Raises Unauthenticated for one that is unknown, revoked, or of an inactive participant, TokenExpired, and
+        WrongCertificate for a participant that is bound to others.
         """
         if self.is_server_operator(token):
             return SHARED_OPERATOR
         digest = token_hash(token)
         with self._store.reading() as tx:
             found = valid_token(tx, digest, self._clock)
+        _require_certificate(found, certificate)
         self._note_use(found)
-        return caller_with(found, self._clock)
+        return replace(caller_with(found, self._clock), certificate=certificate)
 
     def check(self, caller: Caller) -> None:
         """Raise Unauthenticated where the caller's token was revoked, or its participant set to inactive, since; or TokenExpired."""
@@ -206,10 +211,10 @@ def require_scope(caller: Caller, scopes: frozenset[Scope]) -> None:
 def require_valid(tx: Transaction, caller: Caller, federation: Federation | None = None, *, lock: bool = False) -> None:
     """Raise Unauthenticated where the caller's token was revoked, or its participant set to inactive, since it was identified.
 
-    And TokenExpired. federation: the participant's own. lock: until the end of the transaction nobody revokes the token.
+    And TokenExpired, and WrongCertificate where it was bound to others since. federation: the participant's own. lock: until the end of the transaction nobody revokes the token.
     """
     if caller.token is not None:
-        valid_token(tx, caller.token, caller.clock, lock=lock)
+        _require_certificate(valid_token(tx, caller.token, caller.clock, lock=lock), caller.certificate)
     elif caller.participant is not None and federation is not None:
         _active(tx.participants.get(federation, caller.participant.name))
 
@@ -224,6 +229,15 @@ def valid_token(tx: Transaction, digest: str, clock: Clock | None, *, lock: bool
     if isinstance(token.holder, Participant):
         _active(token.holder)
     return token
+
+
+def _require_certificate(token: Token, shown: str | None) -> None:
+    bound = token.holder.certificates if isinstance(token.holder, Participant) else frozenset()
+    if bound and shown not in bound:
+        came = "showed no client certificate" if shown is None else f"showed the certificate {shown}"
+        raise WrongCertificate(
+            f"Participant {token.holder.name} is bound to a client certificate, and the request {came}."
+        )
 
 
 def _active(participant: Participant | None) -> Participant:

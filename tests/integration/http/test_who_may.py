@@ -55,6 +55,7 @@ MAY = {
     ("GET", F + "/participants"): OPERATORS,
     ("PATCH", P): OPERATORS,
     ("POST", P + "/token"): OPERATORS,  # and its holder, who is `extra` here: see test_identity_over_http.py
+    ("PUT", P + "/certificates"): OPERATORS,
     ("GET", P + "/tokens"): OPERATORS,
     ("DELETE", P + "/tokens/{token}"): OPERATORS,
     ("POST", F + "/invitations"): OPERATORS,
