@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -139,6 +139,14 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """Aware, in UTC."""
+        ...
+
+
+class IdentityProvider(Protocol):
+    """Who vouches for people and machines, by tokens that it signs."""
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """What a token says that the provider signed. Raises IdentityRefused for any other, NotReady while its keys cannot be had."""
         ...
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from client_kit.errors import FaultyFile
 from client_kit.input_files import read_file
+from client_kit.proxies import is_loopback
 from client_kit.storage import write_secret
 from client_kit.wire.limits import MAX_REQUEST_BYTES
 from client_kit.wire.parameters import MAX_PARAMETER_BYTES
@@ -85,6 +86,16 @@ class Settings(BaseModel):
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None
     """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
+    oidc_issuer: str = ""
+    """Issuer of OpenID Connect whose tokens are taken beside the server's own; empty: none."""
+    oidc_audience: str = ""
+    """What its tokens must be for: this server, as the provider knows it."""
+    oidc_groups_claim: str = "groups"
+    """Claim of its tokens that lists the groups of who asks."""
+    oidc_groups: str = ""
+    """Who acts as whom: `GROUP=server` for operators of the server, `GROUP=FEDERATION/PARTICIPANT`, with commas between."""
+    oidc_participant_claim: str = ""
+    """Claim that names `FEDERATION/PARTICIPANT`; empty: none does. Only the provider's administrators may be able to set it."""
     panels_file: Path | None = None
     """YAML with upstream APIs, the panels that they form and who may ask them; empty: no consensus as inference."""
     cors_origins: str = ""
@@ -152,6 +163,16 @@ class Settings(BaseModel):
                 raise ValueError(
                     f"{each} is no address and no range; write them as in 10.0.0.5 or 10.0.0.0/8"
                 ) from None
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and not (address.scheme == "https" or (address.scheme == "http" and is_loopback(value))):
+            raise ValueError("must begin with https://")
+        if address.username or address.query or address.fragment:
+            raise ValueError("must be the issuer's address alone, exactly as its tokens name it")
         return value
 
     @field_validator("encoder_url")

@@ -23,6 +23,7 @@ from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.context import MESSAGE_BYTES, ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
+from consensus_server.identity_wiring import build_identities
 from consensus_server.panel_wiring import build_inference, build_pulling, upstream_names
 from consensus_server.ports import Clock, EmbeddingStore, Encoder
 from consensus_server.service.access import Access
@@ -227,7 +228,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
 ) -> UseCases:
     labels = PseudoLabels(store, clock)
     return UseCases(
-        access=Access(store, token, clock),
+        access=Access(store, token, clock, build_identities(settings, clock)),
         prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),

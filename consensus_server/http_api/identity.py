@@ -49,6 +49,9 @@ async def charged(request: Request, context: ApiContext, whose: Callable[[str], 
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
         spend(context, _address_of(request))
         raise
+    if (identity := getattr(caller, "identity", None)) is not None:  # its tokens are many, its allowance is one
+        key = f"identity:{identity}"
+        spend(context, key)
     held_by(request.scope).enter(key)
     return caller
 

@@ -77,6 +77,7 @@ ENVELOPES: dict[str, Kind] = {
 _CODES = {
     ProblemCode.UNAUTHENTICATED: "invalid_api_key",
     ProblemCode.TOKEN_EXPIRED: "invalid_api_key",
+    ProblemCode.IDENTITY_REFUSED: "invalid_api_key",
     ProblemCode.WRONG_CERTIFICATE: "wrong_certificate",
     ProblemCode.OUT_OF_SCOPE: "out_of_scope",
     ProblemCode.RATE_LIMITED: "rate_limit_exceeded",
