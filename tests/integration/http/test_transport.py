@@ -2,6 +2,7 @@
 
 import ssl
 import threading
+from datetime import timedelta
 from hashlib import sha256
 from itertools import count
 
@@ -129,17 +130,25 @@ def test_who_joins_may_bind_the_token_to_its_own_certificate(secure, bound, kit,
         assert carl.identity().participant == "carl"
 
 
-def test_a_server_that_requires_certificates_lets_nobody_in_without(start_server, authority, certificates, monkeypatch):
+def test_a_server_that_requires_certificates_lets_nobody_in_without(
+    start_server, authority, certificates, monkeypatch, tmp_path
+):
+    """And the event loop does not swallow the reason."""
     certificate, key = authority.issue("strict")
     live = start_server(tls_certificate=certificate, tls_key=key, tls_client_ca=authority.file, tls_client="required")
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
-    monkeypatch.delenv(CERTIFICATE_VARIABLE, raising=False)
-    with (
-        ConsensusClient(live.url, retry=RetryPolicy(attempts=1)) as nobody,
-        pytest.raises(Unreachable, match="asks for a"),
+
+    def health(files=("", "")):
+        for name, file in zip((CERTIFICATE_VARIABLE, KEY_VARIABLE), files, strict=True):
+            monkeypatch.setenv(name, str(file))
+        with ConsensusClient(live.url, retry=RetryPolicy(attempts=1)) as client:
+            return client.health().status
+
+    for files, told in (
+        (("", ""), "asks for a client certificate"),
+        (Authority(tmp_path).issue("stranger"), "asks for a client certificate that it knows"),
+        (authority.issue("old", began=timedelta(days=9), ends=timedelta(days=-1)), "was shown has expired"),
     ):
-        nobody.health()
-    monkeypatch.setenv(CERTIFICATE_VARIABLE, str(certificates["anna"][0]))
-    monkeypatch.setenv(KEY_VARIABLE, str(certificates["anna"][1]))
-    with ConsensusClient(live.url) as anna:
-        assert anna.health().status == "ok"
+        with pytest.raises(Unreachable, match=told):
+            health(files)
+    assert health(certificates["anna"]) == "ok"
