@@ -173,7 +173,7 @@ class AsyncConsensusClient:
         bind_certificate: the new token is of use with this client's certificate alone.
         """
         body = wire.Redemption(
-            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate
+            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate or None
         )
         return await self._run(self._operations.send(calls.redeem(body)))
 

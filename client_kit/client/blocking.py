@@ -182,7 +182,7 @@ class ConsensusClient:
         bind_certificate: the new token is of use with this client's certificate alone.
         """
         body = wire.Redemption(
-            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate
+            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate or None
         )
         return self._run(self._operations.send(calls.redeem(body)))
 

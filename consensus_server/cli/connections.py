@@ -29,7 +29,7 @@ def file_limit() -> int:
     return 2**31 if unlimited else max(16, soft - _OTHER_FILES)
 
 
-def guarded(connections: int, head_seconds: float) -> type[H11Protocol]:
+def guarded(connections: int, head_seconds: float) -> "type[_Guarded]":
     """A protocol for uvicorn.
 
     connections: most that are open at the same time; of more, the one that has been waiting longest for a request is

@@ -1,5 +1,6 @@
 """Listens on an address, tells a parent process which, and ends without cutting anybody off."""
 
+import asyncio
 import errno
 import json
 import os
@@ -9,7 +10,9 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -85,6 +88,8 @@ class ConsensusServer(uvicorn.Server):
         self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.config.ssl is not None:
+            _bound_handshakes(self.config)
         await super().startup(sockets)
         if self.started:
             self._on_listening()
@@ -107,6 +112,13 @@ class ConsensusServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _bound_handshakes(config: uvicorn.Config) -> None:
+    """Let a handshake take as long as the head of a request, no longer: uvicorn cannot be asked to, but its event loop can."""
+    loop: Any = asyncio.get_running_loop()
+    seconds = getattr(config.http, "patience_seconds", None)
+    loop.create_server = partial(loop.create_server, ssl_handshake_timeout=seconds)
+
+
 def config_for(
     app: FastAPI,
     *,
@@ -127,6 +139,7 @@ def config_for(
         forwarded_allow_ips=list(proxies) or None,
         http=guarded(connections, head_seconds),  # HTTP/1.1 on h11, what traffic is counted for
         ws="none",
+        loop="asyncio",  # whose handshakes are known here
         lifespan="on",
         log_config=None,  # the log is structlog's
         access_log=False,

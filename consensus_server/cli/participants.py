@@ -155,9 +155,8 @@ def bind(
         print_json(translate.participant(bound))
     else:
         count = len(bound.certificates)
-        say(
-            f"{participant} of {federation} calls with {f'{count} certificates only' if count else 'any certificate, or none'}."
-        )
+        which = f"{count} certificate{'s' * (count > 1)} only" if count else "any certificate, or none"
+        say(f"{participant} of {federation} calls with {which}.")
 
 
 @app.command(epilog="Example: consensus-server participant pull clinics anna --upstream llama --max-tokens 512")
@@ -229,8 +228,13 @@ def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = Fal
     if as_json:
         print_json(wire.ParticipantList(items=items))
         return
-    rows = [(each.participant, each.role, "yes" if each.active else "no", each.created_at) for each in items]
-    print_table(("participant", "role", "active", "added"), rows, empty=f"{federation} has no participants.")
+    rows = [
+        (each.participant, each.role, "yes" if each.active else "no", len(each.certificates) or "any", each.created_at)
+        for each in items
+    ]
+    print_table(
+        ("participant", "role", "active", "certificates", "added"), rows, empty=f"{federation} has no participants."
+    )
 
 
 @app.command(epilog="Example: consensus-server participant deactivate clinics anna")

@@ -1,10 +1,12 @@
 """TLS in the server itself, and participants that are bound to client certificates."""
 
+import socket
 import ssl
 import threading
 from datetime import timedelta
 from hashlib import sha256
 from itertools import count
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -152,3 +154,11 @@ def test_a_server_that_requires_certificates_lets_nobody_in_without(
         with pytest.raises(Unreachable, match=told):
             health(files)
     assert health(certificates["anna"]) == "ok"
+
+
+def test_who_says_nothing_is_not_waited_for(start_server, authority):
+    certificate, key = authority.issue("patient")
+    live = start_server(tls_certificate=certificate, tls_key=key, head_seconds=0.3)
+    address = urlsplit(live.url)
+    with socket.create_connection((address.hostname, address.port), timeout=5) as stranger:
+        assert stranger.recv(1) == b""
