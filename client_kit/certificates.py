@@ -20,6 +20,10 @@ _SIGNS = (
         "its certificate does not hold for this address or day. Correct the address, or tell who runs the server.",
     ),
     (
+        ("alert certificate expired",),
+        f"the client certificate that it was shown has expired. Renew the file that {CERTIFICATE_VARIABLE} names.",
+    ),
+    (
         ("certificate_verify_failed",),
         "its certificate is not trusted. Name the certificate of the authority that issued it in SSL_CERT_FILE.",
     ),

@@ -13,7 +13,7 @@
     + ProblemError                the server says what is wrong (RFC 9457), by code
       - MalformedRequest          InvalidJson  InvalidUtf8  BrokenEncoding  TruncatedBody  EmptyBody
                                   AmbiguousLength  MethodNotAllowed  UnsupportedEncoding
-      - Unauthenticated           TokenExpired
+      - Unauthenticated           TokenExpired  WrongCertificate  IdentityRefused
       - Forbidden                 OutOfScope
       - NotFound                  UnknownRoute  UnknownFederation  UnknownParticipant  UnknownPromptSet  UnknownRound
                                   NoParameters
@@ -26,6 +26,7 @@
                                   PromptSetMismatch  UnknownRule  ParametersRefused  TrainingRightsMissing
       - RateLimited
       - ServerFault               InternalFault  NotReady  ServerBusy
+  x SignInFailed                  an identity provider gave no token
   x PromptSetError                a prompt set on disk is faulty or absent (also a ValueError)
   x GenerationError               a model did not answer
     + EndpointUnreachable  EndpointRefusedKey  UnknownModel  EngineFailed
@@ -209,6 +210,14 @@ class TokenExpired(Unauthenticated):
     """The token's time is over."""
 
 
+class IdentityRefused(Unauthenticated):
+    """The server does not take this token of an identity provider."""
+
+
+class WrongCertificate(Unauthenticated):
+    """The participant is bound to client certificates, and the request showed none of them."""
+
+
 class Forbidden(ProblemError):
     """The token's role does not allow this."""
 
@@ -377,6 +386,10 @@ class NotReady(ServerFault):
 
 class ServerBusy(ServerFault):
     """The server holds as many bodies of requests as it can, after all retries."""
+
+
+class SignInFailed(ConsensusError):
+    """An identity provider gave no token; the message says why and what to do."""
 
 
 class PromptSetError(ConsensusError, ValueError):

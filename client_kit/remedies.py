@@ -77,6 +77,18 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         participant="Ask the operator for a new token; before it expires, consensus token rotate gives the next one.",
         operator="Issue a new one: consensus-server participant token FEDERATION PARTICIPANT.",
     ),
+    ProblemCode.IDENTITY_REFUSED: Remedy(
+        http="Get a new token from the identity provider, for this server, or ask the operator as whom you act.",
+        python="Get a new token from the identity provider, for this server, or ask the operator as whom you act.",
+        participant="Sign in again: consensus login. If it stays, ask the operator as whom you act.",
+        operator="See CONSENSUS_OIDC_ISSUER, CONSENSUS_OIDC_AUDIENCE and CONSENSUS_OIDC_GROUPS of the server.",
+    ),
+    ProblemCode.WRONG_CERTIFICATE: Remedy(
+        http="Connect with a certificate that this participant is bound to, or ask the operator to bind it to yours.",
+        python="Name your certificate in CONSENSUS_CLIENT_CERTIFICATE, or ask the operator to bind you to it.",
+        participant="Name your certificate in CONSENSUS_CLIENT_CERTIFICATE, or ask the operator to bind you to it.",
+        operator="Bind the participant to its certificate: consensus-server participant bind FEDERATION PARTICIPANT FILE.",
+    ),
     ProblemCode.FORBIDDEN: Remedy(
         http="Use a token that has the role named in the detail, or ask the operator.",
         python="Use a token that has the role named here, or ask the operator.",

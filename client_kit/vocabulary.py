@@ -195,6 +195,8 @@ class ProblemCode(StrEnum):
     # 401, 403
     UNAUTHENTICATED = "unauthenticated"
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 - a code
+    IDENTITY_REFUSED = "identity_refused"
+    WRONG_CERTIFICATE = "wrong_certificate"
     FORBIDDEN = "forbidden"
     OUT_OF_SCOPE = "out_of_scope"
     # 404

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -142,6 +142,14 @@ class Clock(Protocol):
         ...
 
 
+class IdentityProvider(Protocol):
+    """Who vouches for people and machines, by tokens that it signs."""
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """What a token says that the provider signed. Raises IdentityRefused for any other, NotReady while its keys cannot be had."""
+        ...
+
+
 class Upstream(Protocol):
     """An inference API that answers questions of a panel. Its methods run on one event loop."""
 
@@ -276,6 +284,10 @@ class ParticipantStore(Protocol):
     def get(self, federation: Federation, name: str, *, lock: bool = False) -> Participant | None: ...
 
     def set_active(self, participant: Participant, *, active: bool) -> None: ...
+
+    def set_certificates(self, participant: Participant, fingerprints: Collection[str]) -> None:
+        """Bind the participant to these certificates alone; none: to no certificate."""
+        ...
 
 
 class OperatorStore(Protocol):

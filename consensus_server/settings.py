@@ -6,14 +6,16 @@ Lists of everything with its default: `consensus-server serve --help`, and `docs
 import os
 import secrets
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from client_kit.errors import FaultyFile
 from client_kit.input_files import read_file
+from client_kit.proxies import is_loopback
 from client_kit.storage import write_secret
 from client_kit.wire.limits import MAX_REQUEST_BYTES
 from client_kit.wire.parameters import MAX_PARAMETER_BYTES
@@ -50,6 +52,16 @@ class Settings(BaseModel):
     """Address to listen on; 0.0.0.0 for all, behind something that speaks TLS."""
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """0 takes a free port; `--ready-file` says which."""
+    tls_certificate: Path | None = None
+    """Certificate of the server in PEM, with those that lead to its authority; empty: plain HTTP."""
+    tls_key: Path | None = None
+    """Its private key, without a password; empty: it stands in the certificate's file."""
+    tls_client_ca: Path | None = None
+    """Certificates, in PEM, of the authorities whose client certificates are accepted; empty: none is asked for."""
+    tls_client: Literal["optional", "required"] = "optional"
+    """required: connections without a client certificate are refused, those of probes too."""
+    trusted_proxies: str = ""
+    """Addresses and ranges of proxies that say for whom they ask (`X-Forwarded-For`, `Client-Cert`), with commas between."""
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
     """Name or folder of the encoder; `openai:MODEL` behind an endpoint; `hashing`, a stand-in that knows no meaning."""
     encoder_threads: Annotated[int, Field(ge=0)] = 0
@@ -74,6 +86,16 @@ class Settings(BaseModel):
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None
     """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
+    oidc_issuer: str = ""
+    """Issuer of OpenID Connect whose tokens are taken beside the server's own; empty: none."""
+    oidc_audience: str = ""
+    """What its tokens must be for: this server, as the provider knows it."""
+    oidc_groups_claim: str = "groups"
+    """Claim of its tokens that lists the groups of who asks."""
+    oidc_groups: str = ""
+    """Who acts as whom: `GROUP=server` for operators of the server, `GROUP=FEDERATION/PARTICIPANT`, with commas between."""
+    oidc_participant_claim: str = ""
+    """Claim that names `FEDERATION/PARTICIPANT`; empty: none does. Only the provider's administrators may be able to set it."""
     panels_file: Path | None = None
     """YAML with upstream APIs, the panels that they form and who may ask them; empty: no consensus as inference."""
     cors_origins: str = ""
@@ -129,6 +151,28 @@ class Settings(BaseModel):
                 address.scheme not in {"http", "https"} or f"{address.scheme}://{address.netloc}" != origin
             ):
                 raise ValueError(f"{origin} is no origin; write scheme and host alone, as in https://app.example.org")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for each in names_in(value):
+            try:
+                ip_network(each)
+            except ValueError:
+                raise ValueError(
+                    f"{each} is no address and no range; write them as in 10.0.0.5 or 10.0.0.0/8"
+                ) from None
+        return value
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and not (address.scheme == "https" or (address.scheme == "http" and is_loopback(value))):
+            raise ValueError("must begin with https://")
+        if address.username or address.query or address.fragment:
+            raise ValueError("must be the issuer's address alone, exactly as its tokens name it")
         return value
 
     @field_validator("encoder_url")

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 
 import structlog
 from fastapi import FastAPI
@@ -22,6 +23,7 @@ from consensus_server.http_api.bodies import BodyLimits
 from consensus_server.http_api.context import MESSAGE_BYTES, ApiContext, ApiOptions, EncoderState, UseCases
 from consensus_server.http_api.metrics import Metrics
 from consensus_server.http_api.traffic import TrafficLedger
+from consensus_server.identity_wiring import build_identities
 from consensus_server.panel_wiring import build_inference, build_pulling, upstream_names
 from consensus_server.ports import Clock, EmbeddingStore, Encoder
 from consensus_server.service.access import Access
@@ -226,7 +228,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
 ) -> UseCases:
     labels = PseudoLabels(store, clock)
     return UseCases(
-        access=Access(store, token, clock),
+        access=Access(store, token, clock, build_identities(settings, clock)),
         prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
@@ -276,6 +278,7 @@ def _api_options(settings: Settings) -> ApiOptions:
         memory_bytes=settings.request_memory_bytes,
         requests_at_once=settings.requests_at_once,
         cors_origins=names_in(settings.cors_origins),
+        trusted_proxies=tuple(map(ip_network, names_in(settings.trusted_proxies))),
         requests_per_second=settings.requests_per_second,
         request_burst=settings.request_burst,
         poll_seconds=settings.poll_seconds,

@@ -24,6 +24,12 @@ def redeem(
         str | None,
         typer.Option("--federation", envvar="CONSENSUS_FEDERATION", help="Federation that you expect to join."),
     ] = None,
+    bind_certificate: Annotated[
+        bool,
+        typer.Option(
+            "--bind-certificate", help="The token is of use with your client certificate alone (docs/networks.md)."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Join a federation with the code of an invitation, which is read from standard input. It can be used once.
@@ -33,7 +39,7 @@ def redeem(
     require_new(token_file, "Each token has a file of its own.")
     code = _code()
     with place_for(token_file) as place, ConsensusClient(server) as client:
-        issued = client.redeem(code, participant=name, federation=federation)
+        issued = client.redeem(code, participant=name, federation=federation, bind_certificate=bind_certificate)
         if place is not None:
             place.take(issued.token)
     joined = issued.participant

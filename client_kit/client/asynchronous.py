@@ -1,7 +1,7 @@
 """The asynchronous client: the blocking one, with `await`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -126,6 +126,11 @@ class AsyncConsensusClient:
         body = wire.ParticipantUpdate(active=active)
         return await self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
 
+    async def bind(self, participant: str, certificates: Sequence[str]) -> wire.Participant:
+        """Let a participant call with these client certificates only, by SHA-256; with none, as any. Operators only."""
+        body = wire.CertificateBinding(certificates=list(certificates))
+        return await self._run(self._operations.here(lambda name: calls.bind(name, participant, body)))
+
     async def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
         """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.
 
@@ -156,10 +161,20 @@ class AsyncConsensusClient:
         await self._run(self._operations.here(lambda name: calls.withdraw_invitation(name, invitation)))
 
     async def redeem(
-        self, code: str, *, participant: str | None = None, federation: str | None = None
+        self,
+        code: str,
+        *,
+        participant: str | None = None,
+        federation: str | None = None,
+        bind_certificate: bool = False,
     ) -> wire.ParticipantToken:
-        """Join with an invitation; needs no token. federation: the one that is expected."""
-        body = wire.Redemption(code=code, participant=participant, federation=federation)
+        """Join with an invitation; needs no token. federation: the one that is expected.
+
+        bind_certificate: the new token is of use with this client's certificate alone.
+        """
+        body = wire.Redemption(
+            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate or None
+        )
         return await self._run(self._operations.send(calls.redeem(body)))
 
     # Operators of the server

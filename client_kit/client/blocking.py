@@ -1,7 +1,7 @@
 """The blocking client."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -135,6 +135,11 @@ class ConsensusClient:
         body = wire.ParticipantUpdate(active=active)
         return self._run(self._operations.here(lambda name: calls.update_participant(name, participant, body)))
 
+    def bind(self, participant: str, certificates: Sequence[str]) -> wire.Participant:
+        """Let a participant call with these client certificates only, by SHA-256; with none, as any. Operators only."""
+        body = wire.CertificateBinding(certificates=list(certificates))
+        return self._run(self._operations.here(lambda name: calls.bind(name, participant, body)))
+
     def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
         """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.
 
@@ -165,10 +170,20 @@ class ConsensusClient:
         self._run(self._operations.here(lambda name: calls.withdraw_invitation(name, invitation)))
 
     def redeem(
-        self, code: str, *, participant: str | None = None, federation: str | None = None
+        self,
+        code: str,
+        *,
+        participant: str | None = None,
+        federation: str | None = None,
+        bind_certificate: bool = False,
     ) -> wire.ParticipantToken:
-        """Join with an invitation; needs no token. federation: the one that is expected."""
-        body = wire.Redemption(code=code, participant=participant, federation=federation)
+        """Join with an invitation; needs no token. federation: the one that is expected.
+
+        bind_certificate: the new token is of use with this client's certificate alone.
+        """
+        body = wire.Redemption(
+            code=code, participant=participant, federation=federation, bind_certificate=bind_certificate or None
+        )
         return self._run(self._operations.send(calls.redeem(body)))
 
     # Operators of the server

@@ -129,6 +129,11 @@ def update_participant(federation: str, participant: str, update: wire.Participa
     return _with_body("PATCH", where, wire.Participant, update)
 
 
+def bind(federation: str, participant: str, binding: wire.CertificateBinding) -> Call[wire.Participant]:
+    where = path(routes.CERTIFICATES, federation=federation, participant=participant)
+    return _with_body("PUT", where, wire.Participant, binding)
+
+
 def new_token(federation: str, participant: str, wish: wire.TokenWish) -> Call[wire.ParticipantToken]:
     """May be repeated where it replaces all: the token of a lost answer is of no use to anybody, and the next one ends it."""
     again = not (wish.keep or wish.grace_seconds)

@@ -15,6 +15,7 @@ from client_kit.wire.digests import rows_digest as rows_digest
 from client_kit.wire.digests import submission_digest as submission_digest
 from client_kit.wire.federations import AnswerPolicy as AnswerPolicy
 from client_kit.wire.federations import Calibration as Calibration
+from client_kit.wire.federations import CertificateBinding as CertificateBinding
 from client_kit.wire.federations import ConsensusPolicy as ConsensusPolicy
 from client_kit.wire.federations import Federation as Federation
 from client_kit.wire.federations import FederationCreate as FederationCreate

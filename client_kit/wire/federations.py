@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from client_kit.vocabulary import DecideBy, Role, Scope, SecondHand
 from client_kit.wire.base import Request, WireModel
-from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_SAMPLES, Digest, Lifetime, Name, Scopes, Unit
+from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_CERTIFICATES, MAX_SAMPLES, Digest, Lifetime, Name, Scopes, Unit
 from client_kit.wire.parameters import ParameterPlan
 
 
@@ -213,6 +213,8 @@ class Participant(WireModel):
     role: Role
     active: bool
     created_at: datetime
+    certificates: list[str] = Field(default_factory=list)
+    """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
 
 
 class ParticipantToken(WireModel):
@@ -231,6 +233,13 @@ class ParticipantUpdate(Request):
     """A change to a participant."""
 
     active: bool
+
+
+class CertificateBinding(Request):
+    """The client certificates that a participant is bound to from now on."""
+
+    certificates: Annotated[list[Digest], Field(max_length=MAX_CERTIFICATES)]
+    """Of each the SHA-256 of its DER; none: it needs none."""
 
 
 class ParticipantList(WireModel):

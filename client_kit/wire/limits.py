@@ -27,6 +27,9 @@ MAX_SAMPLES = 64
 MAX_APPEAL_CHARS = 4_000
 """Longest text of an appeal, and of an operator's note on it."""
 
+MAX_CERTIFICATES = 8
+"""Most client certificates that one participant is bound to."""
+
 MAX_REQUEST_BYTES = 16 * 1024 * 1024
 """Largest request body after decompression; a larger submission is sent as several requests."""
 

@@ -12,6 +12,7 @@
     GET    {f}/participants                                    operator
     PATCH  {f}/participants/{p}                                operator; active: true | false
     POST   {f}/participants/{p}/token                          operator, or its holder; TokenWish; a new token, the old ones end
+    PUT    {f}/participants/{p}/certificates                   operator; CertificateBinding; its token is of use with these alone
     GET    {f}/participants/{p}/tokens                         operator, or their holder -> TokenList
     DELETE {f}/participants/{p}/tokens/{token}                 operator, or its holder; the token ends
     POST   {f}/invitations                                     operator; InvitationCreate -> InvitationCode
@@ -78,6 +79,7 @@ FEDERATION = "/v1/federations/{federation}"
 PARTICIPANTS = FEDERATION + "/participants"
 PARTICIPANT = PARTICIPANTS + "/{participant}"
 TOKEN = PARTICIPANT + "/token"
+CERTIFICATES = PARTICIPANT + "/certificates"
 TOKENS = PARTICIPANT + "/tokens"
 ONE_TOKEN = TOKENS + "/{token}"
 INVITATIONS = FEDERATION + "/invitations"

@@ -125,3 +125,5 @@ class Redemption(Request):
     """The name to take, where the invitation has none."""
     federation: Name | None = None
     """The one that is expected; an invitation to another is refused as if it did not exist."""
+    bind_certificate: bool | None = None
+    """True: who joins is bound to the client certificate of this request; its token is of no use with another."""

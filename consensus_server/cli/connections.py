@@ -9,6 +9,8 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from consensus_server.http_api.certificates import STATE_KEY, Connection
+
 STALLED_SECONDS = 60.0
 LEAST_BYTES = 64 * 1024
 """Who reads an answer that it does not yet have takes so many bytes of it in this time, or its connection is closed."""
@@ -27,7 +29,7 @@ def file_limit() -> int:
     return 2**31 if unlimited else max(16, soft - _OTHER_FILES)
 
 
-def guarded(connections: int, head_seconds: float) -> type[H11Protocol]:
+def guarded(connections: int, head_seconds: float) -> "type[_Guarded]":
     """A protocol for uvicorn.
 
     connections: most that are open at the same time; of more, the one that has been waiting longest for a request is
@@ -62,6 +64,7 @@ class _Guarded(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        self.app_state = {**self.app_state, STATE_KEY: Connection.of(transport)}
         if len(self.connections) > self.most:
             self._make_room()
         self._wait_for_a_head()

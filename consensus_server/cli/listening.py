@@ -1,5 +1,6 @@
 """Listens on an address, tells a parent process which, and ends without cutting anybody off."""
 
+import asyncio
 import errno
 import json
 import os
@@ -9,13 +10,16 @@ import socket
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from client_kit.command_line import CommandFailed, Exit
 from consensus_server.cli.connections import guarded
+from consensus_server.cli.tls import LOOK_SECONDS, ServerTls
 
 GRACE_SECONDS = 10
 """Time for running requests to end after SIGTERM or SIGINT."""
@@ -59,11 +63,11 @@ def _cannot_listen(host: str, port: int, error: OSError) -> CommandFailed:
     return CommandFailed(f"Cannot listen on {host}: {error.strerror}.", Exit.NO_PORT, remedy="Check --host.")
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """The address under which this machine reaches the server."""
     host, port = listener.getsockname()[:2]
     host = _ANY_ADDRESS.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http{'s' if tls else ''}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def write_ready_file(path: Path, url: str) -> None:
@@ -84,6 +88,8 @@ class ConsensusServer(uvicorn.Server):
         self._on_stopping = on_stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.config.ssl is not None:
+            _bound_handshakes(self.config)
         await super().startup(sockets)
         if self.started:
             self._on_listening()
@@ -106,12 +112,34 @@ class ConsensusServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def config_for(app: FastAPI, *, connections: int = 1000, head_seconds: float = 20.0) -> uvicorn.Config:
-    """How uvicorn serves the API. connections: most at the same time. head_seconds: longest time to the end of a request's head."""
+def _bound_handshakes(config: uvicorn.Config) -> None:
+    """Let a handshake take as long as the head of a request, no longer: uvicorn cannot be asked to, but its event loop can."""
+    loop: Any = asyncio.get_running_loop()
+    seconds = getattr(config.http, "patience_seconds", None)
+    loop.create_server = partial(loop.create_server, ssl_handshake_timeout=seconds)
+
+
+def config_for(
+    app: FastAPI,
+    *,
+    connections: int = 1000,
+    head_seconds: float = 20.0,
+    tls: ServerTls | None = None,
+    proxies: tuple[str, ...] = (),
+) -> uvicorn.Config:
+    """How uvicorn serves the API. connections: most at the same time. head_seconds: longest time to the end of a request's head.
+
+    proxies: addresses and ranges that may say for whom they ask.
+    """
     return uvicorn.Config(
         app,
+        ssl_context_factory=None if tls is None else lambda *_: tls.context,
+        callback_notify=None if tls is None else tls.renew,
+        timeout_notify=LOOK_SECONDS,
+        forwarded_allow_ips=list(proxies) or None,
         http=guarded(connections, head_seconds),  # HTTP/1.1 on h11, what traffic is counted for
         ws="none",
+        loop="asyncio",  # whose handshakes are known here
         lifespan="on",
         log_config=None,  # the log is structlog's
         access_log=False,

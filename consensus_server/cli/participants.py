@@ -1,5 +1,6 @@
 """`consensus-server participant`: who takes part, and with which token."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 from client_kit import wire
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from client_kit.token_files import place_for, require_new
+from consensus_server.cli.certificate_files import fingerprint_of
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import checked_name, on_server
 from consensus_server.cli.tokens import (
@@ -130,6 +132,33 @@ def revoke(
     say_revoked(token_id, grace_hours, as_json=as_json)
 
 
+@app.command(epilog="Example: consensus-server participant bind clinics anna anna.pem")
+@on_server
+def bind(
+    server: Server,
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    certificates: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Its client certificates, in PEM; none: it needs none any more.", metavar="FILE..."),
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Let a participant call with these client certificates only, in place of those before.
+
+    While it renews one, bind it to the old and the new one.
+    """
+    shown = [fingerprint_of(each) for each in certificates or ()]
+    bound = server.use_cases.participants.bind(SERVER_OPERATOR, federation, participant, shown)
+    if as_json:
+        print_json(translate.participant(bound))
+    else:
+        count = len(bound.certificates)
+        which = f"{count} certificate{'s' * (count > 1)} only" if count else "any certificate, or none"
+        say(f"{participant} of {federation} calls with {which}.")
+
+
 @app.command(epilog="Example: consensus-server participant pull clinics anna --upstream llama --max-tokens 512")
 @on_server
 def pull(
@@ -199,8 +228,13 @@ def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = Fal
     if as_json:
         print_json(wire.ParticipantList(items=items))
         return
-    rows = [(each.participant, each.role, "yes" if each.active else "no", each.created_at) for each in items]
-    print_table(("participant", "role", "active", "added"), rows, empty=f"{federation} has no participants.")
+    rows = [
+        (each.participant, each.role, "yes" if each.active else "no", len(each.certificates) or "any", each.created_at)
+        for each in items
+    ]
+    print_table(
+        ("participant", "role", "active", "certificates", "added"), rows, empty=f"{federation} has no participants."
+    )
 
 
 @app.command(epilog="Example: consensus-server participant deactivate clinics anna")

@@ -14,10 +14,12 @@ from typing import Annotated
 import typer
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, note, print_json
+from client_kit.proxies import is_loopback
 from consensus_server.cli.listening import ENDING_SIGNALS, beside, config_for, listen, run_api, url_of, write_ready_file
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, settings_from
+from consensus_server.cli.tls import ServerTls
 from consensus_server.logs import configure_logging
-from consensus_server.settings import Settings, operator_token
+from consensus_server.settings import Settings, names_in, operator_token
 from consensus_server.wiring import (
     Server,
     build_api,
@@ -57,6 +59,12 @@ def serve(
     database_url: DatabaseOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate of the server, in PEM; by default plain HTTP.", metavar="FILE")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its key; by default it stands in the certificate's file.", metavar="FILE")
+    ] = None,
     encoder: EncoderOption = None,
     encoder_threads: ThreadsOption = None,
     operator_token_file: Annotated[
@@ -81,6 +89,8 @@ def serve(
         database_url=database_url,
         host=host,
         port=port,
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
         encoder=encoder,
         encoder_threads=encoder_threads,
         operator_token_file=operator_token_file,
@@ -89,8 +99,9 @@ def serve(
         panels_file=panels_file,
         log_level=log_level,
     )
+    tls = ServerTls.of(settings)
     with listen(settings.host, settings.port) as listener:
-        _serve(settings, listener, ready_file, with_worker=worker, as_json=as_json)
+        _serve(settings, listener, tls, ready_file, with_worker=worker, as_json=as_json)
 
 
 def worker(
@@ -125,17 +136,30 @@ def worker(
 
 
 def _serve(
-    settings: Settings, listener: socket.socket, ready_file: Path | None, *, with_worker: bool, as_json: bool
+    settings: Settings,
+    listener: socket.socket,
+    tls: ServerTls | None,
+    ready_file: Path | None,
+    *,
+    with_worker: bool,
+    as_json: bool,
 ) -> None:
     with _running(settings, operator_token(settings), with_worker=with_worker) as server:
-        url = url_of(listener)
+        url = url_of(listener, tls=tls is not None)
         api = build_api(server)
 
         def announce() -> None:
             _announce(settings, url, ready_file, as_json=as_json)
+            warn(settings, tls)
 
         try:
-            config = config_for(api, connections=settings.connections, head_seconds=settings.head_seconds)
+            config = config_for(
+                api,
+                connections=settings.connections,
+                head_seconds=settings.head_seconds,
+                tls=tls,
+                proxies=names_in(settings.trusted_proxies),
+            )
             run_api(api, config, listener, on_listening=announce)
         finally:
             if ready_file is not None:
@@ -195,3 +219,14 @@ def _announce(settings: Settings, url: str, ready_file: Path | None, *, as_json:
         return
     note(f"The server listens on {url}; {url}/readyz says when it is ready. Ctrl-C ends it.")
     note(f"Operator's token: {token_file or 'as set in CONSENSUS_OPERATOR_TOKEN'}")
+
+
+def warn(settings: Settings, tls: ServerTls | None) -> None:
+    """What does not keep the server from starting, and should be known."""
+    for told in tls.notes if tls is not None else ():
+        note(f"Warning: {told}")
+    if tls is None and not settings.trusted_proxies and not is_loopback(f"http://{settings.host}"):
+        note(
+            "Warning: tokens and answers travel in clear text to whoever is beyond this machine. Set CONSENSUS_TLS_CERTIFICATE, or "
+            "put a proxy with TLS before the server and name it in CONSENSUS_TRUSTED_PROXIES."
+        )

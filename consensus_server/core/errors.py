@@ -3,6 +3,8 @@
 * DomainError                     fit to be shown: `detail` and `faults` hold nothing that the caller may not see
   x Unauthenticated               no token, or one that nobody holds
     + TokenExpired                its time is over
+    + IdentityRefused             the identity provider's token is not taken
+    + WrongCertificate            the token is bound to a client certificate, and the request came with another or none
   x Forbidden                     the role does not allow it
     + OutOfScope                  the role does, and the token was not issued for it
   x NotReady                      the encoder is still loading, or a model cannot be asked
@@ -72,6 +74,14 @@ class Unauthenticated(DomainError):
 
 class TokenExpired(Unauthenticated):
     """The token was valid until a moment that has passed."""
+
+
+class IdentityRefused(Unauthenticated):
+    """A token in the form of an identity provider's that is not the issuer's, not for this server, not of this time, or nobody's here."""
+
+
+class WrongCertificate(Unauthenticated):
+    """The participant is bound to client certificates, and the request showed none of them."""
 
 
 class Forbidden(DomainError):

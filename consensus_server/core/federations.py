@@ -104,3 +104,5 @@ class Participant:
     role: Role
     active: bool
     created_at: datetime
+    certificates: frozenset[str] = frozenset()
+    """SHA-256 of the client certificates of which its requests must show one; none: they need none."""

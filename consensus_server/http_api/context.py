@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 
 from fastapi import Request
 
@@ -89,6 +90,8 @@ class ApiOptions:
     """Requests of one caller that may be under way at the same time."""
     cors_origins: tuple[str, ...] = ()
     """Pages that browsers let ask this server."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Whose word counts for the certificate of a caller."""
     requests_per_second: float = 100.0
     request_burst: int = 400
     poll_seconds: float = 0.25

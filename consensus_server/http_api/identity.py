@@ -17,6 +17,7 @@ from starlette.types import Scope
 from client_kit.vocabulary import Role
 from client_kit.wire import ProblemCode
 from consensus_server.core.errors import Unauthenticated
+from consensus_server.http_api.certificates import shown_certificate
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.memory import held_by
 from consensus_server.http_api.problems import RequestProblem
@@ -33,8 +34,8 @@ documented_bearer = HTTPBearer(auto_error=False, bearerFormat="token", descripti
 
 async def identify(request: Request, context: ApiContext) -> None:
     """Name the caller in the request's state. Raises RequestProblem rate_limited, and Unauthenticated."""
-    access = context.use_cases.access
-    request.state.caller = await charged(request, context, lambda token: run_in_threadpool(access.identify, token))
+    identified, shown = context.use_cases.access.identify, await shown_certificate(request)
+    request.state.caller = await charged(request, context, lambda token: run_in_threadpool(identified, token, shown))
 
 
 async def charged(request: Request, context: ApiContext, whose: Callable[[str], Awaitable[T]]) -> T:
@@ -48,6 +49,9 @@ async def charged(request: Request, context: ApiContext, whose: Callable[[str], 
         # Whoever guesses tokens has a new one for each request: strangers share a bucket per address.
         spend(context, _address_of(request))
         raise
+    if (identity := getattr(caller, "identity", None)) is not None:  # its tokens are many, its allowance is one
+        key = f"identity:{identity}"
+        spend(context, key)
     held_by(request.scope).enter(key)
     return caller
 

@@ -4,9 +4,11 @@ from fastapi import APIRouter, Response
 
 from client_kit import wire
 from client_kit.wire import routes
+from consensus_server.core.errors import WrongCertificate
 from consensus_server.http_api import translate
 from consensus_server.http_api.admission import admits
 from consensus_server.http_api.api_route import OpenRoute, api_router
+from consensus_server.http_api.certificates import CertificateOf
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import problem_responses
 from consensus_server.http_api.participants import shown_once
@@ -56,9 +58,16 @@ def withdraw_invitation(
 
 
 @open_router.post(routes.REDEEM, status_code=201)
-def redeem_invitation(redemption: wire.Redemption, response: Response, service: Service) -> wire.ParticipantToken:
+def redeem_invitation(
+    redemption: wire.Redemption, response: Response, certificate: CertificateOf, service: Service
+) -> wire.ParticipantToken:
     """Join a federation with the code of an invitation, once. Needs no token; the new one is shown this once."""
+    if redemption.bind_certificate and certificate is None:
+        raise WrongCertificate("The request showed no client certificate that could be bound to who joins.")
     issued = service.invitations.redeem(
-        redemption.code, participant=redemption.participant, federation=redemption.federation
+        redemption.code,
+        participant=redemption.participant,
+        federation=redemption.federation,
+        certificate=certificate if redemption.bind_certificate else None,
     )
     return shown_once(response, translate.participant_token(issued))

@@ -51,6 +51,20 @@ def update_participant(
     return translate.participant(changed)
 
 
+@router.put(routes.CERTIFICATES)
+@admits(OPERATORS)
+def bind_participant(
+    federation: FederationName,
+    participant: ParticipantName,
+    binding: wire.CertificateBinding,
+    caller: CallerOf,
+    service: Service,
+) -> wire.Participant:
+    """Let a participant call with these client certificates only, in place of those before; with none, as any."""
+    bound = service.participants.bind(caller, federation, participant, binding.certificates)
+    return translate.participant(bound)
+
+
 @router.post(routes.TOKEN)
 @admits(MEMBERS, any_scope=True)
 def renew_token(

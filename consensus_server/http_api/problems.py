@@ -43,6 +43,8 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.AMBIGUOUS_LENGTH: Entry(400, "The request says its length twice", headers={"Connection": "close"}),
     ProblemCode.UNAUTHENTICATED: Entry(401, "No valid token", headers={"WWW-Authenticate": "Bearer"}),
     ProblemCode.TOKEN_EXPIRED: Entry(401, "The token has expired", headers={"WWW-Authenticate": "Bearer"}),
+    ProblemCode.IDENTITY_REFUSED: Entry(401, "The identity provider's token is not taken", headers={"WWW-Authenticate": "Bearer"}),
+    ProblemCode.WRONG_CERTIFICATE: Entry(401, "The token belongs to another certificate", headers={"WWW-Authenticate": "Bearer"}),
     ProblemCode.FORBIDDEN: Entry(403, "The token does not allow this"),
     ProblemCode.OUT_OF_SCOPE: Entry(403, "The token was not issued for this"),
     ProblemCode.UNKNOWN_ROUTE: Entry(404, "There is no such path"),

@@ -83,7 +83,11 @@ def round_event(record: Event, caller: Caller) -> wire.RoundEvent:
 
 def participant(record: Participant) -> wire.Participant:
     return wire.Participant(
-        participant=record.name, role=record.role, active=record.active, created_at=record.created_at
+        participant=record.name,
+        role=record.role,
+        active=record.active,
+        created_at=record.created_at,
+        certificates=sorted(record.certificates),
     )
 
 

@@ -4,22 +4,26 @@ import hmac
 import secrets
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 from client_kit.vocabulary import Role, Scope
 from consensus_server.core.errors import (
     Forbidden,
+    IdentityRefused,
     OutOfScope,
     TokenExpired,
     Unauthenticated,
     UnknownFederation,
     UnknownParticipant,
+    WrongCertificate,
 )
 from consensus_server.core.federations import Federation, Participant
-from consensus_server.core.tokens import Token
+from consensus_server.core.identities import SERVER, SKEW_SECONDS, Identity
+from consensus_server.core.tokens import SCOPES_OF, SCOPES_OF_THE_SERVER, Operator, Token
 from consensus_server.ports import Clock, Store, Transaction
+from consensus_server.service.identities import Identities, is_signed, participant_of
 
 TOKEN_BYTES = 32
 """256 random bits: guessing is hopeless, so that one fast hash is enough to keep the token."""
@@ -57,6 +61,10 @@ class Caller:
     """Of an operator of the server."""
     expires_at: datetime | None = None
     """When the token ends, as it was when the caller was identified."""
+    certificate: str | None = None
+    """SHA-256 of the client certificate that the request was sent with."""
+    identity: str | None = None
+    """Issuer and subject, where an identity provider vouches for who asks."""
     clock: Clock | None = field(default=None, compare=False, repr=False)
     """Tells whether the token has expired since."""
 
@@ -68,9 +76,9 @@ class Caller:
     @property
     def title(self) -> str:
         """Who it is, for logs and the audit record."""
-        if self.participant is not None:
-            return f"{self.participant.federation}/{self.participant.name}"
-        return self.name
+        here = self.participant
+        name = self.name if here is None else f"{here.federation}/{here.name}"
+        return name if self.identity is None else f"{name} ({self.identity})"
 
 
 SERVER_OPERATOR = Caller(Role.OPERATOR)
@@ -83,9 +91,10 @@ SHARED_OPERATOR = Caller(Role.OPERATOR, name="operator")
 class Access:
     """From tokens to callers."""
 
-    def __init__(self, store: Store, operator_token: str, clock: Clock) -> None:
-        """operator_token: the server operator's own, valid for every federation."""
+    def __init__(self, store: Store, operator_token: str, clock: Clock, identities: Identities | None = None) -> None:
+        """operator_token: the server operator's own, valid for every federation. identities: None where no provider is asked."""
         self._store = store
+        self._identities = identities
         self._clock = clock
         self._operator_hash = token_hash(operator_token)
         self._uses: dict[str, datetime] = {}
@@ -95,22 +104,39 @@ class Access:
         """Whether this is the operator's token of the settings; asks nothing of the database."""
         return hmac.compare_digest(token_hash(token), self._operator_hash)
 
-    def identify(self, token: str) -> Caller:
-        """Whose token this is.
+    def identify(self, token: str, certificate: str | None = None) -> Caller:
+        """Whose token this is. certificate: SHA-256 of the client certificate that came with it.
 
-        Raises Unauthenticated for one that is unknown, revoked, or of an inactive participant, and TokenExpired.
+        Raises Unauthenticated for one that is unknown, revoked, or of an inactive participant, TokenExpired,
+        WrongCertificate for a participant that is bound to others, and for tokens of an identity provider IdentityRefused
+        and NotReady.
         """
         if self.is_server_operator(token):
             return SHARED_OPERATOR
+        if self._identities is not None and is_signed(token):
+            return self._vouched_for(self._identities.identify(token), certificate)
         digest = token_hash(token)
         with self._store.reading() as tx:
             found = valid_token(tx, digest, self._clock)
+        _require_certificate(found.holder, certificate)
         self._note_use(found)
-        return caller_with(found, self._clock)
+        return replace(caller_with(found, self._clock), certificate=certificate)
+
+    def _vouched_for(self, identity: Identity, certificate: str | None) -> Caller:
+        named = Caller(
+            Role.OPERATOR, scopes=SCOPES_OF_THE_SERVER, name="operator", certificate=certificate,
+            identity=identity.title, expires_at=identity.expires_at, clock=self._clock,
+        )  # fmt: skip
+        if identity.acts_as == SERVER:
+            return named
+        with self._store.reading() as tx:
+            participant = _active(participant_of(tx, identity))
+        _require_certificate(participant, certificate)
+        return replace(named, role=participant.role, participant=participant, scopes=SCOPES_OF[participant.role])
 
     def check(self, caller: Caller) -> None:
         """Raise Unauthenticated where the caller's token was revoked, or its participant set to inactive, since; or TokenExpired."""
-        if caller.token is None and caller.participant is None:
+        if caller.token is None and caller.participant is None and caller.identity is None:
             return
         with self._store.reading() as tx:
             if caller.participant is None:
@@ -206,12 +232,16 @@ def require_scope(caller: Caller, scopes: frozenset[Scope]) -> None:
 def require_valid(tx: Transaction, caller: Caller, federation: Federation | None = None, *, lock: bool = False) -> None:
     """Raise Unauthenticated where the caller's token was revoked, or its participant set to inactive, since it was identified.
 
-    And TokenExpired. federation: the participant's own. lock: until the end of the transaction nobody revokes the token.
+    And TokenExpired, and WrongCertificate where it was bound to others since. federation: the participant's own. lock: until the end of the transaction nobody revokes the token.
     """
     if caller.token is not None:
-        valid_token(tx, caller.token, caller.clock, lock=lock)
+        _require_certificate(valid_token(tx, caller.token, caller.clock, lock=lock).holder, caller.certificate)
     elif caller.participant is not None and federation is not None:
-        _active(tx.participants.get(federation, caller.participant.name))
+        participant = _active(tx.participants.get(federation, caller.participant.name))
+        if caller.identity is not None:
+            _require_certificate(participant, caller.certificate)
+    if caller.identity is not None:
+        _require_current(caller)
 
 
 def valid_token(tx: Transaction, digest: str, clock: Clock | None, *, lock: bool = False) -> Token:
@@ -224,6 +254,21 @@ def valid_token(tx: Transaction, digest: str, clock: Clock | None, *, lock: bool
     if isinstance(token.holder, Participant):
         _active(token.holder)
     return token
+
+
+def _require_current(caller: Caller) -> None:
+    """An identity holds as long as its token."""
+    if caller.clock is not None and caller.expires_at is not None:
+        over = caller.clock.now() - caller.expires_at
+        if over >= timedelta(seconds=SKEW_SECONDS):
+            raise IdentityRefused("The token has expired.")
+
+
+def _require_certificate(holder: Participant | Operator, shown: str | None) -> None:
+    bound = holder.certificates if isinstance(holder, Participant) else frozenset()
+    if bound and shown not in bound:
+        came = "showed no client certificate" if shown is None else f"showed the certificate {shown}"
+        raise WrongCertificate(f"Participant {holder.name} is bound to a client certificate, and the request {came}.")
 
 
 def _active(participant: Participant | None) -> Participant:

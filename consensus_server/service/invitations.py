@@ -1,6 +1,6 @@
 """Invitations: whoever has the code joins a federation with it, once, and no operator ever sees the token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from client_kit.vocabulary import Role
@@ -84,10 +84,18 @@ class Invitations:
                     return
         raise UnknownInvitation(f"Federation {federation} has no invitation {invitation_id}.")
 
-    def redeem(self, code: str, *, participant: str | None = None, federation: str | None = None) -> IssuedToken:
+    def redeem(
+        self,
+        code: str,
+        *,
+        participant: str | None = None,
+        federation: str | None = None,
+        certificate: str | None = None,
+    ) -> IssuedToken:
         """Join with an invitation; needs no token. What fails leaves the invitation as it was.
 
-        participant: the name to take, where the invitation has none. federation: the one that is expected. Raises
+        participant: the name to take, where the invitation has none. federation: the one that is expected. certificate: SHA-256 of
+        the client certificate to bind who joins to; None: to none. Raises
         UnknownInvitation, also for one to another federation, InvitationUsed, InvitationExpired, ValidationFailed for
         another name than the invitation's or none at all, and AlreadyExists for a name that is taken.
         """
@@ -103,10 +111,15 @@ class Invitations:
             name = _name(invitation, participant)
             issued = added(tx, home, name, invitation.role, invitation.grant, at=now)
             tx.invitations.used(invitation, at=now, by=name)
+            if certificate is not None:
+                bound = replace(issued.participant, certificates=frozenset({certificate}))
+                tx.participants.set_certificates(bound, bound.certificates)
+                issued = replace(issued, participant=bound)
             joined = f"{home.name}/{name}"
             noted_token(
-                tx, joined, "invitation.used", now, issued.kept, invitation=invitation.id, role=invitation.role.value
-            )
+                tx, joined, "invitation.used", now, issued.kept, invitation=invitation.id, role=invitation.role.value,
+                **({"certificates": [certificate]} if certificate else {}),
+            )  # fmt: skip
         return issued
 
 

@@ -1,6 +1,7 @@
 """Participants and their tokens."""
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -68,6 +69,21 @@ class Participants:
             if last is not None:
                 settle(tx, round_for(tx, home, last.number), self._clock.now())
         return replace(participant, active=active)
+
+    def bind(self, caller: Caller, federation: str, name: str, fingerprints: Collection[str]) -> Participant:
+        """Let a participant call with these client certificates only, by SHA-256; none: with any, or without.
+
+        What is under way with another ends, as with a token that is revoked. Raises UnknownFederation, Forbidden, UnknownParticipant.
+        """
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS, lock=True)
+            participant = participant_for(tx, home, name)
+            bound = replace(participant, certificates=frozenset(fingerprints))
+            tx.participants.set_certificates(participant, bound.certificates)
+            was, is_ = ({"certificates": sorted(each.certificates)} for each in (participant, bound))
+            now = self._clock.now()
+            noted(tx, caller, "participant.bound", now, federation=home.name, subject=name, before=was, after=is_)
+        return bound
 
     def renew_token(self, caller: Caller, federation: str, name: str, wish: TokenWish = ALL_OF_THE_ROLE) -> IssuedToken:
         """A new token; those before it end as `wish` says: an operator replaces all of them, a participant the one that it calls with.

@@ -64,6 +64,7 @@ def replace(
     Whoever else asks must have been found to be an operator. Raises ValidationFailed, OutOfScope for scopes that the caller
     has not and may not hand on, and Forbidden for a token that was itself replaced.
     """
+    _require_own_to_give(caller)
     own = own_token(tx, caller, holder)
     grant = granted(caller, holder, wish) if own is None else _granted_again(own, wish)
     before = () if wish.keep else tx.tokens.of(holder) if own is None else (own,)
@@ -72,6 +73,12 @@ def replace(
     ended = {"replaces": [each.id for each in before], "grace_seconds": wish.grace_seconds}
     noted_token(tx, caller, "token.issued", now, token, **ended)
     return text, token
+
+
+def _require_own_to_give(caller: Caller) -> None:
+    """Who may act only as long as an identity provider vouches for it makes no token that outlives that."""
+    if caller.identity is not None and caller.role is not Role.OPERATOR:
+        raise Forbidden("A token of an identity provider is renewed there.", remedy="Sign in again.")
 
 
 def own_token(tx: Transaction, caller: Caller, holder: Participant | Operator) -> Token | None:

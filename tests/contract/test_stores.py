@@ -180,7 +180,14 @@ def test_participants_are_found_by_name(store, federation, north):
 def test_participants_change_alone(store, federation, north):
     south = join(store, federation, "South")
     write(store, lambda tx: tx.participants.set_active(north, active=False))
-    assert read(store, lambda tx: tx.participants.of(federation)) == (south, replace(north, active=False))
+    write(store, lambda tx: tx.participants.set_certificates(south, {"b" * 64, "a" * 64}))
+    bound = replace(south, certificates=frozenset({"a" * 64, "b" * 64}))
+    assert read(store, lambda tx: tx.participants.of(federation)) == (bound, replace(north, active=False))
+    token = Token(digest="c" * 64, holder=bound, scopes=SCOPES_OF[Role.PARTICIPANT], created_at=NOW)
+    write(store, lambda tx: tx.tokens.add(token))
+    assert read(store, lambda tx: tx.tokens.find(token.digest)) == token
+    write(store, lambda tx: tx.participants.set_certificates(bound, ()))
+    assert read(store, lambda tx: tx.participants.get(federation, "South")) == south
 
 
 def test_tokens_end_at_once_or_after_a_while_and_never_later_than_they_would(store, north):

@@ -31,28 +31,29 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(certificate)
 
-    def issue(self, name):
-        """(certificate, key) for this machine's address."""
+    def issue(self, name, *, ends=timedelta(days=30), began=timedelta(days=1)):
+        """(certificate, key) for this machine's address. ends: from now; began: before now."""
         key = ec.generate_private_key(ec.SECP256R1())
-        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")])
         file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
-        file.write_bytes(self._signed(_named(name), key, address))
+        file.write_bytes(self._signed(_named(name), key, address, ends=ends, began=began))
         key_file.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
         )
+        key_file.chmod(0o600)
         return file, key_file
 
-    def _signed(self, name, key, *extensions):
+    def _signed(self, name, key, *extensions, ends=timedelta(days=30), began=timedelta(days=1)):
         builder = (
             x509.CertificateBuilder()
             .subject_name(name)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - timedelta(days=1))
-            .not_valid_after(NOW + timedelta(days=1))
+            .not_valid_before(NOW - began)
+            .not_valid_after(NOW + ends)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )

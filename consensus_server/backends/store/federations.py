@@ -130,6 +130,11 @@ class SqlParticipants:
     def set_active(self, participant: Participant, *, active: bool) -> None:
         self._connection.execute(update(participants).where(participants.c.id == participant.id).values(active=active))
 
+    def set_certificates(self, participant: Participant, fingerprints: Collection[str]) -> None:
+        written = " ".join(sorted(fingerprints)) or None
+        one = participants.c.id == participant.id
+        self._connection.execute(update(participants).where(one).values(certificates=written))
+
     def _one(self, query: Select[Any]) -> Participant | None:
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else participant_in(row)
@@ -148,4 +153,5 @@ def participant_in(row: Mapping[Any, Any]) -> Participant:
         role=Role(row["role"]),
         active=row["active"],
         created_at=row["created_at"],
+        certificates=frozenset((row["certificates"] or "").split()),
     )

@@ -113,6 +113,7 @@ participants = Table(
         "token_hash", String(64), nullable=False, unique=True, comment="SHA-256"
     ),  # of before 0013; nothing reads it
     Column("created_at", UtcDateTime, nullable=False),
+    Column("certificates", Text, comment="SHA-256 of those it must show, with spaces between"),
     UniqueConstraint("federation_id", "name"),
 )
 

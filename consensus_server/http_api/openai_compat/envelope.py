@@ -55,6 +55,7 @@ ENVELOPES: dict[str, Kind] = {
     "panels_in_a_circle": Kind(400, "invalid_request_error"),
     "context_length_exceeded": Kind(400, "invalid_request_error"),
     "invalid_api_key": Kind(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
+    "wrong_certificate": Kind(401, "authentication_error", {"WWW-Authenticate": "Bearer"}),
     "out_of_scope": Kind(403, "permission_error"),
     "unknown_route": Kind(404, "invalid_request_error"),
     "method_not_allowed": Kind(405, "invalid_request_error"),
@@ -76,6 +77,8 @@ ENVELOPES: dict[str, Kind] = {
 _CODES = {
     ProblemCode.UNAUTHENTICATED: "invalid_api_key",
     ProblemCode.TOKEN_EXPIRED: "invalid_api_key",
+    ProblemCode.IDENTITY_REFUSED: "invalid_api_key",
+    ProblemCode.WRONG_CERTIFICATE: "wrong_certificate",
     ProblemCode.OUT_OF_SCOPE: "out_of_scope",
     ProblemCode.RATE_LIMITED: "rate_limit_exceeded",
     ProblemCode.BODY_TOO_LARGE: "body_too_large",

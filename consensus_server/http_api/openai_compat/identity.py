@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from client_kit.vocabulary import Scope
+from consensus_server.http_api.certificates import shown_certificate
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import charged
 from consensus_server.service.access import require_scope
@@ -17,17 +18,20 @@ from consensus_server.service.inference import PanelCaller
 
 async def identify_panel_caller(request: Request, context: ApiContext) -> None:
     """Name the caller in the request's state. Raises RequestProblem rate_limited, and Unauthenticated."""
-    request.state.panel_caller = await charged(request, context, lambda token: _caller(context, token))
+    shown = await shown_certificate(request)
+    request.state.panel_caller = await charged(request, context, lambda token: _caller(context, token, shown))
 
 
-async def _caller(context: ApiContext, token: str) -> PanelCaller | None:
+async def _caller(context: ApiContext, token: str, shown: str | None) -> PanelCaller | None:
     known = context.inference.caller(token)
     if known is not None:
         return known
     access = context.use_cases.access
     if access.is_server_operator(token):
         return None
-    caller = await run_in_threadpool(access.identify, token)  # of a federation, of a named operator, or of nobody
+    caller = await run_in_threadpool(
+        access.identify, token, shown
+    )  # of a federation, of a named operator, or of nobody
     if caller.participant is None:
         require_scope(caller, frozenset({Scope.PANELS}))
         return None

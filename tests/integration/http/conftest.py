@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+import ssl
 import threading
 from collections import Counter
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ import zstandard
 
 from client_kit.wire import Prompt, content_digest, prompt_set_digest, submission_digest
 from consensus_server.cli.listening import ConsensusServer, config_for, listen, url_of
+from consensus_server.cli.tls import ServerTls
 from consensus_server.settings import load_settings
 from consensus_server.wiring import build_api, build_server, build_worker
 
@@ -34,6 +36,8 @@ class Live:
     app: object
     api: ConsensusServer
     operator_token: str = OPERATOR_TOKEN
+    verify: ssl.SSLContext | bool = True
+    """For its own clients: whom they trust, and as whom they appear."""
     opened: list[httpx.Client] = field(default_factory=list)
 
     @property
@@ -47,7 +51,7 @@ class Live:
     def client(self, token: str | None = OPERATOR_TOKEN, **headers: str) -> httpx.Client:
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
-        client = httpx.Client(base_url=self.url, headers=headers, timeout=20)
+        client = httpx.Client(base_url=self.url, headers=headers, timeout=20, verify=self.verify)
         self.opened.append(client)
         return client
 
@@ -66,14 +70,14 @@ def start(folder, **settings):
     server = build_server(load_settings({}, data_dir=folder, port=0, **options), OPERATOR_TOKEN)
     server.encoder.load_now()
     app = build_api(server)
-    listener = listen("127.0.0.1", 0)
+    listener, tls = listen("127.0.0.1", 0), ServerTls.of(server.settings)
     listening = threading.Event()
-    bounds = {"connections": server.settings.connections, "head_seconds": server.settings.head_seconds}
+    bounds = {"connections": server.settings.connections, "head_seconds": server.settings.head_seconds, "tls": tls}
     api = ConsensusServer(
         config_for(app, **bounds), on_listening=listening.set, on_stopping=app.state.context.stopping.set
     )
     thread = threading.Thread(target=api.run, kwargs={"sockets": [listener]})
-    live = Live(url_of(listener), server, app, api)
+    live = Live(url_of(listener, tls=tls is not None), server, app, api)
     thread.start()
     assert listening.wait(20)
 

@@ -2,6 +2,9 @@
 
 import json
 import re
+import ssl
+from hashlib import sha256
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +22,7 @@ from consensus_server.cli import rounds
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.service.access import Caller
 from tests.support.service import OPERATOR, Service
+from tests.support.tls import Authority
 
 
 @pytest.fixture
@@ -89,6 +93,19 @@ def test_a_federation_is_set_up_and_its_round_run(ready):
     draft = json.loads(ready("round", "open", "clinics", "--draft", "--json").stdout)
     assert (draft["number"], draft["state"]) == (2, "draft")
     assert json.loads(ready("round", "open", "clinics", "2", "--json").stdout)["state"] == "open"
+
+
+def test_a_participant_is_bound_to_the_certificates_of_files(ready, tmp_path):
+    files = [str(Authority(tmp_path).issue(name)[0]) for name in ("old", "new")]
+    ready("participant", "add", "clinics", "anna")
+    assert "calls with 2 certificates only" in ready("participant", "bind", "clinics", "anna", *files).stdout
+    told = json.loads(ready("participant", "bind", "clinics", "anna", files[0], "--json").stdout)["certificates"]
+    assert told == [sha256(ssl.PEM_cert_to_DER_cert(Path(files[0]).read_text())).hexdigest()]
+    assert re.search(r"yes +1 ", ready("participant", "list", "clinics").stdout)
+    assert "any certificate, or none" in ready("participant", "bind", "clinics", "anna").stdout
+    (tmp_path / "no.pem").write_text("nothing")
+    refused = ready("participant", "bind", "clinics", "anna", str(tmp_path / "no.pem"), expect=Exit.BAD_FILE)
+    assert "holds no certificate in PEM" in refused.stderr
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -5,6 +5,7 @@ from itertools import product
 import pytest
 
 from consensus_server.service.access import token_hash
+from tests.support.identity_provider import AUDIENCE, identity_provider
 
 OWN = frozenset({"server", "operator", "participant", "idle", "observer"})
 """Those who belong to the federation: `idle` sealed nothing, where only contributors may read."""
@@ -20,6 +21,8 @@ NARROW = {
     "named operator": ("server", {"operate", "labels", "observe", "panels"}),
 }
 """Callers whose tokens have fewer scopes than their role: role, scopes."""
+VOUCHED = {"vouched server": "server", "vouched operator": "operator", "vouched participant": "participant"}
+"""Callers by the word of an identity provider: each may do what the caller with a token of that role may."""
 OPERATORS = frozenset({"server", "operator"})
 SITES = frozenset({"participant", "idle"})
 READERS = OPERATORS | SITES
@@ -55,6 +58,7 @@ MAY = {
     ("GET", F + "/participants"): OPERATORS,
     ("PATCH", P): OPERATORS,
     ("POST", P + "/token"): OPERATORS,  # and its holder, who is `extra` here: see test_identity_over_http.py
+    ("PUT", P + "/certificates"): OPERATORS,
     ("GET", P + "/tokens"): OPERATORS,
     ("DELETE", P + "/tokens/{token}"): OPERATORS,
     ("POST", F + "/invitations"): OPERATORS,
@@ -100,8 +104,24 @@ MAY = {
 }
 
 
+@pytest.fixture(scope="module")
+def provider():
+    with identity_provider() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def live(running, provider, tmp_path_factory):
+    """A server that takes the provider's word too."""
+    by_word = {"oidc_groups": "admins=server", "oidc_participant_claim": "acts_as"}
+    with running(
+        tmp_path_factory.mktemp("server"), oidc_issuer=provider.url, oidc_audience=AUDIENCE, **by_word
+    ) as found:
+        yield found
+
+
 @pytest.fixture
-def callers(live, new_arena, answer_rows):
+def callers(live, provider, new_arena, answer_rows):
     """A published round of a federation that is for contributors only, and a client for every caller."""
     sites = ("anna", "bert", "idle", "rotated", "inactive", "extra")
     arena = new_arena(live, participants=sites, contributors_only=True)
@@ -124,6 +144,11 @@ def callers(live, new_arena, answer_rows):
         "inactive": arena.tokens["inactive"],
         "nobody": None,
         "expired": arena.operator.post(f"{arena.path}/participants/idle/token", json={"keep": True}).json()["token"],
+    }
+    tokens |= {
+        "vouched server": provider.issue(groups=["admins"]),
+        "vouched operator": provider.issue(acts_as=f"{arena.name}/boss", sub="boss"),
+        "vouched participant": provider.issue(acts_as=f"{arena.name}/anna", sub="anna"),
     }
     tokens |= {name: narrow(live, arena, *NARROW[name]) for name in NARROW}
     expire(live, tokens["expired"])
@@ -190,6 +215,7 @@ def scopes_for(method, path):
 
 
 def expected(caller, method, path):
+    caller = VOUCHED.get(caller, caller)
     if caller in NARROW and MAY[method, path] != NO_TOKEN:
         role, scopes = NARROW[caller]
         anywhere = path in ANY_SCOPE or (path in WITH_PANELS and role != "server")

@@ -7,6 +7,7 @@ from consensus_server.core.errors import (
     Unauthenticated,
     UnknownFederation,
     UnknownParticipant,
+    WrongCertificate,
 )
 from consensus_server.service.tokens import Revocation
 from tests.support.service import OPERATOR, OPERATOR_TOKEN
@@ -55,6 +56,19 @@ def test_an_inactive_participant_is_told_so_and_may_come_back(service):
         service.access.identify(token)
     service.participants.set_active(OPERATOR, "clinics", "north", active=True)
     assert service.access.identify(token).participant.active
+
+
+def test_a_bound_participant_is_known_with_its_certificates_only(service):
+    service.found()
+    token = service.participants.add(OPERATOR, "clinics", "north").token
+    old, new = "a" * 64, "b" * 64
+    service.participants.bind(OPERATOR, "clinics", "north", {old, new})
+    assert {service.access.identify(token, shown).participant.name for shown in (old, new)} == {"north"}
+    for shown, told in ((None, "showed no client certificate"), ("c" * 64, "showed the certificate ccc")):
+        with pytest.raises(WrongCertificate, match=told):
+            service.access.identify(token, shown)
+    service.participants.bind(OPERATOR, "clinics", "north", ())
+    assert service.access.identify(token).participant.name == "north"
 
 
 def test_a_name_is_taken_once_per_federation(service):

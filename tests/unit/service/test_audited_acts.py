@@ -27,6 +27,7 @@ def test_who_did_what_is_recorded_with_before_and_after(service):
     old, _ = service.participants.tokens(alice, "clinics", "carl")
     service.participants.revoke_token(alice, "clinics", "carl", Revocation(old.id))
     service.participants.set_active(alice, "clinics", "carl", active=False)
+    service.participants.bind(alice, "clinics", "carl", {"c" * 64})
     service.endpoints.set(alice, "clinics", "south", Endpoint(upstream="llama"))
     service.endpoints.remove(alice, "clinics", "south")
     service.open()
@@ -50,6 +51,7 @@ def test_who_did_what_is_recorded_with_before_and_after(service):
         ("operator alice", "token.issued"),
         ("operator alice", "token.revoked"),
         ("operator alice", "participant.changed"),
+        ("operator alice", "participant.bound"),
         ("operator alice", "endpoint.set"),
         ("operator alice", "endpoint.set"),
         ("command line", "round.draft"),

@@ -3,7 +3,7 @@
 import pytest
 
 from client_kit.vocabulary import AppealOutcome, Role
-from consensus_server.core.errors import DomainError, Forbidden, TokenExpired, Unauthenticated
+from consensus_server.core.errors import DomainError, Forbidden, TokenExpired, Unauthenticated, WrongCertificate
 from consensus_server.core.federations import Terms
 from consensus_server.core.pulling import Endpoint
 from consensus_server.core.rounds import Answer
@@ -32,6 +32,7 @@ OF_PARTICIPANTS = {
 OF_OPERATORS = {
     "add": lambda s, who: s.participants.add(who, "clinics", "new"),
     "deactivate": lambda s, who: s.participants.set_active(who, "clinics", "north", active=False),
+    "bind": lambda s, who: s.participants.bind(who, "clinics", "north", ()),
     "renew": lambda s, who: s.participants.renew_token(who, "clinics", "north"),
     "create": lambda s, who: s.rounds.create(who, "clinics"),
     "open": lambda s, who: s.rounds.open(who, "clinics", 1),
@@ -68,7 +69,15 @@ def expired(service, name):
     service.clock.advance(60)
 
 
-@pytest.mark.parametrize("ended", [renewed, inactive, revoked, expired])
+def bound(service, name):
+    """To a certificate that the request under way did not show."""
+    service.participants.bind(OPERATOR, "clinics", name, {"c" * 64})
+
+
+TOLD = {expired: TokenExpired, bound: WrongCertificate}
+
+
+@pytest.mark.parametrize("ended", [renewed, inactive, revoked, expired, bound])
 def test_nothing_is_done_or_told_after_the_end_of_the_token(service, ended):
     service.found(sites=["south"])
     north = service.join("north")
@@ -78,7 +87,7 @@ def test_nothing_is_done_or_told_after_the_end_of_the_token(service, ended):
     ended(service, "boss")
     for caller, calls in ((north, OF_PARTICIPANTS), (boss, OF_OPERATORS)):
         for name, call in calls.items():
-            assert refused(call, service, caller) is (TokenExpired if ended is expired else Unauthenticated), name
+            assert refused(call, service, caller) is TOLD.get(ended, Unauthenticated), name
     assert service.state() == "open"
 
 
