@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -261,8 +261,12 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """One line for people on standard error, which leaves standard output to the command's result."""
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+    """One line for people on standard error, which leaves standard output to the command's result.
+
+    Where it cannot be written (a log on a full disk, a reader that has gone) it is lost: a server starts all the same.
+    """
+    with suppress(OSError):
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_value(value: str) -> None:
