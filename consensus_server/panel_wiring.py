@@ -30,8 +30,9 @@ from consensus_server.ports import Clock, Encoder, PanelMemoryStore, Store, Upst
 from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels
+from consensus_server.service.inference import Inference
 from consensus_server.service.panel_memory import MemoryTerms, PanelMemory
+from consensus_server.service.panels import Panel, PanelCaller, Panels
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError

@@ -45,7 +45,7 @@ from consensus_server.http_api.openai_compat.translate import (
     usage_of,
 )
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
+from consensus_server.service.panels import Consensus, Panel, PanelCaller, QuorumMissed
 
 Completion: TypeAlias = ChatCompletion | TextCompletion | PanelResponse
 

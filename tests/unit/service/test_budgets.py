@@ -13,7 +13,8 @@ from consensus_server.core.consensus.records import Policy
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
 from consensus_server.service.budgets import Budgets, BudgetSpent
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed
+from consensus_server.service.inference import Inference
+from consensus_server.service.panels import Panel, PanelCaller, Panels, QuorumMissed
 
 QUESTION = Question(messages=(Message("user", "1234"),), max_tokens=80)
 AT_MOST = 4 + 16 + 80

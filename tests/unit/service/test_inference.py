@@ -22,7 +22,8 @@ from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
 from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed, UnknownPanel
+from consensus_server.service.inference import Inference
+from consensus_server.service.panels import Panel, PanelCaller, Panels, QuorumMissed, UnknownPanel
 
 ENCODER = HashingEncoder()
 QUESTION = Question(messages=(Message("system", "Be brief."), Message("user", "Which city is the capital of France?")))

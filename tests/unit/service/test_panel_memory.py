@@ -14,8 +14,9 @@ from consensus_server.core.panel_memory import UpstreamMemory
 from consensus_server.http_api.openai_compat.translate import describe_consensus
 from consensus_server.service import panel_memory
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, Panels
+from consensus_server.service.inference import Inference
 from consensus_server.service.panel_memory import MemoryTerms, PanelMemory, recalled
+from consensus_server.service.panels import Panel, Panels
 from tests.support.databases import sqlite_engine
 
 TEXTS = (
