@@ -130,7 +130,8 @@ class Inference:
 
     async def _ask(self, asking: UnderWay, turns: Sequence[Sequence[Turn]]) -> None:
         """The panel, and its fallback for each choice that misses the quorum. Raises QuorumMissed."""
-        await self._requests(asking, turns, asking.panel.limits, self._steps(asking))
+        limits = replace(asking.panel.limits, choices_apart=asking.panel.fallback is not None)
+        await self._requests(asking, turns, limits, self._steps(asking))
         missed = asking.missed()
         await self._ask_fallback(asking, missed)
         asking.require_quorum(missed)
@@ -139,7 +140,9 @@ class Inference:
         """What the panel says, is remembered; where it abstains, its fallback may answer."""
         consensus, pools = await self._in_thread(decided, asking)
         self._remember(asking.panel, consensus.encoder, pools)
-        withheld = [k for k, each in enumerate(consensus.choices) if each.label.abstention is not None]
+        withheld = [
+            k for k, each in enumerate(consensus.choices) if each.label.abstention is not None and each.fallback is None
+        ]
         if asking.panel.fallback is None or not asking.panel.fallback_on_abstention or not withheld:
             return consensus
         await self._ask_fallback(asking, withheld)
@@ -147,7 +150,7 @@ class Inference:
         return consensus
 
     def _remember(self, panel: Panel, encoder: str, pools: Sequence[Pool]) -> None:
-        if self._memory is not None and panel.memory is not None:
+        if self._memory is not None and panel.memory is not None and panel.learns:
             self._memory.remember(
                 panel.name, panel.memory, encoder, pools, panel.policy, drop_refusals=panel.limits.drop_refusals
             )

@@ -63,6 +63,8 @@ class Panel:
     """By upstream, the fallback too."""
     memory: MemoryTerms | None = None
     """None: each question is decided as the first."""
+    learns: bool = True
+    """Whether it remembers a question; not one that compares answers by another equivalence than the panel's own."""
 
     @property
     def priced(self) -> bool:

@@ -59,13 +59,19 @@ class UnderWay:
 
     def _replied(self, choice: int) -> set[str]:
         """Who did, for a choice; also who declines: then the panel abstains."""
-        return {each.voter for each in self.asked if each.choice == choice and each.reply is not None}
+        return {each.voter for each in self._own(choice) if each.reply is not None}
+
+    def _own(self, choice: int) -> list[UpstreamRequest]:
+        """The requests of the panel itself to a choice, without its fallback's."""
+        fallback = None if self.panel.fallback is None else self.panel.fallback.name
+        return [each for each in self.asked if each.choice == choice and each.upstream != fallback]
 
     def _missed(self, choice: int) -> QuorumMissed:
         quorum = self.panel.limits.quorum
         replied = self._replied(choice)
-        own = {each.voter: each for each in self.asked if each.choice == choice}
-        silent = [_in_words(each) for voter, each in own.items() if voter not in replied]
+        own = {each.voter: each for each in self._own(choice)}
+        all_asked = {each.voter: each for each in self.asked if each.choice == choice}
+        silent = [_in_words(each) for voter, each in all_asked.items() if voter not in replied]
         failed = sum(each.state is RequestState.FAILED for each in own.values())
         return QuorumMissed(
             f"{len(replied)} of {len(own)} upstreams of the panel {self.panel.name} answered; it needs "
@@ -85,4 +91,7 @@ def fallback_turns(panel: Panel, question: Question, choices: Iterable[int]) -> 
 
 def _in_words(asked: UpstreamRequest) -> str:
     """In words fit for whoever may use the panel."""
-    return f"{asked.voter}: {asked.failure.failure if asked.failure else f'late after {asked.seconds:.1f} s'}"
+    if asked.failure is not None:
+        return f"{asked.voter}: {asked.failure.failure}"
+    late = asked.state is RequestState.LATE
+    return f"{asked.voter}: {f'late after {asked.seconds:.1f} s' if late else asked.state.replace('_', ' ')}"
