@@ -146,9 +146,9 @@ class OpenAICaller:
                 }
             )
             if not (allow_empty or reply.text.strip()):
-                error = self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
-                error.tokens = (reply.prompt_tokens, reply.completion_tokens)
-                raise error
+                empty = self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
+                empty.tokens = (reply.prompt_tokens, reply.completion_tokens)
+                raise empty
         return reply
 
     def _traced(self, request: "_Request") -> AbstractContextManager[tracing.Drawn]:
@@ -184,9 +184,9 @@ class OpenAICaller:
                 return _reply(reading, time.monotonic() - began, requests)
             perhaps_paid = perhaps_paid or reading.perhaps_paid
             if (pause := self._pause(reading, requests)) is None:
-                error = self._explained(reading, request)
-                error.perhaps_paid = perhaps_paid
-                raise error
+                failure = self._explained(reading, request)
+                failure.perhaps_paid = perhaps_paid
+                raise failure
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
 

@@ -30,10 +30,11 @@ ANSWER = "answer"
 
 
 def decided(asking: UnderWay) -> tuple[Consensus, list[Pool]]:
-    """The panel's answer, and the pools that the panel itself decided."""
+    """The panel's answer, and the pools that the panel itself decided by its own equivalence."""
     replies = [each.reply for each in asking.asked if each.reply is not None]
     panel, question = asking.panel, asking.question
-    if any(reply.tool_calls for reply in replies):
+    calls = any(reply.tool_calls for reply in replies)
+    if calls:
         panel = replace(panel, equivalence=or_calls(panel.equivalence))
     started = time.perf_counter()
     prompt = question.last if panel.policy.guards else ""
@@ -50,7 +51,7 @@ def decided(asking: UnderWay) -> tuple[Consensus, list[Pool]]:
         deciding_seconds=time.perf_counter() - encoded,
         recalled=asking.recalled,
     )
-    return consensus, [pool for _, pools in choices for pool in pools]
+    return consensus, [] if calls else [pool for _, pools in choices for pool in pools]
 
 
 def _decided_choice(asking: UnderWay, panel: Panel, choice: int, embedded: Embedded) -> tuple[Choice, list[Pool]]:

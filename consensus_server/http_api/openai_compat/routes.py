@@ -265,7 +265,7 @@ async def _events(
         try:
             events = await run_in_threadpool(written, working.result())
         except Exception as error:  # noqa: BLE001 - nothing may leave in another shape
-            events = failed(bytes(enveloped(request, error).body).decode())
+            events = list(failed(bytes(enveloped(request, error).body).decode()))
         for event in events:  # they stand ready: a thread for each would only cost time
             yield event
     finally:

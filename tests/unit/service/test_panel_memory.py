@@ -141,3 +141,20 @@ async def test_a_question_that_cannot_be_judged_is_not_remembered_and_the_next_o
     assert store.of("p") == ()
     await ask(panel(), store)
     assert len(store.of("p")) == 3
+
+
+async def test_a_question_by_another_equivalence_is_decided_with_the_memory_and_teaches_nothing(store):
+    known(store, "u0", 1.0)
+    before = store.of("p")
+    [found] = await ask(replace(panel(), equivalence="exact", learns=False), store)
+    assert (len(found.recalled.of_upstreams), store.of("p")) == (1, before)
+
+
+class Broken(OutOfReach):
+    def of(self, panel):
+        raise ValueError("a row that nobody wrote")
+
+
+async def test_a_memory_that_cannot_be_read_loses_no_answer():
+    [found] = await ask(panel(), Broken())
+    assert found.recalled.unavailable
