@@ -411,6 +411,10 @@ class GenerationError(ConsensusError):
         """Whose model it is: set by whoever knows."""
         self.situation = ""
         """What the endpoint told, a `client_kit.generation.dialects.Situation`; empty where none was asked."""
+        self.tokens: tuple[int | None, int | None] | None = None
+        """Of prompt and answer, as the endpoint counted them, where it gave an answer that is of no use; None: it gave none."""
+        self.perhaps_paid = False
+        """Whether a request was sent to which a model may have begun an answer that nobody could read to its end."""
 
     def __str__(self) -> str:
         names = (("participant", self.participant), ("prompt", self.prompt_id))

@@ -1,7 +1,9 @@
 """From the settings to what tells contradictions: models on this machine, and the upstreams of the panels file as judges."""
 
+import logging
 from collections.abc import Collection, Mapping
 from functools import cache, partial
+from pathlib import Path
 from types import MappingProxyType
 
 from client_kit.errors import ConfigurationError, MissingExtra
@@ -12,6 +14,8 @@ from consensus_server.panel_wiring import build_upstream
 from consensus_server.ports import Contradictions, FeatureStore, Upstream
 from consensus_server.service.contradictions import Comparisons, Makers
 from consensus_server.settings import Settings, SettingsError, names_in
+
+_log = logging.getLogger(__name__)
 
 NLI = "nli:"
 JUDGE = "judge:"
@@ -37,7 +41,8 @@ def _models(settings: Settings, features: FeatureStore | None, paths: Mapping[st
     makers = {name: made[path] for name, path in paths.items()}
     upstreams = {} if settings.panels_file is None else load_panels(settings.panels_file).upstreams
     judges = {
-        JUDGE + name: cache(partial(_judge, JUDGE + name, name, each, features)) for name, each in upstreams.items()
+        JUDGE + name: cache(partial(_judge, settings.panels_file, name, each, features))
+        for name, each in upstreams.items()
     }
     return MappingProxyType(makers | judges)
 
@@ -54,13 +59,35 @@ def _nli(path: str, threads: int | None, features: FeatureStore | None) -> Contr
     return SecondTier(NLI + short_name(path), NliModel(path, threads=threads), features)
 
 
-def _judge(name: str, upstream: str, settings: UpstreamSettings, features: FeatureStore | None) -> Contradictions:
-    made_of = settings.model_dump(mode="json", include=_OF_A_REPLY)
-    return SecondTier(name, Judge(upstream, made_of, partial(_connected, upstream, settings)), features)
+def _judge(
+    file: Path | None, upstream: str, settings: UpstreamSettings, features: FeatureStore | None
+) -> Contradictions:
+    judge = Judge(upstream, _made_of(settings), partial(_connected, file, upstream, settings))
+    return SecondTier(JUDGE + upstream, judge, features)
 
 
-def _connected(name: str, settings: UpstreamSettings) -> Upstream:
+def _made_of(settings: UpstreamSettings) -> dict[str, object]:
+    return settings.model_dump(mode="json", include=_OF_A_REPLY)
+
+
+def _as_it_is_now(file: Path | None, name: str, before: UpstreamSettings) -> UpstreamSettings:
+    """The upstream as the panels file has it now, where it is the same model still; else as it was when the server began.
+
+    Verdicts are pinned to the model, so another one under the same name becomes a judge when the server begins again.
+    """
     try:
-        return build_upstream(name, settings)
+        now = None if file is None else load_panels(file).upstreams.get(name)
+    except SettingsError as error:
+        _log.warning("the panels file cannot be used; the judge %s is asked as before: %s", name, error)
+        return before
+    if now is None or _made_of(now) != _made_of(before):
+        _log.warning("the panels file has no judge %s of this model any more; it is asked as before", name)
+        return before
+    return now
+
+
+def _connected(file: Path | None, name: str, settings: UpstreamSettings) -> Upstream:
+    try:
+        return build_upstream(name, _as_it_is_now(file, name, settings))
     except (ConfigurationError, MissingExtra, SettingsError) as error:
         raise ComparisonFailed(f"the judge {name}: {error}") from error

@@ -16,6 +16,7 @@ from consensus_server.backends.upstreams import OpenAIUpstream, cleaned, seed_of
 from consensus_server.core.asking import Adaptive
 from consensus_server.core.budgets import SPANS, Budget, Price, Tariff
 from consensus_server.core.consensus.rules import rule_named
+from consensus_server.core.panel_memory import LEAST_ANSWERS
 from consensus_server.http_api import translate
 from consensus_server.panel_settings import (
     BudgetSettings,
@@ -30,8 +31,9 @@ from consensus_server.ports import Clock, Encoder, PanelMemoryStore, Store, Upst
 from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels
+from consensus_server.service.inference import Inference
 from consensus_server.service.panel_memory import MemoryTerms, PanelMemory
+from consensus_server.service.panels import Panel, PanelCaller, Panels
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.submissions import Submissions
 from consensus_server.settings import Settings, SettingsError
@@ -222,21 +224,23 @@ def _adaptive(settings: PanelSettings) -> Adaptive | None:
 def _tariff(settings: UpstreamSettings) -> Tariff:
     price = settings.price_per_million
     known = None if price is None else Price(prompt=price.prompt, completion=price.completion)
-    return Tariff(price=known, reserve_tokens=settings.reserve_tokens)
+    told = settings.token_limit_field not in settings.omit
+    return Tariff(price=known, reserve_tokens=settings.reserve_tokens, tells_limit=told)
 
 
 _DECIDING = {"quorum", "policy", "equivalence", "refusals"}
 _ASKING = {"strategy", "first", "lead", "order", "samples", "fallback", "fallback_on_abstention"}
 
 
-def _asking(settings: PanelSettings) -> dict[str, Any]:
+def _asking(settings: PanelSettings, file: PanelsFile) -> dict[str, Any]:
     """How it asks, where the file says, and remembers: a panel that does neither keeps the fingerprint that it had before it could."""
-    memory = settings.model_dump(mode="json", include={"memory"}, exclude_none=True)
+    remembers = memory_terms(settings, file) is not None and len(settings.upstreams) >= LEAST_ANSWERS
+    memory = settings.model_dump(mode="json", include={"memory"}) if remembers else {}
     return settings.model_dump(mode="json", include=_ASKING, exclude_defaults=True) | memory
 
 
 def _fingerprint(settings: PanelSettings, file: PanelsFile) -> str:
     """Of everything in the file that an answer depends on; keys and limits of time are none of it."""
     asked = {name: _asked_for(file.upstreams[name]) for name in settings.reached}
-    made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings), asked]
+    made_of = [settings.model_dump(mode="json", include=_DECIDING) | _asking(settings, file), asked]
     return f"fp_{_digest(made_of)[:12]}"

@@ -100,10 +100,12 @@ def read_failure(error: Exception) -> Reading:
     if isinstance(error, openai.APIStatusError):
         return read_response(error.response)
     if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return Reading(situation=Situation.TIMED_OUT)
+        return Reading(situation=Situation.TIMED_OUT, sent=type(error.__cause__).__name__ != "ConnectTimeout")
     if isinstance(error, BodyTooLarge):
         return Reading(situation=Situation.ENDLESS)
     if isinstance(error, openai.APIConnectionError):
         refused = type(error.__cause__).__name__ == "ProxyError"
-        return Reading(situation=Situation.PROXY if refused else Situation.UNREACHABLE, said=str(error.__cause__ or ""))
+        situation = Situation.PROXY if refused else Situation.UNREACHABLE
+        sent = type(error.__cause__).__name__ != "ConnectError"
+        return Reading(situation=situation, said=str(error.__cause__ or ""), sent=sent)
     return Reading(situation=Situation.UNREADABLE, said=type(error).__name__)

@@ -106,6 +106,9 @@ MEANINGS: Mapping[Situation, Meaning] = MappingProxyType(
 COMPLETIONS = frozenset({Situation.ANSWERED, Situation.CUT, Situation.EMPTY})
 """Situations in which the endpoint did what it was asked; `REFUSED` may be one too."""
 
+UNREAD = frozenset({Situation.TIMED_OUT, Situation.UNREACHABLE, Situation.ENDLESS, Situation.UNREADABLE})
+"""Situations in which a model may have answered, and nobody knows how much."""
+
 ANY_ERROR: frozenset[int | None] = frozenset({None, *range(400, 600)})
 _NOT_LIMITS = ANY_ERROR - {401, 429}
 _REQUESTS = frozenset({None, 400, 403, 404, 422})

@@ -146,7 +146,9 @@ class OpenAICaller:
                 }
             )
             if not (allow_empty or reply.text.strip()):
-                raise self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
+                empty = self._explained(Reading(situation=reply.situation, finish_reason=reply.finish_reason), request)
+                empty.tokens = (reply.prompt_tokens, reply.completion_tokens)
+                raise empty
         return reply
 
     def _traced(self, request: "_Request") -> AbstractContextManager[tracing.Drawn]:
@@ -171,6 +173,7 @@ class OpenAICaller:
             await self._client.close()
 
     async def _until_answered(self, request: "_Request", began: float) -> Reply:
+        perhaps_paid = False
         for requests in count(1):
             async with self._throttle.turn() as turn:
                 reading = await self._send(request)
@@ -179,8 +182,11 @@ class OpenAICaller:
             if reading.completed:
                 self._notice_a_cut(request, reading)
                 return _reply(reading, time.monotonic() - began, requests)
+            perhaps_paid = perhaps_paid or reading.perhaps_paid
             if (pause := self._pause(reading, requests)) is None:
-                raise self._explained(reading, request)
+                failure = self._explained(reading, request)
+                failure.perhaps_paid = perhaps_paid
+                raise failure
             await asyncio.sleep(pause)
         raise AssertionError("unreachable: the count has no end")
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from client_kit._transport import seconds_asked
-from client_kit.generation.dialects import MEANINGS, OF_STATUS, SIGNS, STATUS_OF_TYPE, Meaning, Situation
+from client_kit.generation.dialects import MEANINGS, OF_STATUS, SIGNS, STATUS_OF_TYPE, UNREAD, Meaning, Situation
 from client_kit.proxies import sign_of_a_proxy
 from client_kit.reasoning import strip_reasoning
 from client_kit.wire import FinishReason
@@ -65,6 +65,13 @@ class Reading:
     """How long it asks to be left alone."""
     tool_calls: tuple[ToolCall, ...] = ()
     """For callers that gave it tools; others take a reply of calls alone for an empty one."""
+    sent: bool = True
+    """Whether the request may have left; not where there was no connection."""
+
+    @property
+    def perhaps_paid(self) -> bool:
+        """Whether a model may have begun an answer of which nothing is known."""
+        return self.sent and self.situation in UNREAD
 
     @property
     def meaning(self) -> Meaning:

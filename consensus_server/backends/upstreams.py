@@ -71,10 +71,11 @@ class OpenAIUpstream:
                 self._prompt(question), self._options(question), allow_empty=may_call, headers=depth
             )
         except GenerationError as error:
-            raise UpstreamFailed(FAILURES[Situation(error.situation)], str(error)) from error
+            raise _failed(error) from error
         reply = _reply(generated, may_call=may_call)
         if not (reply.text or reply.tool_calls):
-            raise UpstreamFailed(Failure.EMPTY, f"{self._endpoint.base_url} answered with nothing but reasoning.")
+            told = f"{self._endpoint.base_url} answered with nothing but reasoning."
+            raise UpstreamFailed(Failure.EMPTY, told, reply=reply)
         # A schema and an answer may be large: others are served meanwhile.
         return reply if form is None else await asyncio.to_thread(fitting, reply, form)
 
@@ -108,10 +109,21 @@ class OpenAIUpstream:
         return {name: value for name, value in options.items() if value is not None} | dict(fields)
 
 
+def _failed(error: GenerationError) -> UpstreamFailed:
+    """With what the endpoint counted, where it gave an answer without words."""
+    situation = Situation(error.situation)
+    said = None if error.tokens is None else Reply("", wire.FinishReason.UNKNOWN.value, *error.tokens)
+    return UpstreamFailed(FAILURES[situation], str(error), reply=said, cost_unknown=error.perhaps_paid)
+
+
 def _reply(generated: Generated, *, may_call: bool) -> Reply:
     """may_call: whether it was given tools; else calls are nothing that was asked for."""
     text = strip_reasoning(storable(generated.text)).strip()
-    calls = (ToolCall(call.id, call.name, call.arguments) for call in generated.tool_calls if may_call)
+    calls = (
+        ToolCall(storable(call.id), storable(call.name), storable(call.arguments))
+        for call in generated.tool_calls
+        if may_call
+    )
     return Reply(
         text, generated.finish_reason.value, generated.prompt_tokens, generated.completion_tokens, tuple(calls)
     )

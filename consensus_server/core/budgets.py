@@ -78,18 +78,23 @@ class Tariff:
     """None: nobody has said."""
     reserve_tokens: int = 1024
     """Of an answer, where the request sets no limit: an estimate, no bound."""
+    tells_limit: bool = True
+    """Whether the upstream is told the limit of a request; else it is none."""
 
     def at_most(self, question: Question) -> Amount:
         """What one request is reserved: a token of the prompt has at least one byte."""
         prompt = sum(len(text.encode()) + MESSAGE_TOKENS for text in question.texts)
-        return (self.price or FREE).of(
-            prompt, self.reserve_tokens if question.max_tokens is None else question.max_tokens
-        )
+        limit = question.max_tokens if self.tells_limit else None
+        return (self.price or FREE).of(prompt, self.reserve_tokens if limit is None else limit)
 
     def spent(self, asked: UpstreamRequest, question: Question) -> Amount:
-        """What came of it: what the upstream counted, and nothing for a failure without a reply. Unknown, so as reserved, for one that was given up."""
+        """What came of it: what the upstream counted, of an answer without use too, and nothing for a failure without one.
+
+        Unknown, so as reserved, for one that was given up, or whose failure may have been paid for.
+        """
         reply = asked.said
         if reply is not None and reply.prompt_tokens is not None and reply.completion_tokens is not None:
             return (self.price or FREE).of(reply.prompt_tokens, reply.completion_tokens)
-        unknown = reply is not None or asked.state is RequestState.LATE
+        doubtful = asked.failure is not None and asked.failure.cost_unknown
+        unknown = reply is not None or doubtful or asked.state is RequestState.LATE
         return self.at_most(question) if unknown else NOTHING

@@ -147,13 +147,28 @@ class Failure(StrEnum):
 class UpstreamFailed(Exception):  # noqa: N818 - reads as what happened
     """An upstream gave no reply. The message holds no secret and nothing of the question."""
 
-    def __init__(self, failure: Failure, message: str, detail: str | None = None, reply: Reply | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        failure: Failure,
+        message: str,
+        detail: str | None = None,
+        reply: Reply | None = None,
+        *,
+        cost_unknown: bool = False,
+    ) -> None:
+        super().__init__(encodable(message))
         self.failure = failure
-        self.detail = detail
+        self.detail = None if detail is None else encodable(detail)
         """Where the reply is not of the form that was asked for."""
         self.reply = reply
-        """What it said, where that is not of the form that was asked for: it was paid for."""
+        """What it said, where that is of no use: it was paid for."""
+        self.cost_unknown = cost_unknown
+        """Whether it may have begun an answer that nobody has counted, as where time ran out."""
+
+
+def encodable(text: str) -> str:
+    """The text without halves of surrogate pairs, which UTF-8, and so no answer and no log, can hold."""
+    return text.encode("utf-8", "ignore").decode()
 
 
 class RequestState(StrEnum):

@@ -9,8 +9,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from consensus_server.core.budgets import Amount, Budget
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.ports import Clock, SpendingStore
+
+_log = structlog.get_logger("consensus_server.budgets")
 
 
 class BudgetSpent(Exception):  # noqa: N818 - reads as what happened
@@ -57,7 +62,17 @@ class Budgets:
         try:
             yield
         finally:
-            await asyncio.to_thread(self._store.settle, caller, began, spent() - amount)
+            await asyncio.to_thread(self._settle, caller, began, spent() - amount)
+
+    def _settle(self, caller: str, began: int, difference: Amount) -> None:
+        """An answer goes out though the database is out of reach: the reservation stands then.
+
+        It is not tried again, since what seems lost may have been stored, and what is given back twice would be spent twice.
+        """
+        try:
+            self._store.settle(caller, began, difference)
+        except StoreUnavailable as error:
+            _log.warning("what was reserved for a caller stands in full", caller=caller, cause=error.reason)
 
 
 def _in_words(amount: Amount) -> str:

@@ -29,6 +29,8 @@ class WaitLimits:
     """Longest wait for the others once the quorum is there, counted anew where further ones are asked; None: until the deadline."""
     drop_refusals: bool = False
     """Whether a refusal has a state of its own and is nothing that ends the wait."""
+    choices_apart: bool = False
+    """Whether a choice that cannot reach the quorum ends alone, since a fallback may answer it; else all end with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Asking:
             )
             if not done and loop.time() >= until:
                 return
-            if any(choice.out_of_reach(self._limits.quorum) for choice in self._choices):
+            if self._give_up():
                 return
             if await self._go_on():
                 until = deadline
@@ -110,12 +112,23 @@ class Asking:
             choice.cancel()
 
     def told(self) -> tuple[UpstreamRequest, ...]:
-        """What became of each request, by upstream, choice and sample; also of those that nobody made."""
+        """What became of each request, by upstream, choice and sample; also of those that nobody made.
+
+        Never raises: one in which a fault of ours was raised, which `run` tells, is late. It may have to be paid for.
+        """
         told = [each for choice in self._choices for each in choice.told()]
         return tuple(sorted(told, key=lambda each: (each.voter, each.choice, each.sample)))
 
+    def _give_up(self) -> bool:
+        """End the choices that cannot reach the quorum any more; whether all are to end."""
+        lost = [choice for choice in self._choices if choice.out_of_reach(self._limits.quorum)]
+        for choice in lost if self._limits.choices_apart else []:
+            choice.stand()
+        return bool(lost) and not self._limits.choices_apart
+
     def _quorum_stands(self) -> bool:
-        return all(choice.answered() >= self._limits.quorum for choice in self._choices)
+        quorum = self._limits.quorum
+        return all(choice.answered() >= quorum or choice.out_of_reach(quorum) for choice in self._choices)
 
     def _hedges(self, choice: "_Choice") -> Iterator[float]:
         return iter(()) if self._steps is None or not choice.left else choice.hedges(self._steps)
@@ -242,7 +255,8 @@ class _Choice:
         for turn in self._turns:
             for sent in turn:
                 seconds = (sent.given_up or sent.started) - sent.started
-                yield sent.task.result() if sent.through else _without(sent.asked, RequestState.LATE, seconds)
+                ended = sent.through and sent.task.exception() is None
+                yield sent.task.result() if ended else _without(sent.asked, RequestState.LATE, seconds)
         for left in self.left:
             for asked in left:
                 yield _without(asked, RequestState.NOT_ASKED, 0.0)

@@ -78,6 +78,9 @@ class PanelMemory:
         except StoreUnavailable as error:
             _log.warning("a panel decides without its memory", panel=panel, cause=error.reason)
             return Recalled(unavailable=True)
+        except Exception:  # noqa: BLE001 - the upstreams are paid already
+            _log.exception("a panel decides without its memory", panel=panel)
+            return Recalled(unavailable=True)
 
     def _add(  # noqa: PLR0917 - as above
         self,

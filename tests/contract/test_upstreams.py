@@ -74,6 +74,21 @@ async def test_every_failure_has_its_kind_and_tells_no_secret(server, api, behav
         await asked(server, api)
     assert failed.value.failure is FAILURES[behaviour]
     assert KEY not in str(failed.value)
+    assert (failed.value.reply is not None) is (behaviour in {"empty", "reasoning"})  # paid for, by what was counted
+    assert failed.value.cost_unknown is (behaviour in {"other", "flood"})
+
+
+async def test_what_no_connection_was_made_for_costs_nothing_and_what_timed_out_may():
+    nowhere = InferenceApi(base_url="http://127.0.0.1:1/v1", model="told", retries=0)
+    with upstream_server("Paris.") as server:
+        server.behaviour = "hang"
+        hangs = replace(nowhere, base_url=server.url, timeout_seconds=0.3)
+        for endpoint, unknown in ((nowhere, False), (hangs, True)):
+            upstream = OpenAIUpstream("u", endpoint)
+            with pytest.raises(UpstreamFailed) as failed:
+                await upstream.ask(ASKED)
+            await upstream.close()
+            assert (failed.value.reply, failed.value.cost_unknown) == (None, unknown)
 
 
 async def test_cancelled_it_leaves_its_connection(server, api):

@@ -159,3 +159,15 @@ def test_labels_are_measured_with_a_model_too(tiny_nli, tmp_path):
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "results.json").read_text())[:1]
     assert row["policy"]["contradictions"].startswith("nli:tiny-1-")
+
+
+def test_a_judge_goes_where_the_panels_file_says_while_it_is_the_same_model(server, judge, tmp_path):
+    server.answers = Everything("CONTRADICTION")
+    moved = judge(base_url="http://127.0.0.1:9/v1")
+    judge()  # writes the address that answers
+    assert moved.between(TEXTS, PROMPT)[0].hard
+    stays, path = judge(), tmp_path / "panels.yaml"
+    for unusable in (path.read_text().replace(MODEL, "another"), "upstreams: {}", "upstreams: ["):
+        path.write_text(unusable)
+        assert stays.between([f"{TEXTS[0]} {len(unusable)}", TEXTS[1]], PROMPT) is not None
+    assert {body["model"] for body in server.bodies} == {MODEL}

@@ -27,7 +27,7 @@ from consensus_server.http_api.openai_compat.requests import UNSUPPORTED
 from consensus_server.http_api.openai_compat.translate import describe_upstreams, refusal_of
 from consensus_server.http_api.problems import CATALOG, RequestProblem
 from consensus_server.service.budgets import BudgetSpent
-from consensus_server.service.inference import Consensus, QuorumMissed, UnknownPanel
+from consensus_server.service.panels import Consensus, QuorumMissed, UnknownPanel
 
 _NO_RETRY = {"x-should-retry": "false"}
 """A repeated question is another fan-out, which somebody pays for: the application decides, not the library."""

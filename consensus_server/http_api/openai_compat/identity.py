@@ -13,7 +13,7 @@ from consensus_server.http_api.certificates import shown_certificate
 from consensus_server.http_api.context import ApiContext
 from consensus_server.http_api.identity import charged
 from consensus_server.service.access import require_scope
-from consensus_server.service.inference import PanelCaller
+from consensus_server.service.panels import PanelCaller
 
 
 async def identify_panel_caller(request: Request, context: ApiContext) -> None:

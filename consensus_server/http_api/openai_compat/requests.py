@@ -22,6 +22,12 @@ from consensus_server.http_api.openai_compat.forms import (
 MAX_CHOICES = 8
 """Each choice is a fan-out of its own, which somebody pays for."""
 
+MAX_TOKENS = 1_000_000
+"""Of one answer: longer ones no upstream gives, and no budget could reckon with."""
+
+_MOST_SAMPLES = 32
+"""Of a panel; each has a seed of its own."""
+
 UNSUPPORTED = "unsupported_parameter"
 """Type of the pydantic error, and code on the wire."""
 
@@ -228,10 +234,10 @@ class AskedOfPanel(Asked):
 
     n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     """Choices: independent decisions, each over one more answer of every upstream."""
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     """Longest answer of an upstream, in its own tokens."""
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63 - MAX_CHOICES * _MOST_SAMPLES)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
 
@@ -256,7 +262,7 @@ class ChatRequest(AskedOfPanel):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     """The newer name of `max_tokens`."""
     response_format: ResponseFormat | None = None
     tools: Tools | None = None

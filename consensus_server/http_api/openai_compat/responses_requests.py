@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, field_validator
 
 from consensus_server.core.inference import AnswerForm, Message, Question
 from consensus_server.http_api.openai_compat.forms import FormModel, ResponseFormat, Schema, ToolName, answer_form
-from consensus_server.http_api.openai_compat.requests import Asked, RequestModel, TextPart
+from consensus_server.http_api.openai_compat.requests import MAX_TOKENS, Asked, RequestModel, TextPart
 
 _NEUTRAL: Mapping[str, tuple[object, ...]] = {
     "background": (False,),
@@ -108,7 +108,7 @@ class ResponsesRequest(Asked):
     input: TextOr[InputMessage]
     instructions: str | None = None
     """A system's turn before the input."""
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     """Longest answer of an upstream, in its own tokens."""
     text: TextOptions = TextOptions()
     store: bool | None = None

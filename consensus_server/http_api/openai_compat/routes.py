@@ -45,7 +45,7 @@ from consensus_server.http_api.openai_compat.translate import (
     usage_of,
 )
 from consensus_server.http_api.path_parameters import Context
-from consensus_server.service.inference import Consensus, Panel, PanelCaller, QuorumMissed
+from consensus_server.service.panels import Consensus, Panel, PanelCaller, QuorumMissed
 
 Completion: TypeAlias = ChatCompletion | TextCompletion | PanelResponse
 
@@ -147,7 +147,8 @@ async def _panel(asked: Asked, caller: PanelCaller | None, context: ApiContext) 
     except UnusableForm as error:
         fault = {"type": "value_error", "loc": ("body", *error.where), "msg": str(error)}
         raise RequestValidationError([fault]) from None
-    return replace(panel, equivalence=asked.equivalence(panel.equivalence))
+    equivalence = asked.equivalence(panel.equivalence)
+    return replace(panel, equivalence=equivalence, learns=equivalence == panel.equivalence)
 
 
 async def _consensus(
@@ -231,15 +232,16 @@ async def _sent(  # noqa: PLR0917 - what the routes have
     """The answer as a whole, or in chunks where the request asks for a stream."""
     work = _consensus(asked, context, panel, caller, depth_of(request))
     if not asked.stream:
-        answer = made((await while_connected(request, work)).result())
+        # Comparing JSON field by field may take long: others are served meanwhile.
+        answer = await run_in_threadpool(made, (await while_connected(request, work)).result())
         headers = {"Cache-Control": "no-store", **_decided(answer.consensus)}
         return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
     silence = context.options.heartbeat_seconds
     working = await while_connected(request, work, seconds=silence)
     headers = STREAM_HEADERS
     if working.done():  # what failed early has its own status, and what was decided its headers
-        headers = STREAM_HEADERS | _decided(made(working.result()).consensus)
-    events = _events(working, lambda consensus: _written(asked, made(consensus)), request, silence)
+        headers = STREAM_HEADERS | _decided((await run_in_threadpool(made, working.result())).consensus)
+    events = _events(working, lambda consensus: list(_written(asked, made(consensus))), request, silence)
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=headers)
 
 
@@ -251,7 +253,7 @@ def _decided(told: ConsensusTold) -> dict[str, str]:
 
 async def _events(
     working: "asyncio.Task[Consensus]",
-    written: Callable[[Consensus], Iterator[str]],
+    written: Callable[[Consensus], list[str]],
     request: Request,
     silence_seconds: float,
 ) -> AsyncIterator[str]:
@@ -261,9 +263,9 @@ async def _events(
             yield STILL_DECIDING
             await asyncio.wait({working}, timeout=silence_seconds)
         try:
-            events = written(working.result())
+            events = await run_in_threadpool(written, working.result())
         except Exception as error:  # noqa: BLE001 - nothing may leave in another shape
-            events = failed(bytes(enveloped(request, error).body).decode())
+            events = list(failed(bytes(enveloped(request, error).body).decode()))
         for event in events:  # they stand ready: a thread for each would only cost time
             yield event
     finally:

@@ -24,8 +24,8 @@ from consensus_server.http_api.openai_compat.answers import (
 )
 from consensus_server.http_api.openai_compat.contested import contested_fields
 from consensus_server.service.books import spent
-from consensus_server.service.inference import Choice, Consensus, Panel
 from consensus_server.service.panel_memory import Recalled
+from consensus_server.service.panels import Choice, Consensus, Panel
 
 Finish = Literal["stop", "length", "content_filter"]
 

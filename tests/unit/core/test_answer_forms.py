@@ -47,3 +47,13 @@ def test_calls_are_one_whatever_their_order_their_ids_and_how_arguments_are_writ
 def test_texts_that_fit_and_texts_beside_tools_are_left_as_they_are():
     for form, text in ((JSON, '```json\n{"city": "Paris"}\n```'), (TOOLS, "It is Paris.")):
         assert fitting(Reply(text, "stop"), form) == Reply(text, "stop")
+
+
+def test_what_is_told_of_a_reply_can_be_sent_whatever_it_holds():
+    with pytest.raises(UpstreamFailed) as failed:
+        fitting(calls(("look", '{"\\ud800": 1}')), AnswerForm(tools={"look": AnswerSchema(CLOSED)}))
+    assert (failed.value.detail.encode(), str(failed.value).encode()) != (b"", b"")
+    assert UpstreamFailed(Failure.EMPTY, "a\ud800", "b\udfff").detail == "b"
+
+
+CLOSED = {"type": "object", "additionalProperties": {"type": "string"}}

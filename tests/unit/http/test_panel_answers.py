@@ -5,7 +5,7 @@ import pytest
 from client_kit.vocabulary import WHY_ABSTAINED, Abstention
 from consensus_server.core.labels import Label
 from consensus_server.http_api.openai_compat.translate import refusal_of
-from consensus_server.service.inference import Choice
+from consensus_server.service.panels import Choice
 
 
 def test_every_reason_to_abstain_has_words_of_its_own():

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from consensus_server.http_api.openai_compat.requests import ChatRequest, CompletionRequest
+from consensus_server.http_api.openai_compat.requests import MAX_CHOICES, MAX_TOKENS, ChatRequest, CompletionRequest
 
 PART = {"type": "text", "text": "Are you sure?", "cache_control": {"type": "ephemeral"}}
 HINTS = {"user": "a person", "top_k": 40, "keep_alive": "5m", "metadata": None}
@@ -39,3 +39,14 @@ def test_what_is_deprecated_is_refused_with_the_name_of_today(field, newer):
 def test_what_is_misspelt_is_refused(field):
     with pytest.raises(ValidationError, match="extra_forbidden"):
         CompletionRequest.model_validate({"model": "p", "prompt": "?", field: ["x"]})
+
+
+@pytest.mark.parametrize(
+    ("field", "most"),
+    [("max_tokens", MAX_TOKENS), ("max_completion_tokens", MAX_TOKENS), ("seed", 2**63 - MAX_CHOICES * 32 - 1)],
+)
+def test_what_no_upstream_or_budget_could_reckon_with_is_refused(field, most):
+    said = {"model": "p", "messages": [{"role": "user", "content": "?"}]}
+    assert ChatRequest.model_validate({**said, field: most})
+    with pytest.raises(ValidationError, match="less than"):
+        ChatRequest.model_validate({**said, field: most + 1})

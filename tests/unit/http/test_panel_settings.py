@@ -53,7 +53,7 @@ def test_how_a_panel_asks_is_in_its_fingerprint_and_what_says_nothing_of_it_keep
     plain, adaptive = panel("memory: null"), panel("memory: null\n    strategy: adaptive\n    hedge_seconds: usual")
     assert plain.fingerprint == "fp_5b362cc32715"
     assert (plain.adaptive, plain.memory) == (None, None)
-    assert panel("deadline_seconds: 6").fingerprint != plain.fingerprint
+    assert panel("deadline_seconds: 6").fingerprint == plain.fingerprint  # of two there is nothing to remember
     assert adaptive.fingerprint != plain.fingerprint
     assert (adaptive.adaptive.first, adaptive.adaptive.lead, adaptive.adaptive.hedge_late) == (4, 3.0, True)
 
@@ -190,6 +190,13 @@ def test_the_fingerprint_changes_with_what_answers_depend_on_only(tmp_path):
 
     first = fingerprint(GOOD)
     assert fingerprint(GOOD.replace("deadline_seconds: 5", "deadline_seconds: 9")) == first
+    of_three = GOOD.replace("[llama, qwen]", "[llama, qwen, third]").replace(
+        "upstreams:\n", "upstreams:\n  third: {base_url: http://127.0.0.1:1/v1, model: m}\n", 1
+    )
+    forgets = ("deadline_seconds: 5", "memory: null")
+    for rule, remembers in (("hybrid", True), ("cluster_medoid", False)):
+        text = of_three.replace("hybrid", rule)
+        assert (fingerprint(text) != fingerprint(text.replace(*forgets))) is remembers
     assert fingerprint(GOOD.replace("qwen-3", "qwen-4")) != first
     assert fingerprint(GOOD.replace("hybrid", "medoid")) != first
 

@@ -10,10 +10,12 @@ from consensus_server.backends.encoders.hashing import HashingEncoder
 from consensus_server.core.asking import Adaptive
 from consensus_server.core.budgets import Amount, Budget, Price, Tariff
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.errors import StoreUnavailable
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
 from consensus_server.service.budgets import Budgets, BudgetSpent
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed
+from consensus_server.service.inference import Inference
+from consensus_server.service.panels import Panel, PanelCaller, Panels, QuorumMissed
 
 QUESTION = Question(messages=(Message("user", "1234"),), max_tokens=80)
 AT_MOST = 4 + 16 + 80
@@ -31,6 +33,7 @@ class InMemory:
     def __init__(self):
         self.spent = Amount()
         self.most = Amount()
+        self.out_of_reach = False
 
     def reserve(self, caller, began, amount, budget):
         assert (caller, began) == ("shop", 120)
@@ -42,6 +45,8 @@ class InMemory:
 
     def settle(self, caller, began, difference):
         assert (caller, began) == ("shop", 120)
+        if self.out_of_reach:
+            raise StoreUnavailable("no connection")
         self.spent += difference
 
 
@@ -57,6 +62,8 @@ class Counted:
         self.busy.set()
         if self.says is None:
             raise UpstreamFailed(Failure.UNREACHABLE, "gone")
+        if isinstance(self.says, Exception):
+            raise self.says
         if self.says == "...":
             await asyncio.Event().wait()
         return Reply(self.says, "stop", 5, 2)
@@ -151,3 +158,29 @@ async def test_a_limit_of_the_request_holds_for_the_fallback_too(inference):
         await inference.answer(chosen, QUESTION, most_tokens=3 * AT_MOST - 1)
     consensus = await inference.answer(chosen, QUESTION, most_tokens=3 * AT_MOST)
     assert consensus.choices[0].fallback == "f"
+
+
+UNUSABLE = UpstreamFailed(Failure.EMPTY, "nothing but reasoning", reply=Reply("", "length", 5, 2))
+UNREAD = UpstreamFailed(Failure.UNREACHABLE, "no answer in time", cost_unknown=True)
+
+
+@pytest.mark.parametrize(("failure", "cost"), [(UNUSABLE, 7), (UNREAD, AT_MOST)])
+async def test_an_answer_that_is_of_no_use_is_paid_for(inference, store, failure, cost):
+    await inference.answer(panel("Paris.", "Paris.", failure), QUESTION, caller=shop(1000))
+    assert store.spent.tokens == 14 + cost
+
+
+async def test_a_fault_of_ours_gives_nothing_back_that_was_spent(inference, store):
+    with pytest.raises(ZeroDivisionError):
+        await inference.answer(panel("Paris.", ZeroDivisionError()), QUESTION, caller=shop(1000))
+    assert store.spent.tokens == 7 + AT_MOST
+
+
+async def test_an_answer_goes_out_though_it_cannot_be_settled_and_its_reservation_stands(inference, store):
+    store.out_of_reach = True
+    consensus = await inference.answer(panel("Paris.", "Paris."), QUESTION, caller=shop(1000))
+    assert (consensus.choices[0].label.text, store.spent.tokens) == ("Paris.", 2 * AT_MOST)
+
+
+def test_an_upstream_that_is_told_no_limit_is_reserved_what_its_operator_says():
+    assert Tariff(reserve_tokens=500, tells_limit=False).at_most(QUESTION).tokens == AT_MOST - 80 + 500

@@ -22,7 +22,8 @@ from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
 from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, PanelCaller, Panels, QuorumMissed, UnknownPanel
+from consensus_server.service.inference import Inference
+from consensus_server.service.panels import Panel, PanelCaller, Panels, QuorumMissed, UnknownPanel
 
 ENCODER = HashingEncoder()
 QUESTION = Question(messages=(Message("system", "Be brief."), Message("user", "Which city is the capital of France?")))
@@ -305,7 +306,7 @@ async def test_a_fallback_answers_every_choice_that_needs_it(texts):
 
 
 async def test_a_fallback_that_fails_is_told_with_the_others_and_asked_for_no_abstention_unless_the_panel_says_so():
-    with pytest.raises(QuorumMissed, match=r"u1: context_too_long; f: context_too_long$"):
+    with pytest.raises(QuorumMissed, match=r"^1 of 2 .* it needs 2. u1: context_too_long; f: context_too_long$"):
         await answer(replace(panel("a", None, quorum=2), fallback=Says("f", None)))
     chosen = replace(panel("Paris.", "Lyon", quorum=2), fallback=Says("f", "Lyon"))
     (choice,) = (await answer(chosen)).choices
@@ -323,3 +324,35 @@ async def test_a_caller_of_panels_is_known_until_the_day_that_the_file_names(exp
         with pytest.raises(TokenExpired, match="shop held until 2020-01-01"):
             inference.caller("secret")
     await inference.close()
+
+
+async def test_a_missed_quorum_tells_who_was_never_asked():
+    chosen = replace(panel(None, None, None, "a", quorum=3), adaptive=Adaptive(first=3, lead=2.0))
+    with pytest.raises(QuorumMissed, match=r"^0 of 4 .* u2: context_too_long; u3: not asked$"):
+        await answer(chosen)
+
+
+class FailsFirst(Says):
+    """Its first answer fails; the others come later."""
+
+    async def ask(self, question):
+        if not self.asked:
+            self.asked.append(question)
+            raise UpstreamFailed(Failure.UNREACHABLE, "gone")
+        await asyncio.sleep(0.02)
+        return await super().ask(question)
+
+
+async def test_a_choice_out_of_reach_ends_no_other_where_there_is_a_fallback():
+    chosen = replace(panel("Paris.", quorum=2), fallback=Says("f", "Lyon"))
+    chosen = replace(chosen, upstreams=(*chosen.upstreams, FailsFirst("u1", "Paris.")))
+    consensus = await answer(chosen, choices=2)
+    assert [(each.label.text, each.fallback) for each in consensus.choices] == [("Lyon", "f"), ("Paris.", None)]
+    assert len(chosen.fallback.asked) == 1
+
+
+async def test_a_fallback_that_a_gate_keeps_out_is_asked_once():
+    fallback = Says("f", " ")
+    chosen = replace(panel("Paris.", None, quorum=2), fallback=fallback, fallback_on_abstention=True)
+    (choice,) = (await answer(chosen)).choices
+    assert (choice.label.text, choice.fallback, len(fallback.asked)) == (None, "f", 1)

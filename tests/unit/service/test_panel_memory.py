@@ -14,8 +14,9 @@ from consensus_server.core.panel_memory import UpstreamMemory
 from consensus_server.http_api.openai_compat.translate import describe_consensus
 from consensus_server.service import panel_memory
 from consensus_server.service.fan_out import WaitLimits
-from consensus_server.service.inference import Inference, Panel, Panels
+from consensus_server.service.inference import Inference
 from consensus_server.service.panel_memory import MemoryTerms, PanelMemory, recalled
+from consensus_server.service.panels import Panel, Panels
 from tests.support.databases import sqlite_engine
 
 TEXTS = (
@@ -140,3 +141,20 @@ async def test_a_question_that_cannot_be_judged_is_not_remembered_and_the_next_o
     assert store.of("p") == ()
     await ask(panel(), store)
     assert len(store.of("p")) == 3
+
+
+async def test_a_question_by_another_equivalence_is_decided_with_the_memory_and_teaches_nothing(store):
+    known(store, "u0", 1.0)
+    before = store.of("p")
+    [found] = await ask(replace(panel(), equivalence="exact", learns=False), store)
+    assert (len(found.recalled.of_upstreams), store.of("p")) == (1, before)
+
+
+class Broken(OutOfReach):
+    def of(self, panel):
+        raise ValueError("a row that nobody wrote")
+
+
+async def test_a_memory_that_cannot_be_read_loses_no_answer():
+    [found] = await ask(panel(), Broken())
+    assert found.recalled.unavailable
