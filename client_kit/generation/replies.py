@@ -103,6 +103,7 @@ def read(status: int, headers: Mapping[str, str], body: bytes) -> Reading:
 _FIRST_REDIRECT = 300
 _FIRST_ERROR = 400
 _SERVER_ERRORS = 500
+_ERROR_STATUS = re.compile("[45][0-9]{2}")
 
 
 def _place(location: str) -> str:
@@ -147,7 +148,7 @@ def _status_named(fault: Any) -> int | None:  # noqa: ANN401
     for name, value in _leaves(fault):
         if name in _STATUS_IN:
             text = str(value).lower()
-            if text.isdigit() and _FIRST_ERROR <= int(text) < 600:  # noqa: PLR2004
+            if _ERROR_STATUS.fullmatch(text):
                 return int(text)
             if text in STATUS_OF_TYPE:
                 return STATUS_OF_TYPE[text]

@@ -87,14 +87,14 @@ class Tariff:
         limit = question.max_tokens if self.tells_limit else None
         return (self.price or FREE).of(prompt, self.reserve_tokens if limit is None else limit)
 
-    def spent(self, asked: UpstreamRequest, question: Question) -> Amount:
+    def spent(self, asked: UpstreamRequest, reserved: Amount) -> Amount:
         """What came of it: what the upstream counted, of an answer without use too, and nothing for a failure without one.
 
-        Unknown, so as reserved, for one that was given up, or whose failure may have been paid for.
+        reserved: what `at_most` gives. It stands where the cost is unknown: for one that was given up, or whose failure may have been paid for.
         """
         reply = asked.said
         if reply is not None and reply.prompt_tokens is not None and reply.completion_tokens is not None:
             return (self.price or FREE).of(reply.prompt_tokens, reply.completion_tokens)
         doubtful = asked.failure is not None and asked.failure.cost_unknown
         unknown = reply is not None or doubtful or asked.state is RequestState.LATE
-        return self.at_most(question) if unknown else NOTHING
+        return reserved if unknown else NOTHING

@@ -1,6 +1,7 @@
 """What one question to a panel may cost, and what it has cost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 
 from consensus_server.core.budgets import NOTHING, Amount, Tariff
 from consensus_server.core.inference import Question, UpstreamRequest
@@ -16,7 +17,7 @@ class Book:
 
     def __init__(self, tariffs: Mapping[str, Tariff], question: Question) -> None:
         self._tariffs = tariffs
-        self._question = question
+        self._reserved = _reserved(tariffs, question)
         self._asked: list[UpstreamRequest] = []
 
     def enter(self, asked: Iterable[UpstreamRequest]) -> None:
@@ -25,14 +26,12 @@ class Book:
 
     def spent(self) -> Amount:
         """By what upstreams counted; as reserved where that is not known, as of those that were given up."""
-        return spent(self._asked, self._tariffs, self._question)
+        return _sum_of(self._asked, self._tariffs, self._reserved)
 
     def at_most(self, choices: Iterable[Sequence[Turn]]) -> Amount:
         """What the requests are reserved."""
         turns = (turn for choice in choices for turn in choice)
-        return sum(
-            (self._tariff(each.upstream.name).at_most(each.question) for turn in turns for each in turn), NOTHING
-        )
+        return sum((self._reserved(each.upstream.name) for turn in turns for each in turn), NOTHING)
 
     def within(
         self,
@@ -56,10 +55,19 @@ class Book:
             param=MOST_TOKENS,
         )
 
-    def _tariff(self, upstream: str) -> Tariff:
-        return self._tariffs.get(upstream, Tariff())
-
 
 def spent(asked: Iterable[UpstreamRequest], tariffs: Mapping[str, Tariff], question: Question) -> Amount:
     """What became of the requests costs so much."""
-    return sum((tariffs.get(each.upstream, Tariff()).spent(each, question) for each in asked), NOTHING)
+    return _sum_of(asked, tariffs, _reserved(tariffs, question))
+
+
+def _sum_of(
+    asked: Iterable[UpstreamRequest], tariffs: Mapping[str, Tariff], reserved: Callable[[str], Amount]
+) -> Amount:
+    amounts = (tariffs.get(each.upstream, Tariff()).spent(each, reserved(each.upstream)) for each in asked)
+    return sum(amounts, NOTHING)
+
+
+def _reserved(tariffs: Mapping[str, Tariff], question: Question) -> Callable[[str], Amount]:
+    """What a request to an upstream is reserved. A question may be megabytes, and its requests hundreds: each upstream measures it once."""
+    return cache(lambda upstream: tariffs.get(upstream, Tariff()).at_most(question))

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from consensus_server.core.budgets import Amount, Budget
+from consensus_server.core.budgets import NOTHING, Amount, Budget
 from consensus_server.core.errors import StoreUnavailable
 from consensus_server.ports import Clock, SpendingStore
 
@@ -51,7 +51,7 @@ class Budgets:
                 f"The request may cost {_in_words(amount)}, and the whole budget of the caller {caller} is {budget}. "
                 "Lower max_tokens, n, or the question; or the operator raises the budget."
             )
-        before = await asyncio.to_thread(self._store.reserve, caller, began, amount, budget)
+        before = await self._reserve(caller, began, amount, budget)
         if before is not None:
             free = began + budget.seconds - now
             raise BudgetSpent(
@@ -63,6 +63,16 @@ class Budgets:
             yield
         finally:
             await asyncio.to_thread(self._settle, caller, began, spent() - amount)
+
+    async def _reserve(self, caller: str, began: int, amount: Amount, budget: Budget) -> Amount | None:
+        """As the store has it. A client that leaves meanwhile gets back what the store takes for it: nobody will be asked."""
+        reserving = asyncio.create_task(asyncio.to_thread(self._store.reserve, caller, began, amount, budget))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            if await reserving is None:
+                await asyncio.to_thread(self._settle, caller, began, NOTHING - amount)
+            raise
 
     def _settle(self, caller: str, began: int, difference: Amount) -> None:
         """An answer goes out though the database is out of reach: the reservation stands then.

@@ -169,8 +169,9 @@ class Inference:
             await requests.run()
         finally:
             requests.cancel()
-            asking.enter(requests.told())
-        self._latencies.note(asking.asked)
+            told = requests.told()
+            asking.enter(told)
+        self._latencies.note(told)
 
     def _turns(self, asking: UnderWay) -> list[list[Turn]]:
         panel, recalled = asking.panel, asking.recalled

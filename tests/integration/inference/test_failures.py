@@ -87,6 +87,7 @@ def _missed(server):
 def test_a_missed_quorum_is_an_error_that_names_every_cause_and_is_not_repeated(agreed, ask, body_of):
     three = agreed.upstreams
     three[1].behaviour, three[2].behaviour = "503", "401"
+    three[2].delay_seconds = 0.3  # two failures end the wait, and the first has to have answered by then
     server, before = agreed, _missed(agreed)
     with pytest.raises(openai.InternalServerError) as error:
         ask(server.client(max_retries=2))

@@ -87,6 +87,11 @@ def test_nothing_that_is_sent_raises(status, body):
     assert read(status, {}, body).situation
 
 
+@pytest.mark.parametrize("code", ["²", "9" * 5_000, "0" * 5_000 + "1", -500, True])
+def test_a_code_in_an_error_that_is_no_status_raises_nothing(code):
+    assert completion({"error": {"code": code, "message": "x"}}).situation is Situation.UNEXPLAINED
+
+
 def test_words_of_a_prompt_that_is_repeated_say_nothing():
     body = {
         "detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "input": "a flagged moderation context length"}]

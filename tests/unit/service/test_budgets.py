@@ -1,6 +1,7 @@
 """A question is paid for once, whatever becomes of it, and never more than it may cost."""
 
 import asyncio
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,8 @@ from consensus_server.core.budgets import Amount, Budget, Price, Tariff
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.errors import StoreUnavailable
 from consensus_server.core.inference import Failure, Message, Question, Reply, UpstreamFailed
+from consensus_server.service.asking import turns_of
+from consensus_server.service.books import Book
 from consensus_server.service.budgets import Budgets, BudgetSpent
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference
@@ -184,3 +187,38 @@ async def test_an_answer_goes_out_though_it_cannot_be_settled_and_its_reservatio
 
 def test_an_upstream_that_is_told_no_limit_is_reserved_what_its_operator_says():
     assert Tariff(reserve_tokens=500, tells_limit=False).at_most(QUESTION).tokens == AT_MOST - 80 + 500
+
+
+def test_a_long_question_is_measured_once_for_each_upstream_whatever_the_number_of_requests(monkeypatch):
+    measured = []
+    at_most = Tariff.at_most
+    monkeypatch.setattr(
+        Tariff, "at_most", lambda tariff, question: measured.append(tariff) or at_most(tariff, question)
+    )
+    chosen = panel("Paris.", "Lyon")
+    book = Book(chosen.tariffs, QUESTION)
+    turns = [turns_of(chosen.upstreams, QUESTION, choice=choice, samples=32) for choice in range(8)]
+    assert book.at_most(book.within(turns, None, None)).tokens == 2 * 8 * 32 * AT_MOST
+    assert len(measured) == 2
+
+
+async def test_a_client_that_leaves_while_its_budget_is_looked_at_gets_back_what_was_reserved():
+    reserving, go = threading.Event(), threading.Event()
+
+    class Slow(InMemory):
+        def reserve(self, *given):
+            reserving.set()
+            assert go.wait(10)
+            return super().reserve(*given)
+
+    slow = Slow()
+    chosen = panel("Paris.")
+    inference = Inference(Panels(), HashingEncoder, Budgets(slow, Clock()))
+    asking = asyncio.create_task(inference.answer(chosen, QUESTION, caller=shop(1000)))
+    await asyncio.to_thread(reserving.wait, 10)
+    asking.cancel()
+    await asyncio.sleep(0)
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert (slow.most.tokens, slow.spent.tokens, chosen.upstreams[0].busy.is_set()) == (AT_MOST, 0, False)

@@ -20,6 +20,7 @@ from consensus_server.core.inference import Failure, Message, Question, Reply, U
 from consensus_server.http_api.openai_compat.translate import refusal_of
 from consensus_server.ports import PooledAnswer
 from consensus_server.service.access import token_hash
+from consensus_server.service.asking import Latencies
 from consensus_server.service.deciding import Embedded, Material, build_pools, label_round
 from consensus_server.service.fan_out import WaitLimits
 from consensus_server.service.inference import Inference
@@ -356,3 +357,10 @@ async def test_a_fallback_that_a_gate_keeps_out_is_asked_once():
     chosen = replace(panel("Paris.", None, quorum=2), fallback=fallback, fallback_on_abstention=True)
     (choice,) = (await answer(chosen)).choices
     assert (choice.label.text, choice.fallback, len(fallback.asked)) == (None, "f", 1)
+
+
+async def test_a_fallback_leaves_the_latencies_of_the_panel_as_they_were(monkeypatch):
+    noted = []
+    monkeypatch.setattr(Latencies, "note", lambda _, asked: noted.append([each.upstream for each in asked]))
+    await answer(replace(panel("Paris.", None, quorum=2), fallback=Says("f", "Lyon")))
+    assert noted == [["u0", "u1"], ["f"]]
