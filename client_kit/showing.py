@@ -269,3 +269,14 @@ def _figure(found: wire.PoolMap, title: str) -> "Figure":
     figure.update_layout(title=title, xaxis_title=names[0], yaxis_title=names[1], template="plotly_white")
     figure.update_yaxes(scaleanchor="x")
     return figure
+
+
+def show_erasure(erased: wire.Erasure) -> None:
+    """Say what is gone, round by round, and what is left of it."""
+    for each in erased.rounds:
+        left = f"; the seal stays: {each.count} answers, digest {each.digest[:12]}..." if each.digest else ""
+        say(
+            f"Round {each.round}: {each.answers} answers erased, {each.labels} pseudo-labels without their text since{left}"
+        )
+    if not erased.rounds:
+        say(f"No round was decided with answers of {erased.participant}; those that were not sealed are deleted.")

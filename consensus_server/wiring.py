@@ -32,6 +32,7 @@ from consensus_server.service.appeals import Appeals
 from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
+from consensus_server.service.erasures import Erasures
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.invitations import Invitations
@@ -232,6 +233,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
+        erasures=Erasures(store, clock),
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),

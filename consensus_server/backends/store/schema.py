@@ -279,6 +279,16 @@ reliabilities = Table(
     Column("drifted", Boolean, nullable=False),
 )
 
+erasures = Table(
+    "erasures",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("answers", Integer, nullable=False, comment="of the participant that were deleted"),
+    Column("labels", Integer, nullable=False, comment="whose texts were withheld with them"),
+    Column("erased_at", UtcDateTime, nullable=False, comment="the last of them"),
+)
+
 appeals = Table(
     "appeals",
     metadata,

@@ -1,0 +1,130 @@
+"""Erasure: a participant's answers go, with all that was made of them and tells them; seals, digests and counts stay.
+
+A pseudo-label is the sentence of one site. Where nobody else in the federation said the very same to the prompt, its text is
+withheld from then on, and the label says `erased`. A round is never decided anew.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from client_kit.vocabulary import RoundState
+from consensus_server.core.erasures import ErasedRound
+from consensus_server.core.errors import RoundInProgress
+from consensus_server.core.federations import Federation, Participant
+from consensus_server.core.rounds import Round
+from consensus_server.ports import Clock, LabelRecord, Said, Store, Transaction
+from consensus_server.service.access import (
+    OPERATORS,
+    PARTICIPANTS,
+    Caller,
+    federation_for,
+    participant_for,
+    require_right,
+)
+from consensus_server.service.audit import noted
+from consensus_server.service.label_lines import label_line, lines_digest, read_label
+from consensus_server.service.settling import last_round, settle
+
+_CHUNK = 500
+"""Labels read at once."""
+
+
+class Erasures:
+    """Erasure of what participants answered, by operators or the participants themselves."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def erase(self, caller: Caller, federation: str, name: str) -> tuple[ErasedRound, ...]:
+        """Delete all answers of a participant, and say what was erased of it so far, oldest round first.
+
+        Its vectors, parameters and the words of its appeals go too. Repeated, it changes nothing. Raises UnknownFederation,
+        Forbidden, UnknownParticipant, and RoundInProgress while answers that it sealed are to be decided on.
+        """
+        with self._store.writing() as tx:
+            home = federation_for(tx, caller, federation, None, lock=True)
+            itself = caller.participant is not None and caller.participant.name == name
+            require_right(caller, PARTICIPANTS if itself else OPERATORS)
+            now = self._clock.now()
+            last = last_round(tx, home, lock=True)  # before the participant, as a seal does: no deadlock
+            last = None if last is None else settle(tx, last, now)
+            participant = participant_for(tx, home, name, lock=True)
+            _require_decided(tx, last, participant)
+            erased = _erase(tx, home, participant, tx.rounds.of(home), now)
+            if erased:
+                noted(tx, caller, "participant.erased", now, federation=home.name, subject=name, after=erased)
+            found = tx.erasures.of(home, participant=participant)
+        self._store.scrub()
+        return found
+
+
+def _require_decided(tx: Transaction, last: Round | None, participant: Participant) -> None:
+    """Raise RoundInProgress while a worker reads texts of the federation, or will read sealed ones of the participant."""
+    if last is None or last.state in {RoundState.DRAFT, RoundState.PUBLISHED, RoundState.FAILED}:
+        return
+    if last.state is RoundState.OPEN and tx.submissions.sealed(last, participant) is None:
+        return
+    raise RoundInProgress(
+        f"Round {last.number} is {last.state}, and is decided with what {participant.name} sealed so far; nothing was erased.",
+        remedy="Erase once the round is published or failed; an operator may close it before its time.",
+    )
+
+
+def _erase(
+    tx: Transaction, home: Federation, participant: Participant, rounds: Collection[Round], now: datetime
+) -> dict[str, int]:
+    """Erase the participant's answers of these rounds; how many answers and texts of labels went, nothing where none did."""
+    by_round = {each.number: tx.erasures.forget(each, participant) for each in rounds}
+    said = {each for gone in by_round.values() for each in gone}
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+    for number, gone in by_round.items():
+        counts[number][0] += len(gone)
+    lost = said - tx.erasures.still_said(home, said)
+    tx.erasures.forget_vectors({each.digest for each in lost})
+    for each in tx.rounds.of(home) if lost else ():
+        counts[each.number][1] += _withhold(tx, each, lost)
+    for each in tx.rounds.of(home):
+        answers, labels = counts[each.number]
+        if labels or (answers and tx.submissions.sealed(each, participant)):  # else they were of no round yet
+            tx.erasures.note(each, participant, now, answers=answers, labels=labels)
+    answers, labels = (sum(column) for column in zip(*counts.values(), strict=True)) if counts else (0, 0)
+    return {"answers": answers, "labels": labels} if answers else {}
+
+
+def _withhold(tx: Transaction, round_: Round, lost: Collection[Said]) -> int:
+    """Take the texts out of the round's labels that only erased answers gave, and words of these; how many labels lost theirs."""
+    if round_.labels is None:
+        return 0
+    withheld, lines = 0, []
+    for record in _records(tx, round_):
+        kept = _without(record, lost)
+        if kept != record:
+            tx.erasures.rewrite(round_, kept)
+            withheld += kept.line != record.line
+        lines.append(kept.line)
+    if (
+        withheld
+    ):  # what is held is what readers verify; the digest that was published stays in the card and the audit record
+        tx.rounds.save(replace(round_, labels=lines_digest(lines)))
+    return withheld
+
+
+def _without(record: LabelRecord, lost: Collection[Said]) -> LabelRecord:
+    label = read_label(record.line)
+    if label.digest is not None and label.text is not None and Said(record.prompt_id, label.digest) in lost:
+        record = replace(record, line=label_line(replace(label, text=None, erased=True)))
+    if record.contests and any(Said(record.prompt_id, fate.digest) in lost for fate in record.fates):
+        record = replace(
+            record, contests=tuple(replace(each, words_first="", words_second="") for each in record.contests)
+        )
+    return record
+
+
+def _records(tx: Transaction, round_: Round) -> Iterator[LabelRecord]:
+    after = ""
+    while rows := tx.labels.lines(round_, after=after, limit=_CHUNK):
+        yield from filter(None, (tx.labels.get(round_, prompt_id) for prompt_id, _ in rows))
+        after = rows[-1][0]
