@@ -325,4 +325,5 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         server.use_cases.rounds,
         poll_seconds=server.settings.poll_seconds,
         on_aggregated=lambda done: server.metrics.aggregation.labels(done.result.value).observe(done.seconds),
+        sweep=server.use_cases.erasures.sweep,
     )

@@ -175,6 +175,8 @@ class FederationCreate(Request):
     """What participants exchange beside answers; a submission without answers may then be sealed too."""
     requires_training_rights: bool = False
     """Only submissions count whose participant states, with the seal, that others may train on its answers."""
+    answers_kept_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days after the end of a round after which its answers are erased, as if each participant had asked for it; none: kept."""
 
 
 class Federation(FederationCreate):

@@ -7,7 +7,7 @@ withheld from then on, and the label says `erased`. A round is never decided ane
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from client_kit.vocabulary import RoundState
 from consensus_server.core.erasures import ErasedRound
@@ -18,14 +18,15 @@ from consensus_server.ports import Clock, LabelRecord, Said, Store, Transaction
 from consensus_server.service.access import (
     OPERATORS,
     PARTICIPANTS,
+    SERVER_OPERATOR,
     Caller,
     federation_for,
     participant_for,
     require_right,
 )
-from consensus_server.service.audit import noted
+from consensus_server.service.audit import SERVER, noted
 from consensus_server.service.label_lines import label_line, lines_digest, read_label
-from consensus_server.service.settling import last_round, settle
+from consensus_server.service.settling import last_round, round_for, settle
 
 _CHUNK = 500
 """Labels read at once."""
@@ -59,6 +60,43 @@ class Erasures:
             found = tx.erasures.of(home, participant=participant)
         self._store.scrub()
         return found
+
+    def sweep(self) -> int:
+        """Erase the answers of rounds that ended as long ago as their federation agreed to keep them; how many were erased.
+
+        One participant and round at a time. A federation whose round is being decided has its turn with the next sweep.
+        """
+        with self._store.reading() as tx:
+            agreed = [each for each in tx.federations.all() if each.terms.answers_kept_days is not None]
+            due = [(home, *each) for home in agreed for each in _due(tx, home, self._clock.now())]
+        erased = sum(self._expire(home.name, number, name) for home, number, name in due)
+        if erased:
+            self._store.scrub()
+        return erased
+
+    def _expire(self, federation: str, number: int, name: str) -> int:
+        """Erase one participant's answers of one round; how many there were."""
+        with self._store.writing() as tx:
+            home = federation_for(tx, SERVER_OPERATOR, federation, OPERATORS, lock=True)
+            last = last_round(tx, home, lock=True)
+            if last is None or last.state in {RoundState.CLOSED, RoundState.AGGREGATING}:
+                return 0
+            participant, now = participant_for(tx, home, name, lock=True), self._clock.now()
+            erased = _erase(tx, home, participant, [round_for(tx, home, number)], now)
+            if erased:
+                told = {"round": number, **erased}
+                noted(tx, SERVER, "answers.expired", now, federation=home.name, subject=name, after=told)
+            return erased.get("answers", 0)
+
+
+def _due(tx: Transaction, home: Federation, now: datetime) -> Iterator[tuple[int, str]]:
+    """(round, participant) whose answers were kept long enough."""
+    kept = timedelta(days=home.terms.answers_kept_days or 0)
+    for each in tx.rounds.of(home):
+        if each.state not in {RoundState.PUBLISHED, RoundState.FAILED} or each.closed_at is None:
+            continue
+        if each.closed_at + kept <= now:
+            yield from ((each.number, who.name) for who in tx.participants.of(home) if tx.submissions.count(each, who))
 
 
 def _require_decided(tx: Transaction, last: Round | None, participant: Participant) -> None:

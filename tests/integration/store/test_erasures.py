@@ -27,9 +27,9 @@ def service(request, tmp_path):
     store.close()
 
 
-def found(service, name="clinics"):
+def found(service, name="clinics", **terms):
     policy = Policy(abstain=False, contradictions="none")
-    return service.found(name, sites=("north", "south"), quorum=2, policy=policy)
+    return service.found(name, sites=("north", "south"), quorum=2, policy=policy, **terms)
 
 
 def publish(service, sites, number=1):
@@ -164,6 +164,26 @@ def test_nobody_erases_anothers_answers_and_erased_ones_stand_for_no_later_round
     service.submit(south, publish_next, 2)
     assert service.worker.run_once()
     assert service.label_texts(2)["p-0"] == "anew"
+
+
+def test_answers_go_once_they_were_kept_as_long_as_agreed_and_no_day_earlier(service):
+    sites = found(service, answers_kept_days=90)
+    publish(service, sites)
+    service.clock.advance(89 * 86_400)
+    publish(service, sites, 2)
+    assert service.erasures.sweep() == 0
+    service.clock.advance(86_400)
+    assert service.erasures.sweep() == 4
+    assert service.erasures.sweep() == 0
+    left = [len(service.submissions.held(sites[0], "clinics", number).answers) for number in (1, 2)]
+    assert left == [0, 2]
+    assert service.label_texts()["p-0"] == MARK  # round 2 still holds the sentence
+    service.clock.advance(89 * 86_400)
+    assert service.erasures.sweep() == 4
+    assert set(service.label_texts().values()) == set(service.label_texts(2).values()) == {None}
+    assert all(sound for _, sound in published_rounds(service.store))
+    with service.store.reading() as tx:
+        assert sum('"answers.expired"' in line for line in tx.audit.lines()) == 4
 
 
 def test_no_byte_of_it_stays_in_the_files_of_the_database(service, tmp_path):
