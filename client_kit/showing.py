@@ -116,6 +116,9 @@ def show_card(card: wire.RoundCard) -> None:
     if card.echoes:
         moved = [(each.participant, f"{each.moved} of {each.could_move}") for each in card.echoes]
         print_table(("participant", "came round to the label"), moved, empty="")
+    erased = [(each.participant, each.answers, each.labels, _day(each.erased_at)) for each in card.erased]
+    if erased:
+        print_table(("participant", "answers erased", "labels without text since", "on"), erased, empty="")
     show_alarms(card)
 
 
@@ -140,7 +143,9 @@ def _stated(stated: wire.PrivacyStatement | None) -> str:
 def show_why(found: wire.PromptExplanation) -> None:
     """Why a prompt has its pseudo-label, or none."""
     label = found.label
-    if label.abstention is None:
+    if label.erased:
+        say(f"The text was erased; its digest is {label.digest}.")
+    elif label.abstention is None:
         say(label.text or "")
     else:
         say(f"No label: {why_abstained(label.abstention)} ({label.abstention}).")

@@ -4,14 +4,16 @@ A pseudo-label is the sentence of one site. Where nobody else in the federation 
 withheld from then on, and the label says `erased`. A round is never decided anew.
 """
 
+import json
 from collections import defaultdict
-from collections.abc import Collection, Iterator
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any, Final
 
 from client_kit.vocabulary import RoundState
 from consensus_server.core.erasures import ErasedRound
-from consensus_server.core.errors import RoundInProgress
+from consensus_server.core.errors import RoundInProgress, UnknownFederation, UnknownParticipant
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, LabelRecord, Said, Store, Transaction
@@ -28,8 +30,20 @@ from consensus_server.service.audit import SERVER, noted
 from consensus_server.service.label_lines import label_line, lines_digest, read_label
 from consensus_server.service.settling import last_round, round_for, settle
 
+ERASED: Final = "participant.erased"
+"""The act, in the audit record."""
+
 _CHUNK = 500
 """Labels read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """Erasures that were done again, as FEDERATION/PARTICIPANT."""
+
+    done: tuple[str, ...]
+    waiting: tuple[str, ...]
+    """Sealed answers are to be decided on first."""
 
 
 class Erasures:
@@ -45,6 +59,12 @@ class Erasures:
         Its vectors, parameters and the words of its appeals go too. Repeated, it changes nothing. Raises UnknownFederation,
         Forbidden, UnknownParticipant, and RoundInProgress while answers that it sealed are to be decided on.
         """
+        return self._erase_all(caller, federation, name)
+
+    def _erase_all(
+        self, caller: Caller, federation: str, name: str, repeats: Collection[str] = ()
+    ) -> tuple[ErasedRound, ...]:
+        """repeats: digests of the acts in an audit record that this one does again."""
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, None, lock=True)
             itself = caller.participant is not None and caller.participant.name == name
@@ -55,8 +75,9 @@ class Erasures:
             participant = participant_for(tx, home, name, lock=True)
             _require_decided(tx, last, participant)
             erased = _erase(tx, home, participant, tx.rounds.of(home), now)
-            if erased:
-                noted(tx, caller, "participant.erased", now, federation=home.name, subject=name, after=erased)
+            if erased or repeats:
+                told = {**erased, "repeats": [*repeats]} if repeats else erased
+                noted(tx, caller, ERASED, now, federation=home.name, subject=name, after=told)
             found = tx.erasures.of(home, participant=participant)
         self._store.scrub()
         return found
@@ -74,6 +95,28 @@ class Erasures:
             self._store.scrub()
         return erased
 
+    def repeat(self, record: Iterable[str]) -> Repeated:
+        """Erase again what an audit record says was erased, and a database that was put back from a copy does not know of.
+
+        record: its lines, checked. What expired is left to `sweep`.
+        """
+        with self._store.reading() as tx:
+            known = {digest for act in map(json.loads, tx.audit.lines()) for digest in _stands_for(act)}
+        lost = defaultdict[tuple[str, str], list[str]](list)
+        for act in map(json.loads, record):
+            if act["action"] == ERASED and act["digest"] not in known:
+                lost[act["federation"], act["subject"]].append(act["digest"])
+        done, waiting = list[str](), list[str]()
+        for (federation, name), acts in lost.items():
+            try:
+                self._erase_all(SERVER_OPERATOR, federation, name, acts)
+                done.append(f"{federation}/{name}")
+            except RoundInProgress:
+                waiting.append(f"{federation}/{name}")
+            except (UnknownFederation, UnknownParticipant):  # of after the copy: nothing of it came back
+                continue
+        return Repeated(tuple(done), tuple(waiting))
+
     def _expire(self, federation: str, number: int, name: str) -> int:
         """Erase one participant's answers of one round; how many there were."""
         with self._store.writing() as tx:
@@ -87,6 +130,11 @@ class Erasures:
                 told = {"round": number, **erased}
                 noted(tx, SERVER, "answers.expired", now, federation=home.name, subject=name, after=told)
             return erased.get("answers", 0)
+
+
+def _stands_for(act: Mapping[str, Any]) -> Iterable[str]:
+    """Digests of the act itself, and of those that it repeats."""
+    return (act["digest"], *act["after"].get("repeats", ()))
 
 
 def _due(tx: Transaction, home: Federation, now: datetime) -> Iterator[tuple[int, str]]:
@@ -136,16 +184,15 @@ def _withhold(tx: Transaction, round_: Round, lost: Collection[Said]) -> int:
     """Take the texts out of the round's labels that only erased answers gave, and words of these; how many labels lost theirs."""
     if round_.labels is None:
         return 0
-    withheld, lines = 0, []
-    for record in _records(tx, round_):
-        kept = _without(record, lost)
-        if kept != record:
+    withheld, lines, asked = 0, [], {each.prompt_id for each in lost}
+    for prompt_id, line in _lines(tx, round_):
+        record = tx.labels.get(round_, prompt_id) if prompt_id in asked else None
+        kept = None if record is None else _without(record, lost)
+        if kept is not None and kept != record:
             tx.erasures.rewrite(round_, kept)
-            withheld += kept.line != record.line
-        lines.append(kept.line)
-    if (
-        withheld
-    ):  # what is held is what readers verify; the digest that was published stays in the card and the audit record
+            withheld += kept.line != line
+        lines.append(line if kept is None else kept.line)
+    if withheld:  # readers verify what is held; the digest that was published stays in the card and the audit record
         tx.rounds.save(replace(round_, labels=lines_digest(lines)))
     return withheld
 
@@ -161,8 +208,9 @@ def _without(record: LabelRecord, lost: Collection[Said]) -> LabelRecord:
     return record
 
 
-def _records(tx: Transaction, round_: Round) -> Iterator[LabelRecord]:
+def _lines(tx: Transaction, round_: Round) -> Iterator[tuple[str, str]]:
+    """(prompt_id, line) of every label of a round."""
     after = ""
     while rows := tx.labels.lines(round_, after=after, limit=_CHUNK):
-        yield from filter(None, (tx.labels.get(round_, prompt_id) for prompt_id, _ in rows))
+        yield from rows
         after = rows[-1][0]

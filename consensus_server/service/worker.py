@@ -30,7 +30,7 @@ class AggregationWorker:
         on_aggregated: Callable[[Aggregated], None] = lambda _: None,
         sweep: Callable[[], object] = lambda: None,
     ) -> None:
-        """sweep: is called about once an hour, in the worker's thread. on_aggregated: told about every round that was claimed, in the worker's thread. For metrics."""
+        """on_aggregated: told about every round that was claimed, for metrics. sweep: called about once an hour. Both in the worker's thread."""
         self._aggregation = aggregation
         self._rounds = rounds
         self._poll_seconds = poll_seconds

@@ -20,11 +20,15 @@ MARK = "marker-0123456789 is what north alone said"
 SHARED = "both said this"
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture
 def service(request, tmp_path):
-    store = SqlStore(empty_engine(request.param, tmp_path))
+    store = SqlStore(empty_engine(getattr(request, "param", "sqlite"), tmp_path))
     yield Service(store)
     store.close()
+
+
+on_each_database = pytest.mark.parametrize("service", DATABASES, indirect=True)
+"""Where locks and what SQL says matter; the rest is the same code."""
 
 
 def found(service, name="clinics", **terms):
@@ -45,6 +49,7 @@ def vectors(service, *texts):
     return len(service.store.embeddings.get(service.encoder.identity.digest, map(content_digest, texts)))
 
 
+@on_each_database
 def test_what_only_the_participant_said_goes_and_what_it_sealed_stays_provable(service):
     sites = north, south = found(service)
     publish(service, sites)
@@ -77,6 +82,7 @@ def test_an_erasure_is_one_line_of_the_audit_record_and_repeated_changes_nothing
     assert MARK not in lines[0]
 
 
+@on_each_database
 def test_two_erasures_at_once_are_one(service):
     sites = found(service)
     publish(service, sites)
@@ -111,6 +117,7 @@ def test_sealed_answers_are_not_erased_before_they_are_decided_on_and_others_are
     assert service.erasures.erase(north, "clinics", "north")[0].answers == 1
 
 
+@on_each_database
 def test_an_erasure_while_a_worker_is_at_work_is_refused_or_done_and_nothing_between(service):
     """Asked again until it is done, it is done once the round is published; the labels were decided with the answers."""
     north, south = found(service)
@@ -136,6 +143,7 @@ def test_an_erasure_while_a_worker_is_at_work_is_refused_or_done_and_nothing_bet
     assert service.pseudo_labels.page(OPERATOR, "clinics", 1).items[0].support == 2
 
 
+@on_each_database
 def test_a_text_that_another_federation_holds_keeps_its_vectors(service):
     sites = found(service)
     publish(service, sites)
@@ -187,9 +195,8 @@ def test_answers_go_once_they_were_kept_as_long_as_agreed_and_no_day_earlier(ser
 
 
 def test_no_byte_of_it_stays_in_the_files_of_the_database(service, tmp_path):
-    if service.store._engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL keeps deleted rows until it is vacuumed; docs/security-and-privacy.md says so")
-    prompts, marker = 60, "marker-0123456789"
+    """PostgreSQL keeps deleted rows until it is vacuumed; docs/security-and-privacy.md says so."""
+    prompts, marker = 24, "marker-0123456789"
     north, south = service.found(prompts=prompts, sites=("north", "south"), quorum=2)
     service.open()
     service.submit(north, {f"p-{i}": f"{i} {marker} " * (1 + i % 9) for i in range(prompts)})
