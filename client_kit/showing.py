@@ -60,6 +60,20 @@ def _day(moment: datetime | None) -> str | None:
     return None if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def seen(at: datetime | None, now: datetime) -> str:
+    """`seen 12 s ago`, `silent 2 h`, `never seen`."""
+    if at is None:
+        return "never seen"
+    seconds = max(0.0, (now - at).total_seconds())
+    size, unit = next((each for each in _UNITS if seconds >= 2 * each[0]), (1, "s"))
+    told = f"{seconds // size:.0f} {unit}"
+    return f"seen {told} ago" if seconds < _SILENT_SECONDS else f"silent {told}"
+
+
+_SILENT_SECONDS = 300
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
 def show_round(found: wire.Round) -> None:
     """The state of one round, with the reason where it failed."""
     for line in round_lines(found):

@@ -297,6 +297,14 @@ class ParticipantStore(Protocol):
         """Bind the participant to these certificates alone; none: to no certificate."""
         ...
 
+    def seen(self, at: Mapping[int, datetime]) -> None:
+        """Note when participants were last heard of, by their key; an earlier moment than the noted one changes nothing."""
+        ...
+
+    def last_seen(self) -> tuple[datetime | None, ...]:
+        """When each active participant of the server was last heard of; None: never."""
+        ...
+
 
 class OperatorStore(Protocol):
     """Operators of the server, by name."""

@@ -170,6 +170,7 @@ def _server_over(store: SqlStore, settings: Settings, token: str) -> Server:
     threads = Supervisor()
     metrics.watch_threads(threads.restarts)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
+    metrics.watch_participants(use_cases.participants.count_by_presence)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
     return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger, threads)
 

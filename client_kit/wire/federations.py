@@ -217,6 +217,8 @@ class Participant(WireModel):
     created_at: datetime
     certificates: list[str] = Field(default_factory=list)
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
+    seen_at: datetime | None = None
+    """When it was last heard of, to some twenty seconds; null: never."""
 
 
 class ParticipantToken(WireModel):

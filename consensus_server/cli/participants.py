@@ -17,7 +17,7 @@ from client_kit.command_line import (
     require_yes,
     say,
 )
-from client_kit.showing import show_erasure
+from client_kit.showing import seen, show_erasure
 from client_kit.token_files import place_for, require_new
 from consensus_server.cli.certificate_files import fingerprint_of
 from consensus_server.cli.federations import NameArgument
@@ -238,12 +238,22 @@ def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = Fal
     if as_json:
         print_json(wire.ParticipantList(items=items))
         return
+    now = server.clock.now()
     rows = [
-        (each.participant, each.role, "yes" if each.active else "no", len(each.certificates) or "any", each.created_at)
+        (
+            each.participant,
+            each.role,
+            "yes" if each.active else "no",
+            seen(each.seen_at, now),
+            len(each.certificates) or "any",
+            each.created_at,
+        )
         for each in items
     ]
     print_table(
-        ("participant", "role", "active", "certificates", "added"), rows, empty=f"{federation} has no participants."
+        ("participant", "role", "active", "heard of", "certificates", "added"),
+        rows,
+        empty=f"{federation} has no participants.",
     )
 
 

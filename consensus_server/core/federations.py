@@ -108,3 +108,5 @@ class Participant:
     created_at: datetime
     certificates: frozenset[str] = frozenset()
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
+    seen_at: datetime | None = field(default=None, compare=False)
+    """When it was last heard of, roughly; None: never."""

@@ -89,6 +89,7 @@ def participant(record: Participant) -> wire.Participant:
         active=record.active,
         created_at=record.created_at,
         certificates=sorted(record.certificates),
+        seen_at=record.seen_at,
     )
 
 

@@ -114,6 +114,7 @@ participants = Table(
     ),  # of before 0013; nothing reads it
     Column("created_at", UtcDateTime, nullable=False),
     Column("certificates", Text, comment="SHA-256 of those it must show, with spaces between"),
+    Column("seen_at", UtcDateTime, comment="roughly"),
     UniqueConstraint("federation_id", "name"),
 )
 

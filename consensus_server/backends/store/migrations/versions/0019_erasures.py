@@ -1,4 +1,4 @@
-"""What was erased."""
+"""What was erased, and when participants were seen."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("participants", sa.Column("seen_at", UtcDateTime(), nullable=True, comment="roughly"))
     op.create_table(
         "erasures",
         sa.Column("round_id", sa.Integer(), nullable=False),
