@@ -55,6 +55,7 @@ class Exit(IntEnum):
 EXIT_TABLE = f"Exit codes: {'; '.join(f'{code:d} {code.meaning}' for code in Exit)}."
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for programs.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do it without a question.")]
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the value of an option
@@ -272,3 +273,12 @@ def note(text: str) -> None:
 def print_value(value: str) -> None:
     """One bare value on standard output, fit to be redirected into a file."""
     sys.stdout.write(value + "\n")
+
+
+def require_yes(question: str, *, yes: bool) -> None:
+    """Ask a person. Raises CommandFailed where none is there to answer, and typer.Abort where the answer is no."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandFailed("Nothing was erased: nobody is there to be asked.", Exit.USAGE, remedy="Add --yes.")
+    typer.confirm(question, abort=True)

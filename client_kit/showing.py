@@ -60,6 +60,20 @@ def _day(moment: datetime | None) -> str | None:
     return None if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def seen(at: datetime | None, now: datetime) -> str:
+    """`seen 12 s ago`, `silent 2 h`, `never seen`."""
+    if at is None:
+        return "never seen"
+    seconds = max(0.0, (now - at).total_seconds())
+    size, unit = next((each for each in _UNITS if seconds >= 2 * each[0]), (1, "s"))
+    told = f"{seconds // size:.0f} {unit}"
+    return f"seen {told} ago" if seconds < _SILENT_SECONDS else f"silent {told}"
+
+
+_SILENT_SECONDS = 300
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"))
+
+
 def show_round(found: wire.Round) -> None:
     """The state of one round, with the reason where it failed."""
     for line in round_lines(found):
@@ -116,6 +130,9 @@ def show_card(card: wire.RoundCard) -> None:
     if card.echoes:
         moved = [(each.participant, f"{each.moved} of {each.could_move}") for each in card.echoes]
         print_table(("participant", "came round to the label"), moved, empty="")
+    erased = [(each.participant, each.answers, each.labels, _day(each.erased_at)) for each in card.erased]
+    if erased:
+        print_table(("participant", "answers erased", "labels without text since", "on"), erased, empty="")
     show_alarms(card)
 
 
@@ -140,7 +157,9 @@ def _stated(stated: wire.PrivacyStatement | None) -> str:
 def show_why(found: wire.PromptExplanation) -> None:
     """Why a prompt has its pseudo-label, or none."""
     label = found.label
-    if label.abstention is None:
+    if label.erased:
+        say(f"The text was erased; its digest is {label.digest}.")
+    elif label.abstention is None:
         say(label.text or "")
     else:
         say(f"No label: {why_abstained(label.abstention)} ({label.abstention}).")
@@ -269,3 +288,14 @@ def _figure(found: wire.PoolMap, title: str) -> "Figure":
     figure.update_layout(title=title, xaxis_title=names[0], yaxis_title=names[1], template="plotly_white")
     figure.update_yaxes(scaleanchor="x")
     return figure
+
+
+def show_erasure(erased: wire.Erasure) -> None:
+    """Say what is gone, round by round, and what is left of it."""
+    for each in erased.rounds:
+        left = f"; the seal stays: {each.count} answers, digest {each.digest[:12]}..." if each.digest else ""
+        say(
+            f"Round {each.round}: {each.answers} answers erased, {each.labels} pseudo-labels without their text since{left}"
+        )
+    if not erased.rounds:
+        say(f"No round was decided with answers of {erased.participant}; those that were not sealed are deleted.")

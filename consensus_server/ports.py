@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -15,6 +15,7 @@ from consensus_server.core.audit import Act, Head
 from consensus_server.core.budgets import Amount, Budget
 from consensus_server.core.contradictions.findings import Finding
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.erasures import ErasedRound
 from consensus_server.core.federations import Federation, Manifest, Participant, Prompt, Terms
 from consensus_server.core.inference import Question, Reply
 from consensus_server.core.labels import AnswerFate, ClusterContest, ParticipantTraffic, RoundCard
@@ -179,6 +180,10 @@ class Store(Protocol):
         """All or nothing: what was written is durable when the block ends, and gone when it raises."""
         ...
 
+    def scrub(self) -> bool:
+        """Let nothing that was deleted stay in a file of the database, as far as that is in its hands; False where it has to wait."""
+        ...
+
 
 class Transaction(Protocol):
     """What one transaction can reach."""
@@ -203,6 +208,9 @@ class Transaction(Protocol):
 
     @property
     def audit(self) -> "AuditStore": ...
+
+    @property
+    def erasures(self) -> "ErasureStore": ...
 
     @property
     def rounds(self) -> "RoundStore": ...
@@ -287,6 +295,14 @@ class ParticipantStore(Protocol):
 
     def set_certificates(self, participant: Participant, fingerprints: Collection[str]) -> None:
         """Bind the participant to these certificates alone; none: to no certificate."""
+        ...
+
+    def seen(self, at: Mapping[int, datetime]) -> None:
+        """Note when participants were last heard of, by their key; an earlier moment than the noted one changes nothing."""
+        ...
+
+    def last_seen(self) -> tuple[datetime | None, ...]:
+        """When each active participant of the server was last heard of; None: never."""
         ...
 
 
@@ -486,6 +502,44 @@ class SubmissionStore(Protocol):
 
     def pooled(self, round_: Round, prompt_id: str | None = None) -> Iterator[PooledAnswer]:
         """All answers of sealed submissions, or those to one prompt, in the order of prompt_id, participant and sample."""
+        ...
+
+
+class Said(NamedTuple):
+    """What was answered to a prompt."""
+
+    prompt_id: str
+    digest: str
+    """Of the text."""
+
+
+class ErasureStore(Protocol):
+    """Deletes what participants answered, and remembers that it did. The federation must be locked."""
+
+    def forget(self, round_: Round, participant: Participant) -> list[Said]:
+        """Delete the participant's answers and parameters of a round, and what was written in its appeals; what the answers said."""
+        ...
+
+    def still_said(self, federation: Federation, said: Collection[Said]) -> set[Said]:
+        """Those that an answer which is held in the federation gives word for word."""
+        ...
+
+    def forget_vectors(self, digests: Collection[str]) -> None:
+        """Delete the vectors of texts that no answer of any federation gives."""
+        ...
+
+    def rewrite(self, round_: Round, record: "LabelRecord") -> None:
+        """Put another line and other contests in the place of a published label's."""
+        ...
+
+    def note(self, round_: Round, participant: Participant, at: datetime, *, answers: int, labels: int) -> None:
+        """Remember how many more were deleted and withheld."""
+        ...
+
+    def of(
+        self, federation: Federation, *, participant: Participant | None = None, round_: Round | None = None
+    ) -> tuple[ErasedRound, ...]:
+        """What was erased, by round and participant; of one of these only where given."""
         ...
 
 

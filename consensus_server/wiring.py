@@ -32,6 +32,7 @@ from consensus_server.service.appeals import Appeals
 from consensus_server.service.budgets import Budgets
 from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
+from consensus_server.service.erasures import Erasures
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.invitations import Invitations
@@ -169,6 +170,7 @@ def _server_over(store: SqlStore, settings: Settings, token: str) -> Server:
     threads = Supervisor()
     metrics.watch_threads(threads.restarts)
     metrics.watch_rounds(use_cases.rounds.count_by_state)
+    metrics.watch_participants(use_cases.participants.count_by_presence)
     ledger = TrafficLedger(use_cases.traffic.add, on_bytes=metrics.count_bytes)
     return Server(settings, store, clock, encoder, comparisons, use_cases, metrics, ledger, threads)
 
@@ -232,6 +234,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
+        erasures=Erasures(store, clock),
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
@@ -323,4 +326,5 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         server.use_cases.rounds,
         poll_seconds=server.settings.poll_seconds,
         on_aggregated=lambda done: server.metrics.aggregation.labels(done.result.value).observe(done.seconds),
+        sweep=server.use_cases.erasures.sweep,
     )

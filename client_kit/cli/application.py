@@ -37,6 +37,7 @@ class KitCommands(Commands):
         "init": Late("client_kit.cli.init", "init"),
         "submit": Late("client_kit.cli.submit", "submit"),
         "withdraw": Late("client_kit.cli.submit", "withdraw"),
+        "erase": Late("client_kit.cli.erase", "erase"),
         "labels": Late("client_kit.cli.labels", "labels"),
         "redeem": Late("client_kit.cli.redeem", "redeem"),
         "token": Late("client_kit.cli.tokens"),

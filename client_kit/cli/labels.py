@@ -49,6 +49,8 @@ def labels(
         found, prompts = client.pseudo_labels(chosen), client.prompts()
     counts = Counter(str(label.abstention) for label in found if label.abstention is not None)
     why = f"; without a label: {abstained(counts)}" if counts else ""
+    if erased := sum(label.erased is True for label in found):
+        why += f"; text erased since: {erased}"
     if not any(label.text is not None and label.confidence >= minimum_confidence for label in found):
         least = f" with a confidence of {minimum_confidence:g} or more" if minimum_confidence else ""
         raise ExportError(f"Round {chosen} has no pseudo-label{least}, so nothing is written{why}.")
@@ -57,7 +59,14 @@ def labels(
         count = export_labels(file, prompts, found, format=form, minimum_confidence=minimum_confidence)
         if out is None:
             sys.stdout.write(file.read_text(encoding="utf-8"))
-    summary = {"round": chosen, "labels": count, "prompts": len(found), "abstentions": counts, "file": str(out)}
+    summary = {
+        "round": chosen,
+        "labels": count,
+        "prompts": len(found),
+        "abstentions": counts,
+        "erased": erased,
+        "file": str(out),
+    }
     told = f"{count} pseudo-labels of round {chosen}"
     if out is None:
         note(f"{told} ({len(found)} prompts{why}).")

@@ -148,6 +148,13 @@ class AsyncConsensusClient:
             self._operations.whose(participant, lambda name, who: calls.revoke_token(name, who, token, grace_seconds))
         )
 
+    async def erase(self, participant: str | None = None) -> wire.Erasure:
+        """Delete all answers of a participant that the server holds, by default of whose token this is, and what tells them.
+
+        Raises RoundInProgress while sealed ones are to be decided on. Repeated, it changes nothing.
+        """
+        return await self._run(self._operations.whose(participant, calls.erase))
+
     async def invite(self, invitation: wire.InvitationCreate = ANYBODY) -> wire.InvitationCode:
         """Invite somebody to the federation; the code is shown this once. Operators only."""
         return await self._run(self._operations.here(lambda name: calls.invite(name, invitation)))

@@ -159,6 +159,11 @@ def invitations(federation: str) -> Call[wire.InvitationList]:
     return _get(routes.INVITATIONS, wire.InvitationList, federation=federation)
 
 
+def erase(federation: str, participant: str) -> Call[wire.Erasure]:
+    where = path(routes.ANSWERS, federation=federation, participant=participant)
+    return Call("DELETE", where, _model(wire.Erasure))
+
+
 def withdraw_invitation(federation: str, invitation: str) -> Call[None]:
     return Call("DELETE", path(routes.INVITATION, federation=federation, invitation=invitation), lambda _: None)
 

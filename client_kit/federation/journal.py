@@ -12,7 +12,8 @@ import os
 import textwrap
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -116,6 +117,17 @@ class Journal:
                 + ". Give this run a work folder of its own, or go back to the settings that it was begun with"
             )
         return None
+
+
+@contextmanager
+def exclusively(path: Path) -> Generator[None]:
+    """While the block runs, no process can work with the journal at `path`. Raises JournalError where one does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = _lock(path.with_suffix(".lock"))
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def encode(record: Record) -> bytes:

@@ -13,6 +13,8 @@ from client_kit.wire.digests import canonical_json as canonical_json
 from client_kit.wire.digests import content_digest as content_digest
 from client_kit.wire.digests import rows_digest as rows_digest
 from client_kit.wire.digests import submission_digest as submission_digest
+from client_kit.wire.erasures import ErasedRound as ErasedRound
+from client_kit.wire.erasures import Erasure as Erasure
 from client_kit.wire.federations import AnswerPolicy as AnswerPolicy
 from client_kit.wire.federations import Calibration as Calibration
 from client_kit.wire.federations import CertificateBinding as CertificateBinding

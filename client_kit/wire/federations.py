@@ -175,6 +175,8 @@ class FederationCreate(Request):
     """What participants exchange beside answers; a submission without answers may then be sealed too."""
     requires_training_rights: bool = False
     """Only submissions count whose participant states, with the seal, that others may train on its answers."""
+    answers_kept_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    """Days after the end of a round after which its answers are erased, as if each participant had asked for it; none: kept."""
 
 
 class Federation(FederationCreate):
@@ -215,6 +217,8 @@ class Participant(WireModel):
     created_at: datetime
     certificates: list[str] = Field(default_factory=list)
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
+    seen_at: datetime | None = None
+    """When it was last heard of, to some twenty seconds; null: never."""
 
 
 class ParticipantToken(WireModel):

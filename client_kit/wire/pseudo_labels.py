@@ -44,6 +44,8 @@ class PseudoLabel(WireModel):
     """Participants at least half of whose samples say it."""
     grade: Grade | str | None = None
     """How good the evidence is; null for an abstention. A newer server may give a grade that this version does not know."""
+    erased: bool | None = None
+    """True where there was a text, and whose words it was had them erased: `digest` and `confidence` are still those of the text."""
 
 
 class PseudoLabelPage(WireModel):

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from client_kit.vocabulary import AggregationStep, EventKind, RoundState
 from client_kit.wire.base import Request, WireModel
+from client_kit.wire.erasures import ErasedRound
 from client_kit.wire.federations import ConsensusPolicy
 from client_kit.wire.limits import Digest, Name
 from client_kit.wire.parameters import ParameterCard
@@ -251,6 +252,8 @@ class RoundCard(WireModel):
     echoes: list[Echo] = Field(default_factory=list)
     """By participant; operators see all, others their own. Empty in a first round."""
     alarms: list[Alarm] = Field(default_factory=list)
+    erased: list[ErasedRound] = Field(default_factory=list)
+    """By participant: what was erased since. `labels` is the digest that was published; that of the round is the one of today."""
     refusals_told_by: str | None = None
     """What told refusals on the server, with its version; none where they were kept."""
     retired_clusterer: str | None = None

@@ -15,6 +15,7 @@
     PUT    {f}/participants/{p}/certificates                   operator; CertificateBinding; its token is of use with these alone
     GET    {f}/participants/{p}/tokens                         operator, or their holder -> TokenList
     DELETE {f}/participants/{p}/tokens/{token}                 operator, or its holder; the token ends
+    DELETE {f}/participants/{p}/answers                        operator, or the participant itself -> Erasure
     POST   {f}/invitations                                     operator; InvitationCreate -> InvitationCode
     GET    {f}/invitations                                     operator
     DELETE {f}/invitations/{invitation}                        operator
@@ -82,6 +83,7 @@ TOKEN = PARTICIPANT + "/token"
 CERTIFICATES = PARTICIPANT + "/certificates"
 TOKENS = PARTICIPANT + "/tokens"
 ONE_TOKEN = TOKENS + "/{token}"
+ANSWERS = PARTICIPANT + "/answers"
 INVITATIONS = FEDERATION + "/invitations"
 INVITATION = INVITATIONS + "/{invitation}"
 REDEEM = "/v1/invitations/redeem"

@@ -1,7 +1,8 @@
 """`consensus-server audit`: who did what, for whoever has to check it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -57,17 +58,32 @@ def verify(
 
     Without a digest that was kept elsewhere, nobody can tell whether lines were cut off the end, or all written anew.
     """
-    try:
+    with _changes():
         if file is not None:
             head = followed(_lines(file), kept)
         else:
             with operating(data_dir, database_url) as server:
                 head = audit.checked(server.store, kept)
+    _say_head(head, as_json=as_json)
+
+
+def verified_lines(file: Path) -> list[str]:
+    """The lines of an exported record. Raises CommandFailed where it was changed."""
+    lines = list(_lines(file))
+    with _changes():
+        followed(lines)
+    return lines
+
+
+@contextmanager
+def _changes() -> Generator[None]:
+    """Raises CommandFailed for a record that was changed."""
+    try:
+        yield
     except ChainBroken as error:
         raise CommandFailed(
             f"The record was changed: {error}", Exit.FAILED, remedy="Compare it with an export that was kept elsewhere."
         ) from None
-    _say_head(head, as_json=as_json)
 
 
 def _lines(file: Path) -> Iterator[str]:

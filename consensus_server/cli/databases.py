@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, say
 from consensus_server.backends.store.copies import CopyRefused, back_up, put_back, require_sound
+from consensus_server.cli.audits import verified_lines
 from consensus_server.cli.operating import DatabaseOption, DataDirOption, on_server, settings_from
 from consensus_server.service.checking import published_rounds
 from consensus_server.settings import Settings
@@ -86,6 +87,30 @@ def check(server: Server, *, as_json: JsonOption = False) -> None:
         print_json({"sound": True, "published_rounds": len(rounds)})
         return
     say(f"The database is sound; the labels of {len(rounds)} published rounds have the digests that were published.")
+
+
+@app.command(epilog="Example: consensus-server database erase-again audit.jsonl --data-dir /srv/consensus")
+@on_server
+def erase_again(
+    server: Server,
+    record: Annotated[Path, typer.Argument(help="File of `audit export` from before.", metavar="FILE")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """After a restore: erase what the record says was erased, and the database does not know of. Exit code 1 where something waits."""
+    lines = verified_lines(record)
+    repeated = server.use_cases.erasures.repeat(lines)
+    if repeated.waiting:
+        raise CommandFailed(
+            f"A round is to be decided with sealed answers of {', '.join(repeated.waiting)}; erased again: "
+            f"{', '.join(repeated.done) or 'nobody'}.",
+            Exit.FAILED,
+            remedy="Repeat this once those rounds are published or failed.",
+        )
+    if as_json:
+        print_json({"erased": list(repeated.done)})
+    else:
+        say(f"Erased again: {', '.join(repeated.done) or 'nobody; the database knows of every erasure in the record'}.")
 
 
 @contextmanager

@@ -7,7 +7,17 @@ import typer
 from pydantic import ValidationError
 
 from client_kit import wire
-from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
+from client_kit.command_line import (
+    CommandFailed,
+    Exit,
+    JsonOption,
+    YesOption,
+    print_json,
+    print_table,
+    require_yes,
+    say,
+)
+from client_kit.showing import seen, show_erasure
 from client_kit.token_files import place_for, require_new
 from consensus_server.cli.certificate_files import fingerprint_of
 from consensus_server.cli.federations import NameArgument
@@ -228,12 +238,22 @@ def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = Fal
     if as_json:
         print_json(wire.ParticipantList(items=items))
         return
+    now = server.clock.now()
     rows = [
-        (each.participant, each.role, "yes" if each.active else "no", len(each.certificates) or "any", each.created_at)
+        (
+            each.participant,
+            each.role,
+            "yes" if each.active else "no",
+            seen(each.seen_at, now),
+            len(each.certificates) or "any",
+            each.created_at,
+        )
         for each in items
     ]
     print_table(
-        ("participant", "role", "active", "certificates", "added"), rows, empty=f"{federation} has no participants."
+        ("participant", "role", "active", "heard of", "certificates", "added"),
+        rows,
+        empty=f"{federation} has no participants.",
     )
 
 
@@ -253,6 +273,26 @@ def activate(
 ) -> None:
     """Let a participant take part again."""
     _set_active(server, federation, participant, active=True, as_json=as_json)
+
+
+@app.command(epilog="Example: consensus-server participant erase clinics anna --yes")
+@on_server
+def erase(
+    server: Server,
+    federation: NameArgument,
+    participant: ParticipantArgument,
+    *,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete all answers of a participant, and what tells them; seals, counts and digests stay (docs/security-and-privacy.md)."""
+    require_yes(f"Delete all answers of {participant} for good?", yes=yes)
+    found = server.use_cases.erasures.erase(SERVER_OPERATOR, federation, participant)
+    erased = translate.erasure(participant, found)
+    if as_json:
+        print_json(erased)
+    else:
+        show_erasure(erased)
 
 
 def _set_active(server: Server, federation: str, participant: str, *, active: bool, as_json: bool) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from client_kit import wire
-from client_kit.command_line import CommandFailed, Exit, JsonOption, errors, note, print_json, print_table
-from client_kit.showing import round_lines, show_round, show_rounds
+from client_kit.command_line import CommandFailed, Exit, JsonOption, errors, note, print_json, print_table, say
+from client_kit.showing import round_lines, seen, show_round, show_rounds
 from client_kit.stages import show_progress, shown
 from client_kit.vocabulary import RoundState
 from consensus_server.cli.federations import NameArgument
@@ -88,13 +88,24 @@ def status(
         _watch(server, federation, _last(server, federation, number), as_json=as_json)
         return
     if number is not None:
-        _print_round(server.use_cases.rounds.get(SERVER_OPERATOR, federation, number), as_json=as_json)
+        found_one = server.use_cases.rounds.get(SERVER_OPERATOR, federation, number)
+        _print_round(found_one, as_json=as_json)
+        if found_one.state is RoundState.OPEN and not as_json:
+            _say_awaited(server, federation, number)
         return
     found = [translate.to_wire(wire.Round, each) for each in server.use_cases.rounds.all(SERVER_OPERATOR, federation)]
     if as_json:
         print_json(wire.RoundList(items=found))
         return
     show_rounds(found, federation)
+
+
+def _say_awaited(server: Server, federation: str, number: int) -> None:
+    """Who has not sealed yet, and whether it is there."""
+    now = server.clock.now()
+    awaited = server.use_cases.participants.awaited(SERVER_OPERATOR, federation, number)
+    if awaited:
+        say(f"Awaited: {', '.join(f'{each.name} ({seen(each.seen_at, now)})' for each in awaited)}.")
 
 
 def _watch(server: Server, federation: str, number: int, *, as_json: bool) -> None:

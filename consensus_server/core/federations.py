@@ -62,6 +62,8 @@ class Terms:
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
     requires_training_rights: bool = False
+    answers_kept_days: int | None = None
+    """After the end of a round; None: until a participant or an operator erases them."""
     refusals_told_by: str | None = None
     """What tells refusals on the server, pinned at creation; None: it tells none, as where they are kept."""
     retired_clusterer: str | None = None
@@ -106,3 +108,5 @@ class Participant:
     created_at: datetime
     certificates: frozenset[str] = frozenset()
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
+    seen_at: datetime | None = field(default=None, compare=False)
+    """When it was last heard of, roughly; None: never."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from consensus_server.core.consensus.records import Policy
 from consensus_server.core.encoders import EncoderIdentity
+from consensus_server.core.erasures import ErasedRound
 from consensus_server.core.privacy import PrivacyCard
 from consensus_server.core.pulling import PullStatus
 from consensus_server.core.reliability import Spread
@@ -40,6 +41,7 @@ class Label:
     margin: float | None = None
     witnesses: int | None = None
     grade: str | None = None
+    erased: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,5 +237,7 @@ class RoundCard:
     echoes: tuple[Echo, ...] = ()
     """By participant."""
     alarms: tuple[Alarm, ...] = ()
+    erased: tuple[ErasedRound, ...] = ()
+    """By participant; of the time of reading, and so never stored."""
     retired_clusterer: str | None = None
     """Of a round of version 0.1.0: what found its clusters, where that was not average linkage."""

@@ -18,6 +18,7 @@ from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.service.access import SERVER_OPERATOR, Access, Caller
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.endpoints import Endpoints
+from consensus_server.service.erasures import Erasures
 from consensus_server.service.federations import Federations
 from consensus_server.service.inference import Inference
 from consensus_server.service.inspection import Inspection
@@ -51,6 +52,7 @@ class UseCases:
     prompt_sets: PromptSets
     federations: Federations
     participants: Participants
+    erasures: Erasures
     operators: Operators
     invitations: Invitations
     rounds: Rounds

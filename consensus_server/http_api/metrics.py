@@ -178,6 +178,10 @@ class Metrics:
         """Show the number of rounds by state, asked for at every scrape."""
         self.registry.register(_Asked(_rounds, count))
 
+    def watch_participants(self, count: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many active participants were seen lately, asked for at every scrape."""
+        self.registry.register(_Asked(_participants, count))
+
     def watch_threads(self, restarts: Callable[[], Mapping[str, int]]) -> None:
         """Show how often each thread was started again, asked for at every scrape."""
         self.registry.register(_Asked(_restarts, restarts))
@@ -210,6 +214,12 @@ class _Asked(Collector):
 
 def _rounds() -> GaugeMetricFamily:
     return GaugeMetricFamily("consensus_rounds", "Rounds by state", labels=["state"])
+
+
+def _participants() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "consensus_participants", "Active participants: seen lately, silent since, or never", labels=["presence"]
+    )
 
 
 def _restarts() -> CounterMetricFamily:

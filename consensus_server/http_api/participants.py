@@ -109,6 +109,14 @@ def revoke_token(
     service.participants.revoke_token(caller, federation, participant, Revocation(token, grace_seconds))
 
 
+@router.delete(routes.ANSWERS)
+def erase_answers(
+    federation: FederationName, participant: ParticipantName, caller: CallerOf, service: Service
+) -> wire.Erasure:
+    """Delete all answers of a participant, and what tells them. For operators, and for the participant itself."""
+    return translate.erasure(participant, service.erasures.erase(caller, federation, participant))
+
+
 def shown_once(response: Response, issued: Issued) -> Issued:
     """What holds a secret, kept out of every cache."""
     response.headers["Cache-Control"] = "no-store"

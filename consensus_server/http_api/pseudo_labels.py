@@ -1,4 +1,4 @@
-"""What a published round gives back. It never changes, and says so: ETag, 304, `immutable`."""
+"""What a published round gives back. Only an erasure changes it: caches ask by its ETag, and are told 304."""
 
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from consensus_server.http_api.api_route import api_router
 from consensus_server.http_api.identity import CallerOf
 from consensus_server.http_api.openapi import Responses, ndjson_of
 from consensus_server.http_api.path_parameters import Context, FederationName, PromptName, RoundNumber, Service
-from consensus_server.http_api.prompt_sets import FOREVER, KIT_OF_BEFORE
+from consensus_server.http_api.prompt_sets import KIT_OF_BEFORE
 
 router = api_router("pseudo-labels")
 
@@ -46,7 +46,7 @@ def get_pseudo_labels(
     digest = service.pseudo_labels.published(caller, federation, number).labels or ""
     if user_agent == KIT_OF_BEFORE:
         _require_known_reasons(service.pseudo_labels.card(caller, federation, number))
-    headers = {"ETag": etag(digest), "Cache-Control": FOREVER, "Vary": "Accept, Authorization"}
+    headers = {"ETag": etag(digest), "Cache-Control": "private, no-cache", "Vary": "Accept, Authorization"}
     if names(if_none_match, digest):
         return Response(status_code=304, headers=headers)
     if routes.NDJSON in accept:

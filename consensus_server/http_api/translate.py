@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from client_kit import wire
 from consensus_server.core.consensus.records import Policy
+from consensus_server.core.erasures import ErasedRound
 from consensus_server.core.federations import Federation, Participant, Terms
 from consensus_server.core.labels import AnswerFate, Explanation, Rejection
 from consensus_server.core.rounds import Answer, Event, Round
@@ -88,7 +89,12 @@ def participant(record: Participant) -> wire.Participant:
         active=record.active,
         created_at=record.created_at,
         certificates=sorted(record.certificates),
+        seen_at=record.seen_at,
     )
+
+
+def erasure(name: str, rounds: Iterable[ErasedRound]) -> wire.Erasure:
+    return wire.Erasure(participant=name, rounds=[to_wire(wire.ErasedRound, each) for each in rounds])
 
 
 def token_wish(given: wire.TokenWish) -> TokenWish:

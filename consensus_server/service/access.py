@@ -24,6 +24,7 @@ from consensus_server.core.identities import SERVER, SKEW_SECONDS, Identity
 from consensus_server.core.tokens import SCOPES_OF, SCOPES_OF_THE_SERVER, Operator, Token
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.identities import Identities, is_signed, participant_of
+from consensus_server.service.presence import Presence
 
 TOKEN_BYTES = 32
 """256 random bits: guessing is hopeless, so that one fast hash is enough to keep the token."""
@@ -97,6 +98,7 @@ class Access:
         self._identities = identities
         self._clock = clock
         self._operator_hash = token_hash(operator_token)
+        self._presence = Presence(store, clock)
         self._uses: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
@@ -120,6 +122,8 @@ class Access:
             found = valid_token(tx, digest, self._clock)
         _require_certificate(found.holder, certificate)
         self._note_use(found)
+        if isinstance(found.holder, Participant):
+            self._presence.note(found.holder)
         return replace(caller_with(found, self._clock), certificate=certificate)
 
     def _vouched_for(self, identity: Identity, certificate: str | None) -> Caller:
@@ -132,6 +136,7 @@ class Access:
         with self._store.reading() as tx:
             participant = _active(participant_of(tx, identity))
         _require_certificate(participant, certificate)
+        self._presence.note(participant)
         return replace(named, role=participant.role, participant=participant, scopes=SCOPES_OF[participant.role])
 
     def check(self, caller: Caller) -> None:
@@ -143,9 +148,11 @@ class Access:
                 require_valid(tx, caller)
             else:
                 federation_for(tx, caller, caller.participant.federation, None)
+                self._presence.note(caller.participant)
 
     def record_uses(self) -> None:
-        """Write down when tokens were last used. Raises StoreUnavailable, and keeps those that are not written."""
+        """Write down when tokens were last used, and participants seen. Raises StoreUnavailable, and keeps what is not written."""
+        self._presence.record()
         for digest, at in list(self._uses.items()):
             with self._store.writing() as tx:
                 tx.tokens.used(digest, at)

@@ -70,7 +70,8 @@ def _stored(
     finite = {digest: row for digest, row in zip(digests, encoded, strict=True) if np.isfinite(row).all()}
     store.put(identity.digest, finite)
     unembeddable = np.zeros(identity.dimension, dtype=np.float32)
-    return dict.fromkeys(digests, unembeddable) | dict(store.get(identity.digest, finite))
+    # What was erased between the two, by another federation, is encoded here already.
+    return dict.fromkeys(digests, unembeddable) | finite | dict(store.get(identity.digest, finite))
 
 
 def _report(progress: Callable[[int, int], None] | None, done: int, total: int) -> None:

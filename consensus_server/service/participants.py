@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from client_kit.vocabulary import Role
 from consensus_server.core.federations import Federation, Participant
@@ -14,6 +14,9 @@ from consensus_server.service.access import OPERATORS, Caller, federation_for, p
 from consensus_server.service.audit import noted, noted_token
 from consensus_server.service.settling import last_round, round_for, settle
 from consensus_server.service.tokens import ALL_OF_THE_ROLE, Revocation, TokenWish
+
+SILENT_SECONDS = 300.0
+"""After which a participant counts as silent. One that trains may be: it asks nothing meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,25 @@ class Participants:
         """By name, also those that are not active. Raises UnknownFederation, Forbidden."""
         with self._store.reading() as tx:
             return tx.participants.of(federation_for(tx, caller, federation, OPERATORS))
+
+    def awaited(self, caller: Caller, federation: str, number: int) -> tuple[Participant, ...]:
+        """Active participants that have not sealed in a round, by name. Raises UnknownFederation, Forbidden, UnknownRound."""
+        with self._store.reading() as tx:
+            home = federation_for(tx, caller, federation, OPERATORS)
+            sealed = tx.submissions.seals(round_for(tx, home, number))
+            found = tx.participants.of(home)
+        return tuple(
+            each for each in found if each.active and each.role is Role.PARTICIPANT and each.name not in sealed
+        )
+
+    def count_by_presence(self) -> dict[str, int]:
+        """Active participants of the server that were `seen` within `SILENT_SECONDS`, are `silent` since, or `never` came. For metrics."""
+        with self._store.reading() as tx:
+            found = tx.participants.last_seen()
+        since = self._clock.now() - timedelta(seconds=SILENT_SECONDS)
+        never = found.count(None)
+        seen = sum(at is not None and at >= since for at in found)
+        return {"seen": seen, "silent": len(found) - seen - never, "never": never}
 
     def set_active(self, caller: Caller, federation: str, name: str, *, active: bool) -> Participant:
         """Let a participant take part, or no longer. What it has sealed stays in the pools.

@@ -24,7 +24,7 @@ CHUNK_LABELS = 500
 
 
 class PseudoLabels:
-    """Labels, their explanations and the card of a round. Nothing of it changes once it is published."""
+    """Labels, their explanations and the card of a round. Only an erasure changes anything once it is published."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -85,10 +85,11 @@ class PseudoLabels:
         round_ = published_round(self._store, self._clock, caller, federation, number, roles=MEMBERS)
         with self._store.reading() as tx:
             card = tx.labels.card(round_)
+            erased = tx.erasures.of(federation_for(tx, caller, federation), round_=round_)
         if card is None:
             raise LookupError(f"round {number} of {federation} is published without a card")
         seen = tuple(each for each in card.echoes if may_see(caller, each.participant))
-        return card_for(caller, replace(card, echoes=seen))
+        return card_for(caller, replace(card, echoes=seen, erased=erased))
 
 
 def _texts(tx: Transaction, federation: Federation, round_: Round, record: LabelRecord | None) -> dict[str, str]:

@@ -50,6 +50,7 @@ TERMS = Terms(
     round_seconds=0.1 + 0.2,
     contributors_only=True,
     requires_training_rights=True,
+    answers_kept_days=90,
 )
 
 
@@ -604,3 +605,11 @@ def test_a_database_on_another_machine_tells_its_time(store, request):
         assert told is None
     else:
         assert abs(datetime.now(UTC) - told) < timedelta(minutes=1)
+
+
+def test_an_older_moment_does_not_undo_when_a_participant_was_seen(store, federation, north):
+    join(store, federation, "screen", Role.OBSERVER)
+    for later in (5, 3):
+        write(store, lambda tx, at=NOW + timedelta(seconds=later): tx.participants.seen({north.id: at}))
+    assert read(store, lambda tx: tx.participants.get(federation, "north")).seen_at == NOW + timedelta(seconds=5)
+    assert read(store, lambda tx: tx.participants.last_seen()) == (NOW + timedelta(seconds=5),)

@@ -12,6 +12,7 @@ from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.contradictions import BY_WORDS
 from consensus_server.service.endpoints import Endpoints
+from consensus_server.service.erasures import Erasures
 from consensus_server.service.federations import Federations
 from consensus_server.service.inspection import Inspection
 from consensus_server.service.invitations import Invitations
@@ -78,6 +79,7 @@ class Service:
         self.prompt_sets = PromptSets(store, self.clock)
         self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
+        self.erasures = Erasures(store, self.clock)
         self.operators = Operators(store, self.clock)
         self.invitations = Invitations(store, self.clock)
         self.rounds = Rounds(store, self.clock, comparisons)

@@ -10,7 +10,7 @@ NAMES = [
 
 METHODS = [
     "add_operator", "add_participant", "appeal", "appeals", "bind", "card", "carry", "check_upload", "close", "close_round",
-    "create_federation", "create_round", "current_round", "endpoint", "events", "explanation", "federation",
+    "create_federation", "create_round", "current_round", "endpoint", "erase", "events", "explanation", "federation",
     "federations", "health", "held", "identity", "in_federation", "invitations", "invite", "map", "metrics",
     "missing", "new_operator_token", "new_token", "open_round", "operator_tokens", "operators", "parameters",
     "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls",

@@ -1,7 +1,7 @@
 """The database itself. Everything that differs between SQLite and PostgreSQL stands in this file."""
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from sqlite3 import Connection as SqliteConnection
 from typing import Any
@@ -104,6 +104,15 @@ def lock_schema(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
 
 
+def empty_the_log(engine: Engine) -> bool:
+    """Bring SQLite's write-ahead log, which holds pages as they were, into the database, and cut it; False where a reader needs it."""
+    if not _is_sqlite(engine):
+        return True
+    with _available(), closing(engine.raw_connection()) as connection:
+        busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy
+
+
 def insert_unless_held(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT into `table` on which `on_conflict_do_nothing` and `on_conflict_do_update` can be called."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
@@ -126,6 +135,7 @@ def _prepare_sqlite(connection: SqliteConnection, _: ConnectionPoolEntry) -> Non
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # what is erased is written over, not only unlinked
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from client_kit.vocabulary import Role
@@ -135,6 +135,15 @@ class SqlParticipants:
         one = participants.c.id == participant.id
         self._connection.execute(update(participants).where(one).values(certificates=written))
 
+    def seen(self, at: Mapping[int, datetime]) -> None:
+        for key, moment in sorted(at.items()):  # in one order, so that two servers do not wait for each other
+            newer = or_(participants.c.seen_at.is_(None), participants.c.seen_at < moment)
+            self._connection.execute(update(participants).where(participants.c.id == key, newer).values(seen_at=moment))
+
+    def last_seen(self) -> tuple[datetime | None, ...]:
+        taking_part = and_(participants.c.active, participants.c.role == Role.PARTICIPANT.value)
+        return tuple(self._connection.scalars(select(participants.c.seen_at).where(taking_part)))
+
     def _one(self, query: Select[Any]) -> Participant | None:
         row = self._connection.execute(query).mappings().one_or_none()
         return None if row is None else participant_in(row)
@@ -154,4 +163,5 @@ def participant_in(row: Mapping[Any, Any]) -> Participant:
         active=row["active"],
         created_at=row["created_at"],
         certificates=frozenset((row["certificates"] or "").split()),
+        seen_at=row["seen_at"],
     )

@@ -114,6 +114,7 @@ participants = Table(
     ),  # of before 0013; nothing reads it
     Column("created_at", UtcDateTime, nullable=False),
     Column("certificates", Text, comment="SHA-256 of those it must show, with spaces between"),
+    Column("seen_at", UtcDateTime, comment="roughly"),
     UniqueConstraint("federation_id", "name"),
 )
 
@@ -277,6 +278,16 @@ reliabilities = Table(
     Column("weight", Float, nullable=False),
     Column("newcomer", Boolean, nullable=False),
     Column("drifted", Boolean, nullable=False),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    _round_key(),
+    _participant_key(),
+    Column("answers", Integer, nullable=False, comment="of the participant that were deleted"),
+    Column("labels", Integer, nullable=False, comment="whose texts were withheld with them"),
+    Column("erased_at", UtcDateTime, nullable=False, comment="the last of them"),
 )
 
 appeals = Table(

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consensus_server.backends.store import engine as database
 from consensus_server.backends.store.audit import SqlAudit
 from consensus_server.backends.store.embeddings import SqlEmbeddingStore
+from consensus_server.backends.store.erasures import SqlErasures
 from consensus_server.backends.store.features import SqlFeatureStore
 from consensus_server.backends.store.federations import SqlFederations, SqlParticipants, SqlPromptSets
 from consensus_server.backends.store.labels import SqlLabels, SqlTraffic
@@ -43,6 +44,7 @@ class SqlTransaction:
         self.tokens = SqlTokens(connection)
         self.invitations = SqlInvitations(connection)
         self.audit = SqlAudit(connection)
+        self.erasures = SqlErasures(connection)
         self.rounds = SqlRounds(connection)
         self.events = SqlEvents(connection)
         self.submissions = SqlSubmissions(connection)
@@ -93,6 +95,10 @@ class SqlStore:
             tx = SqlTransaction(connection)
             yield tx
             tx.audit.write()
+
+    def scrub(self) -> bool:
+        """Let nothing that was deleted stay in a SQLite file; PostgreSQL does it by itself, and later. False where readers stand in the way."""
+        return database.empty_the_log(self._engine)
 
     def check(self) -> str:
         """`ok`, or what is wrong, in words fit for everybody."""

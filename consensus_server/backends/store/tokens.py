@@ -87,6 +87,7 @@ def _tokens(*, lock: bool = False) -> Select[Any]:
     query = (
         select(
             tokens, participants.c.id, participants.c.name, participants.c.role, participants.c.active, participants.c.certificates,
+            participants.c.seen_at,
             participants.c.created_at.label("joined_at"), federations.c.name.label("federation"),
             operators.c.name.label("operator"), operators.c.created_at.label("named_at"),
         )

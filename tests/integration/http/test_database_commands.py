@@ -92,6 +92,22 @@ def test_no_copy_is_put_beside_a_journal_of_another_database(data, tmp_path, lef
     assert not (new / "consensus.sqlite3").exists()
 
 
+def test_what_was_erased_after_the_copy_is_erased_again_once_it_is_put_back(data, tmp_path):
+    copy, record, new = tmp_path / "copy.sqlite3", tmp_path / "audit.jsonl", tmp_path / "new"
+    run("database", "backup", copy, "--data-dir", data)
+    run("participant", "erase", "clinics", "ann", "--yes", "--data-dir", data)
+    run("audit", "export", "--out", record, "--data-dir", data)
+    run("database", "restore", copy, "--data-dir", new)
+    for again in (["clinics/ann"], []):
+        said = run("database", "erase-again", record, "--data-dir", new, "--json").stdout
+        assert json.loads(said) == {"erased": again}
+    with closing(sqlite3.connect(new / "consensus.sqlite3")) as connection:
+        assert connection.execute("SELECT count(*) FROM answers").fetchone() == (1,)  # bob's
+    run("database", "check", "--data-dir", new)
+    record.write_text(record.read_text().replace("clinics", "others", 1))
+    run("database", "erase-again", record, "--data-dir", new, expect=Exit.FAILED)
+
+
 def test_a_database_that_its_url_names_is_copied_put_back_and_read_through(data, tmp_path):
     copy, url = tmp_path / "copy.sqlite3", f"sqlite:///{tmp_path}/other.sqlite3"
     run("database", "backup", copy, "--database-url", f"sqlite:///{data}/consensus.sqlite3")

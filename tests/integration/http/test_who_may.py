@@ -61,6 +61,7 @@ MAY = {
     ("PUT", P + "/certificates"): OPERATORS,
     ("GET", P + "/tokens"): OPERATORS,
     ("DELETE", P + "/tokens/{token}"): OPERATORS,
+    ("DELETE", P + "/answers"): OPERATORS,  # and the participant itself
     ("POST", F + "/invitations"): OPERATORS,
     ("GET", F + "/invitations"): OPERATORS,
     ("DELETE", F + "/invitations/{invitation}"): OPERATORS,

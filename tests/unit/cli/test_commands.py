@@ -31,6 +31,7 @@ COMMANDS = (
     "map",
     "submit",
     "withdraw",
+    "erase",
     "labels",
     "generate",
     "join",

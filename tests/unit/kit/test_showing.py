@@ -1,6 +1,6 @@
 """Rounds in words, for both command lines."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
@@ -9,7 +9,7 @@ from client_kit.cli import app
 from client_kit.cli.join import describe
 from client_kit.client import ConsensusClient
 from client_kit.federation.progress import Progress, Step
-from client_kit.showing import MILDER, fewer_votes, milder_policy, show_card, show_rounds, show_why
+from client_kit.showing import MILDER, fewer_votes, milder_policy, seen, show_card, show_rounds, show_why
 from client_kit.vocabulary import Abstention, abstained
 from client_kit.wire import ConsensusPolicy, Prompt, PromptExplanation, PseudoLabel, Round, RoundCard
 from client_kit.wire.rounds import RoundCounts, RoundFailure
@@ -100,3 +100,13 @@ def test_labels_of_a_round_in_which_all_abstain(monkeypatch, tmp_path, options):
     assert "Round 1 has no pseudo-label" in done.stderr
     assert "1 low_evidence (no meaning leads by enough evidence)" in done.stderr
     assert "/tmp" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [(-3, "seen 0 s ago"), (12, "seen 12 s ago"), (200, "seen 3 min ago"), (7300, "silent 2 h"), (9e5, "silent 10 d")],
+)
+def test_when_somebody_was_heard_of_is_told_in_one_unit(seconds, told):
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert seen(now - timedelta(seconds=seconds), now) == told
+    assert seen(None, now) == "never seen"

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from client_kit.vocabulary import Role
@@ -173,3 +175,26 @@ def _any_prompt_set():
 
     prompts = make_prompts(4)
     return make_manifest(prompts), prompts
+
+
+def test_when_a_participant_was_seen_is_noted_with_its_requests_and_kept_while_the_database_is_away(service):
+    service.found()
+    token = service.participants.add(OPERATOR, "clinics", "north").token
+    service.participants.add(OPERATOR, "clinics", "south")
+    for _ in range(2):  # within 15 seconds it is noted once
+        north = service.access.identify(token)
+        service.access.record_uses()
+        service.clock.advance(10)
+    assert [each.seen_at for each in service.participants.all(OPERATOR, "clinics")] == [
+        service.clock.now() - timedelta(seconds=20),
+        None,
+    ]
+    service.clock.advance(280)
+    service.access.check(north)  # what an open stream does
+    assert service.participants.count_by_presence() == {"seen": 1, "silent": 0, "never": 1}
+    service.access.record_uses()
+    service.clock.advance(301)
+    assert service.participants.count_by_presence() == {"seen": 0, "silent": 1, "never": 1}
+    service.open()
+    awaited = service.participants.awaited(OPERATOR, "clinics", 1)
+    assert [each.name for each in awaited] == ["north", "south"]

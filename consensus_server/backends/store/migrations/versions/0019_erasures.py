@@ -1,0 +1,26 @@
+"""What was erased, and when participants were seen."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from consensus_server.backends.store.schema import UtcDateTime
+
+revision = "0019"
+down_revision = "0017"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("participants", sa.Column("seen_at", UtcDateTime(), nullable=True, comment="roughly"))
+    op.create_table(
+        "erasures",
+        sa.Column("round_id", sa.Integer(), nullable=False),
+        sa.Column("participant_id", sa.Integer(), nullable=False),
+        sa.Column("answers", sa.Integer(), nullable=False, comment="of the participant that were deleted"),
+        sa.Column("labels", sa.Integer(), nullable=False, comment="whose texts were withheld with them"),
+        sa.Column("erased_at", UtcDateTime(), nullable=False, comment="the last of them"),
+        sa.ForeignKeyConstraint(["round_id"], ["rounds.id"], name=op.f("fk_erasures_round_id")),
+        sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_erasures_participant_id")),
+        sa.PrimaryKeyConstraint("round_id", "participant_id", name=op.f("pk_erasures")),
+    )
