@@ -5,11 +5,12 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import typer
 
-from client_kit import tracing
+from client_kit import egress, tracing
 from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, Exit, program_options
 from client_kit.errors import (
     ConfigurationError,
@@ -51,6 +52,7 @@ class KitCommands(Commands):
         "reliability": Late("client_kit.cli.rejections", "reliability"),
         "generate": Late("client_kit.cli.generate", "generate"),
         "join": Late("client_kit.cli.join", "join"),
+        "egress": Late("client_kit.cli.egress"),
         "federate": Late("client_kit.cli.federate", "federate"),
         "demo": Late("client_kit.cli.demo", "demo"),
         "compare": Late("client_kit.cli.compare", "compare"),
@@ -62,8 +64,10 @@ class KitCommands(Commands):
 
     @staticmethod
     def begin() -> None:
-        """Draw traces, where the environment asks for them."""
+        """Draw traces, and record what is sent, where the environment asks for it."""
         tracing.configure("consensus")
+        if named := os.environ.get("CONSENSUS_EGRESS"):
+            egress.begin(Path(named))
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:

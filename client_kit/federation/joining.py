@@ -1,5 +1,6 @@
 """From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from client_kit import egress
 from client_kit.client import ConsensusClient
 from client_kit.exports import write_whole
 from client_kit.federation.beforehand import check_site, require_participant
@@ -23,6 +25,7 @@ from client_kit.settings import ParticipantSettings
 from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
+EGRESS_VARIABLE = "CONSENSUS_EGRESS"
 
 _STATED = {"trainer": {"trained_on_exports"}}
 """What a site says of itself, and may say otherwise later."""
@@ -71,6 +74,18 @@ def generate(
 @contextmanager
 def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
     check_site(settings)
+    with egress.recording(egress_file(settings)), _opened(settings, openers, observe) as participant:
+        yield participant
+
+
+def egress_file(settings: ParticipantSettings) -> Path:
+    """Where a participant's egress record is."""
+    named = os.environ.get(EGRESS_VARIABLE)
+    return settings.egress or (Path(named) if named else settings.work / egress.NAME)
+
+
+@contextmanager
+def _opened(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
     source = openers.open_source(
         settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
     )
@@ -102,7 +117,10 @@ class Estimate:
 @storage_explained()
 def estimate_round(settings: ParticipantSettings) -> Estimate:
     """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
-    with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:
+    with (
+        egress.recording(egress_file(settings)),
+        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+    ):
         prompts = client.prompts()
     sampling = Sampling(**settings.sampling.model_dump())
     jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))

@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from client_kit import tracing
+from client_kit import egress, tracing
 from client_kit.client import ConsensusClient
 from client_kit.errors import (
     ConfigurationError,
@@ -43,6 +43,7 @@ from client_kit.errors import (
     UnknownRound,
 )
 from client_kit.exports import write_whole
+from client_kit.federation import outgoing
 from client_kit.federation.collapse import label_figures, watch
 from client_kit.federation.journal import Journal, Record
 from client_kit.federation.learning import Learning, stood_apart
@@ -202,7 +203,7 @@ class Participant:
         """Answer, submit and seal; or seal alone, where the answers of an earlier round stand."""
         source = self._answered_in(number)
         if source == number:
-            with self._traced("answer", number):
+            with self._traced("answer", number), egress.of_round(number):
                 self._answer(number)
         self._watch(number)
         self._tell(Step.WAITING, number, detail="for the round to be opened")
@@ -308,6 +309,7 @@ class Participant:
     def _submit(self, number: int) -> None:
         """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
         cleaned = self._cleaned(number)
+        outgoing.keep(self._work, number, cleaned.answers)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
         receipt = self._client.submit_and_seal(
             number, cleaned.answers, replace=True, training_rights=self._site.training_rights,

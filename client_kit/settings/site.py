@@ -222,6 +222,8 @@ class ParticipantSettings(SiteSettings):
     patience_seconds: Annotated[float, Field(gt=0)] = 172_800.0
     """Longest wait for a round to open or to be published, in seconds."""
     slots: SlotSettings | None = None
+    egress: LocalPath | None = None
+    """The record of every request that leaves the site; when not set, CONSENSUS_EGRESS or `egress.jsonl` in `work`."""
 
     @model_validator(mode="after")
     def _privacy_covers_all_trainings(self) -> Self:
