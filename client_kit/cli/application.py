@@ -52,6 +52,7 @@ class KitCommands(Commands):
         "reliability": Late("client_kit.cli.rejections", "reliability"),
         "generate": Late("client_kit.cli.generate", "generate"),
         "join": Late("client_kit.cli.join", "join"),
+        "approve": Late("client_kit.cli.approve", "approve"),
         "egress": Late("client_kit.cli.egress"),
         "federate": Late("client_kit.cli.federate", "federate"),
         "demo": Late("client_kit.cli.demo", "demo"),

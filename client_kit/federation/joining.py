@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from client_kit import egress
 from client_kit.client import ConsensusClient
 from client_kit.exports import write_whole
+from client_kit.federation.approval import Ask
 from client_kit.federation.beforehand import check_site, require_participant
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
@@ -32,12 +33,14 @@ _STATED = {"trainer": {"trained_on_exports"}}
 
 
 @storage_explained()
-def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
+def take_part(
+    settings: ParticipantSettings, openers: Openers, observe: Observer = ignore, ask: Ask | None = None
+) -> Path | None:
     """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
 
-    Raises ConsensusError; the same call goes on where this one ended.
+    ask: asks a person at once, where `approve` is set; else each round waits for `consensus approve`. Raises ConsensusError; the same call goes on where this one ended.
     """
-    with _participant(settings, openers, observe) as participant:
+    with _participant(settings, openers, observe, ask) as participant:
         return participant.run()
 
 
@@ -72,10 +75,17 @@ def generate(
 
 
 @contextmanager
-def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
+def _participant(
+    settings: ParticipantSettings, openers: Openers, observe: Observer, ask: Ask | None = None
+) -> Iterator[Participant]:
     check_site(settings)
-    with egress.recording(egress_file(settings)), _opened(settings, openers, observe) as participant:
+    with recorded(settings), _opened(settings, openers, observe, ask) as participant:
         yield participant
+
+
+def recorded(settings: ParticipantSettings) -> AbstractContextManager[egress.EgressRecord]:
+    """Records what clients that are made inside send for a participant."""
+    return egress.recording(egress_file(settings))
 
 
 def egress_file(settings: ParticipantSettings) -> Path:
@@ -85,7 +95,9 @@ def egress_file(settings: ParticipantSettings) -> Path:
 
 
 @contextmanager
-def _opened(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
+def _opened(
+    settings: ParticipantSettings, openers: Openers, observe: Observer, ask: Ask | None
+) -> Iterator[Participant]:
     source = openers.open_source(
         settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
     )
@@ -99,7 +111,7 @@ def _opened(settings: ParticipantSettings, openers: Openers, observe: Observer) 
         with Journal(settings.work / JOURNAL, _owner(settings, client)) as journal:
             yield Participant(
                 client, site, journal, work=settings.work, rounds=settings.rounds,
-                patience_seconds=settings.patience_seconds, observe=observe,
+                patience_seconds=settings.patience_seconds, observe=observe, ask=ask,
             )  # fmt: skip
 
 
@@ -118,7 +130,7 @@ class Estimate:
 def estimate_round(settings: ParticipantSettings) -> Estimate:
     """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
     with (
-        egress.recording(egress_file(settings)),
+        recorded(settings),
         ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
     ):
         prompts = client.prompts()
