@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import typer
 
-from client_kit import egress, tracing
+from client_kit import tracing
 from client_kit.command_line import EXIT_TABLE, HELP_NAMES, CommandFailed, Commands, Exit, program_options
 from client_kit.errors import (
     ConfigurationError,
@@ -68,6 +68,8 @@ class KitCommands(Commands):
         """Draw traces, and record what is sent, where the environment asks for it."""
         tracing.configure("consensus")
         if named := os.environ.get("CONSENSUS_EGRESS"):
+            from client_kit import egress  # noqa: PLC0415 - a help page needs none of it
+
             egress.begin(Path(named))
 
     @staticmethod

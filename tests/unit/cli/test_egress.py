@@ -1,5 +1,6 @@
 """`consensus egress` reads what a site recorded, and asks nobody."""
 
+import contextvars
 import json
 
 import pytest
@@ -72,3 +73,13 @@ def test_it_verifies_the_chain(site, record):
 
 def test_a_site_that_sent_nothing_is_told_so(site):
     assert "no egress record" in consensus("egress", "--settings", site).stderr
+
+
+def test_the_environment_has_every_command_record(tmp_path, monkeypatch):
+    """A command ends when its request would leave, since the record has no room."""
+    (tmp_path / "full").symlink_to("/dev/full")
+    arguments = ("status", "--server", "http://127.0.0.1:1")
+    failed = contextvars.copy_context().run(
+        lambda: consensus(*arguments, CONSENSUS_EGRESS=str(tmp_path / "full"), CONSENSUS_TOKEN="t")
+    )
+    assert "nothing is sent unrecorded" in failed.stderr
