@@ -162,7 +162,7 @@ def _print_totals(contents: Contents) -> None:
 def _print_requests(contents: Contents) -> None:
     rows = [
         (
-            each.at.strftime("%Y-%m-%d %H:%M:%S"),
+            each.at.strftime("%Y-%m-%dT%H:%M:%S"),
             each.kind,
             each.round,
             each.to,

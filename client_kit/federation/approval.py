@@ -72,7 +72,7 @@ def preview(
     return Preview(
         federation=federation, server=server, round=number, digest=digest_of(answers), answers=len(answers),
         bytes=sum(len(answer.model_dump_json(exclude_none=True).encode()) + 1 for answer in answers),
-        deadline=None if deadline is None else deadline.isoformat(), dropped=dropped, personal=personal,
+        deadline=None if deadline is None else deadline.isoformat(timespec="seconds"), dropped=dropped, personal=personal,
         carried_from=carried_from, prompts={each.prompt_id: each.prompt for each in prompts if each.prompt_id in answered},
     )  # fmt: skip
 
