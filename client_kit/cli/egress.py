@@ -10,7 +10,7 @@ import typer
 from client_kit.cli.join import participant_settings
 from client_kit.command_line import CommandFailed, Exit, JsonOption, print_json, print_table, say
 from client_kit.egress.chain import ChainBroken
-from client_kit.egress.reading import Contents, found, read_record, totals, verified
+from client_kit.egress.reading import Contents, first_number, found, read_record, totals, verified
 from client_kit.errors import ConfigurationError
 from client_kit.federation.joining import egress_file
 from client_kit.federation.outgoing import opened
@@ -107,16 +107,20 @@ def verify(
 
     Without a digest that was kept elsewhere, nobody can tell whether lines were cut off the end, or all written anew.
     """
+    file = _record(settings, record)
     try:
-        head = verified(_record(settings, record), kept)
+        head = verified(file, kept)
     except ChainBroken as error:
         raise CommandFailed(
             f"The record was changed: {error}", Exit.FAILED, remedy="Compare it with a backup."
         ) from None
+    first = first_number(file)
     if as_json:
-        print_json({"lines": head.number, "digest": head.digest})
-    else:
-        say(f"{head.number} lines follow one another. Keep the digest of the last one elsewhere: {head.digest}")
+        print_json({"first": first, "last": head.number, "digest": head.digest})
+        return
+    if first > 1:
+        say(f"Lines 1 to {first - 1} are not here: old files were removed, or the beginning was.")
+    say(f"Lines {first} to {head.number} follow one another. Keep the digest of the last one elsewhere: {head.digest}")
 
 
 def _record(settings: Path, record: Path | None) -> Path:

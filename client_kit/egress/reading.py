@@ -117,6 +117,11 @@ def verified(path: Path, kept: str | None = None) -> Head:
     return followed(lines_of(path), kept)
 
 
+def first_number(path: Path) -> int:
+    """Number of the oldest line that is there; 1 of a record without lines. More than 1: older ones were removed."""
+    return next((int(row["number"]) for row in _rows(lines_of(path))), 1)
+
+
 def lines_of(path: Path) -> Iterator[str]:
     """The whole lines of a record's files, oldest first. A torn one at the end, of a request that was never sent, is left out."""
     for file in files_of(path):

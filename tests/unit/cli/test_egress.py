@@ -65,10 +65,16 @@ def test_it_opens_a_digest(site, record):
 
 def test_it_verifies_the_chain(site, record):
     verified = json.loads(consensus("egress", "verify", "--settings", site, "--json").stdout)
-    assert verified["lines"] == 3
+    assert (verified["first"], verified["last"]) == (1, 3)
     record.path.write_text(record.path.read_text().replace("321", "320"))
     changed = consensus("egress", "verify", "--settings", site)
     assert (changed.exit_code, "The record was changed" in changed.stderr) == (1, True)
+
+
+def test_lines_that_are_missing_at_the_beginning_are_told(site, record):
+    lines = record.path.read_text().splitlines(keepends=True)
+    record.path.write_text("".join(lines[1:]))
+    assert consensus("egress", "verify", "--settings", site).output.startswith("Lines 1 to 1 are not here")
 
 
 def test_a_site_that_sent_nothing_is_told_so(site):
