@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from client_kit import egress
 from client_kit.certificates import told_of_tls
 from client_kit.errors import ConfigurationError, UnexpectedAnswer, Unreachable
 from client_kit.proxies import environment_explained, http_options, is_loopback
@@ -25,7 +26,8 @@ def fetch_json(url: str, form: Mapping[str, str] | None = None, *, most_bytes: i
     """
     require_secure(url)
     with environment_explained():
-        client = httpx.Client(timeout=MOST_SECONDS, follow_redirects=False, **http_options(url))
+        recorded = egress.hooks(egress.Kind.SIGN_IN)
+        client = httpx.Client(timeout=MOST_SECONDS, follow_redirects=False, event_hooks=recorded, **http_options(url))
     with client:
         try:
             return _asked(client, url, form, most_bytes)

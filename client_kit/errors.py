@@ -35,6 +35,7 @@
   x TrainingError                 a model was not trained
     + UnusableData                the file of private data (also a FaultyFile)
   x ModelCollapsed                a site stopped: its model's answers have lost their variety
+  x NotApproved                   a person at the site did not approve what would leave
   x JournalError                  a participant's journal cannot be used
   x StorageError                  a file cannot be read or written: a full disk, say (also an OSError)
   x ExportError                   pseudo-labels could not be written in the wanted format
@@ -467,6 +468,10 @@ class UnusableData(TrainingError, FaultyFile):
 
 class ModelCollapsed(ConsensusError):
     """A site stopped by its own rule: its model's answers have lost their variety over the rounds."""
+
+
+class NotApproved(ConsensusError):
+    """A person at the site refused what would have left, did not decide in time, or approved something else."""
 
 
 class JournalError(ConsensusError):

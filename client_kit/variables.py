@@ -7,7 +7,17 @@ from difflib import get_close_matches
 PREFIX = "CONSENSUS_"
 
 OF_THE_KIT = frozenset(
-    {"SERVER", "FEDERATION", "TOKEN", "CLIENT_CERTIFICATE", "CLIENT_KEY", "COMPARISON_TOKEN", "ISSUER", "CLIENT_ID"}
+    {
+        "SERVER",
+        "FEDERATION",
+        "TOKEN",
+        "CLIENT_CERTIFICATE",
+        "CLIENT_KEY",
+        "COMPARISON_TOKEN",
+        "ISSUER",
+        "CLIENT_ID",
+        "EGRESS",
+    }
 )
 
 OF_THE_SERVER = frozenset(

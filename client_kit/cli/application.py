@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 import typer
@@ -52,6 +53,8 @@ class KitCommands(Commands):
         "reliability": Late("client_kit.cli.rejections", "reliability"),
         "generate": Late("client_kit.cli.generate", "generate"),
         "join": Late("client_kit.cli.join", "join"),
+        "approve": Late("client_kit.cli.approve", "approve"),
+        "egress": Late("client_kit.cli.egress"),
         "federate": Late("client_kit.cli.federate", "federate"),
         "demo": Late("client_kit.cli.demo", "demo"),
         "compare": Late("client_kit.cli.compare", "compare"),
@@ -63,8 +66,12 @@ class KitCommands(Commands):
 
     @staticmethod
     def begin() -> None:
-        """Draw traces, where the environment asks for them."""
+        """Draw traces, and record what is sent, where the environment asks for it."""
         tracing.configure("consensus")
+        if named := os.environ.get("CONSENSUS_EGRESS"):
+            from client_kit import egress  # noqa: PLC0415 - a help page needs none of it
+
+            egress.begin(Path(named))
 
     @staticmethod
     def failure_of(error: Exception) -> CommandFailed | None:

@@ -1,7 +1,9 @@
 """`consensus join`: take part in a federation."""
 
 import logging
+import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +15,9 @@ from rich.progress import Progress as Bars
 from client_kit import wiring
 from client_kit._quiet import quiet_libraries
 from client_kit.cli.lost import show_lost
-from client_kit.command_line import JsonOption, errors, print_json, say
+from client_kit.command_line import JsonOption, errors, note, print_json, say
 from client_kit.errors import ConfigurationError
+from client_kit.federation.approval import Preview, summary
 from client_kit.federation.joining import Estimate, estimate_round, take_part
 from client_kit.federation.progress import Progress, Step, print_record
 from client_kit.generation.losses import lost_in_words
@@ -57,8 +60,25 @@ def join(
         take_part(chosen, wiring, print_record)
         return
     with bars() as shown:
-        checkpoint = take_part(chosen, wiring, Screen(shown))
+        ask = partial(ask_on_terminal, shown) if on_terminal() else None
+        checkpoint = take_part(chosen, wiring, Screen(shown), ask)
     say(f"Done. The last checkpoint: {checkpoint}" if checkpoint else f"Done. Pseudo-labels to train on: {chosen.work}")
+
+
+def on_terminal() -> bool:
+    """Whether a person can be asked here."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_on_terminal(bars: Bars, asked: Preview) -> bool | None:
+    """Ask who sits there whether answers may leave; None leaves it to `consensus approve`."""
+    bars.stop()
+    try:
+        note(summary(asked))
+        said = typer.prompt("Send them? (yes, refuse, later)", default="later", err=True)
+    finally:
+        bars.start()
+    return {"yes": True, "refuse": False}.get(said.strip().lower())
 
 
 def participant_settings(file: Path) -> ParticipantSettings:

@@ -7,7 +7,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from client_kit import wire
+from client_kit import egress, wire
 from client_kit._transport import Call, Outcome, Pause, RetryPolicy, Steps
 from client_kit.client import calls
 from client_kit.client.connection import DEFAULT_TIMEOUT_SECONDS, checked_url, headers, request_options, traced
@@ -47,7 +47,7 @@ class ConsensusClient:
         address = checked_url(url)
         with environment_explained():
             way = {"transport": transport} if transport else http_options(url)
-            self._http = httpx.Client(base_url=address, headers=headers(token), **way)
+            self._http = httpx.Client(base_url=address, headers=headers(token), event_hooks=egress.hooks(), **way)
         self._timeout_seconds = timeout_seconds
         self._operations = Operations(federation, retry)
 

@@ -1,14 +1,17 @@
 """From a settings file to a participant at work: `take_part` is all that `consensus join` does."""
 
+import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from client_kit import egress
 from client_kit.client import ConsensusClient
 from client_kit.exports import write_whole
+from client_kit.federation.approval import Ask
 from client_kit.federation.beforehand import check_site, require_participant
 from client_kit.federation.configuration import participant_token
 from client_kit.federation.journal import Journal
@@ -23,18 +26,21 @@ from client_kit.settings import ParticipantSettings
 from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
+EGRESS_VARIABLE = "CONSENSUS_EGRESS"
 
 _STATED = {"trainer": {"trained_on_exports"}}
 """What a site says of itself, and may say otherwise later."""
 
 
 @storage_explained()
-def take_part(settings: ParticipantSettings, openers: Openers, observe: Observer = ignore) -> Path | None:
+def take_part(
+    settings: ParticipantSettings, openers: Openers, observe: Observer = ignore, ask: Ask | None = None
+) -> Path | None:
     """Run one participant from where its journal says it is to the end. Returns its last checkpoint, if it trains.
 
-    Raises ConsensusError; the same call goes on where this one ended.
+    ask: asks a person at once, where `approve` is set; else each round waits for `consensus approve`. Raises ConsensusError; the same call goes on where this one ended.
     """
-    with _participant(settings, openers, observe) as participant:
+    with _participant(settings, openers, observe, ask) as participant:
         return participant.run()
 
 
@@ -69,8 +75,29 @@ def generate(
 
 
 @contextmanager
-def _participant(settings: ParticipantSettings, openers: Openers, observe: Observer) -> Iterator[Participant]:
+def _participant(
+    settings: ParticipantSettings, openers: Openers, observe: Observer, ask: Ask | None = None
+) -> Iterator[Participant]:
     check_site(settings)
+    with recorded(settings), _opened(settings, openers, observe, ask) as participant:
+        yield participant
+
+
+def recorded(settings: ParticipantSettings) -> AbstractContextManager[egress.EgressRecord]:
+    """Records what clients that are made inside send for a participant."""
+    return egress.recording(egress_file(settings))
+
+
+def egress_file(settings: ParticipantSettings) -> Path:
+    """Where a participant's egress record is."""
+    named = os.environ.get(EGRESS_VARIABLE)
+    return settings.egress or (Path(named) if named else settings.work / egress.NAME)
+
+
+@contextmanager
+def _opened(
+    settings: ParticipantSettings, openers: Openers, observe: Observer, ask: Ask | None
+) -> Iterator[Participant]:
     source = openers.open_source(
         settings.generator, work=settings.work, spending=settings.spending, threads=settings.threads
     )
@@ -84,7 +111,7 @@ def _participant(settings: ParticipantSettings, openers: Openers, observe: Obser
         with Journal(settings.work / JOURNAL, _owner(settings, client)) as journal:
             yield Participant(
                 client, site, journal, work=settings.work, rounds=settings.rounds,
-                patience_seconds=settings.patience_seconds, observe=observe,
+                patience_seconds=settings.patience_seconds, observe=observe, ask=ask,
             )  # fmt: skip
 
 
@@ -102,7 +129,10 @@ class Estimate:
 @storage_explained()
 def estimate_round(settings: ParticipantSettings) -> Estimate:
     """At most; the answers of rounds that are behind, and what the answer cache holds, are not taken off."""
-    with ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client:
+    with (
+        recorded(settings),
+        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+    ):
         prompts = client.prompts()
     sampling = Sampling(**settings.sampling.model_dump())
     jobs = ((prompt, sample) for prompt in prompts for sample in range(sampling.samples))

@@ -28,13 +28,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from client_kit import tracing
+from client_kit import egress, tracing
 from client_kit.client import ConsensusClient
 from client_kit.errors import (
     ConfigurationError,
     ContextTooLong,
     Forbidden,
     GenerationError,
+    NotApproved,
     PromptRefused,
     RoundFailed,
     RoundNotOpen,
@@ -43,6 +44,9 @@ from client_kit.errors import (
     UnknownRound,
 )
 from client_kit.exports import write_whole
+from client_kit.federation import outgoing
+from client_kit.federation.agreed import check_terms, terms_of
+from client_kit.federation.approval import Ask, approved, preview
 from client_kit.federation.collapse import label_figures, watch
 from client_kit.federation.journal import Journal, Record
 from client_kit.federation.learning import Learning, stood_apart
@@ -70,11 +74,12 @@ class Participant:
         rounds: int,
         patience_seconds: float | None = None,
         observe: Observer = ignore,
+        ask: Ask | None = None,
     ) -> None:
         """Nothing is sent and nothing computed before `run`.
 
         work: folder for checkpoints and pseudo-labels. patience_seconds: longest wait for a round to open or to be
-        published; None waits for ever.
+        published; None waits for ever. ask: asks a person at once what would else wait for `consensus approve`.
         """
         self._client = client
         self._site = site
@@ -83,6 +88,7 @@ class Participant:
         self._rounds = rounds
         self._patience_seconds = patience_seconds
         self._observe = observe
+        self._ask = ask
         self._learning = Learning(site, journal, work, rounds, self._tell, self._computing)
         self._models = self._learning.models
 
@@ -131,6 +137,7 @@ class Participant:
     def _begin(self) -> None:
         self._federation = self._client.federation()
         self._prompts = self._client.prompts()
+        check_terms(self._work, self._site.approved, terms_of(self._federation, self._prompts))
         self._check()
         self._name = self._client.identity().participant or ""
         self._tell(Step.STARTED, detail=self._federation.federation)
@@ -197,12 +204,14 @@ class Participant:
             # Others may have gone on without this participant, or what it sealed before its journal was lost counts:
             # the pseudo-labels are of use all the same.
             self._tell(Step.MISSED, number, detail=f"submission: {error.detail}")
+        except NotApproved as error:
+            self._tell(Step.MISSED, number, detail=f"submission: {error}")
 
     def _give(self, number: int) -> None:
         """Answer, submit and seal; or seal alone, where the answers of an earlier round stand."""
         source = self._answered_in(number)
         if source == number:
-            with self._traced("answer", number):
+            with self._traced("answer", number), egress.of_round(number):
                 self._answer(number)
         self._watch(number)
         self._tell(Step.WAITING, number, detail="for the round to be opened")
@@ -292,7 +301,9 @@ class Participant:
 
         (It has others where what is sent of the same generations is no longer the same: a newer kit cleans them in another way.)
         """
-        answers, rights, privacy = self._cleaned(source).answers, self._site.training_rights, self._learning.privacy()
+        cleaned = self._cleaned(source)
+        self._before_it_leaves(number, cleaned, source)
+        answers, rights, privacy = cleaned.answers, self._site.training_rights, self._learning.privacy()
         try:
             receipt = self._client.carry(number, source, answers, training_rights=rights, privacy=privacy)
         except SealMismatch:
@@ -308,6 +319,7 @@ class Participant:
     def _submit(self, number: int) -> None:
         """Send the cleaned answers and seal them. Repeated after a crash, it sends what the server does not hold."""
         cleaned = self._cleaned(number)
+        self._before_it_leaves(number, cleaned)
         # The journal is what this participant said; what an earlier, lost journal sent gives way to it.
         receipt = self._client.submit_and_seal(
             number, cleaned.answers, replace=True, training_rights=self._site.training_rights,
@@ -323,6 +335,33 @@ class Participant:
             lost=cleaned.lost,
         )
 
+    def _before_it_leaves(self, number: int, cleaned: Cleaned, carried_from: int | None = None) -> None:
+        """Keep what is about to be sent, record what was found in it, and wait for a person where one is to approve it."""
+        outgoing.keep(self._work, number, cleaned.answers)
+        record, screen = egress.current(), self._site.screen
+        if record is not None and screen is not None:
+            record.append("screened", round=number, action=screen.action, found=dict(cleaned.personal))
+        doubtful = screen is not None and screen.action == "ask" and cleaned.personal
+        if self._site.approve or doubtful:
+            self._await_approval(number, cleaned, carried_from)
+
+    def _await_approval(self, number: int, cleaned: Cleaned, carried_from: int | None) -> None:
+        """Raises NotApproved. Nothing that the server says is looked at but the deadline, which is shown."""
+        deadline = self._client.round(number).deadline
+        asked = preview(
+            self._federation.federation, self._site.server, number, cleaned.answers, self._prompts, deadline=deadline,
+            dropped=cleaned.counts, personal=cleaned.personal, carried_from=carried_from,
+        )  # fmt: skip
+        until = "" if deadline is None else f", until {deadline:%Y-%m-%d %H:%M} UTC"
+        detail = f"for consensus approve {number}: {asked.answers} answers, digest {asked.digest[:12]}{until}"
+        approved(
+            self._work,
+            asked,
+            self._ask,
+            lambda: self._tell(Step.WAITING, number, detail=detail),
+            self._patience_seconds,
+        )
+
     def _taken(self, number: int) -> str:
         """Tokens that the round's answers took, and money where they have a price."""
         answers = list(self._journal.of("answer", round=number))
@@ -335,8 +374,10 @@ class Participant:
         for record in self._journal.of("left_out", round=source):
             left_out.setdefault(record.get("situation", "refused"), []).append(record["prompt_id"])
         generations = map(_as_generation, self._journal.of("answer", round=source))
-        cleaned = clean_all(generations, self._federation.answers, self._federation.max_answer_chars)
-        return replace(cleaned, left_out=left_out)
+        longest = self._federation.max_answer_chars
+        cleaned = clean_all(generations, self._federation.answers, longest)
+        screened = cleaned if self._site.screen is None else self._site.screen(cleaned, longest)
+        return replace(screened, left_out=left_out)
 
     def _fetch(self, number: int) -> None:
         """Wait for the pseudo-labels, keep them in the work folder, and export them where somebody else trains."""

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 from client_kit.errors import ContextTooLong, PromptRefused
 from client_kit.exports import export_labels, write_whole
+from client_kit.federation.screening import Screen
 from client_kit.federation.slots import slot
 from client_kit.generation.base import Generation, Generator, GeneratorSource, Sampling
 from client_kit.input_files import id_in, read_rows
+from client_kit.pii import open_detector
 from client_kit.settings import (
+    ApprovedSettings,
     CollapseSettings,
     GeneratorSettings,
     MixingSettings,
@@ -80,6 +83,14 @@ class Site:
     evaluate: Evaluate | None = None
     export: Export | None = None
     compute: Compute = lambda _: nullcontext()
+    screen: Screen | None = None
+    """Looks through answers for personal data."""
+    approve: bool = False
+    """Whether each round waits for a person at the site."""
+    approved: ApprovedSettings | None = None
+    """Digests of what the server must present; None: what a file of the work folder says."""
+    server: str = ""
+    """Where answers go, for the person who approves them."""
 
 
 class Openers(Protocol):
@@ -123,6 +134,10 @@ def open_site(settings: ParticipantSettings, openers: Openers, source: Generator
         evaluate=_evaluation(settings),
         export=_export(trainer),
         compute=_compute(settings),
+        screen=_screen(settings),
+        approve=settings.approve,
+        approved=settings.approved,
+        server=settings.server,
     )
 
 
@@ -141,6 +156,11 @@ def _private(settings: ParticipantSettings) -> tuple[list[Example], list[Example
 def read_known_answers(file: Path) -> dict[str, str]:
     """Right answers by prompt. Raises FaultyFile that names the line."""
     return dict(read_rows(file, lambda row: (id_in(row, "prompt_id"), id_in(row, "answer"))))
+
+
+def _screen(settings: ParticipantSettings) -> Screen | None:
+    pii = settings.pii
+    return None if pii is None else Screen(open_detector(pii.find, pii.language), pii.action)
 
 
 def _compute(settings: ParticipantSettings) -> Callable[[Callable[[], None]], AbstractContextManager[object]]:

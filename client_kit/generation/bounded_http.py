@@ -5,6 +5,7 @@ from typing import Any
 
 import openai
 
+from client_kit import egress
 from client_kit.certificates import ClientCertificate
 from client_kit.generation.dialects import Situation
 from client_kit.generation.replies import Reading, read
@@ -27,7 +28,7 @@ class BoundedClient(openai.DefaultAsyncHttpxClient):
     """
 
     def __init__(self, base_url: str, *, most_bytes: int, certificate: ClientCertificate | None = None) -> None:
-        super().__init__(**http_options(base_url, certificate))
+        super().__init__(**http_options(base_url, certificate), event_hooks=egress.async_hooks(egress.Kind.PROMPTS))
         self._most_bytes = most_bytes
 
     async def send(self, request: Any, *, stream: bool = False, **options: Any) -> Any:  # noqa: ANN401, ARG002  as httpx has it
@@ -46,7 +47,7 @@ class BoundedSyncClient(openai.DefaultHttpxClient):
     """As BoundedClient, blocking, and with a limit of time for one body: here nobody can cancel a request."""
 
     def __init__(self, base_url: str, *, most_bytes: int, most_seconds: float) -> None:
-        super().__init__(**http_options(base_url))
+        super().__init__(**http_options(base_url), event_hooks=egress.hooks(egress.Kind.OTHER))
         self._most_bytes = most_bytes
         self._most_seconds = most_seconds
 

@@ -25,6 +25,8 @@ class Dropped(StrEnum):
     """It has more characters than the federation takes; the policy drops what is cut, or nothing whole is left of it."""
     REFUSAL = "refusal"
     """The model declines to answer, and the policy drops that."""
+    PERSONAL_DATA = "personal_data"
+    """Personal data was found in it, and the site blocks that (`pii.action`)."""
 
 
 _SENTENCE_END = re.compile(r"""(?:[.!?…]["'”’»)\]]*(?=\s|\Z)|[。！？]["'”’»」』）)\]]*)""")
@@ -69,6 +71,8 @@ class Cleaned:
     """Prompts of the answers that were cut because the federation takes no longer ones."""
     left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Prompts that the model cannot be asked, by reason: `losses.WHY`."""
+    personal: Mapping[str, int] = field(default_factory=dict)
+    """How much personal data a detector found in the answers, by kind; none without one."""
 
     @property
     def counts(self) -> dict[str, int]:

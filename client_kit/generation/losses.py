@@ -26,6 +26,7 @@ WHY: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "truncated": "not finished; the federation drops such answers",
             "too_long": "over the federation's max_answer_chars, and dropped when cut",
             "refusal": "the model declines; the federation drops that",
+            "personal_data": "personal data was found; this site blocks that",
         },
         "shortened": {"too_long": "cut at the federation's max_answer_chars"},
     }

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from client_kit import tracing
 from client_kit._transport import RetryPolicy
 from client_kit.certificates import ClientCertificate
-from client_kit.errors import ConfigurationError, GenerationError, MissingExtra
+from client_kit.errors import ConfigurationError, GenerationError, MissingExtra, StorageError
 from client_kit.generation.dialects import ForRun, Situation
 from client_kit.generation.openai_errors import LONGEST_HOLD_SECONDS, explain
 from client_kit.generation.replies import Reading, ToolCall
@@ -199,6 +199,9 @@ class OpenAICaller:
             async with asyncio.timeout(self.endpoint.timeout_seconds):
                 return read_response((await self._post(request)).http_response)
         except Exception as error:  # noqa: BLE001  told apart there
+            for unrecorded in (error, error.__cause__):  # `openai` may wrap it, by version
+                if isinstance(unrecorded, StorageError):
+                    raise unrecorded from None  # what cannot be recorded is not sent
             return read_failure(error)
 
     async def _post(self, request: "_Request") -> Any:  # noqa: ANN401  a raw response of `openai`

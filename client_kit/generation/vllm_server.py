@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from client_kit import egress
 from client_kit.errors import ConfigurationError, EndpointUnreachable, EngineFailed, UnknownModel
 from client_kit.generation.answer_cache import AnswerCache
 from client_kit.generation.base import Generation, Sampling
@@ -212,7 +213,10 @@ class VLLMServerSource:
         try:
             with environment_explained():
                 way = http_options(url, self._endpoint.client_certificate)
-                return httpx.post(f"{url}/{action}", json=body, headers=headers, timeout=_LOAD_SECONDS, **way)
+                recorded = egress.hooks(egress.Kind.MODEL_SERVER)
+                client = httpx.Client(headers=headers, timeout=_LOAD_SECONDS, event_hooks=recorded, **way)
+            with client:
+                return client.post(f"{url}/{action}", json=body)
         except httpx.HTTPError as error:
             raise EngineFailed(f"the vLLM server at {url} cannot be reached ({error}). Check that it runs") from error
 

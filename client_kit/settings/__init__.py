@@ -14,9 +14,12 @@ from client_kit.settings.generators import ScriptedSettings as ScriptedSettings
 from client_kit.settings.generators import TransformersSettings as TransformersSettings
 from client_kit.settings.generators import VLLMServerSettings as VLLMServerSettings
 from client_kit.settings.generators import VLLMSettings as VLLMSettings
+from client_kit.settings.site import ApprovedSettings as ApprovedSettings
 from client_kit.settings.site import CollapseSettings as CollapseSettings
 from client_kit.settings.site import MixingSettings as MixingSettings
 from client_kit.settings.site import ParticipantSettings as ParticipantSettings
+from client_kit.settings.site import PiiAction as PiiAction
+from client_kit.settings.site import PiiSettings as PiiSettings
 from client_kit.settings.site import SamplingSettings as SamplingSettings
 from client_kit.settings.site import SiteSettings as SiteSettings
 from client_kit.settings.site import SlotSettings as SlotSettings

@@ -1,8 +1,8 @@
 """What one site has and does (`SiteSettings`), and as a participant of a federation (`ParticipantSettings`)."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from client_kit.settings.base import LocalPath, Settings
 from client_kit.settings.generators import TRAINABLE, GeneratorSettings
@@ -100,6 +100,38 @@ class CollapseSettings(Settings):
     the precision of the pseudo-labels by support."""
 
 
+PiiAction = Literal["block", "mask", "ask"]
+
+
+class PiiSettings(Settings):
+    """What personal data is looked for in answers before they leave, and what is done about it."""
+
+    find: Annotated[str, Field(min_length=1)] = "patterns"
+    """`patterns` (e-mail, telephone, IBAN, card and IP), `presidio` (extra `pii`), or a function of your own, `package.module.function`:
+    from a text to (start, end, kind) of each finding."""
+    action: PiiAction = "mask"
+    """`mask` writes `<EMAIL>` in its place, `block` leaves out the answer, `ask` has a person [approve](what-leaves.md#approval) the round."""
+    language: str = "en"
+    """For `presidio`: two letters."""
+
+
+def _bare_digest(given: str) -> str:
+    """`sha256:4f1c...` or the digits alone."""
+    return given.removeprefix("sha256:").lower()
+
+
+Sha256 = Annotated[str, BeforeValidator(_bare_digest), Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ApprovedSettings(Settings):
+    """What the server must present, by digest, before anything is answered; `consensus approve federation --show` prints both."""
+
+    prompt_set: Sha256 | None = None
+    """SHA-256 of the prompt set, 64 hexadecimal digits, with or without `sha256:` before them; when not set, any."""
+    policy: Sha256 | None = None
+    """SHA-256 of the policy, likewise."""
+
+
 class SlotSettings(Settings):
     """A limit on how many participants of one machine compute at the same time."""
 
@@ -132,6 +164,7 @@ class SiteSettings(Settings):
     mixing: MixingSettings = MixingSettings()
     validation: ValidationSettings = ValidationSettings()
     collapse: CollapseSettings = CollapseSettings()
+    pii: PiiSettings | None = None
     seed: int = 0
     threads: Annotated[int, Field(ge=1)] | None = None
     """Threads of numeric libraries; theirs when not set."""
@@ -222,6 +255,12 @@ class ParticipantSettings(SiteSettings):
     patience_seconds: Annotated[float, Field(gt=0)] = 172_800.0
     """Longest wait for a round to open or to be published, in seconds."""
     slots: SlotSettings | None = None
+    approve: bool = False
+    """Each round waits for a person at this site, who sees what would leave and approves it (`consensus approve`)."""
+    approved: ApprovedSettings | None = None
+    """Where not set, what `consensus approve federation` has written to `approved.json` in `work`, if anything."""
+    egress: LocalPath | None = None
+    """The record of every request that leaves the site; when not set, CONSENSUS_EGRESS or `egress.jsonl` in `work`."""
 
     @model_validator(mode="after")
     def _privacy_covers_all_trainings(self) -> Self:

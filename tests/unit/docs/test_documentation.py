@@ -22,6 +22,7 @@ from client_kit.settings import (
     NoTrainerSettings,
     OpenAISettings,
     ParticipantSettings,
+    PiiSettings,
     SamplingSettings,
     ScriptedSettings,
     SftSettings,
@@ -204,6 +205,7 @@ def test_the_tables_of_generators_and_trainers_are_the_kits(kind):
         ("mixing", MixingSettings),
         ("validation", ValidationSettings),
         ("collapse", CollapseSettings),
+        ("pii", PiiSettings),
     ],
 )
 def test_the_tables_of_a_sites_habits_are_the_kits(name, section):

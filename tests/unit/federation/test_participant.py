@@ -5,22 +5,29 @@ from datetime import UTC, datetime
 
 import pytest
 
+from client_kit import egress
+from client_kit.egress.reading import read_record
 from client_kit.errors import (
     ConfigurationError,
     ContextTooLong,
     EndpointUnreachable,
     Forbidden,
+    NotApproved,
     RoundFailed,
     RoundNotOpen,
     SubmissionSealed,
     UnknownRound,
 )
 from client_kit.federation.journal import Journal
+from client_kit.federation.outgoing import digest_of, kept
 from client_kit.federation.participant import Participant
 from client_kit.federation.progress import Progress, Step
+from client_kit.federation.screening import Screen
 from client_kit.federation.site import Site, _answered
 from client_kit.generation.base import Sampling
 from client_kit.generation.scripted import ScriptedGenerator
+from client_kit.pii import open_detector
+from client_kit.settings import ApprovedSettings
 from client_kit.training.base import Example, PrivacySpent, TrainingReport
 from client_kit.wire import (
     Federation,
@@ -525,3 +532,59 @@ def test_a_round_that_is_submitted_or_was_the_last_has_no_answers_to_read(tmp_pa
     run(FakeClient(), site(tmp_path, trainer), tmp_path)
     with pytest.raises(ConfigurationError, match="all 2 rounds are done"):
         answer(FakeClient(), site(tmp_path, trainer), tmp_path)
+
+
+def test_each_round_waits_for_a_person_and_a_refusal_costs_that_round_alone(tmp_path):
+    client, seen, asked = FakeClient(), [], []
+    chosen = api_site(approve=True)
+    with Journal(tmp_path / "journal.jsonl", {"federation": "f"}) as journal:
+        Participant(
+            client, chosen, journal, work=tmp_path, rounds=2, observe=seen.append,
+            ask=lambda preview: asked.append(preview) or preview.round == 2,
+        ).run()  # fmt: skip
+    assert [(preview.round, preview.answers) for preview in asked] == [(1, 3), (2, 3)]
+    assert client.submitted.keys() == {2}
+    assert [one.round for one in seen if one.step is Step.MISSED] == [1]
+    assert [one.round for one in seen if one.step is Step.LABELLED] == [1, 2]
+
+
+def api_site(**changes):
+    """A site that trains nothing."""
+    return Site(open_generator=lambda _: ScriptedGenerator(ONE_EACH), **changes)
+
+
+def test_answers_with_personal_data_ask_a_person_where_that_is_wished(tmp_path):
+    said = {**ONE_EACH, "p1": "Ask bob@example.org."}
+    client, asked = FakeClient(), []
+    chosen = Site(open_generator=lambda _: ScriptedGenerator(said), screen=Screen(open_detector("patterns"), "ask"))
+    with egress.recording(tmp_path / "egress.jsonl"), Journal(tmp_path / "j.jsonl", {"federation": "f"}) as journal:
+        Participant(
+            client, chosen, journal, work=tmp_path, rounds=1, ask=lambda preview: asked.append(preview.personal) or True
+        ).run()
+    assert asked == [{"email": 1}]
+    assert client.submitted == {1: said}
+    assert [each.found for each in read_record(tmp_path / "egress.jsonl").screened] == [{"email": 1}]
+
+
+def test_masked_answers_are_what_is_sealed_and_what_the_site_keeps(tmp_path):
+    chosen = Site(
+        open_generator=lambda _: ScriptedGenerator({**ONE_EACH, "p1": "Ask bob@example.org."}),
+        screen=Screen(open_detector("patterns"), "mask"),
+    )
+    client = FakeClient()
+    run(client, chosen, tmp_path, rounds=1)
+    assert client.submitted[1]["p1"] == "Ask <EMAIL>."
+    sealed = Journal(tmp_path / "journal.jsonl", {"federation": "f"})
+    assert sealed.last("sealed", round=1)["digest"] == digest_of(kept(tmp_path, 1))
+    sealed.close()
+
+
+def test_another_prompt_set_than_approved_stops_the_site_before_it_answers(tmp_path):
+    asked = []
+    chosen = Site(
+        open_generator=lambda _: asked.append("a model") or ScriptedGenerator(ONE_EACH),
+        approved=ApprovedSettings(prompt_set="9" * 64),
+    )
+    with pytest.raises(NotApproved, match="another prompt set"):
+        run(FakeClient(), chosen, tmp_path)
+    assert asked == []
