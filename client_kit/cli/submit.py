@@ -80,7 +80,8 @@ def submit(
         "federation": agreed.federation, "round": chosen, "answers": submission.count, "stored": submission.stored,
         "unchanged": submission.unchanged, "replaced": submission.replaced, "dropped": dropped,
         "dropped_prompts": cleaned.dropped, "shortened_prompts": cleaned.shortened,
-        "digest": submission.digest, "sealed": receipt is not None, "prompts_covered": covered, "prompts": prompts,
+        "digest": submission.digest, "sealed": receipt is not None,
+        "late": receipt is not None and receipt.late, "prompts_covered": covered, "prompts": prompts,
     }  # fmt: skip
     if as_json:
         print_json(outcome)
@@ -90,7 +91,7 @@ def submit(
         say(f"  The file answers {covered} of the {prompts} prompts; the others get no answer of yours.")
     show_lost(cleaned.lost)
     say(
-        "Sealed: the submission counts."
+        ("Sealed, late: the submission counts in the next round." if receipt.late else "Sealed: the submission counts.")
         if receipt
         else "Not sealed: it counts only after `consensus submit` without --no-seal."
     )

@@ -287,7 +287,8 @@ class Participant:
             state = self._client.round(number).state
         except UnknownRound:
             return
-        if state not in {RoundState.DRAFT, RoundState.OPEN}:
+        over = state not in {RoundState.DRAFT, RoundState.OPEN}
+        if over and not (self._federation.late == "carry" and self._client.current_round().number == number):
             raise RoundNotOpen(f"round {number} is {state.value}; it ended without this participant")
 
     def _watch(self, number: int) -> None:

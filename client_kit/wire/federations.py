@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -175,6 +175,9 @@ class FederationCreate(Request):
     """What participants exchange beside answers; a submission without answers may then be sealed too."""
     requires_training_rights: bool = False
     """Only submissions count whose participant states, with the seal, that others may train on its answers."""
+    late: Literal["refuse", "carry"] = "refuse"
+    """`carry`: answers that are sealed after a round's end, and before the next one opens, count in that one, unless their
+    participant seals others there."""
     answers_kept_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """Days after the end of a round after which its answers are erased, as if each participant had asked for it; none: kept."""
 

@@ -114,3 +114,5 @@ class SealReceipt(WireModel):
     sealed_at: datetime
     privacy: PrivacyStatement | None = None
     """As it was stated with the first seal, which stands."""
+    late: bool = False
+    """The round had ended: the submission counts in the next one, unless others are sealed there."""

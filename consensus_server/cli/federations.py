@@ -61,6 +61,9 @@ def create(
             help="Accept only answers that come with the statement that others may train on them.",
         ),
     ] = False,
+    late: Annotated[
+        str, typer.Option(help="What becomes of answers after the end of a round: refuse, or carry into the next.")
+    ] = _NEW.late,
     answers_kept_days: Annotated[
         int | None, typer.Option(help="Days after the end of a round after which its answers are erased.", metavar="N")
     ] = None,
@@ -134,6 +137,7 @@ def create(
         "max_answer_chars": max_answer_chars,
         "contributors_only": contributors_only,
         "requires_training_rights": requires_training_rights,
+        "late": late,
         "answers_kept_days": answers_kept_days,
         "answers": {"truncated": truncated, "refusals": refusals},
         "policy": {

@@ -62,6 +62,8 @@ class Terms:
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
     requires_training_rights: bool = False
+    late: str = "refuse"
+    """`refuse`, or `carry`: what is sealed after the end of a round counts in the next one."""
     answers_kept_days: int | None = None
     """After the end of a round; None: until a participant or an operator erases them."""
     refusals_told_by: str | None = None

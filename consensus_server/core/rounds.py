@@ -144,3 +144,5 @@ class SealReceipt:
     digest: str
     sealed_at: datetime
     privacy: PrivacyStatement | None = None
+    late: bool = False
+    """It counts in the next round."""

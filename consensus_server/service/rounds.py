@@ -18,6 +18,7 @@ from consensus_server.core.rounds import Event, Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import OPERATORS, SERVER_OPERATOR, Caller, federation_for
 from consensus_server.service.contradictions import BY_WORDS, Comparisons, contradictions_changed
+from consensus_server.service.late import hand_over
 from consensus_server.service.refusals import refusals_changed
 from consensus_server.service.settling import current_round, end, last_round, record, round_for, settle
 
@@ -98,6 +99,7 @@ class Rounds:
                 _require_decidable(home, changed)
                 _require_repeatable(tx, home, round_)
                 return end(tx, round_, Ending(RoundState.CLOSED), now, caller)
+            round_ = hand_over(tx, round_, now)
             return end(tx, round_, ending_by_operator(round_.attendance), now, caller)
 
     def events_after(self, caller: Caller, federation: str, number: int, event_id: int = 0) -> tuple[Event, ...]:

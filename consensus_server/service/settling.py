@@ -11,6 +11,7 @@ from consensus_server.core.rounds import Round
 from consensus_server.ports import Clock, Store, Transaction
 from consensus_server.service.access import MEMBERS, Caller, federation_for
 from consensus_server.service.audit import SERVER, noted_round
+from consensus_server.service.late import hand_over
 
 MAX_NUMBER = 2**31 - 1
 """Beyond this a database has no number for a round."""
@@ -47,7 +48,10 @@ def current_round(
 
 
 def settle(tx: Transaction, round_: Round, now: datetime) -> Round:
-    """End a locked round if its time has come."""
+    """End a locked round if its time has come; what came late to the one before is sealed in it first."""
+    if _ending(round_, now) is None:
+        return round_
+    round_ = hand_over(tx, round_, now)
     ending = _ending(round_, now)
     return round_ if ending is None else end(tx, round_, ending, now)
 

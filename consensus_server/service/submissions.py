@@ -30,6 +30,7 @@ from consensus_server.core.rounds import (
 from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
 from consensus_server.service.access import PARTICIPANTS, Caller, federation_for, participant_for, require_valid
 from consensus_server.service.audit import noted
+from consensus_server.service.late import takes_late
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import current_round, round_for, settle
 
@@ -55,7 +56,7 @@ class Submissions:
         """The federation, where the caller may bring answers to the round now. Raises as `admit`."""
         home = federation_for(tx, caller, federation, PARTICIPANTS)
         require_unsealed(tx, round_, own_participant(tx, home, caller))
-        require_open(round_, self._clock.now())
+        require_taking(tx, home, round_, self._clock.now())
         return home
 
     def store(
@@ -80,7 +81,7 @@ class Submissions:
             # closes is not sealed, and so enters no pool.
             participant = own_participant(tx, home, caller, lock=True)
             require_unsealed(tx, round_, participant)
-            require_open(round_, self._clock.now())
+            require_taking(tx, home, round_, self._clock.now())
             held = tx.submissions.held(round_, participant, prompt_ids)
             check_conflicts(given, {} if replace else held)
             return _keep(tx, round_, participant, given, held)
@@ -96,7 +97,7 @@ class Submissions:
             round_ = round_for(tx, home, number)
             participant = own_participant(tx, home, caller, lock=True)
             require_unsealed(tx, round_, participant, "nothing of it can be withdrawn")
-            require_open(round_, self._clock.now())
+            require_taking(tx, home, round_, self._clock.now())
             held = tx.submissions.held(round_, participant)
             tx.submissions.remove(round_, participant, held)
             tx.parameters.remove(round_, participant)
@@ -113,7 +114,7 @@ class Submissions:
             round_ = round_for(tx, home, number)
             participant = own_participant(tx, home, caller)
             held = tx.submissions.held(round_, participant)
-            sealed = tx.submissions.sealed(round_, participant) is not None
+            sealed = is_sealed(tx, round_, participant)
         answers = tuple(HeldAnswer(*key, digest) for key, digest in held.items())
         return HeldSubmission(answers, sealed, _digest(held))
 
@@ -148,14 +149,16 @@ class Submissions:
             _require_earlier(taught_through, number)
             participant = own_participant(tx, home, caller, lock=True)
             sealed = tx.submissions.sealed(round_, participant)
+            sealed = sealed or tx.submissions.sealed(round_, participant, late=True)
             if sealed is None:
                 now = self._clock.now()
-                require_open(round_, now)
+                require_taking(tx, home, round_, now)
                 given = SealedSubmission(count, digest, now, privacy, taught_through, carried_from)
-                sealed = self._seal(tx, home, round_, participant, given)
+                sealed = self._seal(tx, home, round_, participant, given, late=takes_late(tx, home, round_))
             _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
+            late = tx.submissions.sealed(round_, participant) is None
         return SealReceipt(
-            federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy
+            federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy, late
         )
 
     def _check_count(self, caller: Caller, federation: str, number: int, count: int, digest: str) -> None:
@@ -169,14 +172,23 @@ class Submissions:
         require_open(round_, self._clock.now())
         _check_seal((len(held), _digest(held)), (count, digest), "held")
 
+    @staticmethod
     def _seal(
-        self, tx: Transaction, federation: Federation, round_: Round, participant: Participant, sealed: SealedSubmission
+        tx: Transaction,
+        federation: Federation,
+        round_: Round,
+        participant: Participant,
+        sealed: SealedSubmission,
+        *,
+        late: bool,
     ) -> SealedSubmission:
         if sealed.carried_from is not None:
             sealed = _carry(tx, federation, round_, participant, sealed)
         held = tx.submissions.held(round_, participant)
         _check_seal((len(held), _digest(held)), (sealed.count, sealed.digest), "held")
-        tx.submissions.seal(round_, participant, sealed)
+        tx.submissions.seal(round_, participant, sealed, late=late)
+        if late:
+            return sealed
         attended = round_for(tx, federation, round_.number)  # again, for its attendance has changed
         tx.events.add(attended, EventKind.SEALED, sealed.sealed_at)
         settle(tx, attended, sealed.sealed_at)
@@ -187,8 +199,19 @@ def require_unsealed(
     tx: Transaction, round_: Round, participant: Participant, so: str = "nothing more is taken"
 ) -> None:
     """Raise SubmissionSealed. so: what follows from the seal."""
-    if tx.submissions.sealed(round_, participant):
+    if is_sealed(tx, round_, participant):
         raise SubmissionSealed(f"The submission to round {round_.number} is sealed; {so}.")
+
+
+def is_sealed(tx: Transaction, round_: Round, participant: Participant) -> bool:
+    """Whether the participant sealed a submission to the round, in time or late."""
+    return any(tx.submissions.sealed(round_, participant, late=late) is not None for late in (False, True))
+
+
+def require_taking(tx: Transaction, federation: Federation, round_: Round, now: datetime) -> None:
+    """Raise RoundNotOpen unless the round takes submissions, its own or late ones for the next."""
+    if not takes_late(tx, federation, round_):
+        require_open(round_, now)
 
 
 def _require_earlier(taught_through: int, number: int) -> None:

@@ -50,6 +50,7 @@ TERMS = Terms(
     round_seconds=0.1 + 0.2,
     contributors_only=True,
     requires_training_rights=True,
+    late="carry",
     answers_kept_days=90,
 )
 

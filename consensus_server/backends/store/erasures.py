@@ -14,6 +14,7 @@ from consensus_server.backends.store.schema import (
     embeddings,
     erasures,
     labels,
+    late_seals,
     participants,
     rounds,
     seals,
@@ -36,6 +37,8 @@ class SqlErasures:
         said = [Said(*row) for row in self._connection.execute(gone.returning(answers.c.prompt_id, answers.c.digest))]
         own = and_(updates.c.round_id == round_.id, updates.c.participant_id == participant.id)
         self._connection.execute(delete(updates).where(own))
+        own = and_(late_seals.c.round_id == round_.id, late_seals.c.participant_id == participant.id)
+        self._connection.execute(delete(late_seals).where(own))
         own = and_(appeals.c.round_id == round_.id, appeals.c.participant_id == participant.id)
         self._connection.execute(update(appeals).where(own).values(text="", note=""))
         return said

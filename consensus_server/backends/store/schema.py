@@ -199,18 +199,26 @@ events = Table(
     Column("round", Text, nullable=False, comment="JSON: the round as it was"),
 )
 
-seals = Table(
-    "seals",
-    metadata,
-    _round_key(),
-    _participant_key(),
-    Column("count", Integer, nullable=False),
-    Column("digest", String(64), nullable=False),
-    Column("sealed_at", UtcDateTime, nullable=False),
-    Column("privacy", Text, comment="JSON: what the participant states"),
-    Column("taught_through", Integer, nullable=False, server_default="0", comment="newest round that was taught"),
-    Column("carried_from", Integer, comment="round whose answers stand for this one too"),
-)
+
+def _seals(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        _round_key(),
+        _participant_key(),
+        Column("count", Integer, nullable=False),
+        Column("digest", String(64), nullable=False),
+        Column("sealed_at", UtcDateTime, nullable=False),
+        Column("privacy", Text, comment="JSON: what the participant states"),
+        Column("taught_through", Integer, nullable=False, server_default="0", comment="newest round that was taught"),
+        Column("carried_from", Integer, comment="round whose answers stand for this one too"),
+    )
+
+
+seals = _seals("seals")
+
+late_seals = _seals("late_seals")
+"""Of what came after the end of its round, and counts in the next."""
 
 answers = Table(
     "answers",

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, literal, select
+from sqlalchemy import Column, ColumnElement, Connection, Table, and_, bindparam, delete, func, insert, literal, select
 
 from consensus_server.backends.store.chunks import chunks
 from consensus_server.backends.store.json_columns import PRIVACY
-from consensus_server.backends.store.schema import answers, federations, participants, rounds, seals
+from consensus_server.backends.store.schema import answers, federations, late_seals, participants, rounds, seals
 from consensus_server.core.federations import Participant
 from consensus_server.core.rounds import Answer, AnswerKey, Round
 from consensus_server.ports import PooledAnswer, SealedSubmission
@@ -62,7 +63,7 @@ class SqlSubmissions:
         if rows:
             self._connection.execute(statement, rows)
 
-    def seal(self, round_: Round, participant: Participant, sealed: SealedSubmission) -> None:
+    def seal(self, round_: Round, participant: Participant, sealed: SealedSubmission, *, late: bool = False) -> None:
         row = {
             "round_id": round_.id,
             "participant_id": participant.id,
@@ -73,18 +74,20 @@ class SqlSubmissions:
             "taught_through": sealed.taught_through,
             "carried_from": sealed.carried_from,
         }
-        self._connection.execute(insert(seals), row)
+        self._connection.execute(insert(late_seals if late else seals), row)
 
-    def sealed(self, round_: Round, participant: Participant) -> SealedSubmission | None:
-        own = and_(seals.c.round_id == round_.id, seals.c.participant_id == participant.id)
-        row = self._connection.execute(select(*_SEALED).where(own)).one_or_none()
+    def sealed(self, round_: Round, participant: Participant, *, late: bool = False) -> SealedSubmission | None:
+        table = late_seals if late else seals
+        own = and_(table.c.round_id == round_.id, table.c.participant_id == participant.id)
+        row = self._connection.execute(select(*_sealed_in(table)).where(own)).one_or_none()
         return None if row is None else _sealed(*row)
 
-    def seals(self, round_: Round) -> Mapping[str, SealedSubmission]:
+    def seals(self, round_: Round, *, late: bool = False) -> Mapping[str, SealedSubmission]:
+        table = late_seals if late else seals
         query = (
-            select(participants.c.name, *_SEALED)
-            .join_from(seals, participants, participants.c.id == seals.c.participant_id)
-            .where(seals.c.round_id == round_.id)
+            select(participants.c.name, *_sealed_in(table))
+            .join_from(table, participants, participants.c.id == table.c.participant_id)
+            .where(table.c.round_id == round_.id)
             .order_by(participants.c.name)
         )
         return {name: _sealed(*row) for name, *row in self._connection.execute(query)}
@@ -125,17 +128,12 @@ class SqlSubmissions:
         return (PooledAnswer(*row) for row in self._connection.execute(query))
 
 
-_SEALED = (
-    seals.c.count,
-    seals.c.digest,
-    seals.c.sealed_at,
-    seals.c.privacy,
-    seals.c.taught_through,
-    seals.c.carried_from,
-)
+def _sealed_in(table: Table) -> tuple[Column[Any], ...]:
+    of = table.c
+    return of.count, of.digest, of.sealed_at, of.privacy, of.taught_through, of.carried_from
 
 
-def _sealed(  # noqa: PLR0917 - the columns of `_SEALED`
+def _sealed(  # noqa: PLR0917 - the columns of `_sealed_in`
     count: int, digest: str, sealed_at: datetime, privacy: str | None, taught_through: int, carried_from: int | None
 ) -> SealedSubmission:
     statement = None if privacy is None else PRIVACY.read(privacy)

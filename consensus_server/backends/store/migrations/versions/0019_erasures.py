@@ -1,4 +1,4 @@
-"""What was erased, and when participants were seen."""
+"""What was erased, when participants were seen, and what came late."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,4 +23,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["round_id"], ["rounds.id"], name=op.f("fk_erasures_round_id")),
         sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_erasures_participant_id")),
         sa.PrimaryKeyConstraint("round_id", "participant_id", name=op.f("pk_erasures")),
+    )
+    op.create_table(
+        "late_seals",
+        sa.Column("round_id", sa.Integer(), nullable=False),
+        sa.Column("participant_id", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("sealed_at", UtcDateTime(), nullable=False),
+        sa.Column("privacy", sa.Text(), nullable=True, comment="JSON: what the participant states"),
+        sa.Column(
+            "taught_through", sa.Integer(), nullable=False, server_default="0", comment="newest round that was taught"
+        ),
+        sa.Column("carried_from", sa.Integer(), nullable=True, comment="round whose answers stand for this one too"),
+        sa.ForeignKeyConstraint(["round_id"], ["rounds.id"], name=op.f("fk_late_seals_round_id")),
+        sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_late_seals_participant_id")),
+        sa.PrimaryKeyConstraint("round_id", "participant_id", name=op.f("pk_late_seals")),
     )
