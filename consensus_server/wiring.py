@@ -44,6 +44,7 @@ from consensus_server.service.pulling import Pulling
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.supervising import Supervisor
 from consensus_server.service.traffic import Traffic
@@ -232,6 +233,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         prompt_sets=PromptSets(store, clock),
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
+        signing_keys=SigningKeys(store, clock),
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),

@@ -40,6 +40,7 @@ class KitCommands(Commands):
         "labels": Late("client_kit.cli.labels", "labels"),
         "redeem": Late("client_kit.cli.redeem", "redeem"),
         "token": Late("client_kit.cli.tokens"),
+        "key": Late("client_kit.cli.keys"),
         "login": Late("client_kit.cli.login", "login"),
         "status": Late("client_kit.cli.looking", "status"),
         "rounds": Late("client_kit.cli.looking", "rounds"),

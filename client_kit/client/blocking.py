@@ -15,6 +15,7 @@ from client_kit.client.events import EventFeed
 from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.proxies import environment_explained, http_options
+from client_kit.signing import PrivateKey
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ class ConsensusClient:
     federation: by default the one that the token belongs to.
     timeout_seconds: for a connection, and for each pause between bytes; long polls add their own.
     transport: replaces the network, for tests and for servers in the same process.
+    signing_key: signs every seal; it must be the participant's registered one (`register_key`).
 
     Every method raises a `client_kit.errors.ServiceError`. Use it as a context manager, or `close` it.
     """
@@ -43,13 +45,14 @@ class ConsensusClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.BaseTransport | None = None,
+        signing_key: PrivateKey | None = None,
     ) -> None:
         address = checked_url(url)
         with environment_explained():
             way = {"transport": transport} if transport else http_options(url)
             self._http = httpx.Client(base_url=address, headers=headers(token), **way)
         self._timeout_seconds = timeout_seconds
-        self._operations = Operations(federation, retry)
+        self._operations = Operations(federation, retry, signing_key=signing_key)
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +71,7 @@ class ConsensusClient:
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds
-        other._operations = Operations(name, self._operations.policy)
+        other._operations = Operations(name, self._operations.policy, signing_key=self._operations.signing_key)
         return other
 
     # The server
@@ -139,6 +142,22 @@ class ConsensusClient:
         """Let a participant call with these client certificates only, by SHA-256; with none, as any. Operators only."""
         body = wire.CertificateBinding(certificates=list(certificates))
         return self._run(self._operations.here(lambda name: calls.bind(name, participant, body)))
+
+    def register_key(self, key: PrivateKey, *, replaces: PrivateKey | None = None) -> wire.SigningKey:
+        """Let a key (`client_kit.signing`) sign the caller's seals from now on; the same again changes nothing.
+
+        replaces: the key that signs so far, which endorses the new one. Raises SignatureRefused without it, AlreadyExists for
+        a key that has ended.
+        """
+        return self._run(self._operations.register_key(key, replaces))
+
+    def end_key(self, participant: str) -> None:
+        """Let a participant's key sign no more, as where it was lost; it can register another. Operators only."""
+        self._run(self._operations.here(lambda name: calls.end_key(name, participant)))
+
+    def signing_keys(self, participant: str | None = None) -> list[wire.SigningKey]:
+        """Every signing key of a participant, oldest first; by default of the caller. Others only for operators."""
+        return self._run(self._operations.whose(participant, calls.signing_keys)).items
 
     def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
         """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.

@@ -134,6 +134,20 @@ def bind(federation: str, participant: str, binding: wire.CertificateBinding) ->
     return _with_body("PUT", where, wire.Participant, binding)
 
 
+def register_key(federation: str, participant: str, body: wire.KeyRegistration) -> Call[wire.SigningKey]:
+    where = path(routes.SIGNING_KEY, federation=federation, participant=participant)
+    return _with_body("PUT", where, wire.SigningKey, body)
+
+
+def end_key(federation: str, participant: str) -> Call[None]:
+    where = path(routes.SIGNING_KEY, federation=federation, participant=participant)
+    return Call("DELETE", where, lambda _: None)
+
+
+def signing_keys(federation: str, participant: str) -> Call[wire.SigningKeyList]:
+    return _get(routes.SIGNING_KEYS, wire.SigningKeyList, federation=federation, participant=participant)
+
+
 def new_token(federation: str, participant: str, wish: wire.TokenWish) -> Call[wire.ParticipantToken]:
     """May be repeated where it replaces all: the token of a lost answer is of no use to anybody, and the next one ends it."""
     again = not (wish.keep or wish.grace_seconds)

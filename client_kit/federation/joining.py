@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from client_kit.client import ConsensusClient
+from client_kit.errors import ConfigurationError
 from client_kit.exports import write_whole
 from client_kit.federation.beforehand import check_site, require_participant
 from client_kit.federation.configuration import participant_token
@@ -20,6 +21,7 @@ from client_kit.generation.base import Sampling
 from client_kit.generation.losses import Lost
 from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
+from client_kit.signing import PrivateKey, kept_key
 from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
@@ -76,9 +78,12 @@ def _participant(settings: ParticipantSettings, openers: Openers, observe: Obser
     )
     with (
         closing(source),
-        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+        ConsensusClient(
+            settings.server, participant_token(settings), federation=settings.federation, signing_key=_key(settings)
+        ) as client,
     ):
         require_participant(client.identity())
+        _register(client, settings)
         site = open_site(settings, openers, source)
         # Only now: a journal that a wrong token or a faulty file began would refuse the right one.
         with Journal(settings.work / JOURNAL, _owner(settings, client)) as journal:
@@ -86,6 +91,25 @@ def _participant(settings: ParticipantSettings, openers: Openers, observe: Obser
                 client, site, journal, work=settings.work, rounds=settings.rounds,
                 patience_seconds=settings.patience_seconds, observe=observe,
             )  # fmt: skip
+
+
+def _key(settings: ParticipantSettings) -> PrivateKey | None:
+    return None if settings.signing_key_file is None else kept_key(settings.signing_key_file)
+
+
+def _register(client: ConsensusClient, settings: ParticipantSettings) -> None:
+    """The site's key, where the participant has none yet. Raises ConfigurationError where it has another."""
+    key = _key(settings)
+    if key is None:
+        return
+    current = next((each.key for each in client.signing_keys() if each.ended_at is None), None)
+    if current is None:
+        client.register_key(key)
+    elif current != key.public:
+        raise ConfigurationError(
+            f"{settings.signing_key_file} holds the key {key.public}, and {current} is registered: name the file of that one, or "
+            "put another in its place with consensus key register NEW --replaces OLD"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,9 @@ class ParticipantSettings(SiteSettings):
     """Environment variable that holds the participant's token."""
     token_file: LocalPath | None = None
     """File that holds it."""
+    signing_key_file: LocalPath | None = None
+    """File of the key that signs this site's seals (`consensus key new`). It is made when missing, and registered when the
+    participant has none. Keep a copy: a lost key is replaced only with the operator's help."""
     work: LocalPath
     """Folder for the journal, checkpoints and exports; created when missing."""
     rounds: Annotated[int, Field(ge=1)]

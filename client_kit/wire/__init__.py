@@ -27,6 +27,7 @@ from client_kit.wire.federations import ParticipantList as ParticipantList
 from client_kit.wire.federations import ParticipantToken as ParticipantToken
 from client_kit.wire.federations import ParticipantUpdate as ParticipantUpdate
 from client_kit.wire.federations import Refusals as Refusals
+from client_kit.wire.federations import Signatures as Signatures
 from client_kit.wire.federations import TruncatedAnswers as TruncatedAnswers
 from client_kit.wire.health import Health as Health
 from client_kit.wire.health import Readiness as Readiness
@@ -77,6 +78,10 @@ from client_kit.wire.rounds import Spread as Spread
 from client_kit.wire.rounds import SupportRow as SupportRow
 from client_kit.wire.rounds import Traffic as Traffic
 from client_kit.wire.rounds import TrafficList as TrafficList
+from client_kit.wire.signatures import KeyRegistration as KeyRegistration
+from client_kit.wire.signatures import Signature as Signature
+from client_kit.wire.signatures import SigningKey as SigningKey
+from client_kit.wire.signatures import SigningKeyList as SigningKeyList
 from client_kit.wire.standings import Appeal as Appeal
 from client_kit.wire.standings import AppealCreate as AppealCreate
 from client_kit.wire.standings import AppealList as AppealList
@@ -85,6 +90,12 @@ from client_kit.wire.standings import Rejection as Rejection
 from client_kit.wire.standings import RejectionPage as RejectionPage
 from client_kit.wire.standings import Reliability as Reliability
 from client_kit.wire.standings import ReliabilityList as ReliabilityList
+from client_kit.wire.statements import KeyStatement as KeyStatement
+from client_kit.wire.statements import SealStatement as SealStatement
+from client_kit.wire.statements import Statement as Statement
+from client_kit.wire.statements import policy_digest as policy_digest
+from client_kit.wire.statements import seal_statement as seal_statement
+from client_kit.wire.statements import signed_bytes as signed_bytes
 from client_kit.wire.submissions import Answer as Answer
 from client_kit.wire.submissions import FinishReason as FinishReason
 from client_kit.wire.submissions import HeldAnswer as HeldAnswer

@@ -32,6 +32,15 @@ class Refusals(StrEnum):
     """Participants do not submit it, and the server rejects it."""
 
 
+class Signatures(StrEnum):
+    """Whether seals are signed by their participants."""
+
+    OPTIONAL = "optional"
+    """A signature is checked and kept where there is one."""
+    REQUIRED = "required"
+    """A seal without the signature of its participant's key is refused."""
+
+
 class AnswerPolicy(Request):
     """What the participants do to their own answers before they submit them. Reasoning blocks always go."""
 
@@ -175,6 +184,7 @@ class FederationCreate(Request):
     """What participants exchange beside answers; a submission without answers may then be sealed too."""
     requires_training_rights: bool = False
     """Only submissions count whose participant states, with the seal, that others may train on its answers."""
+    signatures: Signatures = Signatures.OPTIONAL
 
 
 class Federation(FederationCreate):
@@ -215,6 +225,8 @@ class Participant(WireModel):
     created_at: datetime
     certificates: list[str] = Field(default_factory=list)
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
+    signing_key: str | None = None
+    """The public key that signs its seals; null: none is registered, or the answer is about something else than the list."""
 
 
 class ParticipantToken(WireModel):

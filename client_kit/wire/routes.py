@@ -13,6 +13,9 @@
     PATCH  {f}/participants/{p}                                operator; active: true | false
     POST   {f}/participants/{p}/token                          operator, or its holder; TokenWish; a new token, the old ones end
     PUT    {f}/participants/{p}/certificates                   operator; CertificateBinding; its token is of use with these alone
+    PUT    {f}/participants/{p}/signing-key                    its holder; KeyRegistration -> SigningKey; signs its seals from now on
+    DELETE {f}/participants/{p}/signing-key                    operator; the key ends, and the participant can register another
+    GET    {f}/participants/{p}/signing-keys                   operator, or their holder -> SigningKeyList
     GET    {f}/participants/{p}/tokens                         operator, or their holder -> TokenList
     DELETE {f}/participants/{p}/tokens/{token}                 operator, or its holder; the token ends
     POST   {f}/invitations                                     operator; InvitationCreate -> InvitationCode
@@ -80,6 +83,8 @@ PARTICIPANTS = FEDERATION + "/participants"
 PARTICIPANT = PARTICIPANTS + "/{participant}"
 TOKEN = PARTICIPANT + "/token"
 CERTIFICATES = PARTICIPANT + "/certificates"
+SIGNING_KEY = PARTICIPANT + "/signing-key"
+SIGNING_KEYS = PARTICIPANT + "/signing-keys"
 TOKENS = PARTICIPANT + "/tokens"
 ONE_TOKEN = TOKENS + "/{token}"
 INVITATIONS = FEDERATION + "/invitations"

@@ -61,6 +61,9 @@ def create(
             help="Accept only answers that come with the statement that others may train on them.",
         ),
     ] = False,
+    signatures: Annotated[
+        wire.Signatures, typer.Option(help="Whether participants sign their seals: optional or required.")
+    ] = _NEW.signatures,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
     confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
     clusterer: Annotated[str, typer.Option(hidden=True)] = "average_linkage",  # of version 0.1.0
@@ -131,6 +134,7 @@ def create(
         "max_answer_chars": max_answer_chars,
         "contributors_only": contributors_only,
         "requires_training_rights": requires_training_rights,
+        "signatures": signatures,
         "answers": {"truncated": truncated, "refusals": refusals},
         "policy": {
             "rule": rule,

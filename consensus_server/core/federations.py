@@ -62,6 +62,8 @@ class Terms:
     contributors_only: bool = False
     parameters: ParameterPlan | None = None
     requires_training_rights: bool = False
+    signatures: str = "optional"
+    """`required`: only seals that their participants signed."""
     refusals_told_by: str | None = None
     """What tells refusals on the server, pinned at creation; None: it tells none, as where they are kept."""
     retired_clusterer: str | None = None

@@ -144,3 +144,5 @@ class SealReceipt:
     digest: str
     sealed_at: datetime
     privacy: PrivacyStatement | None = None
+    signed_by: str | None = None
+    """The public key whose signature is kept."""

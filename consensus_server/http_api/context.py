@@ -30,6 +30,7 @@ from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
 
@@ -51,6 +52,7 @@ class UseCases:
     prompt_sets: PromptSets
     federations: Federations
     participants: Participants
+    signing_keys: SigningKeys
     operators: Operators
     invitations: Invitations
     rounds: Rounds

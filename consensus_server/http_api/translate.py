@@ -81,13 +81,14 @@ def round_event(record: Event, caller: Caller) -> wire.RoundEvent:
     return to_wire(wire.RoundEvent, replace(record, round=round_for_reader(caller, record.round)))
 
 
-def participant(record: Participant) -> wire.Participant:
+def participant(record: Participant, signing_key: str | None = None) -> wire.Participant:
     return wire.Participant(
         participant=record.name,
         role=record.role,
         active=record.active,
         created_at=record.created_at,
         certificates=sorted(record.certificates),
+        signing_key=signing_key,
     )
 
 

@@ -23,6 +23,7 @@ from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
@@ -78,6 +79,7 @@ class Service:
         self.prompt_sets = PromptSets(store, self.clock)
         self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
+        self.signing_keys = SigningKeys(store, self.clock)
         self.operators = Operators(store, self.clock)
         self.invitations = Invitations(store, self.clock)
         self.rounds = Rounds(store, self.clock, comparisons)

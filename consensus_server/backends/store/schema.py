@@ -117,6 +117,15 @@ participants = Table(
     UniqueConstraint("federation_id", "name"),
 )
 
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    _participant_key(),
+    Column("key", String(64), primary_key=True, comment="Ed25519 public key, hexadecimal"),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, comment="none: it signs"),
+)
+
 operators = Table(
     "operators",
     metadata,
@@ -209,6 +218,7 @@ seals = Table(
     Column("privacy", Text, comment="JSON: what the participant states"),
     Column("taught_through", Integer, nullable=False, server_default="0", comment="newest round that was taught"),
     Column("carried_from", Integer, comment="round whose answers stand for this one too"),
+    Column("signed", Text, comment="JSON: the statement as signed, key and signature"),
 )
 
 answers = Table(

@@ -23,8 +23,8 @@ def client(live):
 
 @pytest.fixture
 def consensus(live):
-    def run(*arguments, expect=0, given=None):
-        options = ["--server", live.url]
+    def run(*arguments, expect=0, given=None, bare=False):
+        options = [] if bare else ["--server", live.url]
         result = CliRunner().invoke(app, [*map(str, arguments), *options], input=given)
         assert result.exit_code == expect, result.output
         return result
@@ -79,3 +79,24 @@ def test_clients_have_a_method_for_each_route(live, arena, client):
     operator.remove_operator(name)
     with pytest.raises(Unauthenticated):
         named.identity()
+
+
+def test_a_site_makes_a_key_registers_it_and_signs_what_it_seals(live, new_arena, client, consensus, tmp_path):
+    arena = new_arena(live, participants=("anna", "bert"), signatures="required")
+    token, key, answers = tmp_path / "anna.token", tmp_path / "anna.key", tmp_path / "answers.jsonl"
+    token.write_text(arena.tokens["anna"])
+    answers.write_text(json.dumps({"prompt_id": "p1", "text": "Yes, it is."}) + "\n")
+    public = json.loads(consensus("key", "new", key, "--json", bare=True).stdout)["key"]
+    sent = ("submit", answers, "--token-file", token)
+    assert "--signing-key" in consensus(*sent, expect=Exit.FAILED).output  # the remedy
+    unknown = consensus(*sent, "--signing-key", key, expect=Exit.FAILED).output
+    assert "has registered no signing key" in unknown
+    consensus("key", "register", key, "--token-file", token)
+    consensus(*sent, "--signing-key", key)
+    (listed,) = json.loads(consensus("key", "list", "--token-file", token, "--json").stdout)["items"]
+    operator = client(live.operator_token, federation=arena.name)
+    keys = {each.participant: each.signing_key for each in operator.participants()}
+    assert (listed["key"], keys) == (public, {"anna": public, "bert": None})
+    assert arena.seal("bert").json()["code"] == "signature_missing"
+    operator.end_key("anna")
+    assert operator.signing_keys("anna")[0].ended_at is not None

@@ -59,6 +59,9 @@ MAY = {
     ("PATCH", P): OPERATORS,
     ("POST", P + "/token"): OPERATORS,  # and its holder, who is `extra` here: see test_identity_over_http.py
     ("PUT", P + "/certificates"): OPERATORS,
+    ("PUT", P + "/signing-key"): SITES,
+    ("DELETE", P + "/signing-key"): OPERATORS,
+    ("GET", P + "/signing-keys"): OPERATORS,  # and their holder
     ("GET", P + "/tokens"): OPERATORS,
     ("DELETE", P + "/tokens/{token}"): OPERATORS,
     ("POST", F + "/invitations"): OPERATORS,

@@ -1,0 +1,96 @@
+"""What is signed. Both sides build the same statement from what they know, so that a signature fits one seal of one round only.
+
+    signed bytes = domain NEWLINE canonical JSON of the statement, in UTF-8
+
+The domain says what kind of statement it is: a signature of one kind is never one of another.
+"""
+
+from datetime import UTC
+from hashlib import sha256
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel
+
+from client_kit.wire.base import WireModel
+from client_kit.wire.digests import canonical_json
+from client_kit.wire.federations import ConsensusPolicy, Federation
+from client_kit.wire.limits import Digest, Name
+from client_kit.wire.signatures import PublicKey
+from client_kit.wire.submissions import PrivacyStatement, Seal
+
+Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
+
+
+class Statement(WireModel):
+    """Root of what is signed: it belongs to one federation, which its name and its beginning tell from every other."""
+
+    domain: ClassVar[str]
+    federation: Name
+    created_at: Moment
+
+    def text(self) -> str:
+        """Canonical JSON: equal statements are equal texts."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is of."""
+        return signed_bytes(self.domain, self.text())
+
+
+def signed_bytes(domain: str, text: str) -> bytes:
+    """The bytes that are signed of a statement whose text is kept."""
+    return f"{domain}\n{text}".encode()
+
+
+class KeyStatement(Statement):
+    """A participant's key is this one."""
+
+    domain: ClassVar[str] = "semantic-consensus/key/v1"
+    participant: Name
+    key: PublicKey
+
+
+class SealStatement(Statement):
+    """A participant's submission to a round is complete: everything that its seal says, and under which terms."""
+
+    domain: ClassVar[str] = "semantic-consensus/seal/v1"
+    prompt_set: Digest
+    policy: Digest
+    """`policy_digest` of the federation's."""
+    number: int
+    """Of the round."""
+    participant: Name
+    count: int
+    digest: Digest
+    training_rights: bool
+    privacy: PrivacyStatement | None
+    taught_through: int
+    carried_from: int | None
+
+
+def seal_statement(terms: Federation, number: int, participant: str, seal: Seal) -> SealStatement:
+    """What a seal is signed as."""
+    return SealStatement(
+        federation=terms.federation,
+        created_at=terms.created_at,
+        prompt_set=terms.prompt_set,
+        policy=policy_digest(terms.policy),
+        number=number,
+        participant=participant,
+        count=seal.count,
+        digest=seal.digest,
+        training_rights=seal.training_rights,
+        privacy=seal.privacy,
+        taught_through=seal.taught_through,
+        carried_from=seal.carried_from,
+    )
+
+
+def policy_digest(policy: ConsensusPolicy) -> str:
+    """SHA-256 of what a policy says other than by default: fields that later versions add change no digest of before."""
+    return told_digest(policy)
+
+
+def told_digest(message: BaseModel) -> str:
+    """SHA-256 of the canonical JSON of a message without the fields that have their defaults."""
+    return sha256(canonical_json(message.model_dump(mode="json", exclude_defaults=True)).encode()).hexdigest()
