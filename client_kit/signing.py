@@ -12,7 +12,7 @@ from typing import Any
 from client_kit.errors import ConfigurationError, MissingExtra
 from client_kit.storage import write_secret
 from client_kit.wire.signatures import Signature
-from client_kit.wire.statements import Statement
+from client_kit.wire.statements import RoundStatement, SignedRound, Statement, signed_bytes
 
 MOST_BYTES = 16 * 1024
 """A key file is a few hundred bytes."""
@@ -47,6 +47,20 @@ def is_signed(message: bytes, signature: Signature) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def round_fault(signed: SignedRound, key: str, **told: object) -> str | None:
+    """Why a round is not what a server signed; None where it is. key: the server's public one. told: fields of the statement."""
+    if signed.signature.key != key:
+        return f"it is signed with {signed.signature.key}, and the server's key is {key}"
+    if not is_signed(signed_bytes(RoundStatement.domain, signed.statement), signed.signature):
+        return "the signature is not one of its statement"
+    try:
+        stated = RoundStatement.model_validate_json(signed.statement)
+    except ValueError:
+        return "what was signed is no statement of a round"
+    wrong = [name for name, value in told.items() if getattr(stated, name) != value]
+    return f"what was signed has other {' and '.join(wrong)}" if wrong else None
 
 
 def new_key(file: Path) -> PrivateKey:

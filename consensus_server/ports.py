@@ -543,6 +543,14 @@ class LabelStore(Protocol):
 
     def card(self, round_: Round) -> RoundCard | None: ...
 
+    def sign(self, round_: Round, signed: Signed) -> None:
+        """Keep the server's signature of a round. Once for each."""
+        ...
+
+    def signature(self, round_: Round) -> Signed | None:
+        """None for a round that no server signed."""
+        ...
+
 
 class ReliabilityStore(Protocol):
     """How participants came out of published rounds. Written once, with the labels."""

@@ -43,13 +43,14 @@ from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
+from consensus_server.service.round_signatures import RoundSignatures
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.supervising import Supervisor
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
-from consensus_server.settings import Settings, SettingsError, names_in
+from consensus_server.settings import Settings, SettingsError, names_in, signing_key
 
 
 class EncoderSlot:
@@ -237,6 +238,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
+        round_signatures=RoundSignatures(store, clock, lambda: signing_key(settings).public),
         submissions=Submissions(store, clock),
         endpoints=Endpoints(store, clock, lambda: upstream_names(settings)),
         pseudo_labels=labels,
@@ -319,6 +321,7 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         comparisons=server.comparisons,
         before_publishing=server.ledger.flush,
         on_published=server.metrics.count_round,
+        signing_key=signing_key(server.settings),
     )
     return AggregationWorker(
         aggregation,

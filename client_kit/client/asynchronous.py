@@ -36,13 +36,14 @@ class AsyncConsensusClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.AsyncBaseTransport | None = None,
         signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         address = checked_url(url)
         with environment_explained():
             way = {"transport": transport} if transport else http_options(url)
             self._http = httpx.AsyncClient(base_url=address, headers=headers(token), **way)
         self._timeout_seconds = timeout_seconds
-        self._operations = Operations(federation, retry, signing_key=signing_key)
+        self._operations = Operations(federation, retry, signing_key=signing_key, server_key=server_key)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +62,8 @@ class AsyncConsensusClient:
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds
-        other._operations = Operations(name, self._operations.policy, signing_key=self._operations.signing_key)
+        own = self._operations
+        other._operations = Operations(name, own.policy, signing_key=own.signing_key, server_key=own.server_key)
         return other
 
     # The server
@@ -81,6 +83,10 @@ class AsyncConsensusClient:
     async def identity(self) -> wire.Identity:
         """Whose token this is."""
         return await self._run(self._operations.send(calls.identity()))
+
+    async def server_key(self) -> str:
+        """The public key that signs the rounds of this server. Keep it when you first see it, and give it to later clients."""
+        return (await self._run(self._operations.send(calls.server_key()))).key
 
     # Prompt sets
 
@@ -302,6 +308,10 @@ class AsyncConsensusClient:
     async def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return await self._run(self._operations.here(lambda name: calls.card(name, number)))
+
+    async def signature(self, number: int) -> wire.SignedRound:
+        """The server's signature of a published round. Raises RoundNotPublished also for one that nobody signed."""
+        return await self._run(self._operations.here(lambda name: calls.signature(name, number)))
 
     async def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""

@@ -32,6 +32,7 @@ class ConsensusClient:
     timeout_seconds: for a connection, and for each pause between bytes; long polls add their own.
     transport: replaces the network, for tests and for servers in the same process.
     signing_key: signs every seal; it must be the participant's registered one (`register_key`).
+    server_key: only pseudo-labels that the server of this public key signed are believed; by default all are.
 
     Every method raises a `client_kit.errors.ServiceError`. Use it as a context manager, or `close` it.
     """
@@ -46,13 +47,14 @@ class ConsensusClient:
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.BaseTransport | None = None,
         signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         address = checked_url(url)
         with environment_explained():
             way = {"transport": transport} if transport else http_options(url)
             self._http = httpx.Client(base_url=address, headers=headers(token), **way)
         self._timeout_seconds = timeout_seconds
-        self._operations = Operations(federation, retry, signing_key=signing_key)
+        self._operations = Operations(federation, retry, signing_key=signing_key, server_key=server_key)
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +73,8 @@ class ConsensusClient:
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds
-        other._operations = Operations(name, self._operations.policy, signing_key=self._operations.signing_key)
+        own = self._operations
+        other._operations = Operations(name, own.policy, signing_key=own.signing_key, server_key=own.server_key)
         return other
 
     # The server
@@ -91,6 +94,10 @@ class ConsensusClient:
     def identity(self) -> wire.Identity:
         """Whose token this is."""
         return self._run(self._operations.send(calls.identity()))
+
+    def server_key(self) -> str:
+        """The public key that signs the rounds of this server. Keep it when you first see it, and give it to later clients."""
+        return self._run(self._operations.send(calls.server_key())).key
 
     # Prompt sets
 
@@ -311,6 +318,10 @@ class ConsensusClient:
     def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return self._run(self._operations.here(lambda name: calls.card(name, number)))
+
+    def signature(self, number: int) -> wire.SignedRound:
+        """The server's signature of a published round. Raises RoundNotPublished also for one that nobody signed."""
+        return self._run(self._operations.here(lambda name: calls.signature(name, number)))
 
     def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""

@@ -78,6 +78,10 @@ def identity() -> Call[wire.Identity]:
     return _get(routes.IDENTITY, wire.Identity)
 
 
+def server_key() -> Call[wire.ServerKey]:
+    return _get(routes.SERVER_KEY, wire.ServerKey)
+
+
 # Prompt sets
 
 
@@ -278,6 +282,10 @@ def events(federation: str, number: int, last_event_id: int | None) -> Call[http
 
 def card(federation: str, number: int) -> Call[wire.RoundCard]:
     return _get(routes.CARD, wire.RoundCard, federation=federation, number=number)
+
+
+def signature(federation: str, number: int) -> Call[wire.SignedRound]:
+    return _get(routes.SIGNATURE, wire.SignedRound, federation=federation, number=number)
 
 
 def traffic(federation: str, number: int) -> Call[wire.TrafficList]:

@@ -25,7 +25,7 @@ from client_kit.errors import (
     Unreachable,
     WaitTimeout,
 )
-from client_kit.signing import PrivateKey
+from client_kit.signing import PrivateKey, round_fault
 
 T = TypeVar("T")
 
@@ -56,9 +56,11 @@ class Operations:
         policy: RetryPolicy,
         clock: Callable[[], float] = time.monotonic,
         signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         self._federation = federation
         self.signing_key = signing_key
+        self.server_key = server_key
         self.policy = policy
         self._clock = clock
 
@@ -269,7 +271,17 @@ class Operations:
                 f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
+        if self.server_key is not None:
+            yield from self._require_signed(name, found, self.server_key)
         return [wire.PseudoLabel.read(line) for line in lines]
+
+    def _require_signed(self, name: str, found: wire.Round, key: str) -> Steps[None]:
+        """Raise DigestMismatch unless the server of this key signed the round with these labels."""
+        signed = yield from self.send(calls.signature(name, found.number))
+        if fault := round_fault(signed, key, federation=name, number=found.number, labels=found.labels):
+            raise DigestMismatch(
+                f"round {found.number} of {name} is not the one that was signed: {fault}. Ask the operator."
+            )
 
     def rejections(self, number: int) -> Steps[list[wire.Rejection]]:
         """All rejected answers of a round that the caller may see, page by page."""

@@ -25,6 +25,9 @@ from client_kit.signing import PrivateKey, kept_key
 from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
+SERVER_KEY = "server.key"
+"""The server's public key, as it was when this site first asked."""
+FIRST = "first"
 
 _STATED = {"trainer": {"trained_on_exports"}}
 """What a site says of itself, and may say otherwise later."""
@@ -79,7 +82,11 @@ def _participant(settings: ParticipantSettings, openers: Openers, observe: Obser
     with (
         closing(source),
         ConsensusClient(
-            settings.server, participant_token(settings), federation=settings.federation, signing_key=_key(settings)
+            settings.server,
+            participant_token(settings),
+            federation=settings.federation,
+            signing_key=_key(settings),
+            server_key=_server_key(settings),
         ) as client,
     ):
         require_participant(client.identity())
@@ -95,6 +102,19 @@ def _participant(settings: ParticipantSettings, openers: Openers, observe: Obser
 
 def _key(settings: ParticipantSettings) -> PrivateKey | None:
     return None if settings.signing_key_file is None else kept_key(settings.signing_key_file)
+
+
+def _server_key(settings: ParticipantSettings) -> str | None:
+    """The key that the server must sign with: as set, or the first that was seen, which is kept."""
+    if settings.server_key != FIRST:
+        return settings.server_key
+    kept = settings.work / SERVER_KEY
+    if not kept.exists():
+        with ConsensusClient(settings.server, participant_token(settings)) as client:
+            key = client.server_key()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, key + "\n")
+    return kept.read_text(encoding="utf-8").strip()
 
 
 def _register(client: ConsensusClient, settings: ParticipantSettings) -> None:

@@ -91,8 +91,14 @@ from client_kit.wire.standings import RejectionPage as RejectionPage
 from client_kit.wire.standings import Reliability as Reliability
 from client_kit.wire.standings import ReliabilityList as ReliabilityList
 from client_kit.wire.statements import KeyStatement as KeyStatement
+from client_kit.wire.statements import RoundStatement as RoundStatement
+from client_kit.wire.statements import SealRecord as SealRecord
 from client_kit.wire.statements import SealStatement as SealStatement
+from client_kit.wire.statements import ServerKey as ServerKey
+from client_kit.wire.statements import SignedRound as SignedRound
 from client_kit.wire.statements import Statement as Statement
+from client_kit.wire.statements import card_digest as card_digest
+from client_kit.wire.statements import lines_digest as lines_digest
 from client_kit.wire.statements import policy_digest as policy_digest
 from client_kit.wire.statements import seal_statement as seal_statement
 from client_kit.wire.statements import signed_bytes as signed_bytes

@@ -2,6 +2,7 @@
 
     GET    /healthz  /readyz  /metrics  /openapi.json
     GET    /v1/identity                                        whose token is this
+    GET    /v1/signing-key                                     any token -> ServerKey; it signs the rounds of this server
     POST   /v1/prompt-sets                                     operator of the server; 201, or 200 if held already
     GET    /v1/prompt-sets                                     manifests
     GET    /v1/prompt-sets/{digest}                            manifest
@@ -50,6 +51,7 @@
     GET    {f}/rounds/{n}/parameters                           safetensors: the aggregate, where personal the caller's own
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
+    GET    {f}/rounds/{n}/signature                            SignedRound
     GET    {f}/rounds/{n}/pulls                                PullList
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
     GET    {f}/rounds/{n}/maps/{id}?method=pca                 operator: with names; participant: its own named
@@ -74,6 +76,7 @@ HEALTH = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
 IDENTITY = "/v1/identity"
+SERVER_KEY = "/v1/signing-key"
 PROMPT_SETS = "/v1/prompt-sets"
 PROMPT_SET = "/v1/prompt-sets/{digest}"
 PROMPTS = "/v1/prompt-sets/{digest}/prompts"
@@ -107,6 +110,7 @@ PARAMETERS = ROUND + "/parameters"
 PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"
+SIGNATURE = ROUND + "/signature"
 TRAFFIC = ROUND + "/traffic"
 MAP = ROUND + "/maps/{prompt_id:path}"
 WHAT_IF = ROUND + "/what-if"

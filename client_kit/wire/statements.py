@@ -5,6 +5,7 @@
 The domain says what kind of statement it is: a signature of one kind is never one of another.
 """
 
+from collections.abc import Iterable
 from datetime import UTC
 from hashlib import sha256
 from typing import Annotated, ClassVar
@@ -15,7 +16,8 @@ from client_kit.wire.base import WireModel
 from client_kit.wire.digests import canonical_json
 from client_kit.wire.federations import ConsensusPolicy, Federation
 from client_kit.wire.limits import Digest, Name
-from client_kit.wire.signatures import PublicKey
+from client_kit.wire.rounds import RoundCard, RoundTimings
+from client_kit.wire.signatures import PublicKey, Signature
 from client_kit.wire.submissions import PrivacyStatement, Seal
 
 Moment = Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))]
@@ -84,6 +86,74 @@ def seal_statement(terms: Federation, number: int, participant: str, seal: Seal)
         taught_through=seal.taught_through,
         carried_from=seal.carried_from,
     )
+
+
+class RoundStatement(Statement):
+    """A round was published by this server, and this is all that made it and came of it. Digests, but for the names."""
+
+    domain: ClassVar[str] = "semantic-consensus/round/v1"
+    prompt_set: Digest
+    policy: Digest
+    """`policy_digest` of what decided the round."""
+    encoder: Digest
+    number: int
+    labels: Digest
+    """The round's own: the SHA-256 of the lines of its pseudo-labels."""
+    card: Digest
+    """`card_digest`."""
+    seals: Digest
+    """`lines_digest` of the `SealRecord` of every sealed submission, by participant."""
+    basis: Digest
+    """`lines_digest` of what earlier rounds and appeals said, from which the round was decided beside its answers."""
+    published_at: Moment
+
+
+class SignedRound(WireModel):
+    """A published round, signed by its server."""
+
+    statement: str
+    """Text of the `RoundStatement`, as it was signed."""
+    signature: Signature
+
+
+class ServerKey(WireModel):
+    """The key that signs the rounds of a server."""
+
+    key: PublicKey
+
+
+class SealRecord(WireModel):
+    """A sealed submission as its round has it."""
+
+    participant: Name
+    count: int
+    digest: Digest
+    sealed_at: Moment
+    taught_through: int = 0
+    carried_from: int | None = None
+    """Where the answers were given first."""
+    statement: str | None = None
+    """Text of the `SealStatement`, as the participant signed it; null: it did not sign."""
+    signature: Signature | None = None
+
+    def line(self) -> str:
+        """Canonical JSON."""
+        return canonical_json(self.model_dump(mode="json"))
+
+
+def card_digest(card: RoundCard) -> str:
+    """SHA-256 of a round card as every member reads it: without echoes, timings and what a cache saved."""
+    counts = card.counts.model_copy(update={"encoded": 0, "reused": 0})
+    timings = RoundTimings(encoding_seconds=0, deciding_seconds=0, total_seconds=0)
+    return told_digest(card.model_copy(update={"echoes": [], "counts": counts, "timings": timings}))
+
+
+def lines_digest(lines: Iterable[str]) -> str:
+    """SHA-256 of lines, each with a newline after it."""
+    digest = sha256()
+    for line in lines:
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
 
 
 def policy_digest(policy: ConsensusPolicy) -> str:

@@ -29,6 +29,7 @@ from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
+from consensus_server.service.round_signatures import RoundSignatures
 from consensus_server.service.rounds import Rounds
 from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
@@ -56,6 +57,7 @@ class UseCases:
     operators: Operators
     invitations: Invitations
     rounds: Rounds
+    round_signatures: RoundSignatures
     submissions: Submissions
     endpoints: Endpoints
     pseudo_labels: PseudoLabels

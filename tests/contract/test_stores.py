@@ -414,6 +414,13 @@ def test_a_seal_is_kept_as_it_was_signed(store, round_, north):
     assert read(store, lambda tx: tx.submissions.seals(round_))["north"].signed == signed
 
 
+def test_a_rounds_signature_comes_back_and_is_written_once(store, round_):
+    signed = Signed('{"a":"é"}', "a" * 64, "b" * 128)
+    assert read(store, lambda tx: tx.labels.signature(round_)) is None
+    write(store, lambda tx: tx.labels.sign(round_, signed))
+    assert read(store, lambda tx: tx.labels.signature(round_)) == signed
+
+
 def test_of_a_participants_keys_one_signs_and_the_others_keep_their_time(store, federation, north):
     south = join(store, federation, "South")
     write(store, lambda tx: tx.signing_keys.add(north, "a" * 64, at=NOW))

@@ -15,8 +15,8 @@ METHODS = [
     "missing", "new_operator_token", "new_token", "open_round", "operator_tokens", "operators", "parameters",
     "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls",
     "put_parameters", "readiness", "redeem", "register_key", "rejections", "reliability", "remove_endpoint", "remove_operator",
-    "resolve_appeal", "revoke_operator_token", "revoke_token", "round", "rounds", "seal", "set_active",
-    "set_endpoint", "signing_keys", "submit", "submit_and_seal", "tokens", "traffic", "upload_prompt_set", "wait_for",
+    "resolve_appeal", "revoke_operator_token", "revoke_token", "round", "rounds", "seal", "server_key", "set_active",
+    "set_endpoint", "signature", "signing_keys", "submit", "submit_and_seal", "tokens", "traffic", "upload_prompt_set", "wait_for",
     "wait_for_labels", "what_if", "withdraw", "withdraw_invitation",
 ]  # fmt: skip
 

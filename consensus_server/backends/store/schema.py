@@ -254,6 +254,13 @@ round_cards = Table(
     Column("card", Text, nullable=False, comment="JSON"),
 )
 
+round_signatures = Table(
+    "round_signatures",
+    metadata,
+    _round_key(),
+    Column("signed", Text, nullable=False, comment="JSON: the statement as signed, key and signature"),
+)
+
 updates = Table(
     "updates",
     metadata,

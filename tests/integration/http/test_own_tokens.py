@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from client_kit.cli import app
 from client_kit.client import ConsensusClient
 from client_kit.command_line import Exit
-from client_kit.errors import ConfigurationError, InvitationUsed, OutOfScope, Unauthenticated
+from client_kit.errors import ConfigurationError, DigestMismatch, InvitationUsed, OutOfScope, Unauthenticated
 from client_kit.vocabulary import Scope
 from client_kit.wire import InvitationCreate, OperatorCreate, TokenWish
 
@@ -100,3 +100,17 @@ def test_a_site_makes_a_key_registers_it_and_signs_what_it_seals(live, new_arena
     assert arena.seal("bert").json()["code"] == "signature_missing"
     operator.end_key("anna")
     assert operator.signing_keys("anna")[0].ended_at is not None
+
+
+def test_a_client_believes_only_rounds_of_the_server_that_it_knows(live, new_arena, client, answer_rows):
+    arena = new_arena(live, participants=("anna", "bert"))
+    for name in ("anna", "bert"):
+        arena.submit(name, answer_rows())
+        arena.seal(name)
+    assert live.aggregate()
+    key = client(arena.tokens["anna"]).server_key()
+    known = client(arena.tokens["anna"], server_key=key)
+    assert known.signature(1).signature.key == key
+    assert known.pseudo_labels(1) == client(arena.tokens["bert"]).pseudo_labels(1)
+    with pytest.raises(DigestMismatch, match="the server's key is 0000"):
+        client(arena.tokens["anna"], server_key="0" * 64).pseudo_labels(1)
