@@ -30,6 +30,7 @@ from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.budgets import Budgets
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
@@ -239,6 +240,7 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
         round_signatures=RoundSignatures(store, clock, lambda: signing_key(settings).public),
+        bundles=Bundles(store, clock),
         submissions=Submissions(store, clock),
         endpoints=Endpoints(store, clock, lambda: upstream_names(settings)),
         pseudo_labels=labels,

@@ -40,6 +40,8 @@ class KitCommands(Commands):
         "labels": Late("client_kit.cli.labels", "labels"),
         "redeem": Late("client_kit.cli.redeem", "redeem"),
         "token": Late("client_kit.cli.tokens"),
+        "bundle": Late("client_kit.cli.bundles", "bundle"),
+        "verify-round": Late("client_kit.cli.bundles", "verify_round"),
         "key": Late("client_kit.cli.keys"),
         "login": Late("client_kit.cli.login", "login"),
         "status": Late("client_kit.cli.looking", "status"),

@@ -323,6 +323,10 @@ class ConsensusClient:
         """The server's signature of a published round. Raises RoundNotPublished also for one that nobody signed."""
         return self._run(self._operations.here(lambda name: calls.signature(name, number)))
 
+    def bundle(self, number: int) -> bytes:
+        """Everything of a published round that the caller may see, in one file: `client_kit.verifying.verify` checks it."""
+        return self._run(self._operations.here(lambda name: calls.bundle(name, number)))
+
     def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""
         return self._run(self._operations.here(lambda name: calls.traffic(name, number))).items

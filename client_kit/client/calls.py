@@ -288,6 +288,16 @@ def signature(federation: str, number: int) -> Call[wire.SignedRound]:
     return _get(routes.SIGNATURE, wire.SignedRound, federation=federation, number=number)
 
 
+def bundle(federation: str, number: int) -> Call[bytes]:
+    def read(response: httpx.Response) -> bytes:
+        if not response.headers.get("Content-Type", "").startswith(routes.ZIP):
+            raise ValueError(f"the body is no {routes.ZIP}")
+        return response.content
+
+    where = path(routes.BUNDLE, federation=federation, number=number)
+    return Call("GET", where, read, headers={"Accept": routes.ZIP})
+
+
 def traffic(federation: str, number: int) -> Call[wire.TrafficList]:
     return _get(routes.TRAFFIC, wire.TrafficList, federation=federation, number=number)
 

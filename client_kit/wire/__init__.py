@@ -102,6 +102,8 @@ from client_kit.wire.statements import lines_digest as lines_digest
 from client_kit.wire.statements import policy_digest as policy_digest
 from client_kit.wire.statements import seal_statement as seal_statement
 from client_kit.wire.statements import signed_bytes as signed_bytes
+from client_kit.wire.statements import signed_card as signed_card
+from client_kit.wire.statements import told_digest as told_digest
 from client_kit.wire.submissions import Answer as Answer
 from client_kit.wire.submissions import FinishReason as FinishReason
 from client_kit.wire.submissions import HeldAnswer as HeldAnswer

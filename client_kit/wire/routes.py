@@ -52,6 +52,7 @@
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
     GET    {f}/rounds/{n}/signature                            SignedRound
+    GET    {f}/rounds/{n}/bundle                               application/zip: all of the round that the caller may see
     GET    {f}/rounds/{n}/pulls                                PullList
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
     GET    {f}/rounds/{n}/maps/{id}?method=pca                 operator: with names; participant: its own named
@@ -71,6 +72,7 @@ Tokens travel as `Authorization: Bearer TOKEN`.
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 SAFETENSORS = "application/octet-stream"
+ZIP = "application/zip"
 
 HEALTH = "/healthz"
 READY = "/readyz"
@@ -111,6 +113,7 @@ PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"
 SIGNATURE = ROUND + "/signature"
+BUNDLE = ROUND + "/bundle"
 TRAFFIC = ROUND + "/traffic"
 MAP = ROUND + "/maps/{prompt_id:path}"
 WHAT_IF = ROUND + "/what-if"

@@ -95,6 +95,8 @@ class RoundStatement(Statement):
     prompt_set: Digest
     policy: Digest
     """`policy_digest` of what decided the round."""
+    terms: Digest
+    """`told_digest` of the whole `Federation`."""
     encoder: Digest
     number: int
     labels: Digest
@@ -141,11 +143,16 @@ class SealRecord(WireModel):
         return canonical_json(self.model_dump(mode="json"))
 
 
-def card_digest(card: RoundCard) -> str:
-    """SHA-256 of a round card as every member reads it: without echoes, timings and what a cache saved."""
+def signed_card(card: RoundCard) -> RoundCard:
+    """A round card as every member reads it, which is what is signed: without echoes, timings and what a cache saved."""
     counts = card.counts.model_copy(update={"encoded": 0, "reused": 0})
     timings = RoundTimings(encoding_seconds=0, deciding_seconds=0, total_seconds=0)
-    return told_digest(card.model_copy(update={"echoes": [], "counts": counts, "timings": timings}))
+    return card.model_copy(update={"echoes": [], "counts": counts, "timings": timings})
+
+
+def card_digest(card: RoundCard) -> str:
+    """`told_digest` of the `signed_card`."""
+    return told_digest(signed_card(card))
 
 
 def lines_digest(lines: Iterable[str]) -> str:

@@ -17,6 +17,7 @@ from consensus_server.http_api.rate_limit import RateLimiter
 from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.service.access import SERVER_OPERATOR, Access, Caller
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
 from consensus_server.service.inference import Inference
@@ -58,6 +59,7 @@ class UseCases:
     invitations: Invitations
     rounds: Rounds
     round_signatures: RoundSignatures
+    bundles: Bundles
     submissions: Submissions
     endpoints: Endpoints
     pseudo_labels: PseudoLabels

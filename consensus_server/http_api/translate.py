@@ -1,7 +1,7 @@
 """Between the wire and the core. Equal names mean equal things; only what differs is spelt out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from consensus_server.service.federations import rule_of_today
 from consensus_server.service.operators import OperatorToken
 from consensus_server.service.participants import IssuedToken
 from consensus_server.service.rejections import reason_of
+from consensus_server.service.signing import agreed_terms
 from consensus_server.service.tokens import TokenWish
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -67,10 +68,7 @@ def answers(rows: Iterable[wire.Answer]) -> list[Answer]:
 
 
 def federation(record: Federation) -> wire.Federation:
-    agreed = asdict(record.terms)
-    return wire.Federation(
-        federation=agreed.pop("name"), **agreed, encoder=record.encoder, created_at=record.created_at
-    )
+    return agreed_terms(record)
 
 
 def round_(record: Round, caller: Caller) -> wire.Round:

@@ -11,6 +11,7 @@ from client_kit.wire import (
     card_digest,
     lines_digest,
     policy_digest,
+    told_digest,
 )
 from client_kit.wire import RoundCard as WireCard
 from consensus_server.core.errors import RoundNotPublished
@@ -21,6 +22,7 @@ from consensus_server.core.signing import Signed
 from consensus_server.ports import Clock, SealedSubmission, Store, Transaction
 from consensus_server.service.access import MEMBERS, Caller
 from consensus_server.service.published import published_round
+from consensus_server.service.signing import agreed_terms
 
 
 class RoundSignatures:
@@ -59,6 +61,7 @@ def signed_round(  # noqa: PLR0917 - all that is signed
         created_at=federation.created_at,
         prompt_set=card.prompt_set,
         policy=policy_digest(policy),
+        terms=told_digest(agreed_terms(federation)),
         encoder=card.encoder.digest,
         number=round_.number,
         labels=card.labels,

@@ -1,11 +1,22 @@
 """Signatures of participants: what their seals must be signed as, and by which key."""
 
+from dataclasses import asdict
+
 from client_kit.signing import is_signed
 from client_kit.wire import ConsensusPolicy, SealStatement, Signature, Signatures, policy_digest
+from client_kit.wire import Federation as WireFederation
 from consensus_server.core.errors import SignatureMissing, SignatureRefused
 from consensus_server.core.federations import Federation, Participant
 from consensus_server.core.signing import Signed, SigningKey
 from consensus_server.ports import SealedSubmission, Transaction
+
+
+def agreed_terms(federation: Federation) -> WireFederation:
+    """What a federation agreed on, as every member reads it."""
+    agreed = asdict(federation.terms)
+    return WireFederation(
+        federation=agreed.pop("name"), **agreed, encoder=federation.encoder, created_at=federation.created_at
+    )
 
 
 def agreed_policy(federation: Federation) -> str:

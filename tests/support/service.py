@@ -10,6 +10,7 @@ from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.contradictions import BY_WORDS
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.federations import Federations
@@ -85,6 +86,7 @@ class Service:
         self.invitations = Invitations(store, self.clock)
         self.rounds = Rounds(store, self.clock, comparisons)
         self.round_signatures = RoundSignatures(store, self.clock, lambda: signing_key.public)
+        self.bundles = Bundles(store, self.clock)
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
         self.parameters = Parameters(store, self.clock, self.pseudo_labels)

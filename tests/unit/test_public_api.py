@@ -9,7 +9,7 @@ NAMES = [
 ]  # fmt: skip
 
 METHODS = [
-    "add_operator", "add_participant", "appeal", "appeals", "bind", "card", "carry", "check_upload", "close", "close_round",
+    "add_operator", "add_participant", "appeal", "appeals", "bind", "bundle", "card", "carry", "check_upload", "close", "close_round",
     "create_federation", "create_round", "current_round", "end_key", "endpoint", "events", "explanation", "federation",
     "federations", "health", "held", "identity", "in_federation", "invitations", "invite", "map", "metrics",
     "missing", "new_operator_token", "new_token", "open_round", "operator_tokens", "operators", "parameters",

@@ -12,6 +12,7 @@ from client_kit.command_line import Exit
 from client_kit.errors import ConfigurationError, DigestMismatch, InvitationUsed, OutOfScope, Unauthenticated
 from client_kit.vocabulary import Scope
 from client_kit.wire import InvitationCreate, OperatorCreate, TokenWish
+from consensus_server.cli.application import app as server_app
 
 
 @pytest.fixture
@@ -114,3 +115,33 @@ def test_a_client_believes_only_rounds_of_the_server_that_it_knows(live, new_are
     assert known.pseudo_labels(1) == client(arena.tokens["bert"]).pseudo_labels(1)
     with pytest.raises(DigestMismatch, match="the server's key is 0000"):
         client(arena.tokens["anna"], server_key="0" * 64).pseudo_labels(1)
+
+
+def test_a_published_round_is_taken_along_and_checked_elsewhere(live, new_arena, consensus, answer_rows, tmp_path):
+    arena = new_arena(live, participants=("anna", "bert"))
+    for name in ("anna", "bert"):
+        arena.submit(name, answer_rows())
+        arena.seal(name)
+    assert live.aggregate()
+    token, own, whole = tmp_path / "anna.token", tmp_path / "own.zip", tmp_path / "whole.zip"
+    token.write_text(arena.tokens["anna"])
+    consensus("bundle", "--token-file", token, "--out", own)
+    consensus("bundle", "--token-file", token, "--out", own, expect=Exit.USAGE)  # it is never written over
+    token.write_text(live.operator_token)
+    consensus("bundle", "--token-file", token, "--federation", arena.name, "--out", whole)
+    assert [each.stat().st_mode & 0o777 for each in (own, whole)] == [0o600, 0o600]
+    told = json.loads(consensus("verify-round", own, "--json", bare=True).stdout)
+    assert (told["seen_by"], told["holds"], told["checks"][-1]["outcome"]) == ("participant", True, "not checked")
+    decided = server_verifies("--encoder", "hashing", whole)
+    assert (decided["holds"], decided["checks"][-1]["outcome"]) == (True, "passed")
+    assert server_verifies("--encoder", "hashing", own)["checks"][-1]["outcome"] == "not checked"
+    assert "compare it" in consensus("verify-round", whole, bare=True).output.replace("\n", " ")
+    consensus("verify-round", whole, "--server-key", "0" * 64, bare=True, expect=Exit.FAILED)
+    whole.write_bytes(whole.read_bytes().replace(b"Question 1?", b"Question 8?"))
+    assert "prompts.jsonl" in consensus("verify-round", whole, bare=True, expect=Exit.FAILED).output
+
+
+def server_verifies(*arguments):
+    result = CliRunner().invoke(server_app, ["verify-round", *map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)

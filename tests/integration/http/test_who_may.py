@@ -93,6 +93,7 @@ MAY = {
     ("GET", R + "/prompts/{prompt_id:path}"): CONTRIBUTORS,
     ("GET", R + "/card"): OWN,
     ("GET", R + "/signature"): OWN,
+    ("GET", R + "/bundle"): OWN,
     ("GET", R + "/traffic"): READERS,
     ("PUT", R + "/parameters"): SITES,
     ("GET", R + "/parameters"): CONTRIBUTORS,
