@@ -24,6 +24,7 @@
       - BodyTooLarge
       - RefusedContent            ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples
                                   PromptSetMismatch  UnknownRule  ParametersRefused  TrainingRightsMissing
+                                  SignatureMissing  SignatureRefused
       - RateLimited
       - ServerFault               InternalFault  NotReady  ServerBusy
   x SignInFailed                  an identity provider gave no token
@@ -365,6 +366,14 @@ class ParametersRefused(RefusedContent):
 
 class TrainingRightsMissing(RefusedContent):
     """The federation takes only answers of which the participant states that others may train on them."""
+
+
+class SignatureMissing(RefusedContent):
+    """The federation takes only seals that their participants signed."""
+
+
+class SignatureRefused(RefusedContent):
+    """A signature is not by the participant's registered key, or not of this statement; or a key is registered without one."""
 
 
 class RateLimited(ProblemError):

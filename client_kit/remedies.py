@@ -270,6 +270,18 @@ REMEDIES: Final[Mapping[ProblemCode, Remedy]] = {
         participant="Read the model's licence and its provider's terms; where they allow it, add --training-rights (in a settings file training_rights: true).",
         operator="Read the model's licence and its provider's terms; where they allow it, add --training-rights.",
     ),
+    ProblemCode.SIGNATURE_MISSING: Remedy(
+        http="Register a key with PUT .../participants/{you}/signing-key, and send its signature of the seal's statement.",
+        python="Register a key (client.register_key), and give it to the client: signing_key=client_kit.signing.read_key(FILE).",
+        participant="Make a key (consensus key new FILE), register it (consensus key register FILE), and add --signing-key FILE (in a settings file signing_key_file: FILE, which does all three).",
+        operator="Only the participant can sign its seals; a server that asks for answers itself cannot. A new federation can leave signatures optional.",
+    ),
+    ProblemCode.SIGNATURE_REFUSED: Remedy(
+        http="Sign with the registered key, and sign this very statement; where the key is lost, ask the operator to end it and register another.",
+        python="Give the client the registered key; where it is lost, ask the operator to end it and register another. Versions of kit and server must be alike.",
+        participant="Use the file of the registered key (consensus key list shows it); where it is lost, ask the operator to end it, then register another.",
+        operator="Where a participant has lost its key: consensus-server participant end-key FEDERATION PARTICIPANT, then it registers another.",
+    ),
     ProblemCode.RATE_LIMITED: _alike("Wait a little and run it again.", http="Wait for the time given in Retry-After."),
     ProblemCode.INTERNAL: Remedy(
         http="Try again; if the error persists, give the request id to the operator, who can find it in the log.",

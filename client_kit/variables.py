@@ -33,6 +33,7 @@ OF_THE_SERVER = frozenset(
             "OPERATOR_TOKEN",
             "OPERATOR_TOKEN_FILE",
             "PANELS_FILE",
+            "SIGNING_KEY_FILE",
             "LOG_LEVEL",
         ),
         *("ENCODER", "ENCODER_THREADS", "ENCODER_PREFIX", "ENCODER_TOKENS", "ENCODER_URL", "ENCODER_DIMENSION"),

@@ -238,6 +238,8 @@ class ProblemCode(StrEnum):
     UNKNOWN_RULE = "unknown_rule"
     PARAMETERS_REFUSED = "parameters_refused"
     TRAINING_RIGHTS_MISSING = "training_rights_missing"
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_REFUSED = "signature_refused"
     # 429
     RATE_LIMITED = "rate_limited"
     # 5xx

@@ -24,6 +24,7 @@ from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull, PullClaim, PullStatus
 from consensus_server.core.reliability import Reliability
 from consensus_server.core.rounds import Answer, AnswerKey, Event, Round
+from consensus_server.core.signing import Signed, SigningKey
 from consensus_server.core.tokens import Invitation, Operator, Token
 
 
@@ -201,6 +202,9 @@ class Transaction(Protocol):
     def operators(self) -> "OperatorStore": ...
 
     @property
+    def signing_keys(self) -> "SigningKeyStore": ...
+
+    @property
     def tokens(self) -> "TokenStore": ...
 
     @property
@@ -303,6 +307,26 @@ class ParticipantStore(Protocol):
 
     def last_seen(self) -> tuple[datetime | None, ...]:
         """When each active participant of the server was last heard of; None: never."""
+        ...
+
+
+class SigningKeyStore(Protocol):
+    """Public keys of participants. At most one of each signs; those before it are kept with their time."""
+
+    def add(self, participant: Participant, key: str, *, at: datetime) -> None:
+        """The one that signs from now on; the one before it must have ended. Raises AlreadyExists for one that was there before."""
+        ...
+
+    def end(self, participant: Participant, *, at: datetime) -> None:
+        """The key that signs now signs no more."""
+        ...
+
+    def of(self, participant: Participant) -> tuple[SigningKey, ...]:
+        """Oldest first."""
+        ...
+
+    def current(self, federation: Federation) -> Mapping[str, str]:
+        """The keys that sign now, by participant."""
         ...
 
 
@@ -452,6 +476,8 @@ class SealedSubmission:
     """Newest round whose labels the answering model was trained on; 0: none."""
     carried_from: int | None = None
     """Round whose answers stand for this one too."""
+    signed: Signed | None = None
+    """By the participant; None: it did not sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -572,6 +598,14 @@ class LabelStore(Protocol):
         ...
 
     def card(self, round_: Round) -> RoundCard | None: ...
+
+    def sign(self, round_: Round, signed: Signed) -> None:
+        """Keep the server's signature of a round. Once for each."""
+        ...
+
+    def signature(self, round_: Round) -> Signed | None:
+        """None for a round that no server signed."""
+        ...
 
 
 class ReliabilityStore(Protocol):

@@ -13,15 +13,17 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
-from client_kit.errors import FaultyFile
+from client_kit.errors import ConfigurationError, FaultyFile
 from client_kit.input_files import read_file
 from client_kit.proxies import is_loopback
+from client_kit.signing import PrivateKey, kept_key
 from client_kit.storage import write_secret
 from client_kit.wire.limits import MAX_REQUEST_BYTES
 from client_kit.wire.parameters import MAX_PARAMETER_BYTES
 
 PREFIX = "CONSENSUS_"
 OPERATOR_TOKEN_FILE = "operator.token"  # noqa: S105 - the name of a file
+SIGNING_KEY_FILE = "signing.key"
 MIN_TOKEN_CHARS = 16
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -86,6 +88,8 @@ class Settings(BaseModel):
     """Token of the server's operator, at least 16 characters; empty: from `operator_token_file`."""
     operator_token_file: Path | None = None
     """File that holds the operator's token; empty: `operator.token` in the data folder, made at the first start."""
+    signing_key_file: Path | None = None
+    """File of the key that signs published rounds; empty: `signing.key` in the data folder, made when missing."""
     oidc_issuer: str = ""
     """Issuer of OpenID Connect whose tokens are taken beside the server's own; empty: none."""
     oidc_audience: str = ""
@@ -210,6 +214,11 @@ class Settings(BaseModel):
             raise SettingsError(f"The data folder {self.data_dir} cannot be created: {error.strerror}.") from None
 
     @property
+    def key_file(self) -> Path:
+        """The file of the key that signs published rounds."""
+        return self.signing_key_file or self.data_dir / SIGNING_KEY_FILE
+
+    @property
     def token_file(self) -> Path:
         """The file that holds the operator's token where no variable does."""
         return self.operator_token_file or self.data_dir / OPERATOR_TOKEN_FILE
@@ -263,6 +272,14 @@ def operator_token(settings: Settings) -> str:
             f"{path} does not hold a token of at least {MIN_TOKEN_CHARS} characters; delete the file to get a new one."
         )
     return token
+
+
+def signing_key(settings: Settings) -> PrivateKey:
+    """The key that signs published rounds, from its file, which is made (mode 0600) when missing. Raises SettingsError."""
+    try:
+        return kept_key(settings.key_file)
+    except ConfigurationError as error:
+        raise SettingsError(f"CONSENSUS_SIGNING_KEY_FILE: {error}.") from None
 
 
 def _make_token_file(path: Path) -> None:

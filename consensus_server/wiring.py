@@ -30,6 +30,7 @@ from consensus_server.service.access import Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
 from consensus_server.service.budgets import Budgets
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.contradictions import Comparisons
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.erasures import Erasures
@@ -44,12 +45,14 @@ from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.pulling import Pulling
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
+from consensus_server.service.round_signatures import RoundSignatures
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.supervising import Supervisor
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
-from consensus_server.settings import Settings, SettingsError, names_in
+from consensus_server.settings import Settings, SettingsError, names_in, signing_key
 
 
 class EncoderSlot:
@@ -235,9 +238,12 @@ def _use_cases(  # noqa: PLR0917 - the parts of a server
         federations=Federations(store, clock, encoder.identity, comparisons),
         participants=Participants(store, clock),
         erasures=Erasures(store, clock),
+        signing_keys=SigningKeys(store, clock),
         operators=Operators(store, clock),
         invitations=Invitations(store, clock),
         rounds=Rounds(store, clock, comparisons),
+        round_signatures=RoundSignatures(store, clock, lambda: signing_key(settings).public),
+        bundles=Bundles(store, clock),
         submissions=Submissions(store, clock),
         endpoints=Endpoints(store, clock, lambda: upstream_names(settings)),
         pseudo_labels=labels,
@@ -320,6 +326,7 @@ def build_worker(server: Server, encoder: Encoder) -> AggregationWorker:
         comparisons=server.comparisons,
         before_publishing=server.ledger.flush,
         on_published=server.metrics.count_round,
+        signing_key=signing_key(server.settings),
     )
     return AggregationWorker(
         aggregation,

@@ -10,6 +10,7 @@ from client_kit.cli.connection import ServerOption
 from client_kit.client import ConsensusClient
 from client_kit.command_line import JsonOption, print_json, say
 from client_kit.errors import ConfigurationError
+from client_kit.signing import read_key
 from client_kit.token_files import place_for, require_new
 
 
@@ -30,6 +31,12 @@ def redeem(
             "--bind-certificate", help="The token is of use with your client certificate alone (docs/networks.md)."
         ),
     ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(
+            "--signing-key", help="File of the key that is to sign your seals: it is registered.", metavar="FILE"
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Join a federation with the code of an invitation, which is read from standard input. It can be used once.
@@ -37,11 +44,15 @@ def redeem(
     Example: consensus redeem --server http://127.0.0.1:8000 --token-file anna.token
     """
     require_new(token_file, "Each token has a file of its own.")
+    key = None if signing_key is None else read_key(signing_key)
     code = _code()
     with place_for(token_file) as place, ConsensusClient(server) as client:
         issued = client.redeem(code, participant=name, federation=federation, bind_certificate=bind_certificate)
         if place is not None:
             place.take(issued.token)
+    if key is not None:
+        with ConsensusClient(server, issued.token) as client:
+            client.register_key(key)
     joined = issued.participant
     if as_json:
         print_json({"participant": joined.model_dump(mode="json"), "token_file": str(token_file)})

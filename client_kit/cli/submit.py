@@ -7,7 +7,14 @@ import typer
 from pydantic import ValidationError
 from rich.progress import track
 
-from client_kit.cli.connection import FederationOption, RoundOption, ServerOption, TokenFileOption, connect
+from client_kit.cli.connection import (
+    FederationOption,
+    RoundOption,
+    ServerOption,
+    SigningKeyOption,
+    TokenFileOption,
+    connect,
+)
 from client_kit.cli.lost import show_lost
 from client_kit.command_line import JsonOption, errors, note, print_json, say
 from client_kit.errors import ConfigurationError
@@ -48,6 +55,7 @@ def submit(
             min=0, help="I state: the newest round whose pseudo-labels the model that answered was trained on; 0: none."
         ),
     ] = 0,
+    signing_key: SigningKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Submit answers from a file, cleaned as the federation agreed. A repetition sends what is missing.
@@ -56,7 +64,7 @@ def submit(
     """
     privacy = _privacy(epsilon, delta)
     given = read_answers(answers)
-    with connect(server, token_file, federation) as client:
+    with connect(server, token_file, federation, signing_key) as client:
         agreed = client.federation()
         cleaned = clean_all(given, agreed.answers, agreed.max_answer_chars)
         kept, dropped = cleaned.answers, cleaned.counts

@@ -15,6 +15,7 @@ from client_kit.client.events import EventFeed
 from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.proxies import environment_explained, http_options
+from client_kit.signing import PrivateKey
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ class AsyncConsensusClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.AsyncBaseTransport | None = None,
+        signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         address = checked_url(url)
         with environment_explained():
@@ -42,7 +45,7 @@ class AsyncConsensusClient:
                 base_url=address, headers=headers(token), event_hooks=egress.async_hooks(), **way
             )
         self._timeout_seconds = timeout_seconds
-        self._operations = Operations(federation, retry)
+        self._operations = Operations(federation, retry, signing_key=signing_key, server_key=server_key)
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,7 +64,8 @@ class AsyncConsensusClient:
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds
-        other._operations = Operations(name, self._operations.policy)
+        own = self._operations
+        other._operations = Operations(name, own.policy, signing_key=own.signing_key, server_key=own.server_key)
         return other
 
     # The server
@@ -81,6 +85,10 @@ class AsyncConsensusClient:
     async def identity(self) -> wire.Identity:
         """Whose token this is."""
         return await self._run(self._operations.send(calls.identity()))
+
+    async def server_key(self) -> str:
+        """The public key that signs the rounds of this server. Keep it when you first see it, and give it to later clients."""
+        return (await self._run(self._operations.send(calls.server_key()))).key
 
     # Prompt sets
 
@@ -132,6 +140,22 @@ class AsyncConsensusClient:
         """Let a participant call with these client certificates only, by SHA-256; with none, as any. Operators only."""
         body = wire.CertificateBinding(certificates=list(certificates))
         return await self._run(self._operations.here(lambda name: calls.bind(name, participant, body)))
+
+    async def register_key(self, key: PrivateKey, *, replaces: PrivateKey | None = None) -> wire.SigningKey:
+        """Let a key (`client_kit.signing`) sign the caller's seals from now on; the same again changes nothing.
+
+        replaces: the key that signs so far, which endorses the new one. Raises SignatureRefused without it, AlreadyExists for
+        a key that has ended.
+        """
+        return await self._run(self._operations.register_key(key, replaces))
+
+    async def end_key(self, participant: str) -> None:
+        """Let a participant's key sign no more, as where it was lost; it can register another. Operators only."""
+        await self._run(self._operations.here(lambda name: calls.end_key(name, participant)))
+
+    async def signing_keys(self, participant: str | None = None) -> list[wire.SigningKey]:
+        """Every signing key of a participant, oldest first; by default of the caller. Others only for operators."""
+        return (await self._run(self._operations.whose(participant, calls.signing_keys))).items
 
     async def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
         """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.
@@ -293,6 +317,14 @@ class AsyncConsensusClient:
     async def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return await self._run(self._operations.here(lambda name: calls.card(name, number)))
+
+    async def signature(self, number: int) -> wire.SignedRound:
+        """The server's signature of a published round. Raises RoundNotPublished also for one that nobody signed."""
+        return await self._run(self._operations.here(lambda name: calls.signature(name, number)))
+
+    async def bundle(self, number: int) -> bytes:
+        """Everything of a published round that the caller may see, in one file: `client_kit.verifying.verify` checks it."""
+        return await self._run(self._operations.here(lambda name: calls.bundle(name, number)))
 
     async def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""

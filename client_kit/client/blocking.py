@@ -15,6 +15,7 @@ from client_kit.client.events import EventFeed
 from client_kit.client.operations import Observe, Operations
 from client_kit.client.submitting import Answers, Submission
 from client_kit.proxies import environment_explained, http_options
+from client_kit.signing import PrivateKey
 
 T = TypeVar("T")
 
@@ -30,6 +31,8 @@ class ConsensusClient:
     federation: by default the one that the token belongs to.
     timeout_seconds: for a connection, and for each pause between bytes; long polls add their own.
     transport: replaces the network, for tests and for servers in the same process.
+    signing_key: signs every seal; it must be the participant's registered one (`register_key`).
+    server_key: only pseudo-labels that the server of this public key signed are believed; by default all are.
 
     Every method raises a `client_kit.errors.ServiceError`. Use it as a context manager, or `close` it.
     """
@@ -43,13 +46,15 @@ class ConsensusClient:
         timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008  frozen
         transport: httpx.BaseTransport | None = None,
+        signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         address = checked_url(url)
         with environment_explained():
             way = {"transport": transport} if transport else http_options(url)
             self._http = httpx.Client(base_url=address, headers=headers(token), event_hooks=egress.hooks(), **way)
         self._timeout_seconds = timeout_seconds
-        self._operations = Operations(federation, retry)
+        self._operations = Operations(federation, retry, signing_key=signing_key, server_key=server_key)
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +73,8 @@ class ConsensusClient:
         other = object.__new__(type(self))
         other._http = self._http
         other._timeout_seconds = self._timeout_seconds
-        other._operations = Operations(name, self._operations.policy)
+        own = self._operations
+        other._operations = Operations(name, own.policy, signing_key=own.signing_key, server_key=own.server_key)
         return other
 
     # The server
@@ -88,6 +94,10 @@ class ConsensusClient:
     def identity(self) -> wire.Identity:
         """Whose token this is."""
         return self._run(self._operations.send(calls.identity()))
+
+    def server_key(self) -> str:
+        """The public key that signs the rounds of this server. Keep it when you first see it, and give it to later clients."""
+        return self._run(self._operations.send(calls.server_key())).key
 
     # Prompt sets
 
@@ -139,6 +149,22 @@ class ConsensusClient:
         """Let a participant call with these client certificates only, by SHA-256; with none, as any. Operators only."""
         body = wire.CertificateBinding(certificates=list(certificates))
         return self._run(self._operations.here(lambda name: calls.bind(name, participant, body)))
+
+    def register_key(self, key: PrivateKey, *, replaces: PrivateKey | None = None) -> wire.SigningKey:
+        """Let a key (`client_kit.signing`) sign the caller's seals from now on; the same again changes nothing.
+
+        replaces: the key that signs so far, which endorses the new one. Raises SignatureRefused without it, AlreadyExists for
+        a key that has ended.
+        """
+        return self._run(self._operations.register_key(key, replaces))
+
+    def end_key(self, participant: str) -> None:
+        """Let a participant's key sign no more, as where it was lost; it can register another. Operators only."""
+        self._run(self._operations.here(lambda name: calls.end_key(name, participant)))
+
+    def signing_keys(self, participant: str | None = None) -> list[wire.SigningKey]:
+        """Every signing key of a participant, oldest first; by default of the caller. Others only for operators."""
+        return self._run(self._operations.whose(participant, calls.signing_keys)).items
 
     def new_token(self, participant: str | None = None, wish: wire.TokenWish = ALL_ENDS) -> wire.ParticipantToken:
         """A new token for a participant, by default for whose token this is. The old ones end, as `wish` says.
@@ -299,6 +325,14 @@ class ConsensusClient:
     def card(self, number: int) -> wire.RoundCard:
         """What made a published round."""
         return self._run(self._operations.here(lambda name: calls.card(name, number)))
+
+    def signature(self, number: int) -> wire.SignedRound:
+        """The server's signature of a published round. Raises RoundNotPublished also for one that nobody signed."""
+        return self._run(self._operations.here(lambda name: calls.signature(name, number)))
+
+    def bundle(self, number: int) -> bytes:
+        """Everything of a published round that the caller may see, in one file: `client_kit.verifying.verify` checks it."""
+        return self._run(self._operations.here(lambda name: calls.bundle(name, number)))
 
     def traffic(self, number: int) -> list[wire.Traffic]:
         """Bytes on the wire so far: an operator sees all participants, a participant itself."""

@@ -78,6 +78,10 @@ def identity() -> Call[wire.Identity]:
     return _get(routes.IDENTITY, wire.Identity)
 
 
+def server_key() -> Call[wire.ServerKey]:
+    return _get(routes.SERVER_KEY, wire.ServerKey)
+
+
 # Prompt sets
 
 
@@ -132,6 +136,20 @@ def update_participant(federation: str, participant: str, update: wire.Participa
 def bind(federation: str, participant: str, binding: wire.CertificateBinding) -> Call[wire.Participant]:
     where = path(routes.CERTIFICATES, federation=federation, participant=participant)
     return _with_body("PUT", where, wire.Participant, binding)
+
+
+def register_key(federation: str, participant: str, body: wire.KeyRegistration) -> Call[wire.SigningKey]:
+    where = path(routes.SIGNING_KEY, federation=federation, participant=participant)
+    return _with_body("PUT", where, wire.SigningKey, body)
+
+
+def end_key(federation: str, participant: str) -> Call[None]:
+    where = path(routes.SIGNING_KEY, federation=federation, participant=participant)
+    return Call("DELETE", where, lambda _: None)
+
+
+def signing_keys(federation: str, participant: str) -> Call[wire.SigningKeyList]:
+    return _get(routes.SIGNING_KEYS, wire.SigningKeyList, federation=federation, participant=participant)
 
 
 def new_token(federation: str, participant: str, wish: wire.TokenWish) -> Call[wire.ParticipantToken]:
@@ -269,6 +287,20 @@ def events(federation: str, number: int, last_event_id: int | None) -> Call[http
 
 def card(federation: str, number: int) -> Call[wire.RoundCard]:
     return _get(routes.CARD, wire.RoundCard, federation=federation, number=number)
+
+
+def signature(federation: str, number: int) -> Call[wire.SignedRound]:
+    return _get(routes.SIGNATURE, wire.SignedRound, federation=federation, number=number)
+
+
+def bundle(federation: str, number: int) -> Call[bytes]:
+    def read(response: httpx.Response) -> bytes:
+        if not response.headers.get("Content-Type", "").startswith(routes.ZIP):
+            raise ValueError(f"the body is no {routes.ZIP}")
+        return response.content
+
+    where = path(routes.BUNDLE, federation=federation, number=number)
+    return Call("GET", where, read, headers={"Accept": routes.ZIP})
 
 
 def traffic(federation: str, number: int) -> Call[wire.TrafficList]:

@@ -25,6 +25,7 @@ from client_kit.errors import (
     Unreachable,
     WaitTimeout,
 )
+from client_kit.signing import PrivateKey, round_fault
 
 T = TypeVar("T")
 
@@ -50,9 +51,16 @@ class Operations:
     """Procedures of one client, in one federation."""
 
     def __init__(
-        self, federation: str | None, policy: RetryPolicy, clock: Callable[[], float] = time.monotonic
+        self,
+        federation: str | None,
+        policy: RetryPolicy,
+        clock: Callable[[], float] = time.monotonic,
+        signing_key: PrivateKey | None = None,
+        server_key: str | None = None,
     ) -> None:
         self._federation = federation
+        self.signing_key = signing_key
+        self.server_key = server_key
         self.policy = policy
         self._clock = clock
 
@@ -184,7 +192,36 @@ class Operations:
         """Close the submission over all answers as this participant counts them, or as the server holds them."""
         stated = {"training_rights": training_rights, "privacy": privacy, "taught_through": taught_through}
         body = (yield from self._seal_over(number, answers)).model_copy(update=stated)
+        return (yield from self._sealed(number, body))
+
+    def _sealed(self, number: int, body: wire.Seal) -> Steps[wire.SealReceipt]:
+        """Send a seal, signed where the client has a key."""
+        if self.signing_key is not None:
+            terms = yield from self.here(calls.federation)
+            whose = yield from self._own_name()
+            signature = self.signing_key.sign(wire.seal_statement(terms, number, whose, body))
+            body = body.model_copy(update={"signature": signature})
         return (yield from self.here(lambda name: calls.seal(name, number, body)))
+
+    def _own_name(self) -> Steps[str]:
+        """The participant that the token belongs to. Raises ConfigurationError for an operator's of the server."""
+        participant = (yield from self.send(calls.identity())).participant
+        if participant is None:
+            raise ConfigurationError(
+                "this token is of an operator of the server, which is no participant and signs nothing"
+            )
+        return str(participant)
+
+    def register_key(self, key: PrivateKey, replaces: PrivateKey | None) -> Steps[wire.SigningKey]:
+        """Let a key sign the participant's seals from now on, with the proof that the client has it."""
+        terms = yield from self.here(calls.federation)
+        whose = yield from self._own_name()
+        statement = wire.KeyStatement(
+            federation=terms.federation, created_at=terms.created_at, participant=whose, key=key.public
+        )
+        endorsed = None if replaces is None else replaces.sign(statement).signature
+        body = wire.KeyRegistration(key=key.public, proof=key.sign(statement).signature, endorsement=endorsed)
+        return (yield from self.send(calls.register_key(terms.federation, whose, body)))
 
     def _seal_over(self, number: int, answers: Answers | Submission | None) -> Steps[wire.Seal]:
         if answers is not None:
@@ -204,8 +241,7 @@ class Operations:
         """Close the submission over the answers of another round, which the server holds."""
         seal = yield from self._seal_over(source, answers)
         stated = {"training_rights": training_rights, "privacy": privacy, "carried_from": source}
-        body = seal.model_copy(update=stated)
-        return (yield from self.here(lambda name: calls.seal(name, number, body)))
+        return (yield from self._sealed(number, seal.model_copy(update=stated)))
 
     def submit_and_seal(
         self,
@@ -235,7 +271,17 @@ class Operations:
                 f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
+        if self.server_key is not None:
+            yield from self._require_signed(name, found, self.server_key)
         return [wire.PseudoLabel.read(line) for line in lines]
+
+    def _require_signed(self, name: str, found: wire.Round, key: str) -> Steps[None]:
+        """Raise DigestMismatch unless the server of this key signed the round with these labels."""
+        signed = yield from self.send(calls.signature(name, found.number))
+        if fault := round_fault(signed, key, federation=name, number=found.number, labels=found.labels):
+            raise DigestMismatch(
+                f"round {found.number} of {name} is not the one that was signed: {fault}. Ask the operator."
+            )
 
     def rejections(self, number: int) -> Steps[list[wire.Rejection]]:
         """All rejected answers of a round that the caller may see, page by page."""

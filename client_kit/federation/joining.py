@@ -10,6 +10,7 @@ from typing import Any
 
 from client_kit import egress
 from client_kit.client import ConsensusClient
+from client_kit.errors import ConfigurationError
 from client_kit.exports import write_whole
 from client_kit.federation.approval import Ask
 from client_kit.federation.beforehand import check_site, require_participant
@@ -23,10 +24,14 @@ from client_kit.generation.base import Sampling
 from client_kit.generation.losses import Lost
 from client_kit.generation.spending import Tokens, estimate
 from client_kit.settings import ParticipantSettings
+from client_kit.signing import PrivateKey, kept_key
 from client_kit.storage import storage_explained
 
 JOURNAL = "journal.jsonl"
 EGRESS_VARIABLE = "CONSENSUS_EGRESS"
+SERVER_KEY = "server.key"
+"""The server's public key, as it was when this site first asked."""
+FIRST = "first"
 
 _STATED = {"trainer": {"trained_on_exports"}}
 """What a site says of itself, and may say otherwise later."""
@@ -103,9 +108,16 @@ def _opened(
     )
     with (
         closing(source),
-        ConsensusClient(settings.server, participant_token(settings), federation=settings.federation) as client,
+        ConsensusClient(
+            settings.server,
+            participant_token(settings),
+            federation=settings.federation,
+            signing_key=_key(settings),
+            server_key=_server_key(settings),
+        ) as client,
     ):
         require_participant(client.identity())
+        _register(client, settings)
         site = open_site(settings, openers, source)
         # Only now: a journal that a wrong token or a faulty file began would refuse the right one.
         with Journal(settings.work / JOURNAL, _owner(settings, client)) as journal:
@@ -113,6 +125,38 @@ def _opened(
                 client, site, journal, work=settings.work, rounds=settings.rounds,
                 patience_seconds=settings.patience_seconds, observe=observe, ask=ask,
             )  # fmt: skip
+
+
+def _key(settings: ParticipantSettings) -> PrivateKey | None:
+    return None if settings.signing_key_file is None else kept_key(settings.signing_key_file)
+
+
+def _server_key(settings: ParticipantSettings) -> str | None:
+    """The key that the server must sign with: as set, or the first that was seen, which is kept."""
+    if settings.server_key != FIRST:
+        return settings.server_key
+    kept = settings.work / SERVER_KEY
+    if not kept.exists():
+        with ConsensusClient(settings.server, participant_token(settings)) as client:
+            key = client.server_key()
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(kept, key + "\n")
+    return kept.read_text(encoding="utf-8").strip()
+
+
+def _register(client: ConsensusClient, settings: ParticipantSettings) -> None:
+    """The site's key, where the participant has none yet. Raises ConfigurationError where it has another."""
+    key = _key(settings)
+    if key is None:
+        return
+    current = next((each.key for each in client.signing_keys() if each.ended_at is None), None)
+    if current is None:
+        client.register_key(key)
+    elif current != key.public:
+        raise ConfigurationError(
+            f"{settings.signing_key_file} holds the key {key.public}, and {current} is registered: name the file of that one, or "
+            "put another in its place with consensus key register NEW --replaces OLD"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,12 @@ class ParticipantSettings(SiteSettings):
     """Environment variable that holds the participant's token."""
     token_file: LocalPath | None = None
     """File that holds it."""
+    signing_key_file: LocalPath | None = None
+    """File of the key that signs this site's seals (`consensus key new`). It is made when missing, and registered when the
+    participant has none. Keep a copy: a lost key is replaced only with the operator's help."""
+    server_key: Annotated[str, Field(pattern="^(first|[0-9a-f]{64})$")] | None = None
+    """Only pseudo-labels of rounds that the server of this public key signed are taken; `first`: of the key that it shows when
+    this site first asks, which is kept in `work`. When not set, signatures are not looked at."""
     work: LocalPath
     """Folder for the journal, checkpoints and exports; created when missing."""
     rounds: Annotated[int, Field(ge=1)]

@@ -32,6 +32,15 @@ class Refusals(StrEnum):
     """Participants do not submit it, and the server rejects it."""
 
 
+class Signatures(StrEnum):
+    """Whether seals are signed by their participants."""
+
+    OPTIONAL = "optional"
+    """A signature is checked and kept where there is one."""
+    REQUIRED = "required"
+    """A seal without the signature of its participant's key is refused."""
+
+
 class AnswerPolicy(Request):
     """What the participants do to their own answers before they submit them. Reasoning blocks always go."""
 
@@ -180,6 +189,15 @@ class FederationCreate(Request):
     participant seals others there."""
     answers_kept_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
     """Days after the end of a round after which its answers are erased, as if each participant had asked for it; none: kept."""
+    signatures: Signatures = Signatures.OPTIONAL
+
+    @model_validator(mode="after")
+    def _signs_no_other_round(self) -> "FederationCreate":
+        if self.late == "carry" and self.signatures is Signatures.REQUIRED:
+            raise ValueError(
+                "signatures: required and late: carry do not go together: who signs a seal signs it for one round; leave one out"
+            )
+        return self
 
 
 class Federation(FederationCreate):
@@ -222,6 +240,8 @@ class Participant(WireModel):
     """SHA-256 of the client certificates of which its requests must show one; none: they need none."""
     seen_at: datetime | None = None
     """When it was last heard of, to some twenty seconds; null: never."""
+    signing_key: str | None = None
+    """The public key that signs its seals; null: none is registered, or the answer is about something else than the list."""
 
 
 class ParticipantToken(WireModel):

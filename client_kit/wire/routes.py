@@ -2,6 +2,7 @@
 
     GET    /healthz  /readyz  /metrics  /openapi.json
     GET    /v1/identity                                        whose token is this
+    GET    /v1/signing-key                                     any token -> ServerKey; it signs the rounds of this server
     POST   /v1/prompt-sets                                     operator of the server; 201, or 200 if held already
     GET    /v1/prompt-sets                                     manifests
     GET    /v1/prompt-sets/{digest}                            manifest
@@ -13,6 +14,9 @@
     PATCH  {f}/participants/{p}                                operator; active: true | false
     POST   {f}/participants/{p}/token                          operator, or its holder; TokenWish; a new token, the old ones end
     PUT    {f}/participants/{p}/certificates                   operator; CertificateBinding; its token is of use with these alone
+    PUT    {f}/participants/{p}/signing-key                    its holder; KeyRegistration -> SigningKey; signs its seals from now on
+    DELETE {f}/participants/{p}/signing-key                    operator; the key ends, and the participant can register another
+    GET    {f}/participants/{p}/signing-keys                   operator, or their holder -> SigningKeyList
     GET    {f}/participants/{p}/tokens                         operator, or their holder -> TokenList
     DELETE {f}/participants/{p}/tokens/{token}                 operator, or its holder; the token ends
     DELETE {f}/participants/{p}/answers                        operator, or the participant itself -> Erasure
@@ -48,6 +52,8 @@
     GET    {f}/rounds/{n}/parameters                           safetensors: the aggregate, where personal the caller's own
     GET    {f}/rounds/{n}/prompts/{id}                         PromptExplanation
     GET    {f}/rounds/{n}/card                                 RoundCard
+    GET    {f}/rounds/{n}/signature                            SignedRound
+    GET    {f}/rounds/{n}/bundle                               application/zip: all of the round that the caller may see
     GET    {f}/rounds/{n}/pulls                                PullList
     GET    {f}/rounds/{n}/traffic                              operator: all; participant: its own
     GET    {f}/rounds/{n}/maps/{id}?method=pca                 operator: with names; participant: its own named
@@ -67,11 +73,13 @@ Tokens travel as `Authorization: Bearer TOKEN`.
 NDJSON = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 SAFETENSORS = "application/octet-stream"
+ZIP = "application/zip"
 
 HEALTH = "/healthz"
 READY = "/readyz"
 METRICS = "/metrics"
 IDENTITY = "/v1/identity"
+SERVER_KEY = "/v1/signing-key"
 PROMPT_SETS = "/v1/prompt-sets"
 PROMPT_SET = "/v1/prompt-sets/{digest}"
 PROMPTS = "/v1/prompt-sets/{digest}/prompts"
@@ -81,6 +89,8 @@ PARTICIPANTS = FEDERATION + "/participants"
 PARTICIPANT = PARTICIPANTS + "/{participant}"
 TOKEN = PARTICIPANT + "/token"
 CERTIFICATES = PARTICIPANT + "/certificates"
+SIGNING_KEY = PARTICIPANT + "/signing-key"
+SIGNING_KEYS = PARTICIPANT + "/signing-keys"
 TOKENS = PARTICIPANT + "/tokens"
 ONE_TOKEN = TOKENS + "/{token}"
 ANSWERS = PARTICIPANT + "/answers"
@@ -104,6 +114,8 @@ PARAMETERS = ROUND + "/parameters"
 PSEUDO_LABELS = ROUND + "/pseudo-labels"
 EXPLANATION = ROUND + "/prompts/{prompt_id:path}"
 CARD = ROUND + "/card"
+SIGNATURE = ROUND + "/signature"
+BUNDLE = ROUND + "/bundle"
 TRAFFIC = ROUND + "/traffic"
 MAP = ROUND + "/maps/{prompt_id:path}"
 WHAT_IF = ROUND + "/what-if"

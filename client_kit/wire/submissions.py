@@ -8,6 +8,7 @@ from pydantic import Field
 
 from client_kit.wire.base import Request, WireModel
 from client_kit.wire.limits import MAX_ANSWER_CHARS, MAX_ROUND, MAX_SAMPLES, NUL_FREE, Digest, Name, PromptId
+from client_kit.wire.signatures import PublicKey, Signature
 
 
 class FinishReason(StrEnum):
@@ -101,6 +102,8 @@ class Seal(Request):
     the server cannot check it, and says where it looks wrong."""
     carried_from: Annotated[int, Field(ge=1, le=MAX_ROUND)] | None = None
     """The participant's sealed answers of that round stand for this one too, and none are sent: nothing has changed since."""
+    signature: Signature | None = None
+    """By the participant's signing key, of the seal's statement (`client_kit.wire.statements.seal_statement`)."""
 
 
 class SealReceipt(WireModel):
@@ -116,3 +119,5 @@ class SealReceipt(WireModel):
     """As it was stated with the first seal, which stands."""
     late: bool = False
     """The round had ended: the submission counts in the next one, unless others are sealed there."""
+    signed_by: PublicKey | None = None
+    """The key whose signature the server keeps; null: the seal that stands is not signed."""

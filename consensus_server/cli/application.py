@@ -29,6 +29,7 @@ class ServerCommands(Commands):
         "round": Late("consensus_server.cli.rounds", also=_ABOUT_ROUNDS),
         "appeal": Late("consensus_server.cli.standings"),
         "prompt-set": Late("consensus_server.cli.prompt_sets"),
+        "verify-round": Late("consensus_server.cli.verifying", "verify_round"),
         "encoder": Late("consensus_server.cli.encoders"),
         "panel": Late("consensus_server.cli.panels", also=("consensus_server.cli.panel_memories",)),
         "audit": Late("consensus_server.cli.audits"),

@@ -67,6 +67,9 @@ def create(
     answers_kept_days: Annotated[
         int | None, typer.Option(help="Days after the end of a round after which its answers are erased.", metavar="N")
     ] = None,
+    signatures: Annotated[
+        wire.Signatures, typer.Option(help="Whether participants sign their seals: optional or required.")
+    ] = _NEW.signatures,
     rule: Annotated[str, typer.Option(help="What turns a pool into a pseudo-label.")] = _NEW.policy.rule,
     confidence: Annotated[str, typer.Option(help="Confidence score.")] = _NEW.policy.confidence,
     clusterer: Annotated[str, typer.Option(hidden=True)] = "average_linkage",  # of version 0.1.0
@@ -139,6 +142,7 @@ def create(
         "requires_training_rights": requires_training_rights,
         "late": late,
         "answers_kept_days": answers_kept_days,
+        "signatures": signatures,
         "answers": {"truncated": truncated, "refusals": refusals},
         "policy": {
             "rule": rule,

@@ -169,6 +169,22 @@ def bind(
         say(f"{participant} of {federation} calls with {which}.")
 
 
+@app.command("end-key", epilog="Example: consensus-server participant end-key clinics anna")
+@on_server
+def end_key(
+    server: Server, federation: NameArgument, participant: ParticipantArgument, *, as_json: JsonOption = False
+) -> None:
+    """Let a participant's signing key sign no more, as where it was lost; the participant registers another.
+
+    What it signed before stays as it is. Ask the participant by another way than this server whether it wants that.
+    """
+    server.use_cases.signing_keys.end(SERVER_OPERATOR, federation, participant)
+    if as_json:
+        print_json({"participant": participant, "signing_key": None})
+    else:
+        say(f"{participant} of {federation} has no signing key until it registers one: consensus key register FILE")
+
+
 @app.command(epilog="Example: consensus-server participant pull clinics anna --upstream llama --max-tokens 512")
 @on_server
 def pull(
@@ -234,7 +250,8 @@ def push(
 def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = False) -> None:
     """All participants of a federation."""
     found = server.use_cases.participants.all(SERVER_OPERATOR, federation)
-    items = [translate.participant(each) for each in found]
+    keys = server.use_cases.signing_keys.current(SERVER_OPERATOR, federation)
+    items = [translate.participant(each, keys.get(each.name)) for each in found]
     if as_json:
         print_json(wire.ParticipantList(items=items))
         return
@@ -246,15 +263,13 @@ def list_(server: Server, federation: NameArgument, *, as_json: JsonOption = Fal
             "yes" if each.active else "no",
             seen(each.seen_at, now),
             len(each.certificates) or "any",
+            each.signing_key,
             each.created_at,
         )
         for each in items
     ]
-    print_table(
-        ("participant", "role", "active", "heard of", "certificates", "added"),
-        rows,
-        empty=f"{federation} has no participants.",
-    )
+    columns = ("participant", "role", "active", "heard of", "certificates", "signing key", "added")
+    print_table(columns, rows, empty=f"{federation} has no participants.")
 
 
 @app.command(epilog="Example: consensus-server participant deactivate clinics anna")

@@ -18,7 +18,7 @@
     + NothingToAppeal  VectorsMissing  InvitationUsed  InvitationExpired
   x RefusedContent                well formed, and not acceptable
     + ValidationFailed  UnknownPrompt  AnswerTooLong  TooManySamples  PromptSetMismatch  UnknownRule
-    + ParametersRefused  TrainingRightsMissing
+    + ParametersRefused  TrainingRightsMissing  SignatureMissing  SignatureRefused
 * AggregationError                inside the worker only; it never reaches a caller
   x LeaseLost                     another worker has the round: publish nothing
   x AggregationStopped            the worker is asked to stop: give the round back
@@ -235,6 +235,14 @@ class ParametersRefused(RefusedContent):
 
 class TrainingRightsMissing(RefusedContent):
     """The federation wants a statement that others may train on the answers, and the seal has none."""
+
+
+class SignatureMissing(RefusedContent):
+    """The federation takes only signed seals, and this one is not."""
+
+
+class SignatureRefused(RefusedContent):
+    """A signature is not by the key that it must be by, or not of what it must be of."""
 
 
 class AggregationError(Exception):

@@ -66,6 +66,8 @@ class Terms:
     """`refuse`, or `carry`: what is sealed after the end of a round counts in the next one."""
     answers_kept_days: int | None = None
     """After the end of a round; None: until a participant or an operator erases them."""
+    signatures: str = "optional"
+    """`required`: only seals that their participants signed."""
     refusals_told_by: str | None = None
     """What tells refusals on the server, pinned at creation; None: it tells none, as where they are kept."""
     retired_clusterer: str | None = None

@@ -146,3 +146,5 @@ class SealReceipt:
     privacy: PrivacyStatement | None = None
     late: bool = False
     """It counts in the next round."""
+    signed_by: str | None = None
+    """The public key whose signature is kept."""

@@ -13,6 +13,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from consensus_server import __version__
 from consensus_server.http_api import (
+    bundles,
     events,
     federations,
     health,
@@ -26,6 +27,7 @@ from consensus_server.http_api import (
     pseudo_labels,
     pull_mode,
     rounds,
+    signing_keys,
     standings,
     submissions,
 )
@@ -51,7 +53,7 @@ _log = structlog.get_logger("consensus_server.http")
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _RESOURCES = (
-    federations, prompt_sets, participants, operators, invitations, pull_mode, rounds, submissions, pseudo_labels, parameters, standings, inspection, events,
+    federations, prompt_sets, participants, signing_keys, operators, invitations, pull_mode, rounds, submissions, pseudo_labels, bundles, parameters, standings, inspection, events,
     openai_compat,
 )  # fmt: skip
 

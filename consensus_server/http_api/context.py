@@ -17,6 +17,7 @@ from consensus_server.http_api.rate_limit import RateLimiter
 from consensus_server.http_api.traffic import TrafficLedger
 from consensus_server.service.access import SERVER_OPERATOR, Access, Caller
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.erasures import Erasures
 from consensus_server.service.federations import Federations
@@ -30,7 +31,9 @@ from consensus_server.service.prompt_sets import PromptSets
 from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
+from consensus_server.service.round_signatures import RoundSignatures
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
 
@@ -53,9 +56,12 @@ class UseCases:
     federations: Federations
     participants: Participants
     erasures: Erasures
+    signing_keys: SigningKeys
     operators: Operators
     invitations: Invitations
     rounds: Rounds
+    round_signatures: RoundSignatures
+    bundles: Bundles
     submissions: Submissions
     endpoints: Endpoints
     pseudo_labels: PseudoLabels

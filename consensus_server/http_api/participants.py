@@ -34,7 +34,9 @@ def add_participant(
 def list_participants(federation: FederationName, caller: CallerOf, service: Service) -> wire.ParticipantList:
     """All participants of a federation, by name."""
     found = service.participants.all(caller, federation)
-    return wire.ParticipantList(items=[translate.participant(each) for each in found])
+    keys = service.signing_keys.current(caller, federation)
+    items = [translate.participant(each, keys.get(each.name)) for each in found]
+    return wire.ParticipantList(items=items)
 
 
 @router.patch(routes.PARTICIPANT)

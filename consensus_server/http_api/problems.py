@@ -81,6 +81,8 @@ CATALOG: dict[ProblemCode, Entry] = {
     ProblemCode.UNKNOWN_RULE: Entry(422, "There is no such rule"),
     ProblemCode.PARAMETERS_REFUSED: Entry(422, "The parameters do not match what the federation exchanges"),
     ProblemCode.TRAINING_RIGHTS_MISSING: Entry(422, "The statement that others may train on these answers is missing"),
+    ProblemCode.SIGNATURE_MISSING: Entry(422, "The seal is not signed"),
+    ProblemCode.SIGNATURE_REFUSED: Entry(422, "The signature is not the right one"),
     ProblemCode.RATE_LIMITED: Entry(429, "Too many requests", 1),
     ProblemCode.INTERNAL: Entry(500, "The server failed"),
     ProblemCode.NOT_READY: Entry(503, "The server is not ready", 2),

@@ -80,6 +80,6 @@ def seal_submission(
     receipt = service.submissions.seal(
         caller, federation, number, count=seal.count, digest=seal.digest, training_rights=seal.training_rights,
         privacy=None if seal.privacy is None else translate.to_core(PrivacyStatement, seal.privacy),
-        taught_through=seal.taught_through, carried_from=seal.carried_from,
+        taught_through=seal.taught_through, carried_from=seal.carried_from, signature=seal.signature,
     )  # fmt: skip
     return translate.to_wire(wire.SealReceipt, receipt)

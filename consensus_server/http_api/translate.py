@@ -1,7 +1,7 @@
 """Between the wire and the core. Equal names mean equal things; only what differs is spelt out."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from consensus_server.service.federations import rule_of_today
 from consensus_server.service.operators import OperatorToken
 from consensus_server.service.participants import IssuedToken
 from consensus_server.service.rejections import reason_of
+from consensus_server.service.signing import agreed_terms
 from consensus_server.service.tokens import TokenWish
 
 Message = TypeVar("Message", bound=BaseModel)
@@ -68,10 +69,7 @@ def answers(rows: Iterable[wire.Answer]) -> list[Answer]:
 
 
 def federation(record: Federation) -> wire.Federation:
-    agreed = asdict(record.terms)
-    return wire.Federation(
-        federation=agreed.pop("name"), **agreed, encoder=record.encoder, created_at=record.created_at
-    )
+    return agreed_terms(record)
 
 
 def round_(record: Round, caller: Caller) -> wire.Round:
@@ -82,7 +80,7 @@ def round_event(record: Event, caller: Caller) -> wire.RoundEvent:
     return to_wire(wire.RoundEvent, replace(record, round=round_for_reader(caller, record.round)))
 
 
-def participant(record: Participant) -> wire.Participant:
+def participant(record: Participant, signing_key: str | None = None) -> wire.Participant:
     return wire.Participant(
         participant=record.name,
         role=record.role,
@@ -90,6 +88,7 @@ def participant(record: Participant) -> wire.Participant:
         created_at=record.created_at,
         certificates=sorted(record.certificates),
         seen_at=record.seen_at,
+        signing_key=signing_key,
     )
 
 

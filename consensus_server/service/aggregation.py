@@ -13,7 +13,9 @@ from typing import TypeAlias
 import structlog
 
 from client_kit import tracing
+from client_kit.signing import PrivateKey
 from client_kit.vocabulary import AggregationStep, EventKind, RoundState
+from client_kit.wire import lines_digest
 from consensus_server.core.alarms import alarms
 from consensus_server.core.consensus.constants import deciding_constants
 from consensus_server.core.consensus.decide import decide_round
@@ -41,6 +43,7 @@ from consensus_server.core.privacy import privacy_card
 from consensus_server.core.reliability import spread_of
 from consensus_server.core.rounds import AggregationProgress, Round
 from consensus_server.ports import AggregateFile, Clock, EmbeddingStore, Encoder, NeighbourIndex, Store, Transaction
+from consensus_server.service.basis import basis_lines
 from consensus_server.service.contradictions import BY_WORDS, Comparisons, require_contradictions, with_findings
 from consensus_server.service.deciding import (
     Embedded,
@@ -57,6 +60,7 @@ from consensus_server.service.material import material_of, read_held
 from consensus_server.service.parameters import aggregate_round
 from consensus_server.service.progress import Reporter
 from consensus_server.service.refusals import require_refusals
+from consensus_server.service.round_signatures import signed_round
 from consensus_server.service.settling import record, round_for
 from consensus_server.service.versions import deciding_versions
 
@@ -113,6 +117,8 @@ class _Decided:
     timings: Timings
     exemptions: tuple[Exemption, ...]
     echoes: tuple[Echo, ...]
+    basis: str
+    """Digest of what it was decided from beside its answers."""
     files: tuple[AggregateFile, ...] = ()
     """Of the parameter path."""
     parameters: ParameterCard | None = None
@@ -133,11 +139,12 @@ class Aggregation:
         comparisons: Comparisons = BY_WORDS,
         before_publishing: Callable[[], None] = lambda: None,
         on_published: Callable[[RoundCard, Sequence[Label]], None] = lambda *_: None,
+        signing_key: PrivateKey | None = None,
     ) -> None:
         """lease_seconds: silence after which another worker may claim. neighbours: for very large pools.
 
         before_publishing: brings what the round card reports, such as counted bytes, into the store. on_published: is told
-        the card and the labels of each round once it is published. For metrics.
+        the card and the labels of each round once it is published. For metrics. signing_key: signs each round; None: none is signed.
         """
         self._store = store
         self._embeddings = embeddings
@@ -148,6 +155,7 @@ class Aggregation:
         self._comparisons = comparisons
         self._before_publishing = before_publishing
         self._on_published = on_published
+        self._signing_key = signing_key
 
     def claim(self) -> Claim | None:
         """Take the oldest round that is closed, or whose worker fell silent; None when there is none.
@@ -268,6 +276,7 @@ class Aggregation:
             ),
             tuple(Exemption(*pair) for pair in sorted(material.earlier.exempt)),
             heard,
+            lines_digest(basis_lines(held)),
             files,
             card,
         )
@@ -302,6 +311,9 @@ class Aggregation:
             round_ = self._held(tx, claim, now)
             card = self._card(tx, claim.federation, round_, decided, now)
             tx.labels.publish(round_, decided.labelled.records, card)
+            if self._signing_key is not None:
+                signed = signed_round(tx, self._signing_key, claim.federation, round_, card, decided.basis)
+                tx.labels.sign(round_, signed)
             tx.parameters.publish(round_, decided.files)
             tx.reliabilities.add(round_, decided.labelled.reliabilities)
             record(

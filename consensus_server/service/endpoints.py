@@ -18,6 +18,7 @@ from consensus_server.service.access import (
 )
 from consensus_server.service.audit import noted
 from consensus_server.service.settling import round_for
+from consensus_server.service.signing import require_signature
 from consensus_server.service.submissions import require_training_rights
 
 
@@ -37,7 +38,7 @@ class Endpoints:
         """Ask a participant through an endpoint from now on.
 
         Raises Forbidden unless the server's operator calls, UnknownFederation, UnknownParticipant, ValidationFailed,
-        TrainingRightsMissing.
+        TrainingRightsMissing, and SignatureMissing where seals must be signed: the server cannot sign for a participant.
         """
         require_server_operator(caller)
         with self._store.writing() as tx:
@@ -99,3 +100,4 @@ def _check(endpoint: Endpoint, home: Federation, asked: Participant, known: Coll
     if faults:
         raise ValidationFailed("; ".join(f"{fault.where}: {fault.message}" for fault in faults), faults)
     require_training_rights(home, stated=endpoint.training_rights)
+    require_signature(home, signed=False)

@@ -4,6 +4,7 @@ Every round of a federation asks the same prompts. The round that ended never se
 closed again. A participant that seals others in the next round has its late ones passed over.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -37,7 +38,8 @@ def hand_over(tx: Transaction, round_: Round, now: datetime) -> Round:
             continue
         tx.submissions.remove(round_, participant, tx.submissions.held(round_, participant))  # not sealed: of no round
         tx.submissions.carry(before, round_, participant)
-        tx.submissions.seal(round_, participant, late[found.name])
+        # What was signed is a seal of the round before: of this one it says nothing.
+        tx.submissions.seal(round_, participant, replace(late[found.name], signed=None))
         round_ = tx.rounds.get(home, round_.number) or round_  # its attendance has changed
         tx.events.add(round_, EventKind.SEALED, now)
     return round_

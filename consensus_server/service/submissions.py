@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from client_kit.vocabulary import EventKind, RoundState
+from client_kit.wire import Signature
 from client_kit.wire.digests import content_digest, submission_digest
 from consensus_server.core.admission import check_answers, check_conflicts
 from consensus_server.core.errors import (
@@ -33,6 +34,7 @@ from consensus_server.service.audit import noted
 from consensus_server.service.late import takes_late
 from consensus_server.service.prompt_sets import manifest_for
 from consensus_server.service.settling import current_round, round_for, settle
+from consensus_server.service.signing import require_signature, signed_seal
 
 
 class Submissions:
@@ -130,14 +132,16 @@ class Submissions:
         privacy: PrivacyStatement | None = None,
         taught_through: int = 0,
         carried_from: int | None = None,
+        signature: Signature | None = None,
     ) -> SealReceipt:
         """Declare the submission complete; sealed again, the same receipt. May close the round.
 
         count, digest: of all answers as the participant counts them. training_rights: it states that others may train
         on them. privacy: what it states about its records; with a second seal the first statement stands. taught_through:
         newest round whose labels its model was trained on. carried_from: round whose sealed answers stand for this one too.
-        Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, ValidationFailed for a round that
-        has not been, and SealMismatch when other answers are held, or these cannot be carried.
+        signature: the participant's, of all of this; a second seal changes nothing about it.
+        Raises UnknownFederation, Forbidden, UnknownRound, RoundNotOpen, TrainingRightsMissing, SignatureMissing,
+        SignatureRefused, ValidationFailed for a round that has not been, and SealMismatch when other answers are held, or these cannot be carried.
         """
         current_round(self._store, self._clock, caller, federation, number, roles=PARTICIPANTS)
         if carried_from is None:
@@ -145,6 +149,7 @@ class Submissions:
         with self._store.writing() as tx:
             home = federation_for(tx, caller, federation, PARTICIPANTS)
             require_training_rights(home, stated=training_rights)
+            require_signature(home, signed=signature is not None)
             round_ = round_for(tx, home, number, lock=True)
             _require_earlier(taught_through, number)
             participant = own_participant(tx, home, caller, lock=True)
@@ -154,11 +159,23 @@ class Submissions:
                 now = self._clock.now()
                 require_taking(tx, home, round_, now)
                 given = SealedSubmission(count, digest, now, privacy, taught_through, carried_from)
+                if signature is not None:
+                    by = signed_seal(tx, home, number, participant, given, signature, training_rights=training_rights)
+                    given = replace(given, signed=by)
                 sealed = self._seal(tx, home, round_, participant, given, late=takes_late(tx, home, round_))
             _check_seal((sealed.count, sealed.digest), (count, digest), "sealed")
             late = tx.submissions.sealed(round_, participant) is None
+        signed_by = None if sealed.signed is None else sealed.signed.key
         return SealReceipt(
-            federation, number, participant.name, sealed.count, sealed.digest, sealed.sealed_at, sealed.privacy, late
+            federation,
+            number,
+            participant.name,
+            sealed.count,
+            sealed.digest,
+            sealed.sealed_at,
+            sealed.privacy,
+            late=late,
+            signed_by=signed_by,
         )
 
     def _check_count(self, caller: Caller, federation: str, number: int, count: int, digest: str) -> None:

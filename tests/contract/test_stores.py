@@ -28,6 +28,7 @@ from consensus_server.core.lifecycle import Attendance, RoundFailure
 from consensus_server.core.privacy import PrivacyStatement, privacy_card
 from consensus_server.core.reliability import Reliability, Spread
 from consensus_server.core.rounds import Answer
+from consensus_server.core.signing import Signed, SigningKey
 from consensus_server.core.tokens import SCOPES_OF, Grant, Invitation, Token
 from consensus_server.ports import AggregateFile, LabelRecord, PooledAnswer, SealedSubmission, TrafficCount, UpdateFile
 from tests.support.databases import DATABASES, empty_engine
@@ -406,6 +407,37 @@ def test_what_a_participant_states_with_its_seal_comes_back(store, federation, r
     found = read(store, lambda tx: tx.submissions.seals(round_))
     assert [(name, seal.privacy) for name, seal in found.items()] == [("South", None), ("north", stated)]
     assert read(store, lambda tx: tx.submissions.seals(other))["east"].privacy == PrivacyStatement(1.0, 0.0)
+
+
+def test_a_seal_is_kept_as_it_was_signed(store, round_, north):
+    signed = Signed('{"a":"é 🎈"}', "a" * 64, "b" * 128)
+    write(store, lambda tx: tx.submissions.seal(round_, north, SealedSubmission(0, "d" * 64, NOW, signed=signed)))
+    assert read(store, lambda tx: tx.submissions.sealed(round_, north)).signed == signed
+    assert read(store, lambda tx: tx.submissions.seals(round_))["north"].signed == signed
+
+
+def test_a_rounds_signature_comes_back_and_is_written_once(store, round_):
+    signed = Signed('{"a":"é"}', "a" * 64, "b" * 128)
+    assert read(store, lambda tx: tx.labels.signature(round_)) is None
+    write(store, lambda tx: tx.labels.sign(round_, signed))
+    assert read(store, lambda tx: tx.labels.signature(round_)) == signed
+
+
+def test_of_a_participants_keys_one_signs_and_the_others_keep_their_time(store, federation, north):
+    south = join(store, federation, "South")
+    write(store, lambda tx: tx.signing_keys.add(north, "a" * 64, at=NOW))
+    write(store, lambda tx: tx.signing_keys.add(south, "a" * 64, at=NOW))
+    write(store, lambda tx: tx.signing_keys.end(north, at=LATER))
+    write(store, lambda tx: tx.signing_keys.end(north, at=LATER + HOUR))
+    assert read(store, lambda tx: dict(tx.signing_keys.current(federation))) == {"South": "a" * 64}
+    write(store, lambda tx: tx.signing_keys.add(north, "b" * 64, at=LATER))
+    assert read(store, lambda tx: tx.signing_keys.of(north)) == (
+        SigningKey("a" * 64, NOW, LATER),
+        SigningKey("b" * 64, LATER),
+    )
+    with pytest.raises(AlreadyExists):
+        write(store, lambda tx: tx.signing_keys.add(north, "a" * 64, at=LATER))
+    assert read(store, lambda tx: dict(tx.signing_keys.current(federation))) == {"South": "a" * 64, "north": "b" * 64}
 
 
 def test_a_seal_says_what_its_answers_were_taught_and_whether_they_are_carried(store, federation, round_, north):

@@ -10,6 +10,7 @@ from consensus_server.core.rounds import Answer
 from consensus_server.service.access import SERVER_OPERATOR, Access
 from consensus_server.service.aggregation import Aggregation
 from consensus_server.service.appeals import Appeals
+from consensus_server.service.bundles import Bundles
 from consensus_server.service.contradictions import BY_WORDS
 from consensus_server.service.endpoints import Endpoints
 from consensus_server.service.erasures import Erasures
@@ -23,7 +24,9 @@ from consensus_server.service.prompt_sets import PromptSets, prompts_digest
 from consensus_server.service.pseudo_labels import PseudoLabels
 from consensus_server.service.rejections import Rejections
 from consensus_server.service.reliability import Reliabilities
+from consensus_server.service.round_signatures import RoundSignatures
 from consensus_server.service.rounds import Rounds
+from consensus_server.service.signing_keys import SigningKeys
 from consensus_server.service.submissions import Submissions
 from consensus_server.service.traffic import Traffic
 from consensus_server.service.worker import AggregationWorker
@@ -71,7 +74,7 @@ def make_manifest(prompts, **changes):
 class Service:
     """Everything that a server does, without a server."""
 
-    def __init__(self, store, clock=None, encoder=None, lease_seconds=60.0, comparisons=BY_WORDS):
+    def __init__(self, store, clock=None, encoder=None, lease_seconds=60.0, comparisons=BY_WORDS, *, signing_key=None):
         self.store = store
         self.clock = clock or HandSetClock()
         self.encoder = encoder or HashingEncoder()
@@ -80,9 +83,12 @@ class Service:
         self.federations = Federations(store, self.clock, lambda: self.encoder.identity, comparisons)
         self.participants = Participants(store, self.clock)
         self.erasures = Erasures(store, self.clock)
+        self.signing_keys = SigningKeys(store, self.clock)
         self.operators = Operators(store, self.clock)
         self.invitations = Invitations(store, self.clock)
         self.rounds = Rounds(store, self.clock, comparisons)
+        self.round_signatures = RoundSignatures(store, self.clock, lambda: signing_key.public)
+        self.bundles = Bundles(store, self.clock)
         self.submissions = Submissions(store, self.clock)
         self.pseudo_labels = PseudoLabels(store, self.clock)
         self.parameters = Parameters(store, self.clock, self.pseudo_labels)
@@ -93,8 +99,9 @@ class Service:
         self.inspection = Inspection(store, store.embeddings, self.clock, {}, comparisons)
         self.endpoints = Endpoints(store, self.clock, lambda: {"llama", "qwen"})
         self.aggregation = Aggregation(
-            store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds, comparisons=comparisons
-        )
+            store, store.embeddings, self.encoder, self.clock, lease_seconds=lease_seconds, comparisons=comparisons,
+            signing_key=signing_key,
+        )  # fmt: skip
         self.worker = AggregationWorker(self.aggregation, self.rounds, poll_seconds=0.01)
 
     def found(self, name="clinics", *, prompts=3, sites=(), **terms):

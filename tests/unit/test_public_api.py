@@ -9,14 +9,15 @@ NAMES = [
 ]  # fmt: skip
 
 METHODS = [
-    "add_operator", "add_participant", "appeal", "appeals", "bind", "card", "carry", "check_upload", "close", "close_round",
-    "create_federation", "create_round", "current_round", "endpoint", "erase", "events", "explanation", "federation",
-    "federations", "health", "held", "identity", "in_federation", "invitations", "invite", "map", "metrics",
-    "missing", "new_operator_token", "new_token", "open_round", "operator_tokens", "operators", "parameters",
-    "participants", "prompt_set", "prompt_sets", "prompts", "pseudo_label_page", "pseudo_labels", "pulls",
-    "put_parameters", "readiness", "redeem", "rejections", "reliability", "remove_endpoint", "remove_operator",
-    "resolve_appeal", "revoke_operator_token", "revoke_token", "round", "rounds", "seal", "set_active",
-    "set_endpoint", "submit", "submit_and_seal", "tokens", "traffic", "upload_prompt_set", "wait_for",
+    "add_operator", "add_participant", "appeal", "appeals", "bind", "bundle", "card", "carry", "check_upload",
+    "close", "close_round", "create_federation", "create_round", "current_round", "end_key", "endpoint", "erase",
+    "events", "explanation", "federation", "federations", "health", "held", "identity", "in_federation",
+    "invitations", "invite", "map", "metrics", "missing", "new_operator_token", "new_token", "open_round",
+    "operator_tokens", "operators", "parameters", "participants", "prompt_set", "prompt_sets", "prompts",
+    "pseudo_label_page", "pseudo_labels", "pulls", "put_parameters", "readiness", "redeem", "register_key",
+    "rejections", "reliability", "remove_endpoint", "remove_operator", "resolve_appeal", "revoke_operator_token",
+    "revoke_token", "round", "rounds", "seal", "server_key", "set_active", "set_endpoint", "signature",
+    "signing_keys", "submit", "submit_and_seal", "tokens", "traffic", "upload_prompt_set", "wait_for",
     "wait_for_labels", "what_if", "withdraw", "withdraw_invitation",
 ]  # fmt: skip
 

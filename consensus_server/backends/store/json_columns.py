@@ -9,6 +9,7 @@ from consensus_server.core.labels import AnswerFate, ClusterContest, RoundCard
 from consensus_server.core.privacy import PrivacyStatement
 from consensus_server.core.pulling import Endpoint, Pull
 from consensus_server.core.rounds import AggregationProgress, Round
+from consensus_server.core.signing import Signed
 
 T = TypeVar("T")
 
@@ -46,5 +47,6 @@ FATES = JsonColumn(TypeAdapter(tuple[AnswerFate, ...]))
 CONTESTS = JsonColumn(TypeAdapter(tuple[ClusterContest, ...]))
 ENDPOINT = JsonColumn(TypeAdapter(Endpoint))
 PULL = JsonColumn(TypeAdapter(Pull))
+SIGNED = JsonColumn(TypeAdapter(Signed))
 PRIVACY = JsonColumn(TypeAdapter(PrivacyStatement))
 CARD = JsonColumn(TypeAdapter(Annotated[RoundCard, BeforeValidator(_of_a_card)]))

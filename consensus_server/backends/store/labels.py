@@ -5,10 +5,19 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, and_, insert, select
 
 from consensus_server.backends.store.engine import insert_unless_held
-from consensus_server.backends.store.json_columns import CARD, CONTESTS, FATES
-from consensus_server.backends.store.schema import federations, labels, participants, round_cards, rounds, traffic
+from consensus_server.backends.store.json_columns import CARD, CONTESTS, FATES, SIGNED
+from consensus_server.backends.store.schema import (
+    federations,
+    labels,
+    participants,
+    round_cards,
+    round_signatures,
+    rounds,
+    traffic,
+)
 from consensus_server.core.labels import AnswerFate, ParticipantTraffic, RoundCard
 from consensus_server.core.rounds import Round
+from consensus_server.core.signing import Signed
 from consensus_server.ports import LabelRecord, TrafficCount
 
 
@@ -60,6 +69,14 @@ class SqlLabels:
     def card(self, round_: Round) -> RoundCard | None:
         text = self._connection.scalar(select(round_cards.c.card).where(round_cards.c.round_id == round_.id))
         return None if text is None else CARD.read(text)
+
+    def sign(self, round_: Round, signed: Signed) -> None:
+        self._connection.execute(insert(round_signatures), {"round_id": round_.id, "signed": SIGNED.write(signed)})
+
+    def signature(self, round_: Round) -> Signed | None:
+        kept = select(round_signatures.c.signed).where(round_signatures.c.round_id == round_.id)
+        text = self._connection.scalar(kept)
+        return None if text is None else SIGNED.read(text)
 
 
 class SqlTraffic:

@@ -118,6 +118,15 @@ participants = Table(
     UniqueConstraint("federation_id", "name"),
 )
 
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    _participant_key(),
+    Column("key", String(64), primary_key=True, comment="Ed25519 public key, hexadecimal"),
+    Column("registered_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, comment="none: it signs"),
+)
+
 operators = Table(
     "operators",
     metadata,
@@ -212,6 +221,7 @@ def _seals(name: str) -> Table:
         Column("privacy", Text, comment="JSON: what the participant states"),
         Column("taught_through", Integer, nullable=False, server_default="0", comment="newest round that was taught"),
         Column("carried_from", Integer, comment="round whose answers stand for this one too"),
+        Column("signed", Text, comment="JSON: the statement as signed, key and signature"),
     )
 
 
@@ -219,7 +229,6 @@ seals = _seals("seals")
 
 late_seals = _seals("late_seals")
 """Of what came after the end of its round, and counts in the next."""
-
 answers = Table(
     "answers",
     metadata,
@@ -251,6 +260,13 @@ round_cards = Table(
     metadata,
     _round_key(),
     Column("card", Text, nullable=False, comment="JSON"),
+)
+
+round_signatures = Table(
+    "round_signatures",
+    metadata,
+    _round_key(),
+    Column("signed", Text, nullable=False, comment="JSON: the statement as signed, key and signature"),
 )
 
 updates = Table(

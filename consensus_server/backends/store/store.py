@@ -22,6 +22,7 @@ from consensus_server.backends.store.panel_memories import SqlPanelMemories
 from consensus_server.backends.store.parameters import SqlParameters
 from consensus_server.backends.store.pulls import SqlPulls
 from consensus_server.backends.store.rounds import SqlEvents, SqlRounds
+from consensus_server.backends.store.signing_keys import SqlSigningKeys
 from consensus_server.backends.store.spendings import SqlSpendingStore
 from consensus_server.backends.store.standings import SqlAppeals, SqlReliabilities
 from consensus_server.backends.store.submissions import SqlSubmissions
@@ -41,6 +42,7 @@ class SqlTransaction:
         self.federations = SqlFederations(connection)
         self.participants = SqlParticipants(connection)
         self.operators = SqlOperators(connection)
+        self.signing_keys = SqlSigningKeys(connection)
         self.tokens = SqlTokens(connection)
         self.invitations = SqlInvitations(connection)
         self.audit = SqlAudit(connection)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Table, and_, bindparam, delete, func, insert, literal, select
 
 from consensus_server.backends.store.chunks import chunks
-from consensus_server.backends.store.json_columns import PRIVACY
+from consensus_server.backends.store.json_columns import PRIVACY, SIGNED
 from consensus_server.backends.store.schema import answers, federations, late_seals, participants, rounds, seals
 from consensus_server.core.federations import Participant
 from consensus_server.core.rounds import Answer, AnswerKey, Round
@@ -73,6 +73,7 @@ class SqlSubmissions:
             "privacy": None if sealed.privacy is None else PRIVACY.write(sealed.privacy),
             "taught_through": sealed.taught_through,
             "carried_from": sealed.carried_from,
+            "signed": None if sealed.signed is None else SIGNED.write(sealed.signed),
         }
         self._connection.execute(insert(late_seals if late else seals), row)
 
@@ -130,14 +131,21 @@ class SqlSubmissions:
 
 def _sealed_in(table: Table) -> tuple[Column[Any], ...]:
     of = table.c
-    return of.count, of.digest, of.sealed_at, of.privacy, of.taught_through, of.carried_from
+    return of.count, of.digest, of.sealed_at, of.privacy, of.taught_through, of.carried_from, of.signed
 
 
 def _sealed(  # noqa: PLR0917 - the columns of `_sealed_in`
-    count: int, digest: str, sealed_at: datetime, privacy: str | None, taught_through: int, carried_from: int | None
+    count: int,
+    digest: str,
+    sealed_at: datetime,
+    privacy: str | None,
+    taught_through: int,
+    carried_from: int | None,
+    signed: str | None,
 ) -> SealedSubmission:
     statement = None if privacy is None else PRIVACY.read(privacy)
-    return SealedSubmission(count, digest, sealed_at, statement, taught_through, carried_from)
+    by = None if signed is None else SIGNED.read(signed)
+    return SealedSubmission(count, digest, sealed_at, statement, taught_through, carried_from, by)
 
 
 def _of(round_: Round, participant: Participant) -> ColumnElement[bool]:

@@ -31,7 +31,7 @@ SERVER = frozenset({"server"})
 EVERYBODY = OWN | FOREIGN
 NO_TOKEN = EVERYBODY | ENDED
 
-ANY_SCOPE = frozenset({"/v1/identity"})
+ANY_SCOPE = frozenset({"/v1/identity", "/v1/signing-key"})
 WITH_PANELS = frozenset(
     {"/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/models", "/v1/models/{model}"}
 )
@@ -47,6 +47,7 @@ MAY = {
         for path in ("/healthz", "/readyz", "/metrics", "/openapi.json")
     },
     ("GET", "/v1/identity"): EVERYBODY,
+    ("GET", "/v1/signing-key"): EVERYBODY,
     ("POST", "/v1/prompt-sets"): SERVER,
     ("GET", "/v1/prompt-sets"): EVERYBODY,
     ("GET", "/v1/prompt-sets/{digest}"): EVERYBODY,
@@ -59,6 +60,9 @@ MAY = {
     ("PATCH", P): OPERATORS,
     ("POST", P + "/token"): OPERATORS,  # and its holder, who is `extra` here: see test_identity_over_http.py
     ("PUT", P + "/certificates"): OPERATORS,
+    ("PUT", P + "/signing-key"): SITES,
+    ("DELETE", P + "/signing-key"): OPERATORS,
+    ("GET", P + "/signing-keys"): OPERATORS,  # and their holder
     ("GET", P + "/tokens"): OPERATORS,
     ("DELETE", P + "/tokens/{token}"): OPERATORS,
     ("DELETE", P + "/answers"): OPERATORS,  # and the participant itself
@@ -89,6 +93,8 @@ MAY = {
     ("GET", R + "/pseudo-labels"): CONTRIBUTORS,
     ("GET", R + "/prompts/{prompt_id:path}"): CONTRIBUTORS,
     ("GET", R + "/card"): OWN,
+    ("GET", R + "/signature"): OWN,
+    ("GET", R + "/bundle"): OWN,
     ("GET", R + "/traffic"): READERS,
     ("PUT", R + "/parameters"): SITES,
     ("GET", R + "/parameters"): CONTRIBUTORS,

@@ -6,7 +6,7 @@ from alembic import op
 from consensus_server.backends.store.schema import UtcDateTime
 
 revision = "0019"
-down_revision = "0017"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
@@ -36,6 +36,7 @@ def upgrade() -> None:
             "taught_through", sa.Integer(), nullable=False, server_default="0", comment="newest round that was taught"
         ),
         sa.Column("carried_from", sa.Integer(), nullable=True, comment="round whose answers stand for this one too"),
+        sa.Column("signed", sa.Text(), nullable=True, comment="JSON: the statement as signed, key and signature"),
         sa.ForeignKeyConstraint(["round_id"], ["rounds.id"], name=op.f("fk_late_seals_round_id")),
         sa.ForeignKeyConstraint(["participant_id"], ["participants.id"], name=op.f("fk_late_seals_participant_id")),
         sa.PrimaryKeyConstraint("round_id", "participant_id", name=op.f("pk_late_seals")),

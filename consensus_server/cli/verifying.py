@@ -1,0 +1,56 @@
+"""`consensus-server verify-round`: a bundle checked, and its round decided again."""
+
+from client_kit.command_line import JsonOption
+from client_kit.showing_checks import BundleArgument, ServerKeyOption, show_verified
+from client_kit.verifying import DECISION, Check, Contents, Outcome, Verified, verify
+from consensus_server.backends.encoders import EncoderError
+from consensus_server.backends.neighbours.faiss_flat import FaissNeighbours
+from consensus_server.cli.operating import EncoderOption, settings_from
+from consensus_server.core.errors import AggregationRefused, ComparisonFailed, EncodingFailed
+from consensus_server.core.federations import Federation, Terms
+from consensus_server.http_api import translate
+from consensus_server.service.recomputing import VectorsOfThisRun, decided_again
+from consensus_server.settings import Settings
+from consensus_server.wiring import load_configured_encoder
+
+
+def verify_round(
+    file: BundleArgument,
+    *,
+    server_key: ServerKeyOption = None,
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a bundle as `consensus verify-round` does, and decide its round again where it shows every text.
+
+    Uses no database. Ends with exit code 1 where anything that was checked is wrong.
+
+    Example: consensus-server verify-round round-3.zip --encoder all-MiniLM-L6-v2
+    """
+    found = verify(file.read_bytes(), server_key)
+    show_verified(found, (_decision(found, settings_from(encoder=encoder)),), as_json=as_json)
+
+
+def _decision(found: Verified, settings: Settings) -> Check:
+    if not found.holds:
+        return Check(DECISION, Outcome.NOT_CHECKED, "what is wrong already is not decided again")
+    if not {"answers.jsonl", "basis.jsonl", "labels.jsonl"} <= found.opened.members.keys():
+        return Check(DECISION, Outcome.NOT_CHECKED, "the bundle does not show every text: an operator's does")
+    contents = Contents(found.opened)
+    try:
+        encoder = load_configured_encoder(settings, VectorsOfThisRun())
+        labels = decided_again(contents, federation_of(contents), encoder, neighbours=FaissNeighbours())
+    except (EncoderError, EncodingFailed, AggregationRefused, ComparisonFailed) as error:
+        return Check(DECISION, Outcome.NOT_CHECKED, f"this installation cannot decide it: {error}")
+    if labels.digest == contents.card.labels:
+        return Check(DECISION, Outcome.PASSED, "these texts give these labels, to the byte")
+    published = found.opened.lines("labels.jsonl")
+    unlike = [each.prompt_id for each, line in zip(labels.records, published, strict=True) if each.line != line]
+    return Check(DECISION, Outcome.FAILED, f"these texts give other labels: {', '.join(unlike[:10])}")
+
+
+def federation_of(contents: Contents) -> Federation:
+    """The federation of a bundle, as the service has it."""
+    told = contents.terms
+    agreed = translate.to_core(Terms, told, name=told.federation, policy=translate.policy(told.policy))
+    return Federation(id=0, terms=agreed, encoder=told.encoder, created_at=told.created_at)
