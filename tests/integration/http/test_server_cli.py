@@ -101,7 +101,7 @@ def test_a_participant_is_bound_to_the_certificates_of_files(ready, tmp_path):
     assert "calls with 2 certificates only" in ready("participant", "bind", "clinics", "anna", *files).stdout
     told = json.loads(ready("participant", "bind", "clinics", "anna", files[0], "--json").stdout)["certificates"]
     assert told == [sha256(ssl.PEM_cert_to_DER_cert(Path(files[0]).read_text())).hexdigest()]
-    assert re.search(r"yes +1 ", ready("participant", "list", "clinics").stdout)
+    assert re.search(r"yes +never seen +1 ", ready("participant", "list", "clinics").stdout)
     assert "any certificate, or none" in ready("participant", "bind", "clinics", "anna").stdout
     (tmp_path / "no.pem").write_text("nothing")
     refused = ready("participant", "bind", "clinics", "anna", str(tmp_path / "no.pem"), expect=Exit.BAD_FILE)
