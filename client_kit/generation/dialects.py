@@ -151,7 +151,7 @@ SIGNS: tuple[tuple[Situation, frozenset[int | None], tuple[str, ...]], ...] = (
         _REQUESTS,
         (
             "valid api key", "api key not valid", "invalid_api_key", "api_key_invalid", "invalid api key",
-            "incorrect api key", "authentication",
+            "incorrect api key", "authentication", "no_db_connection",  # LiteLLM's proxy without a database, of keys but its own
         ),
     ),
     (
