@@ -1,4 +1,4 @@
-"""Known faults of the pinned versions, by pip-audit: `python tools/audit.py constraints.txt`.
+"""Known faults of the pinned versions, by pip-audit: `python -m tools.audit constraints.txt`.
 
 Ends with 1 where a version has one, and with 0, saying so, where nothing could be asked: without pip-audit, or where no
 source of advisories can be reached.

@@ -1,4 +1,4 @@
-"""A bill of materials of this environment, as CycloneDX: `python tools/sbom.py FILE`.
+"""A bill of materials of this environment, as CycloneDX: `python -m tools.sbom FILE`.
 
 What is installed beside this Python is listed with name, version, purl and licence, and the pinned encoders with the
 SHA-256 of their files. The same environment gives the same bytes: there is no time and no serial number in it.
