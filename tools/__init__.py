@@ -1,0 +1,1 @@
+"""What `make sbom` and `make audit` run; no part of the wheel."""
