@@ -67,6 +67,8 @@ class Contents:
         self.seals = [wire.SealRecord.read(line) for line in opened.lines("seals.jsonl")]
         self.signed = _read(wire.SignedRound, opened.members.get("signature.json"))
         self.stated = None if self.signed is None else wire.RoundStatement.read(self.signed.statement)
+        self.erased: list[str] = [str(name) for name in opened.about.get("erased", [])]
+        """Participants of whom the server says that answers were erased since; no signature holds that."""
         self.answers: dict[str, list[wire.Answer]] = defaultdict(list)
         self.keys: dict[str, list[wire.SigningKey]] = defaultdict(list)
         for line in opened.lines("answers.jsonl"):
@@ -176,6 +178,8 @@ def _labels(contents: Contents) -> str:
     if "labels.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle shows no pseudo-labels to who asked for it")
     lines = contents.opened.lines("labels.jsonl")
+    if wire.lines_digest(lines) != told:
+        _unless_erased(contents, "words of labels")
     _require(told, wire.lines_digest(lines), "the digest of labels.jsonl")
     return f"{len(lines)} pseudo-labels and abstentions"
 
@@ -225,6 +229,12 @@ def _held(key: wire.SigningKey, record: wire.SealRecord) -> bool:
     return key.registered_at <= record.sealed_at and (key.ended_at is None or record.sealed_at <= key.ended_at)
 
 
+def _unless_erased(contents: Contents, what: str) -> None:
+    """Raise _Unseen where the server says that it erased something since it signed: what is left cannot be compared."""
+    if contents.erased:
+        raise _Unseen(f"answers of {', '.join(contents.erased)} were erased since it was signed, and with them {what}")
+
+
 def _answers(contents: Contents) -> str:
     if "answers.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle shows no answers to who asked for it")
@@ -234,9 +244,12 @@ def _answers(contents: Contents) -> str:
     for who in contents.opened.about.get("texts_of", []):
         _require_sealed(who, contents.answers[who], sealed)
     shown = len(contents.opened.about.get("texts_of", []))
-    hidden = len(sealed) - shown
-    return f"the texts of {shown} submissions are those that were sealed" + (
-        f"; those of {hidden} others are not shown" if hidden else ""
+    erased = sorted(sealed.keys() & set(contents.erased) - set(contents.opened.about.get("texts_of", [])))
+    hidden = len(sealed) - shown - len(erased)
+    return (
+        f"the texts of {shown} submissions are those that were sealed"
+        + (f"; those of {', '.join(erased)} were erased since" if erased else "")
+        + (f"; those of {hidden} others are not shown" if hidden else "")
     )
 
 
@@ -255,5 +268,7 @@ def _basis(contents: Contents) -> str:
     if "basis.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle does not show what earlier rounds said")
     lines = contents.opened.lines("basis.jsonl")
+    if wire.lines_digest(lines) != _stated(contents).basis:
+        _unless_erased(contents, "what earlier rounds said")
     _require(_stated(contents).basis, wire.lines_digest(lines), "the digest of basis.jsonl")
     return f"{len(lines)} lines of what earlier rounds and appeals said, as the server knew it then"

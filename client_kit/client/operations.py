@@ -271,16 +271,18 @@ class Operations:
                 f"the pseudo-labels of round {number} of {name} arrived damaged: their digest is not the round's "
                 f"({(found.labels or 'none')[:12]}). Fetch them again."
             )
+        labels = [wire.PseudoLabel.read(line) for line in lines]
         if self.server_key is not None:
-            yield from self._require_signed(name, found, self.server_key)
-        return [wire.PseudoLabel.read(line) for line in lines]
+            yield from self._require_signed(name, found, self.server_key, erased=any(label.erased for label in labels))
+        return labels
 
-    def _require_signed(self, name: str, found: wire.Round, key: str) -> Steps[None]:
-        """Raise DigestMismatch unless the server of this key signed the round with these labels."""
+    def _require_signed(self, name: str, found: wire.Round, key: str, *, erased: bool) -> Steps[None]:
+        """Raise DigestMismatch unless the server of this key signed the round with these labels. erased: it says that words of some were."""
         signed = yield from self.send(calls.signature(name, found.number))
         if fault := round_fault(signed, key, federation=name, number=found.number, labels=found.labels):
+            why = "The server says that words of it were erased since. " if erased else ""
             raise DigestMismatch(
-                f"round {found.number} of {name} is not the one that was signed: {fault}. Ask the operator."
+                f"round {found.number} of {name} is not the one that was signed: {fault}. {why}Ask the operator."
             )
 
     def rejections(self, number: int) -> Steps[list[wire.Rejection]]:

@@ -144,10 +144,10 @@ class SealRecord(WireModel):
 
 
 def signed_card(card: RoundCard) -> RoundCard:
-    """A round card as every member reads it, which is what is signed: without echoes, timings and what a cache saved."""
+    """A round card as every member reads it, which is what is signed: without echoes, timings, what a cache saved and what was erased since."""
     counts = card.counts.model_copy(update={"encoded": 0, "reused": 0})
     timings = RoundTimings(encoding_seconds=0, deciding_seconds=0, total_seconds=0)
-    return card.model_copy(update={"echoes": [], "counts": counts, "timings": timings})
+    return card.model_copy(update={"echoes": [], "counts": counts, "timings": timings, "erased": []})
 
 
 def card_digest(card: RoundCard) -> str:

@@ -44,6 +44,9 @@ def _decision(found: Verified, settings: Settings) -> Check:
     if not {"answers.jsonl", "basis.jsonl", "labels.jsonl"} <= found.opened.members.keys():
         return Check(DECISION, Outcome.NOT_CHECKED, "the bundle does not show every text: an operator's does")
     contents = Contents(found.opened)
+    if contents.erased:
+        gone = f"answers of {', '.join(contents.erased)} were erased since, and a round is decided from all of them"
+        return Check(DECISION, Outcome.NOT_CHECKED, gone)
     try:
         encoder = load_configured_encoder(settings, VectorsOfThisRun())
         labels = decided_again(contents, federation_of(contents), encoder, neighbours=FaissNeighbours())

@@ -57,11 +57,14 @@ class _Told:
     def about(self) -> dict[str, Any]:
         """What the manifest says beside digests."""
         seen_by = "operator" if self._all else "participant" if self._own else "others"
+        erased = {each.participant for each in self._tx.erasures.of(self._home) if each.round <= self._round.number}
+        seen = (each.participant for each in self._seals if self._all or each.participant == self._own)
         return {
             "federation": self._home.name,
             "round": self._round.number,
             "seen_by": seen_by,
-            "texts_of": [each.participant for each in self._seals if self._all or each.participant == self._own],
+            "texts_of": [each for each in seen if each not in erased],
+            "erased": sorted(erased),
         }
 
     def members(self) -> dict[str, Iterable[bytes]]:

@@ -271,3 +271,30 @@ def test_a_key_signs_for_its_time_only(whole):
     assert "not its key when it sealed" in failed(resigned(opened, SERVER, late))["signatures"]
     none = {"keys.jsonl": b""}
     assert "not its key when it sealed" in failed(resigned(opened, SERVER, none))["signatures"]
+
+
+def test_what_was_erased_since_is_said_and_is_no_forgery(tmp_path):
+    store = open_sqlite(tmp_path)
+    service = Service(store, signing_key=SERVER)
+    callers = service.found(sites=list(SAYS), policy=pinned(Policy(abstain=False)))
+    service.open()
+    for caller in callers:
+        service.submit(caller, SAYS[caller.participant.name])
+    service.worker.run_once()
+    chosen = {label.text for label in service.pseudo_labels.page(OPERATOR, "clinics", 1).items}
+    said = [text for texts in SAYS.values() for text in texts.values()]
+    alone = {text for text in chosen if said.count(text) == 1}
+    whose = next(name for name, texts in SAYS.items() if alone & set(texts.values()))
+    service.erasures.erase(OPERATOR, "clinics", whose)
+    data = bundle_of(service, number=1)
+    found = {check.name: check for check in verify(data, SERVER.public).checks}
+    assert [name for name, check in found.items() if check.outcome is Outcome.FAILED] == []
+    assert found["labels"].outcome is Outcome.NOT_CHECKED
+    assert f"answers of {whose} were erased since" in found["labels"].detail
+    assert found["answers"].outcome is found["card"].outcome is found["seals"].outcome is Outcome.PASSED
+    assert f"those of {whose} were erased since" in found["answers"].detail
+    other = next(name for name in SAYS if name != whose)
+    opened = open_bundle(data)
+    forged = opened.members["answers.jsonl"].replace(SAYS[other]["p-2"].encode(), b"Nothing of the sort.")
+    assert "answers" in failed(packed(opened, {"answers.jsonl": forged}))
+    store.close()
