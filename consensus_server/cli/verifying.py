@@ -37,6 +37,8 @@ def _decision(found: Verified, settings: Settings) -> Check:
     if not {"answers.jsonl", "basis.jsonl", "labels.jsonl"} <= found.opened.members.keys():
         return Check(DECISION, Outcome.NOT_CHECKED, "the bundle does not show every text: an operator's does")
     contents = Contents(found.opened)
+    if contents.erased and _is_lacking(found, contents):
+        return Check(DECISION, Outcome.NOT_CHECKED, "texts that it was decided from were erased since")
     try:
         encoder = load_configured_encoder(settings, VectorsOfThisRun())
         labels = decided_again(contents, federation_of(contents), encoder, neighbours=FaissNeighbours())
@@ -47,6 +49,12 @@ def _decision(found: Verified, settings: Settings) -> Check:
     published = found.opened.lines("labels.jsonl")
     unlike = [each.prompt_id for each, line in zip(labels.records, published, strict=True) if each.line != line]
     return Check(DECISION, Outcome.FAILED, f"these texts give other labels: {', '.join(unlike[:10])}")
+
+
+def _is_lacking(found: Verified, contents: Contents) -> bool:
+    """Whether what was erased is part of what the round was decided from, or of its labels."""
+    unmade = {each.name for each in found.checks if each.outcome is Outcome.NOT_CHECKED}
+    return bool(contents.erased_here or unmade & {"labels", "basis"})
 
 
 def federation_of(contents: Contents) -> Federation:
