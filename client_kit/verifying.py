@@ -1,6 +1,7 @@
 """Checks of a run bundle that need no decision: digests, signatures, and answers against what was sealed.
 
-Each check says what was found, or that it was not made and why: what a bundle does not show cannot be checked.
+Each check says what was found, or that it was not made and why: what a bundle does not show cannot be checked. Nor can what was
+erased, of which only the manifest tells, unsigned; the server's round card tells the same.
 """
 
 from collections import defaultdict
@@ -67,14 +68,19 @@ class Contents:
         self.seals = [wire.SealRecord.read(line) for line in opened.lines("seals.jsonl")]
         self.signed = _read(wire.SignedRound, opened.members.get("signature.json"))
         self.stated = None if self.signed is None else wire.RoundStatement.read(self.signed.statement)
-        self.erased: list[str] = [str(name) for name in opened.about.get("erased", [])]
-        """Participants of whom the server says that answers were erased since; no signature holds that."""
         self.answers: dict[str, list[wire.Answer]] = defaultdict(list)
         self.keys: dict[str, list[wire.SigningKey]] = defaultdict(list)
+        self.erased = [wire.ErasedRound.read(wire.canonical_json(each)) for each in opened.about.get("erased", [])]
+        """Of this round and of earlier ones, after which the texts are no longer those that were signed."""
         for line in opened.lines("answers.jsonl"):
             self.answers[_owner(line)].append(wire.Answer.model_validate_json(line, extra="ignore"))
         for line in opened.lines("keys.jsonl"):
             self.keys[_owner(line)].append(wire.SigningKey.read(line))
+
+    @property
+    def erased_here(self) -> list[str]:
+        """Whose answers of this round were erased."""
+        return [each.participant for each in self.erased if each.round == self.card.number and each.answers]
 
 
 class _Owned(wire.WireModel):
@@ -178,8 +184,9 @@ def _labels(contents: Contents) -> str:
     if "labels.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle shows no pseudo-labels to who asked for it")
     lines = contents.opened.lines("labels.jsonl")
-    if wire.lines_digest(lines) != told:
-        _unless_erased(contents, "words of labels")
+    withheld = sum(each.labels for each in contents.erased if each.round == contents.card.number)
+    if withheld and told != wire.lines_digest(lines):
+        raise _Unseen(f"the server says that {withheld} texts were erased since: what is left is not what was signed")
     _require(told, wire.lines_digest(lines), "the digest of labels.jsonl")
     return f"{len(lines)} pseudo-labels and abstentions"
 
@@ -229,28 +236,23 @@ def _held(key: wire.SigningKey, record: wire.SealRecord) -> bool:
     return key.registered_at <= record.sealed_at and (key.ended_at is None or record.sealed_at <= key.ended_at)
 
 
-def _unless_erased(contents: Contents, what: str) -> None:
-    """Raise _Unseen where the server says that it erased something since it signed: what is left cannot be compared."""
-    if contents.erased:
-        raise _Unseen(f"answers of {', '.join(contents.erased)} were erased since it was signed, and with them {what}")
-
-
 def _answers(contents: Contents) -> str:
     if "answers.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle shows no answers to who asked for it")
     sealed = {record.participant: record for record in contents.seals}
     if strangers := sorted(contents.answers.keys() - sealed.keys()):
         raise _Wrong(f"there are answers of {', '.join(strangers)}, who sealed nothing")
-    for who in contents.opened.about.get("texts_of", []):
+    shown, erased = contents.opened.about.get("texts_of", []), contents.erased_here
+    if unnamed := sorted(contents.answers.keys() - set(shown)):
+        raise _Wrong(f"there are answers of {', '.join(unnamed)}, whose texts are said not to be here")
+    for who in shown:
         _require_sealed(who, contents.answers[who], sealed)
-    shown = len(contents.opened.about.get("texts_of", []))
-    erased = sorted(sealed.keys() & set(contents.erased) - set(contents.opened.about.get("texts_of", [])))
-    hidden = len(sealed) - shown - len(erased)
-    return (
-        f"the texts of {shown} submissions are those that were sealed"
-        + (f"; those of {', '.join(erased)} were erased since" if erased else "")
-        + (f"; those of {hidden} others are not shown" if hidden else "")
-    )
+    gone = f"the server says that those of {', '.join(erased)} were erased since" if erased else ""
+    if erased and not shown:
+        raise _Unseen(f"no texts are here: {gone}")
+    hidden = len(sealed.keys() - {*shown, *erased})
+    others = f"those of {hidden} others are not shown" if hidden else ""
+    return "; ".join(filter(None, [f"the texts of {len(shown)} submissions are those that were sealed", others, gone]))
 
 
 def _require_sealed(who: str, answers: list[wire.Answer], sealed: dict[str, wire.SealRecord]) -> None:
@@ -267,8 +269,10 @@ def _require_sealed(who: str, answers: list[wire.Answer], sealed: dict[str, wire
 def _basis(contents: Contents) -> str:
     if "basis.jsonl" not in contents.opened.members:
         raise _Unseen("the bundle does not show what earlier rounds said")
-    lines = contents.opened.lines("basis.jsonl")
-    if wire.lines_digest(lines) != _stated(contents).basis:
-        _unless_erased(contents, "what earlier rounds said")
-    _require(_stated(contents).basis, wire.lines_digest(lines), "the digest of basis.jsonl")
+    lines, told = contents.opened.lines("basis.jsonl"), _stated(contents).basis
+    earlier = {each.participant for each in contents.erased if each.round < contents.card.number}
+    if earlier and told != wire.lines_digest(lines):
+        names = ", ".join(sorted(earlier))
+        raise _Unseen(f"the server says that texts of {names} in earlier rounds were erased since: they are part of it")
+    _require(told, wire.lines_digest(lines), "the digest of basis.jsonl")
     return f"{len(lines)} lines of what earlier rounds and appeals said, as the server knew it then"

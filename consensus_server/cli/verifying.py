@@ -1,7 +1,5 @@
 """`consensus-server verify-round`: a bundle checked, and its round decided again."""
 
-import typer
-
 from client_kit.command_line import JsonOption
 from client_kit.showing_checks import BundleArgument, ServerKeyOption, show_verified
 from client_kit.verifying import DECISION, Check, Contents, Outcome, Verified, verify
@@ -16,13 +14,6 @@ from consensus_server.settings import Settings
 from consensus_server.wiring import load_configured_encoder
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command("verify-round", epilog="Example: consensus-server verify-round round-3.zip --encoder all-MiniLM-L6-v2")(
-        verify_round
-    )
-
-
 def verify_round(
     file: BundleArgument,
     *,
@@ -33,6 +24,8 @@ def verify_round(
     """Check a bundle as `consensus verify-round` does, and decide its round again where it shows every text.
 
     Uses no database. Ends with exit code 1 where anything that was checked is wrong.
+
+    Example: consensus-server verify-round round-3.zip --encoder all-MiniLM-L6-v2
     """
     found = verify(file.read_bytes(), server_key)
     show_verified(found, (_decision(found, settings_from(encoder=encoder)),), as_json=as_json)
@@ -44,9 +37,8 @@ def _decision(found: Verified, settings: Settings) -> Check:
     if not {"answers.jsonl", "basis.jsonl", "labels.jsonl"} <= found.opened.members.keys():
         return Check(DECISION, Outcome.NOT_CHECKED, "the bundle does not show every text: an operator's does")
     contents = Contents(found.opened)
-    if contents.erased:
-        gone = f"answers of {', '.join(contents.erased)} were erased since, and a round is decided from all of them"
-        return Check(DECISION, Outcome.NOT_CHECKED, gone)
+    if contents.erased and _is_lacking(found, contents):
+        return Check(DECISION, Outcome.NOT_CHECKED, "texts that it was decided from were erased since")
     try:
         encoder = load_configured_encoder(settings, VectorsOfThisRun())
         labels = decided_again(contents, federation_of(contents), encoder, neighbours=FaissNeighbours())
@@ -57,6 +49,12 @@ def _decision(found: Verified, settings: Settings) -> Check:
     published = found.opened.lines("labels.jsonl")
     unlike = [each.prompt_id for each, line in zip(labels.records, published, strict=True) if each.line != line]
     return Check(DECISION, Outcome.FAILED, f"these texts give other labels: {', '.join(unlike[:10])}")
+
+
+def _is_lacking(found: Verified, contents: Contents) -> bool:
+    """Whether what was erased is part of what the round was decided from, or of its labels."""
+    unmade = {each.name for each in found.checks if each.outcome is Outcome.NOT_CHECKED}
+    return bool(contents.erased_here or unmade & {"labels", "basis"})
 
 
 def federation_of(contents: Contents) -> Federation:

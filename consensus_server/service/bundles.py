@@ -53,18 +53,20 @@ class _Told:
         self._reads = _may_read_labels(tx, caller, round_)
         self._all = self._reads and caller.role is Role.OPERATOR
         self._own = caller.participant.name if self._reads and not self._all and caller.participant else None
+        self._erased = [each for each in tx.erasures.of(home) if each.round <= round_.number]
 
     def about(self) -> dict[str, Any]:
         """What the manifest says beside digests."""
         seen_by = "operator" if self._all else "participant" if self._own else "others"
-        erased = {each.participant for each in self._tx.erasures.of(self._home) if each.round <= self._round.number}
-        seen = (each.participant for each in self._seals if self._all or each.participant == self._own)
+        gone = {each.participant for each in self._erased if each.round == self._round.number and each.answers}
+        shown = [each.participant for each in self._seals if self._all or each.participant == self._own]
+        erased = [wire.ErasedRound.model_validate(each, from_attributes=True) for each in self._erased]
         return {
             "federation": self._home.name,
             "round": self._round.number,
             "seen_by": seen_by,
-            "texts_of": [each for each in seen if each not in erased],
-            "erased": sorted(erased),
+            "texts_of": [each for each in shown if each not in gone],
+            **({"erased": [each.model_dump(mode="json") for each in erased]} if erased else {}),
         }
 
     def members(self) -> dict[str, Iterable[bytes]]:

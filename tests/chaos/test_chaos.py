@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.trial import differences, in_peace, scratch, under_a_monkey
 
-ROUNDS = 3
+ROUNDS = 2
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def test_what_two_of_three_say_has_a_label(peace):
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_nothing_is_lost_doubled_or_changed(peace, tmp_path, database):
-    trial = under_a_monkey(scratch(tmp_path, "data"), ROUNDS, database, seed=1, most=8)
+    trial = under_a_monkey(scratch(tmp_path, "data"), ROUNDS, database, seed=1, most=4)
     if trial is None:
         pytest.skip("PostgreSQL of its own takes root on Debian")
     assert differences(peace, trial) == []

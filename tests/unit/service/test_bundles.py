@@ -12,11 +12,12 @@ from client_kit.bundles import MANIFEST, open_bundle, write_bundle
 from client_kit.verifying import Contents, Outcome, verify
 from client_kit.vocabulary import Role
 from client_kit.wire import RoundStatement, SealRecord, SignedRound, canonical_json, lines_digest
-from consensus_server.cli.verifying import federation_of
+from consensus_server.cli.verifying import _decision, federation_of
 from consensus_server.core.consensus import Policy
 from consensus_server.core.errors import AggregationRefused, RoundNotPublished
 from consensus_server.service.contradictions import pinned
 from consensus_server.service.recomputing import decided_again
+from consensus_server.settings import Settings
 from tests.support.databases import open_sqlite
 from tests.support.service import OPERATOR, Service
 from tests.support.signing import key_of, register, signed
@@ -33,6 +34,11 @@ SAYS = {
 def service(tmp_path_factory):
     """Two published rounds of three sites, of which one signs; the second has reputations, and a taught site."""
     store = open_sqlite(tmp_path_factory.mktemp("store"))
+    yield two_rounds(store)
+    store.close()
+
+
+def two_rounds(store):
     service = Service(store, signing_key=SERVER)
     policy = pinned(Policy(abstain=False))
     callers = service.found(sites=list(SAYS), contributors_only=True, policy=policy)
@@ -44,8 +50,7 @@ def service(tmp_path_factory):
         service.submit(callers[1], SAYS["bert"], number)
         service.submit(callers[2], SAYS["carl"], number, taught_through=number - 1)
         service.worker.run_once()
-    yield service
-    store.close()
+    return service
 
 
 def bundle_of(service, caller=OPERATOR, number=2):
@@ -68,10 +73,10 @@ def failed(data, key=SERVER.public):
     return {check.name: check.detail for check in verify(data, key).checks if check.outcome is Outcome.FAILED}
 
 
-def packed(opened, changes):
+def packed(opened, changes, **told):
     """The bundle with other members and a manifest that fits them: what whoever forges one would hand on."""
     stream = io.BytesIO()
-    about = {name: value for name, value in opened.about.items() if name not in {"format", "members"}}
+    about = {name: value for name, value in opened.about.items() if name not in {"format", "members"}} | told
     write_bundle(stream, about, {name: [content] for name, content in (opened.members | changes).items()})
     return stream.getvalue()
 
@@ -273,28 +278,25 @@ def test_a_key_signs_for_its_time_only(whole):
     assert "not its key when it sealed" in failed(resigned(opened, SERVER, none))["signatures"]
 
 
-def test_what_was_erased_since_is_said_and_is_no_forgery(tmp_path):
+def test_answers_cannot_hide_behind_a_manifest_that_does_not_name_them(whole):
+    opened = open_bundle(whole)
+    hidden = packed(opened, other_answer(opened), texts_of=["bert", "carl"])
+    assert "answers of anna, whose texts are said not to be here" in failed(hidden)["answers"]
+
+
+def test_what_was_erased_is_told_and_nothing_looks_like_a_change(tmp_path):
     store = open_sqlite(tmp_path)
-    service = Service(store, signing_key=SERVER)
-    callers = service.found(sites=list(SAYS), policy=pinned(Policy(abstain=False)))
-    service.open()
-    for caller in callers:
-        service.submit(caller, SAYS[caller.participant.name])
-    service.worker.run_once()
-    chosen = {label.text for label in service.pseudo_labels.page(OPERATOR, "clinics", 1).items}
-    said = [text for texts in SAYS.values() for text in texts.values()]
-    alone = {text for text in chosen if said.count(text) == 1}
-    whose = next(name for name, texts in SAYS.items() if alone & set(texts.values()))
-    service.erasures.erase(OPERATOR, "clinics", whose)
-    data = bundle_of(service, number=1)
-    found = {check.name: check for check in verify(data, SERVER.public).checks}
-    assert [name for name, check in found.items() if check.outcome is Outcome.FAILED] == []
-    assert found["labels"].outcome is Outcome.NOT_CHECKED
-    assert f"answers of {whose} were erased since" in found["labels"].detail
-    assert found["answers"].outcome is found["card"].outcome is found["seals"].outcome is Outcome.PASSED
-    assert f"those of {whose} were erased since" in found["answers"].detail
-    other = next(name for name in SAYS if name != whose)
-    opened = open_bundle(data)
-    forged = opened.members["answers.jsonl"].replace(SAYS[other]["p-2"].encode(), b"Nothing of the sort.")
-    assert "answers" in failed(packed(opened, {"answers.jsonl": forged}))
+    service = two_rounds(store)
+    for number in (1, 2):
+        service.erasures.erase(OPERATOR, "clinics", "carl")
+        data = bundle_of(service, number=number)
+        assert open_bundle(data).about["texts_of"] == ["anna", "bert"]
+        found = {check.name: check for check in verify(data, SERVER.public).checks}
+        assert [name for name, check in found.items() if check.outcome is Outcome.FAILED] == []
+        assert found["answers"].detail.endswith("; the server says that those of carl were erased since")
+        unmade = {name for name, check in found.items() if check.outcome is Outcome.NOT_CHECKED}
+        assert unmade <= {"labels", "basis"}
+        assert _decision(verify(data), Settings()).detail == "texts that it was decided from were erased since"
+        changed = open_bundle(data)
+        assert "answers" in failed(packed(changed, other_answer(changed)))
     store.close()
