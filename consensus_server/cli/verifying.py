@@ -1,5 +1,7 @@
 """`consensus-server verify-round`: a bundle checked, and its round decided again."""
 
+import typer
+
 from client_kit.command_line import JsonOption
 from client_kit.showing_checks import BundleArgument, ServerKeyOption, show_verified
 from client_kit.verifying import DECISION, Check, Contents, Outcome, Verified, verify
@@ -14,6 +16,13 @@ from consensus_server.settings import Settings
 from consensus_server.wiring import load_configured_encoder
 
 
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify-round", epilog="Example: consensus-server verify-round round-3.zip --encoder all-MiniLM-L6-v2")(
+        verify_round
+    )
+
+
 def verify_round(
     file: BundleArgument,
     *,
@@ -24,8 +33,6 @@ def verify_round(
     """Check a bundle as `consensus verify-round` does, and decide its round again where it shows every text.
 
     Uses no database. Ends with exit code 1 where anything that was checked is wrong.
-
-    Example: consensus-server verify-round round-3.zip --encoder all-MiniLM-L6-v2
     """
     found = verify(file.read_bytes(), server_key)
     show_verified(found, (_decision(found, settings_from(encoder=encoder)),), as_json=as_json)

@@ -90,7 +90,7 @@ def test_unfinished_uploads_of_one_caller_hold_its_share_and_no_more(tight, new_
     with raw.connect() as one, raw.connect() as two, raw.connect() as three:
         for upload in (one, two, three):
             upload.sendall(head + piece)
-        answers = [upload.recv(65_536) for upload in (one, two, three)]
+        answers = [answer_on(upload) for upload in (one, two, three)]
     assert sum(b"rate_limited" in answer for answer in answers) == 1
     assert sum(b"was not whole after 1 seconds" in answer for answer in answers) == 2
     assert others.submit("bert", [{"prompt_id": "p1", "text": "Yes."}]).status_code == 200
