@@ -92,9 +92,9 @@ def start(folder, **settings):
     return live, end
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quiet_log():
-    """The server logs from threads of its own, past pytest's capture."""
+    """The server logs from threads of its own, past pytest's capture. For each file: others may have set the log back."""
     before = structlog.get_config()
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), cache_logger_on_first_use=False)
     yield
