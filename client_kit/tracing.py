@@ -40,7 +40,6 @@ Facts: TypeAlias = Mapping[str, Value | None]
 Kind: TypeAlias = Literal["internal", "server", "client"]
 
 _tracer: "Tracer | None" = None
-_log = logging.getLogger(__name__)
 
 
 class RoundTrace(NamedTuple):

@@ -18,7 +18,7 @@ from client_kit.command_line import (
     say,
 )
 from client_kit.showing import seen, show_erasure
-from client_kit.token_files import place_for, require_new
+from client_kit.token_files import Place, place_for, require_new
 from consensus_server.cli.certificate_files import fingerprint_of
 from consensus_server.cli.federations import NameArgument
 from consensus_server.cli.operating import checked_name, on_server
@@ -39,6 +39,7 @@ from consensus_server.core.errors import AlreadyExists
 from consensus_server.core.pulling import Endpoint
 from consensus_server.http_api import translate
 from consensus_server.service.access import SERVER_OPERATOR
+from consensus_server.service.participants import IssuedToken
 from consensus_server.wiring import Server
 
 app = typer.Typer(help="Add participants and issue their tokens.", no_args_is_help=True)
@@ -69,14 +70,7 @@ def add(
         with place_for(token_file) as place:
             wish = token_wish(scope, lifetime_days)
             issued = server.use_cases.participants.add(SERVER_OPERATOR, federation, participant, role, wish)
-            hand_out(
-                "participant",
-                issued.participant.name,
-                translate.participant_token(issued),
-                place,
-                role=issued.participant.role,
-                as_json=as_json,
-            )
+            _hand_out(issued, place, as_json=as_json)
     except AlreadyExists as error:
         raise CommandFailed(
             error.detail,
@@ -105,14 +99,7 @@ def token(
     wish = token_wish(scope, lifetime_days, grace_hours, keep=keep)
     with place_for(token_file) as place:
         issued = server.use_cases.participants.renew_token(SERVER_OPERATOR, federation, participant, wish)
-        hand_out(
-            "participant",
-            issued.participant.name,
-            translate.participant_token(issued),
-            place,
-            role=issued.participant.role,
-            as_json=as_json,
-        )
+        _hand_out(issued, place, as_json=as_json)
 
 
 @app.command(epilog="Example: consensus-server participant tokens clinics anna")
@@ -308,6 +295,12 @@ def erase(
         print_json(erased)
     else:
         show_erasure(erased)
+
+
+def _hand_out(issued: IssuedToken, place: Place | None, *, as_json: bool) -> None:
+    holder = issued.participant
+    shown = translate.participant_token(issued)
+    hand_out("participant", holder.name, shown, place, role=holder.role, as_json=as_json)
 
 
 def _set_active(server: Server, federation: str, participant: str, *, active: bool, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """The long storm: `python -m tests.chaos --rounds 50 --kills 500 --database sqlite --seed 1`.
 
-The pause between two things that happen is set by the rounds and kills wanted; the rounds are as many as are needed for the kills.
+Rounds are run in portions, each on a deployment of its own, until there were as many kills as are wanted; pauses go by how long a start
+takes on this machine.
 """
 
 import argparse

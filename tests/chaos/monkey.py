@@ -47,10 +47,6 @@ class Monkey:
         if self._failed is not None:
             raise self._failed
 
-    @property
-    def kills(self):
-        return self.done["kill"]
-
     def _run(self):
         events, weights = list(self.events), list(self.events.values())
         try:
